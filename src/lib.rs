@@ -1,0 +1,11 @@
+//! Lockkeeper drives deployments to Amazon ECS from events on a queue.
+//!
+//! The folder is the map, in the order in which an event passes through it:
+//!
+//! | module | does | may use |
+//! |---|---|---|
+//! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+
+#![warn(missing_docs)]
+
+pub mod domain;
