@@ -1,5 +1,27 @@
 //! The words in which everything else speaks: newtypes and enums, no policy, no clock, no I/O.
 
+mod change;
+mod definition;
+mod event;
+mod ids;
+mod image;
+mod observation;
+mod outcome;
+mod record;
+mod settings;
+mod tag_policy;
+mod target;
 mod time;
 
-pub use time::{Moment, Timestamp};
+pub use change::*;
+pub use definition::*;
+pub use event::*;
+pub use ids::*;
+pub use image::*;
+pub use observation::*;
+pub use outcome::*;
+pub use record::*;
+pub use settings::*;
+pub use tag_policy::*;
+pub use target::*;
+pub use time::*;

@@ -1,0 +1,190 @@
+//! Task definitions, as far as decisions need them. The whole document stays raw JSON in the ECS adapter.
+
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+use super::{ContainerName, DeploymentId, ImageReference, Timestamp};
+
+/// One revision of a family, written `family:12`. Revisions are ordered as numbers.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DefinitionId {
+    /// The family.
+    pub family: Arc<str>,
+    /// The revision, from 1.
+    pub revision: u32,
+}
+
+/// A definition as somebody asks for it: a family, with or without a revision. Without: its newest ACTIVE one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DefinitionRef {
+    /// The family.
+    pub family: Arc<str>,
+    /// The revision that was named.
+    pub revision: Option<u32>,
+}
+
+/// A text that names no task definition.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a task definition: it is written family, family:revision, or as an ARN")]
+pub struct NotADefinition(String);
+
+/// What decisions need to know of one revision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DefinitionView {
+    /// Which revision.
+    pub id: DefinitionId,
+    /// The image of each container, by the container's name; one whose image cannot be read is absent.
+    pub images: BTreeMap<ContainerName, ImageReference>,
+    /// Our tags on it; empty on a definition that we did not register.
+    pub marks: Marks,
+}
+
+/// The tags by which a revision tells what we meant by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Marks {
+    /// `lockkeeper:deployment`: the deployment that registered it.
+    pub deployment: Option<DeploymentId>,
+    /// `lockkeeper:version:<container>`: the version of the image request that each container carries.
+    pub versions: BTreeMap<ContainerName, Timestamp>,
+}
+
+impl Marks {
+    /// The key of the tag that names the deployment.
+    pub const DEPLOYMENT: &'static str = "lockkeeper:deployment";
+    /// What the key of a container's version tag begins with.
+    pub const VERSION_PREFIX: &'static str = "lockkeeper:version:";
+
+    /// From the tags of a definition; ours that cannot be read count as absent.
+    pub fn from_tags<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut marks = Self::default();
+        for (key, value) in tags {
+            if key == Self::DEPLOYMENT {
+                marks.deployment = Some(value.into());
+            } else if let Some(container) = key.strip_prefix(Self::VERSION_PREFIX)
+                && let Some(version) = Timestamp::parse(value)
+            {
+                marks.versions.insert(container.into(), version);
+            }
+        }
+        marks
+    }
+
+    /// As the tags of a definition.
+    pub fn to_tags(&self) -> Vec<(String, String)> {
+        let deployment = self.deployment.iter().map(|id| (Self::DEPLOYMENT.to_owned(), id.to_string()));
+        let versions = self
+            .versions
+            .iter()
+            .map(|(name, at)| (format!("{}{name}", Self::VERSION_PREFIX), at.to_string()));
+        deployment.chain(versions).collect()
+    }
+}
+
+impl FromStr for DefinitionRef {
+    type Err = NotADefinition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || NotADefinition(text.chars().take(300).collect());
+        let name = match text.strip_prefix("arn:") {
+            Some(rest) => rest.rsplit_once(":task-definition/").ok_or_else(wrong)?.1,
+            None => text,
+        };
+        let (family, revision) = match name.split_once(':') {
+            Some((family, revision)) => (family, Some(revision.parse().map_err(|_| wrong())?)),
+            None => (name, None),
+        };
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if family.is_empty() || family.len() > 255 || !family.bytes().all(legal) || revision == Some(0) {
+            return Err(wrong());
+        }
+        Ok(Self { family: family.into(), revision })
+    }
+}
+
+impl FromStr for DefinitionId {
+    type Err = NotADefinition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let DefinitionRef { family, revision } = text.parse()?;
+        revision.map(|revision| Self { family, revision }).ok_or_else(|| NotADefinition(text.into()))
+    }
+}
+
+impl From<DefinitionId> for DefinitionRef {
+    fn from(DefinitionId { family, revision }: DefinitionId) -> Self {
+        Self { family, revision: Some(revision) }
+    }
+}
+
+impl fmt::Display for DefinitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.family, self.revision)
+    }
+}
+
+impl fmt::Display for DefinitionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            Some(revision) => write!(f, "{}:{revision}", self.family),
+            None => f.write_str(&self.family),
+        }
+    }
+}
+
+impl fmt::Debug for DefinitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for DefinitionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for DefinitionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_read_from_an_arn_a_revision_or_a_family() {
+        let arn = "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_api:12";
+        let exact = DefinitionRef { family: "shop_api".into(), revision: Some(12) };
+        assert_eq!(arn.parse(), Ok(exact.clone()));
+        assert_eq!("shop_api:12".parse(), Ok(exact));
+        assert_eq!("shop_api".parse(), Ok(DefinitionRef { family: "shop_api".into(), revision: None }));
+    }
+
+    #[test]
+    fn what_names_no_definition_is_refused() {
+        for text in ["", ":1", "a:", "a:x", "a:0", "a b:1", "arn:aws:ecs:x:1:service/a", "a:1:2"] {
+            assert!(text.parse::<DefinitionRef>().is_err(), "{text:?} was taken");
+        }
+        assert!("family".parse::<DefinitionId>().is_err());
+    }
+
+    #[test]
+    fn revision_12_is_newer_than_revision_9() {
+        let [old, new]: [DefinitionId; 2] = ["f:9", "f:12"].map(|text| text.parse().expect("valid"));
+        assert!(new > old);
+    }
+
+    #[test]
+    fn marks_read_back_from_the_tags_that_they_write() {
+        let marks = Marks {
+            deployment: Some("d-1".into()),
+            versions: BTreeMap::from([("web".into(), Timestamp::from_millis(1_500))]),
+        };
+        let tags = marks.to_tags();
+        assert_eq!(Marks::from_tags(tags.iter().map(|(k, v)| (k.as_str(), v.as_str()))), marks);
+        assert_eq!(Marks::from_tags([("owner", "me"), ("lockkeeper:version:web", "soon")]), Marks::default());
+    }
+}

@@ -1,0 +1,206 @@
+//! Image references, as task definitions write them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Serialize, Serializer};
+
+use super::{AccountId, Digest, Region, RepositoryName, Tag};
+
+/// `registry/repository:tag@digest`, each but the repository optional.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageReference {
+    /// The host of the registry with its port, as `111122223333.dkr.ecr.eu-west-1.amazonaws.com`; none means Docker Hub.
+    pub registry: Option<String>,
+    /// The repository below the registry, which may be nested.
+    pub repository: RepositoryName,
+    /// The tag; an image without tag and digest means `latest`.
+    pub tag: Option<Tag>,
+    /// The digest, which wins over the tag.
+    pub digest: Option<Digest>,
+}
+
+/// A text that names no image.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{text}` is not an image: {why}")]
+pub struct NotAnImage {
+    text: String,
+    why: &'static str,
+}
+
+impl ImageReference {
+    /// The tag that is pulled: the one written, `latest` where neither tag nor digest is, none where only a digest is.
+    pub fn effective_tag(&self) -> Option<Tag> {
+        match (&self.tag, &self.digest) {
+            (Some(tag), _) => Some(tag.clone()),
+            (None, None) => Some("latest".into()),
+            (None, Some(_)) => None,
+        }
+    }
+
+    /// The account and Region of the private ECR registry that this image is in, if it is in one.
+    pub fn ecr_home(&self) -> Option<(AccountId, Region)> {
+        let (account, rest) = self.registry.as_deref()?.split_once(".dkr.ecr.")?;
+        let region = rest.split('.').next().filter(|region| !region.is_empty())?;
+        let digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| (account.into(), region.into()))
+    }
+
+    /// The same repository with another tag, and no digest.
+    #[must_use]
+    pub fn with_tag(&self, tag: Tag) -> Self {
+        Self { tag: Some(tag), digest: None, ..self.clone() }
+    }
+
+    /// The same repository at this digest, and no tag.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+}
+
+impl FromStr for ImageReference {
+    type Err = NotAnImage;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = |why| NotAnImage { text: text.chars().take(300).collect(), why };
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(wrong("it contains white space"));
+        }
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest)),
+            None => (text, None),
+        };
+        if digest.is_some_and(|digest| !is_digest(digest)) {
+            return Err(wrong("what stands behind `@` is not a digest such as sha256:…"));
+        }
+        let (path, tag) = split_tag(name);
+        let (registry, repository) = split_registry(path);
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return Err(wrong("the tag has characters that a tag cannot have"));
+        }
+        if repository.is_empty() || repository.split('/').any(str::is_empty) {
+            return Err(wrong("the repository is empty"));
+        }
+        Ok(Self {
+            registry: registry.map(Into::into),
+            repository: repository.into(),
+            tag: tag.map(Into::into),
+            digest: digest.map(Into::into),
+        })
+    }
+}
+
+/// Whether this could be the tag of an image: up to 128 letters, digits, `_`, `.` and `-`, not led by `.` or `-`.
+pub fn is_tag(text: &str) -> bool {
+    let led_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    led_well
+        && text.len() <= 128
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+/// Whether this has the form `algorithm:hex`.
+pub fn is_digest(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(algorithm, hex)| {
+        !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// A colon behind the last slash separates the tag; one before it belongs to the registry's port.
+fn split_tag(name: &str) -> (&str, Option<&str>) {
+    match name.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (name, None),
+    }
+}
+
+/// The first part is a registry if it could be a host: it has a dot or a port, or is `localhost`.
+fn split_registry(path: &str) -> (Option<&str>, &str) {
+    match path.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (Some(host), rest),
+        _ => (None, path),
+    }
+}
+
+impl fmt::Display for ImageReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(registry) = &self.registry {
+            write!(f, "{registry}/")?;
+        }
+        write!(f, "{}", self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Serialize for ImageReference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn image(text: &str) -> ImageReference {
+        text.parse().expect("valid")
+    }
+
+    #[test]
+    fn a_port_is_not_a_tag() {
+        let it = image("registry.example:5000/shop/api");
+        assert_eq!(it.registry.as_deref(), Some("registry.example:5000"));
+        assert_eq!((it.repository.as_str(), it.tag.as_ref()), ("shop/api", None));
+        assert_eq!(it.effective_tag(), Some("latest".into()));
+    }
+
+    #[test]
+    fn tag_and_digest_are_both_kept() {
+        let it = image(&format!("localhost/api:1.2@{DIGEST}"));
+        assert_eq!(
+            (it.tag.as_ref().map(Tag::as_str), it.digest.as_ref().map(Digest::as_str)),
+            (Some("1.2"), Some(DIGEST))
+        );
+    }
+
+    #[test]
+    fn a_nested_name_without_a_host_is_all_repository() {
+        assert_eq!(image("library/nginx:1").repository.as_str(), "library/nginx");
+        assert_eq!(image("nginx").registry, None);
+    }
+
+    #[test]
+    fn an_ecr_image_tells_its_account_and_region() {
+        let it = image("111122223333.dkr.ecr.eu-west-1.amazonaws.com/api:x");
+        assert_eq!(it.ecr_home(), Some(("111122223333".into(), "eu-west-1".into())));
+        assert_eq!(image("public.ecr.aws/x/y:1").ecr_home(), None);
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for text in ["a", "a:b", "h.x:1/a/b:c", &format!("a@{DIGEST}"), &format!("h.x/a:t@{DIGEST}")] {
+            assert_eq!(image(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_names_no_image_is_refused() {
+        for text in ["", ":x", "a:", "a@b", "a b", "h.x//a", "a/", "a:-x", "h.x:5/"] {
+            assert!(text.parse::<ImageReference>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn another_tag_drops_the_digest_and_keeps_the_registry() {
+        let it = image(&format!("h.x/a:t@{DIGEST}")).with_tag("u".into());
+        assert_eq!(it.to_string(), "h.x/a:u");
+        assert_eq!(it.with_digest(DIGEST.into()).to_string(), format!("h.x/a@{DIGEST}"));
+    }
+}

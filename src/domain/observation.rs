@@ -1,0 +1,228 @@
+//! What ECS shows of a target: the evidence on which every decision rests.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Base, Cause, ContainerName, DefinitionRef, DefinitionView, Digest, RolloutId, StoppedTask, TargetId,
+    Timestamp,
+};
+
+/// What to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookOrder {
+    /// The target.
+    pub target: TargetId,
+    /// Rollouts created at this time or later are wanted.
+    pub since: Timestamp,
+    /// Which definition a deployment would start from.
+    pub base: Base,
+    /// A definition that is asked for, to be resolved.
+    pub wanted: Option<DefinitionRef>,
+    /// Whether stopped tasks and service events are wanted, to say why something failed.
+    pub evidence: bool,
+}
+
+/// A whole look at one target: what its next step is decided on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// When it was taken, by AWS's clock.
+    pub taken_at: Timestamp,
+    /// Whether there is a service that can be deployed.
+    pub service: ServiceState,
+    /// How many tasks are desired.
+    pub desired: u32,
+    /// What the last completed rollout left running; `None` before the first.
+    pub running: Option<Running>,
+    /// The definition that a deployment would start from, or why there is none.
+    pub base: Result<DefinitionView, String>,
+    /// The definition that was asked for, or why it cannot be had; `None` where none was.
+    pub wanted: Option<Result<DefinitionView, String>>,
+    /// The rollouts since the time asked for, and every one still in progress; newest first. A rollback is not
+    /// one of them: it is the state of the rollout that it undoes.
+    pub rollouts: Vec<Rollout>,
+    /// The last service events, newest first; empty unless evidence was asked for.
+    pub events: Vec<ServiceEvent>,
+    /// The last stopped tasks with the rollout that each belonged to, newest first; empty unless evidence was asked for.
+    pub stopped: Vec<(RolloutId, StoppedTask)>,
+}
+
+/// Whether a service can be deployed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceState {
+    /// It is there.
+    Active,
+    /// It is being deleted.
+    Draining,
+    /// It was deleted.
+    Inactive,
+    /// There is none of this name, or no such cluster.
+    Missing,
+    /// Its rollouts are driven by something that we do not speak, as `CODE_DEPLOY`.
+    OtherController(Arc<str>),
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Running {
+    /// Its definition.
+    pub definition: DefinitionView,
+    /// The digest that each container runs, where it is known.
+    pub digests: BTreeMap<ContainerName, Digest>,
+    /// When its rollout was created.
+    pub since: Option<Timestamp>,
+}
+
+/// What ECS does, or did, about a target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rollout {
+    /// Its ids.
+    pub id: RolloutKey,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The definition that it rolls out.
+    pub definition: DefinitionView,
+    /// The digest that ECS pinned for each container, where it is known.
+    pub digests: BTreeMap<ContainerName, Digest>,
+    /// Whether the service has it as its primary deployment.
+    pub primary: bool,
+    /// How far it is.
+    pub state: RolloutState,
+    /// Whether ECS goes back by itself if it fails: its circuit breaker or its alarms say so.
+    pub rolls_back: bool,
+    /// Its tasks.
+    pub tasks: Tasks,
+    /// ECS's words.
+    pub reason: Arc<str>,
+}
+
+/// The two ids by which ECS knows one rollout. Either may be unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RolloutKey {
+    /// As DescribeServices lists it while it is live: `ecs-svc/…`.
+    pub deployment: Option<RolloutId>,
+    /// The ARN of its service deployment.
+    pub service_deployment: Option<RolloutId>,
+}
+
+/// How far a rollout is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RolloutState {
+    /// It goes on.
+    InProgress,
+    /// It is complete.
+    Succeeded,
+    /// It failed, and nothing undoes it.
+    Failed,
+    /// It failed or was stopped, and ECS is going back.
+    RollingBack,
+    /// ECS went back to what ran before.
+    RolledBack,
+    /// ECS could not go back.
+    RollbackFailed,
+    /// It was stopped: another rollout took its place, or it failed without a way back.
+    Stopped,
+}
+
+/// The tasks of one rollout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tasks {
+    /// How many it is to have.
+    pub desired: u32,
+    /// How many run.
+    pub running: u32,
+    /// How many start.
+    pub pending: u32,
+    /// How many failed in a row.
+    pub failed: u32,
+}
+
+/// One line of a service's events.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceEvent {
+    /// When.
+    pub at: Timestamp,
+    /// ECS's words.
+    pub message: Arc<str>,
+}
+
+/// A cheap look at a rollout that is watched: what DescribeServices alone tells.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Glance {
+    /// Whether the service is still there.
+    pub service: ServiceState,
+    /// Its deployments, the primary one first.
+    pub live: Vec<LiveRollout>,
+}
+
+/// One deployment as DescribeServices lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LiveRollout {
+    /// `ecs-svc/…`
+    pub id: RolloutId,
+    /// Whether it is the primary one.
+    pub primary: bool,
+    /// Whether ECS says that it is still in progress.
+    pub in_progress: bool,
+    /// Its tasks.
+    pub tasks: Tasks,
+    /// ECS's words.
+    pub reason: Arc<str>,
+}
+
+/// What UpdateService answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Started {
+    /// The new primary rollout.
+    pub id: RolloutKey,
+    /// When ECS created it.
+    pub created_at: Timestamp,
+    /// The definition that it rolls out.
+    pub definition: DefinitionView,
+}
+
+/// A call that did not do what it was to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallFailure {
+    /// The kind.
+    pub cause: Cause,
+    /// One line for people: what was attempted, and what AWS said.
+    pub reason: String,
+    /// What may be done about it.
+    pub remedy: Remedy,
+}
+
+/// What may be done about a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remedy {
+    /// It may succeed if tried again, and did nothing.
+    Retry,
+    /// Its answer was lost: it may have taken effect, so look before trying again.
+    LookFirst,
+    /// It cannot succeed.
+    GiveUp,
+}
+
+impl RolloutKey {
+    /// Whether both name the same rollout.
+    pub fn is(&self, other: &Self) -> bool {
+        let same = |a: &Option<RolloutId>, b: &Option<RolloutId>| a.is_some() && a == b;
+        same(&self.deployment, &other.deployment) || same(&self.service_deployment, &other.service_deployment)
+    }
+
+    /// The id to show: the service deployment's where both are known, because it stays valid.
+    pub fn shown(&self) -> Option<&RolloutId> {
+        self.service_deployment.as_ref().or(self.deployment.as_ref())
+    }
+}
+
+impl RolloutState {
+    /// Whether ECS still works on it.
+    pub fn is_live(self) -> bool {
+        match self {
+            Self::InProgress | Self::RollingBack => true,
+            Self::Succeeded | Self::Failed | Self::RolledBack | Self::RollbackFailed | Self::Stopped => false,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What is told of deployments and targets: to logs, metrics, history, API and pages. Serialized, these are the API's shapes.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{
+    Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Origin,
+    Outcome, RolloutId, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
+};
+
+/// One deployment: waiting, running or finished.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct DeploymentRecord {
+    /// Its id.
+    pub id: DeploymentId,
+    /// The target's id.
+    pub target: TargetId,
+    /// The target's name.
+    #[serde(skip)]
+    pub name: TargetName,
+    /// The newest version among its requests.
+    pub version: Timestamp,
+    /// What is asked, one line per change after folding.
+    pub changes: Vec<String>,
+    /// Why: one entry per request that it carries, the merged ones too.
+    pub triggers: Vec<Arc<Origin>>,
+    /// How far it is.
+    pub stage: Stage,
+    /// How it ended; `None` while it runs.
+    pub outcome: Option<Outcome>,
+    /// Why it failed.
+    pub cause: Option<Cause>,
+    /// One line for people: why it ended so, or what it waits for.
+    pub reason: Option<String>,
+    /// What was seen of the failure.
+    pub evidence: Evidence,
+    /// The rollout that it started or adopted.
+    pub rollout_id: Option<RolloutId>,
+    /// The definition that it rolls out.
+    pub definition: Option<DefinitionId>,
+    /// The definition that ran before.
+    pub previous_definition: Option<DefinitionId>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When its oldest request was made.
+    pub requested_at: Timestamp,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The tasks of its rollout, as last seen.
+    #[serde(skip)]
+    pub tasks: Tasks,
+}
+
+/// How far a deployment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It waits for its turn, or gathers requests.
+    Waiting,
+    /// Its definition is being registered and its rollout asked for.
+    Starting,
+    /// Its rollout is under way.
+    Rollout,
+    /// Its rollout failed, and ECS is going back.
+    RollingBack,
+    /// It has ended.
+    Finished,
+}
+
+impl Stage {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Rollout => "rollout",
+            Self::RollingBack => "rolling_back",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// What was seen of a failure.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Evidence {
+    /// The tasks of the rollout that stopped, newest first.
+    pub stopped_tasks: Vec<StoppedTask>,
+    /// The last service events, newest first.
+    pub service_events: Vec<Arc<str>>,
+}
+
+/// A target as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetRecord {
+    /// Its id.
+    pub id: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// Its cluster.
+    pub cluster: ClusterName,
+    /// Its service.
+    pub service: ServiceName,
+    /// What runs, as last seen; `None` before the first look.
+    pub running: Option<RunningRecord>,
+    /// Its lane.
+    pub lane: LaneRecord,
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunningRecord {
+    /// Its definition.
+    pub definition: DefinitionId,
+    /// The image of each container.
+    pub images: Vec<RunningImage>,
+    /// When its rollout was created.
+    pub since: Option<Timestamp>,
+    /// The deployment that registered it, if it was ours.
+    pub by: Option<DeploymentId>,
+}
+
+/// What one container runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunningImage {
+    /// The container.
+    pub container: ContainerName,
+    /// The image that the definition names.
+    pub image: ImageReference,
+    /// The digest that runs, where it is known.
+    pub digest: Option<Digest>,
+}
+
+/// A lane as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LaneRecord {
+    /// What it is doing.
+    pub state: LaneState,
+    /// The deployment that is under way.
+    pub deployment: Option<DeploymentId>,
+    /// How many requests wait.
+    pub waiting: usize,
+    /// When it acts next by itself, in milliseconds from now; `None` where it waits for an answer.
+    pub until: Option<u64>,
+    /// What it waits for, in words.
+    pub why: Option<String>,
+}
+
+/// What a lane is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneState {
+    /// Nothing is asked of it.
+    Idle,
+    /// It gathers requests for its quiet time.
+    Quiet,
+    /// It looks at its target.
+    Looking,
+    /// It waits for a rollout that is not its own.
+    Blocked,
+    /// It starts a rollout.
+    Starting,
+    /// It watches its rollout.
+    Watching,
+    /// It waits for ECS to go back.
+    RollingBack,
+    /// It waits before it tries again.
+    BackingOff,
+}
+
+impl LaneState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Idle,
+        Self::Quiet,
+        Self::Looking,
+        Self::Blocked,
+        Self::Starting,
+        Self::Watching,
+        Self::RollingBack,
+        Self::BackingOff,
+    ];
+
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Quiet => "quiet",
+            Self::Looking => "looking",
+            Self::Blocked => "blocked",
+            Self::Starting => "starting",
+            Self::Watching => "watching",
+            Self::RollingBack => "rolling_back",
+            Self::BackingOff => "backing_off",
+        }
+    }
+}
+
+/// Something that happened, to be told. Nothing is decided by it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Report {
+    /// A request joined its lane; so many wait there now.
+    Queued {
+        /// The target.
+        target: TargetId,
+        /// Its name.
+        name: TargetName,
+        /// Why it was made.
+        origin: Arc<Origin>,
+        /// What is asked, in words.
+        change: String,
+        /// How many requests wait in the lane with it.
+        waiting: usize,
+    },
+    /// A request turned out to ask nothing of its target, for this reason.
+    Dropped {
+        /// The target.
+        target: TargetId,
+        /// Its name.
+        name: TargetName,
+        /// Why it was made.
+        origin: Arc<Origin>,
+        /// Why nothing follows from it.
+        reason: String,
+    },
+    /// A deployment moved: it began, its rollout started, was adopted, or is being rolled back.
+    Moved(Box<DeploymentRecord>),
+    /// An attempt failed, and another follows.
+    Retrying {
+        /// The deployment.
+        deployment: Box<DeploymentRecord>,
+        /// Why the attempt failed.
+        reason: String,
+        /// In how many milliseconds the next one is made.
+        delay_ms: u64,
+        /// How many attempts may still be made.
+        attempts_left: u32,
+    },
+    /// A deployment ended.
+    Finished(Box<DeploymentRecord>),
+    /// A message was deleted, for this reason.
+    Settled {
+        /// The event.
+        event_id: EventId,
+        /// Why it may be deleted.
+        reason: SettledBy,
+    },
+    /// The hold on a message was lost: it will be received again.
+    LeaseLost {
+        /// The event.
+        event_id: EventId,
+    },
+    /// A promise was broken: a defect of ours.
+    PromiseBroken {
+        /// Which one, as `P1`.
+        promise: &'static str,
+        /// What was seen.
+        what: String,
+    },
+}
+
+/// Why a message may be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettledBy {
+    /// Reality is as new as what it asked for.
+    Reality,
+    /// It was sent to the dead-letter queue.
+    SetAside,
+    /// It asked nothing of us.
+    NothingAsked,
+    /// A newer message of its kind, which is held, asks the same.
+    Newer,
+    /// Everything was done but the calls that change something.
+    DryRun,
+}
+
+impl SettledBy {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reality => "reality",
+            Self::SetAside => "set_aside",
+            Self::NothingAsked => "nothing_asked",
+            Self::Newer => "newer",
+            Self::DryRun => "dry_run",
+        }
+    }
+}
