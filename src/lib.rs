@@ -7,5 +7,7 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 
 pub mod domain;
+pub mod plan;
