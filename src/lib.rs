@@ -7,5 +7,10 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`report`] | says what happened: lines, history, log | `domain` |
+//! | `status` | health, metrics, API and page: reads a snapshot, changes nothing | `domain`, `report` |
 
 pub mod domain;
+pub mod report;
+#[cfg(feature = "daemon")]
+pub mod status;
