@@ -9,10 +9,13 @@
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | [`report`] | what is told: words, log, history | `domain` |
+//! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
 //! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
 
 pub mod domain;
 pub mod plan;
 pub mod report;
+#[cfg(feature = "sim")]
+pub mod sim;
 #[cfg(feature = "daemon")]
 pub mod status;

@@ -1,0 +1,307 @@
+//! The whole world: services that call each other through one outbox, faults, and a log of every call.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    bus::{Buses, Emission, Post},
+    call::{Call, Fail, Outcome, Reply, Scope, Service},
+    ecr::Registry,
+    ecs::{Ecs, Scene},
+    fault::{self, Fault, FaultKind},
+    rng::Rng,
+    settings::WorldSettings,
+    sqs::{Desk, Queues},
+    ssm::Parameters,
+    throttle::Buckets,
+};
+use crate::domain::Timestamp;
+
+/// One line of the call log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Logged {
+    /// Counts from 1 without gaps.
+    pub sequence: u64,
+    /// When the call came.
+    pub at: Timestamp,
+    /// Who called.
+    pub account: String,
+    /// In which Region.
+    pub region: String,
+    /// Whom.
+    pub service: Service,
+    /// What for.
+    pub operation: String,
+    /// The request.
+    pub request: Value,
+    /// What was answered: `OK`, an error code, `WAIT` for a long poll that found nothing at first, `CLOSED` or
+    /// `NEVER`.
+    pub result: &'static str,
+    /// Whether the call took effect. It may have although the answer is an error.
+    pub took_effect: bool,
+    /// What an ECS call changed; null otherwise.
+    pub changed: Value,
+}
+
+/// A simulated part of AWS. Equal seeds and equal calls at equal times give equal answers.
+#[derive(Clone, Debug)]
+pub struct World {
+    seed: u64,
+    settings: WorldSettings,
+    rng: Rng,
+    now: Timestamp,
+    queues: Queues,
+    buses: Buses,
+    registry: Registry,
+    parameters: Parameters,
+    ecs: Ecs,
+    buckets: Buckets,
+    faults: Vec<Fault>,
+    outbox: Vec<Emission>,
+    log: VecDeque<Logged>,
+    calls: u64,
+}
+
+impl World {
+    /// An empty world.
+    pub fn new(seed: u64, settings: WorldSettings) -> Self {
+        Self {
+            seed,
+            settings,
+            rng: Rng::new(seed),
+            now: Timestamp::from_millis(0),
+            queues: Queues::default(),
+            buses: Buses::default(),
+            registry: Registry::default(),
+            parameters: Parameters::default(),
+            ecs: Ecs::default(),
+            buckets: Buckets::default(),
+            faults: Vec::new(),
+            outbox: Vec::new(),
+            log: VecDeque::new(),
+            calls: 0,
+        }
+    }
+
+    /// The dials.
+    pub fn settings(&self) -> &WorldSettings {
+        &self.settings
+    }
+
+    /// Turns the dials. What is under way keeps the times that it was given.
+    pub fn set_settings(&mut self, settings: WorldSettings) {
+        self.settings = settings;
+    }
+
+    /// Empties the world; seed and dials stay.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.seed, self.settings.clone());
+    }
+
+    /// Orders a fault.
+    pub fn add_fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Takes back all faults that are still ordered.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// The log from a sequence number on, without that number itself.
+    pub fn calls_after(&self, sequence: u64) -> impl Iterator<Item = &Logged> {
+        self.log.iter().filter(move |logged| logged.sequence > sequence)
+    }
+
+    /// Pushes an image, as a build does, and tells the bus. Says the digest.
+    pub fn push(
+        &mut self,
+        now: Timestamp,
+        scope: &Scope,
+        repository: &str,
+        tags: &[String],
+        digest: Option<&str>,
+    ) -> String {
+        self.advance(now);
+        let digest = self.registry.push(scope, (repository, tags, digest), self.now, &mut self.outbox);
+        self.deliver_outbox();
+        digest
+    }
+
+    /// One call, with whatever fault is ordered for it.
+    pub fn call(&mut self, now: Timestamp, call: &Call) -> Reply {
+        self.advance(now);
+        let struck = fault::draw(&mut self.faults, call, &mut self.rng);
+        let (reply, took_effect, changed) = match struck {
+            Some(FaultKind::Throttle) => (Reply::Err(throttled(call.service)), false, Value::Null),
+            Some(FaultKind::ServerError) => (Reply::Err(broken()), false, Value::Null),
+            Some(FaultKind::Hang) => (Reply::Never, false, Value::Null),
+            Some(FaultKind::Slow { ms }) => {
+                let (reply, changed) = self.perform(call);
+                let effect = !matches!(reply, Reply::Err(_));
+                (Reply::Slow(std::time::Duration::from_millis(ms), Box::new(reply)), effect, changed)
+            }
+            Some(FaultKind::LostAnswer { closed }) => {
+                let (reply, changed) = self.perform(call);
+                let effect = !matches!(reply, Reply::Err(_));
+                (if closed { Reply::Closed } else { Reply::Err(broken()) }, effect, changed)
+            }
+            None => {
+                let (reply, changed) = self.perform(call);
+                let effect = !matches!(reply, Reply::Err(_));
+                (reply, effect, changed)
+            }
+        };
+        self.log(call, &reply, took_effect, changed);
+        reply
+    }
+
+    /// Looks again for a long poll that waits: the same call without faults and without a line in the log.
+    pub fn look_again(&mut self, now: Timestamp, call: &Call) -> Reply {
+        self.advance(now);
+        self.perform(call).0
+    }
+
+    fn log(&mut self, call: &Call, reply: &Reply, took_effect: bool, changed: Value) {
+        self.calls += 1;
+        if self.settings.log_limit == 0 {
+            return;
+        }
+        while self.log.len() >= self.settings.log_limit {
+            self.log.pop_front();
+        }
+        self.log.push_back(Logged {
+            sequence: self.calls,
+            at: self.now,
+            account: call.scope.account.clone(),
+            region: call.scope.region.clone(),
+            service: call.service,
+            operation: call.operation.clone(),
+            request: call.body.clone(),
+            result: reply.code(),
+            took_effect,
+            changed,
+        });
+    }
+
+    /// The call itself, and what it changed in ECS.
+    fn perform(&mut self, call: &Call) -> (Reply, Value) {
+        let mut changed = Value::Null;
+        let reply = match call.service {
+            Service::Sqs => {
+                let mut desk = Desk { now: self.now, rng: &mut self.rng, settings: &self.settings };
+                self.queues.call(call, &mut desk)
+            }
+            Service::Events => Reply::from(self.with_post(|buses, post| buses.call(call, post))),
+            Service::Ecr => Reply::from(self.registry.call(call, self.now, &mut self.outbox)),
+            Service::Ssm => Reply::from(self.parameters.call(call, self.now, &mut self.outbox)),
+            Service::Ecs => Reply::from(self.ecs_call(call, &mut changed)),
+        };
+        self.deliver_outbox();
+        (reply, changed)
+    }
+
+    fn ecs_call(&mut self, call: &Call, changed: &mut Value) -> Outcome {
+        if self.settings.throttle && !self.buckets.take(self.now, &call.scope, &call.operation) {
+            return Err(throttled(Service::Ecs));
+        }
+        self.with_scene(call.scope.clone(), self.now, |ecs, scene| {
+            let outcome = ecs.call(call, scene);
+            *changed = scene.changed.take().unwrap_or_default();
+            outcome
+        })
+    }
+
+    fn with_post<T>(&mut self, act: impl FnOnce(&mut Buses, &mut Post<'_>) -> T) -> T {
+        let mut post =
+            Post { now: self.now, rng: &mut self.rng, settings: &self.settings, queues: &mut self.queues };
+        act(&mut self.buses, &mut post)
+    }
+
+    fn with_scene<T>(
+        &mut self,
+        scope: Scope,
+        now: Timestamp,
+        act: impl FnOnce(&mut Ecs, &mut Scene<'_>) -> T,
+    ) -> T {
+        let mut scene = Scene {
+            now,
+            scope,
+            rng: &mut self.rng,
+            registry: &self.registry,
+            dials: &self.settings.ecs,
+            outbox: &mut self.outbox,
+            changed: None,
+        };
+        act(&mut self.ecs, &mut scene)
+    }
+
+    fn deliver_outbox(&mut self) {
+        for emission in std::mem::take(&mut self.outbox) {
+            self.with_post(|buses, post| buses.publish(&emission, post));
+        }
+    }
+
+    /// Everything that happens by itself up to `now`, each thing at its own time and in order. Time never goes back:
+    /// an earlier `now` is taken for the latest one.
+    pub fn advance(&mut self, now: Timestamp) {
+        let now = now.max(self.now);
+        while let Some(at) = self.next_advance().filter(|at| *at <= now) {
+            self.now = at.max(self.now);
+            self.queues.advance(self.now, &mut self.rng);
+            for scope in self.ecs.due(self.now) {
+                self.with_scene(scope, self.now, Ecs::advance);
+            }
+            self.deliver_outbox();
+        }
+        self.now = now;
+    }
+
+    /// When ECS or a running move of messages does something next. What queues do with time is found on looking.
+    pub(super) fn next_advance(&self) -> Option<Timestamp> {
+        [self.ecs.next_wakeup(), self.queues.next_move()].into_iter().flatten().min()
+    }
+
+    /// When something next happens by itself that a caller could notice.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        [self.ecs.next_wakeup(), self.queues.next_wakeup()].into_iter().flatten().min()
+    }
+
+    /// The queues in which something became receivable since this was last asked.
+    pub fn take_arrivals(&mut self) -> Vec<(Scope, String)> {
+        std::mem::take(&mut self.queues.arrivals)
+    }
+
+    /// The whole world as JSON: queues with their messages, services as they are described.
+    pub fn state(&mut self, now: Timestamp) -> Value {
+        self.advance(now);
+        let now = self.now;
+        let scope = Scope { account: String::new(), region: String::new() };
+        let services = self.with_scene(scope, now, |ecs, scene| ecs.state(scene));
+        json!({
+            "now": now, "calls": self.calls, "queues": self.queues.state(now), "services": services,
+            "faults": self.faults, "settings": self.settings,
+        })
+    }
+}
+
+fn throttled(service: Service) -> Fail {
+    match service {
+        Service::Sqs => {
+            Fail { code: "RequestThrottled", message: "Request is throttled.".to_owned(), status: 403 }
+        }
+        Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => {
+            Fail::new("ThrottlingException", "Rate exceeded")
+        }
+    }
+}
+
+fn broken() -> Fail {
+    Fail {
+        code: "ServerException",
+        message: "Service Unavailable. Please try again later.".to_owned(),
+        status: 500,
+    }
+}
