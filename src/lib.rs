@@ -7,5 +7,8 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | `aws` | one call to AWS per function; the SDK's types end there (feature `daemon`) | `domain` |
 
+#[cfg(feature = "daemon")]
+pub mod aws;
 pub mod domain;

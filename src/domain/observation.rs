@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Base, Cause, ContainerName, DefinitionRef, DefinitionView, Digest, RolloutId, StoppedTask, TargetId,
-    Timestamp,
+    Base, Cause, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, ImageReference, Marks,
+    RolloutId, StoppedTask, TargetId, Timestamp,
 };
 
 /// What to look at.
@@ -169,6 +169,23 @@ pub struct LiveRollout {
     pub tasks: Tasks,
     /// ECS's words.
     pub reason: Arc<str>,
+}
+
+/// What to start: a rollout of a definition, as it is or with other images.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StartOrder {
+    /// The target.
+    pub target: TargetId,
+    /// The revision to roll out, or to change.
+    pub base: DefinitionId,
+    /// The containers that get another image. Where one differs from the base, a new revision is registered;
+    /// where none does, the base itself is rolled out.
+    pub edits: BTreeMap<ContainerName, ImageReference>,
+    /// The tags of ours that a new revision gets. The versions of containers that are not edited are kept from
+    /// the base.
+    pub marks: Marks,
+    /// Whether a rollout is wanted even of the revision that the service has already with its images unchanged.
+    pub force: bool,
 }
 
 /// What UpdateService answered.
