@@ -10,8 +10,11 @@
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | [`report`] | what is told: words, log, history | `domain` |
 //! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
+//! | `aws` (feature `daemon`) | one AWS call per function; SDK types end here | `domain` |
 //! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
 
+#[cfg(feature = "daemon")]
+pub mod aws;
 pub mod domain;
 pub mod plan;
 pub mod report;

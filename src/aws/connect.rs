@@ -1,0 +1,176 @@
+//! How AWS is reached: Region, endpoints, credentials, timeouts, retries. Nothing is called here.
+//!
+//! Everything that AWS's own variables and profile say is honoured, among it `AWS_ENDPOINT_URL` and its forms for
+//! one service (`AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_ECS`, `AWS_ENDPOINT_URL_STS`). The system's certificates
+//! are read when the first `https` address is called, not before: an emulator on `http` never pays for them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+    stalled_stream_protection::StalledStreamProtectionConfig,
+};
+
+use super::{Observer, observe::Calls};
+use crate::domain::Region;
+
+/// How long a connection may take to open. Within a Region this takes milliseconds; a lost SYN is sent again after
+/// 1 s, so this allows for one lost twice less than [`CHANGE_TIMEOUT`] would.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one attempt of a read, and of every call to SQS that does not wait, may take: AWS answers in tens of
+/// milliseconds, and an attempt that took 5 s is better made again on another connection.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a call that changes something in ECS may take. With a lease table, such a call is begun only with more
+/// lease left than this (of 12 s), and after one whose answer was lost a look waits this long plus 5 s.
+pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a long poll may take beyond its own wait, before the connection counts as dead.
+pub const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
+
+/// How often a read is tried: the first attempt and two more, with the SDK's backoff between them. Calls that change
+/// something are tried once: one whose answer was lost may have taken effect.
+pub const READ_ATTEMPTS: u32 = 3;
+
+/// The way to AWS in one Region, with one set of credentials.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    config: SdkConfig,
+    region: Region,
+    calls: Calls,
+}
+
+impl Connections {
+    /// Reads Region, endpoints and credential sources from AWS's variables and profile; `region`, where given, wins.
+    /// Calls nothing but, where no Region is set, the metadata service of an EC2 host.
+    pub async fn load(region: Option<Region>, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(ByScheme::new())
+            .timeout_config(timeouts(READ_TIMEOUT))
+            .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
+            // Every attempt has a timeout of its own, and no body is large.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(region) = region {
+            loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
+        }
+        let config = loader.load().await;
+        let found = config.region().context("no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1")?;
+        let region = Region::from(found.as_ref());
+        Ok(Self { config, region, calls: Calls::new(observer) })
+    }
+
+    /// The Region that is called where a target does not say otherwise.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The same way to another Region.
+    #[must_use]
+    pub fn in_region(&self, region: &Region) -> Self {
+        let name = aws_config::Region::new(region.as_str().to_owned());
+        let config = self.config.to_builder().region(name).build();
+        Self { config, region: region.clone(), calls: self.calls.clone() }
+    }
+
+    pub(super) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    pub(super) fn sts(&self, timeout: Duration) -> aws_sdk_sts::Client {
+        let config = aws_sdk_sts::config::Builder::from(&self.config).timeout_config(timeouts(timeout));
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    pub(super) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config)
+    }
+
+    /// For reads, which may be tried again.
+    pub(super) fn ecs_reads(&self) -> aws_sdk_ecs::Client {
+        aws_sdk_ecs::Client::new(&self.config)
+    }
+
+    /// For reads that are not to be tried again.
+    pub(super) fn ecs_reads_once(&self) -> aws_sdk_ecs::Client {
+        let config = aws_sdk_ecs::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_ecs::Client::from_conf(config.build())
+    }
+
+    /// For calls that change something: tried once, and with a shorter timeout.
+    pub(super) fn ecs_changes(&self) -> aws_sdk_ecs::Client {
+        let config = aws_sdk_ecs::config::Builder::from(&self.config)
+            .timeout_config(timeouts(CHANGE_TIMEOUT))
+            .retry_config(RetryConfig::disabled());
+        aws_sdk_ecs::Client::from_conf(config.build())
+    }
+}
+
+/// These timeouts for one attempt. Without them the SDK waits for ever on a socket that accepts and never answers.
+pub(super) fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(attempt).build()
+}
+
+/// Sends `http` requests without ever loading TLS, and all others through TLS that is loaded by the first of them.
+#[derive(Debug)]
+struct ByScheme {
+    plain: SharedHttpClient,
+    tls: SharedHttpClient,
+}
+
+impl ByScheme {
+    fn new() -> Self {
+        let builder = aws_smithy_http_client::Builder::new;
+        let tls = builder().build_with_connector_fn(|settings, components| {
+            let mut connector = Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+            connector.build()
+        });
+        Self { plain: builder().build_http(), tls }
+    }
+}
+
+impl HttpClient for ByScheme {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(ConnectorByScheme {
+            plain: self.plain.clone(),
+            tls: self.tls.clone(),
+            settings: settings.clone(),
+            components: components.clone(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct ConnectorByScheme {
+    plain: SharedHttpClient,
+    tls: SharedHttpClient,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl HttpConnector for ConnectorByScheme {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = if request.uri().starts_with("http://") { &self.plain } else { &self.tls };
+        client.http_connector(&self.settings, &self.components).call(request)
+    }
+}

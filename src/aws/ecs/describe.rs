@@ -1,0 +1,75 @@
+//! Reads task definitions. A revision never changes, so what decisions need of it is remembered.
+
+use std::sync::PoisonError;
+
+use aws_sdk_ecs::types::TaskDefinitionField;
+
+use super::{Reach, definition::Document, tap::Tap};
+use crate::{
+    aws::failure::{Fault, Kind, Verb},
+    domain::{CallFailure, DefinitionId, DefinitionRef, DefinitionView, Marks},
+};
+
+/// How many revisions are remembered. One takes about half a kilobyte, and a look needs one or two per target.
+const MAX_REMEMBERED: usize = 4_096;
+
+const OPERATION: &str = "DescribeTaskDefinition";
+
+impl Reach {
+    /// Describes a revision, or the newest ACTIVE one of a family, with its tags; `None` if there is none.
+    pub(super) async fn document(&self, which: &DefinitionRef) -> Result<Option<Document>, CallFailure> {
+        let tap = Tap::default();
+        let call = self.reads.describe_task_definition().task_definition(which.to_string());
+        let call = call.include(TaskDefinitionField::Tags).customize().interceptor(tap.clone()).send();
+        match self.make(OPERATION, call).await {
+            Ok(_) => {
+                let document = Document::parse(&tap.body());
+                let document = document.map_err(|why| unusable(&format!("{which}: {why}")))?;
+                self.remember(document.view());
+                Ok(Some(document))
+            }
+            // ECS has no code of its own for a definition that does not exist.
+            Err(fault) if fault.kind() == Kind::Refused => Ok(None),
+            Err(fault) => Err(fault.of_call(OPERATION, Verb::Read)),
+        }
+    }
+
+    /// What decisions need of a revision. One that was deleted since is known by its id only.
+    pub(super) async fn view(&self, id: &DefinitionId) -> Result<DefinitionView, CallFailure> {
+        let remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(view) = remembered {
+            return Ok(view);
+        }
+        let document = self.document(&id.clone().into()).await?;
+        let unknown = || DefinitionView { id: id.clone(), images: [].into(), marks: Marks::default() };
+        Ok(document.map_or_else(unknown, |document| document.view()))
+    }
+
+    /// A definition that somebody asks for, or why it cannot be deployed.
+    pub(super) async fn wanted(
+        &self,
+        which: &DefinitionRef,
+    ) -> Result<Result<DefinitionView, String>, CallFailure> {
+        let family = &which.family;
+        Ok(match (self.document(which).await?, which.revision) {
+            (Some(document), _) if document.active => Ok(document.view()),
+            (Some(document), Some(_)) => {
+                Err(format!("{} is INACTIVE: no service can be updated to it", document.id))
+            }
+            (Some(_) | None, None) => Err(format!("no task definitions found for family {family}")),
+            (None, Some(_)) => Err(format!("there is no task definition {which}")),
+        })
+    }
+
+    pub(super) fn remember(&self, view: DefinitionView) {
+        let mut remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= MAX_REMEMBERED {
+            remembered.pop_first();
+        }
+        remembered.insert(view.id.clone(), view);
+    }
+}
+
+fn unusable(why: &str) -> CallFailure {
+    Fault::unusable(why).of_call(OPERATION, Verb::Read)
+}

@@ -1,0 +1,83 @@
+//! What tasks tell: why the stopped ones stopped, and which digests the running ones run.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use aws_sdk_ecs::types::{Container, DesiredStatus, Task};
+
+use super::{Reach, service::time};
+use crate::domain::{CallFailure, ContainerName, DefinitionId, Digest, RolloutId, StoppedTask, TargetId};
+
+/// How many tasks are described, by one call: ECS's limit. ECS forgets a stopped task after about an hour.
+const MAX_TASKS: i32 = 100;
+
+/// How many stopped tasks are reported: a rollout that fails repeats itself.
+const MAX_STOPPED: usize = 20;
+
+impl Reach {
+    /// The last tasks that stopped, newest first, with the rollout that started each.
+    pub(super) async fn stopped(
+        &self,
+        target: &TargetId,
+    ) -> Result<Vec<(RolloutId, StoppedTask)>, CallFailure> {
+        let mut tasks = self.tasks(target, DesiredStatus::Stopped).await?;
+        // A task that is still being stopped has its reasons already, but not all of them.
+        tasks.retain(|task| task.last_status() == Some("STOPPED"));
+        tasks.sort_by_key(|task| Reverse(time(task.stopped_at())));
+        let stopped = tasks.iter().filter_map(|task| Some((task.started_by()?.into(), stopped_task(task))));
+        Ok(stopped.take(MAX_STOPPED).collect())
+    }
+
+    /// The digest that each container of this definition runs, where all tasks agree on it.
+    pub(super) async fn running_digests(
+        &self,
+        target: &TargetId,
+        definition: &DefinitionId,
+    ) -> Result<BTreeMap<ContainerName, Digest>, CallFailure> {
+        let tasks = self.tasks(target, DesiredStatus::Running).await?;
+        let of_it = |task: &&Task| {
+            task.task_definition_arn().and_then(|it| it.parse().ok()).as_ref() == Some(definition)
+        };
+        let mut digests: BTreeMap<ContainerName, Option<Digest>> = BTreeMap::new();
+        for container in tasks.iter().filter(of_it).flat_map(Task::containers) {
+            if let (Some(name), Some(digest)) = (container.name(), container.image_digest()) {
+                let digest = Some(Digest::from(digest));
+                let agreed = digests.entry(name.into()).or_insert_with(|| digest.clone());
+                if *agreed != digest {
+                    *agreed = None;
+                }
+            }
+        }
+        Ok(digests.into_iter().filter_map(|(name, digest)| Some((name, digest?))).collect())
+    }
+
+    async fn tasks(&self, target: &TargetId, desired: DesiredStatus) -> Result<Vec<Task>, CallFailure> {
+        let cluster = target.cluster().as_str();
+        let call = self.reads.list_tasks().cluster(cluster).service_name(target.service().as_str());
+        let call = call.desired_status(desired).max_results(MAX_TASKS).send();
+        let listed = self.read("ListTasks", call).await?.task_arns.unwrap_or_default();
+        if listed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = self.reads.describe_tasks().cluster(cluster).set_tasks(Some(listed)).send();
+        Ok(self.read("DescribeTasks", call).await?.tasks.unwrap_or_default())
+    }
+}
+
+fn stopped_task(task: &Task) -> StoppedTask {
+    let container = culprit(task.containers());
+    StoppedTask {
+        task: task.task_arn().unwrap_or_default().rsplit('/').next().unwrap_or_default().into(),
+        stop_code: task.stop_code().map(|code| code.as_str().into()),
+        reason: task.stopped_reason().map(Into::into),
+        container: container.and_then(Container::name).map(Into::into),
+        exit_code: container.and_then(Container::exit_code),
+        container_reason: container.and_then(Container::reason).map(Into::into),
+    }
+}
+
+/// The container that failed: one with a reason, else one that exited with an error. A task that never started may
+/// have none.
+fn culprit(containers: &[Container]) -> Option<&Container> {
+    let with_reason = containers.iter().find(|it| it.reason().is_some());
+    with_reason.or_else(|| containers.iter().find(|it| it.exit_code().is_some_and(|code| code != 0)))
+}

@@ -1,0 +1,71 @@
+//! Many services at once, by DescribeServices alone.
+
+use std::collections::BTreeMap;
+
+use super::{Ecs, Reach, service::Service, tap::Tap};
+use crate::{
+    aws::failure::{Kind, Verb},
+    domain::{CallFailure, Cause, ClusterName, Glance, Remedy, ServiceName, TargetId, Timestamp},
+};
+
+/// How many services one DescribeServices takes: ECS's limit.
+pub const GLANCE_BATCH: usize = 10;
+
+impl Ecs {
+    /// Looks at up to [`GLANCE_BATCH`] targets of one account, Region and cluster by one call. Each has its own
+    /// answer; a failed call is every one's answer.
+    pub async fn glance(&self, targets: &[TargetId]) -> BTreeMap<TargetId, Result<Glance, CallFailure>> {
+        let Some(first) = targets.first() else { return BTreeMap::new() };
+        let names: Vec<ServiceName> = targets.iter().map(|target| target.service().clone()).collect();
+        let described = match self.reach(first) {
+            Ok(reach) => reach.services(first.cluster(), &names).await,
+            Err(failure) => Err(failure),
+        };
+        let answer = |target: &TargetId| match &described {
+            Ok((services, _)) => {
+                services[target.service()].as_ref().map(Service::glance).map_err(Clone::clone)
+            }
+            Err(failure) => Err(failure.clone()),
+        };
+        targets.iter().map(|target| (target.clone(), answer(target))).collect()
+    }
+}
+
+/// An answer for each service that was asked for.
+pub(super) type Services = BTreeMap<ServiceName, Result<Service, CallFailure>>;
+
+impl Reach {
+    /// Describes services of one cluster: an answer for each name, and when it was given. A service or a cluster
+    /// that does not exist is an answer too.
+    pub(super) async fn services(
+        &self,
+        cluster: &ClusterName,
+        names: &[ServiceName],
+    ) -> Result<(Services, Timestamp), CallFailure> {
+        let tap = Tap::default();
+        let wanted = names.iter().map(|name| name.as_str().to_owned()).collect();
+        let call = self.reads.describe_services().cluster(cluster.as_str()).set_services(Some(wanted));
+        let answer = self.make("DescribeServices", call.customize().interceptor(tap.clone()).send()).await;
+        let mut services: Services =
+            names.iter().map(|name| (name.clone(), Ok(Service::missing()))).collect();
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(fault) if fault.kind() == Kind::Missing => return Ok((services, tap.answered_at())),
+            Err(fault) => return Err(fault.of_call("DescribeServices", Verb::Read)),
+        };
+        for failure in answer.failures().iter().filter(|failure| failure.reason() != Some("MISSING")) {
+            let name = failure.arn().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+            services.entry(name.into()).and_modify(|slot| *slot = Err(refused(failure.reason())));
+        }
+        for service in answer.services() {
+            let name = service.service_name().unwrap_or_default();
+            services.entry(name.into()).and_modify(|slot| *slot = Ok(Service::read(service)));
+        }
+        Ok((services, tap.answered_at()))
+    }
+}
+
+fn refused(reason: Option<&str>) -> CallFailure {
+    let reason = format!("DescribeServices: {}", reason.unwrap_or("no reason given"));
+    CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry }
+}

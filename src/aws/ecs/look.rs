@@ -1,0 +1,187 @@
+//! Everything that the next step of one target is decided on.
+
+use std::sync::Arc;
+
+use super::{
+    Ecs, Reach,
+    history::{Wanted, list_failed},
+    rollouts::{self, Found, Good, Recorded, Revisions},
+    service::Service,
+};
+use crate::{
+    aws::failure::Fault,
+    domain::{
+        Base, CallFailure, Cause, DefinitionRef, DefinitionView, Look, LookOrder, Remedy, Rollout, Running,
+        ServiceState, TargetId, Timestamp,
+    },
+};
+
+impl Ecs {
+    /// Looks at one target: its service, its rollouts, and the definitions that matter.
+    pub async fn look(&self, order: &LookOrder) -> Result<Look, CallFailure> {
+        let reach = self.reach(&order.target)?;
+        let since = Wanted::Since(order.since);
+        let (service, listed) = tokio::join!(reach.service(&order.target), reach.list(&order.target, &since));
+        let (service, taken_at) = service?;
+        match service.state {
+            ServiceState::Missing | ServiceState::Inactive => Ok(empty(service, taken_at)),
+            ServiceState::Active | ServiceState::Draining | ServiceState::OtherController(_) => {
+                reach.look(order, service, taken_at, listed).await
+            }
+        }
+    }
+}
+
+impl Reach {
+    /// One service, and when it was described.
+    pub(super) async fn service(&self, target: &TargetId) -> Result<(Service, Timestamp), CallFailure> {
+        let (mut services, at) = self.services(target.cluster(), &[target.service().clone()]).await?;
+        Ok((services.remove(target.service()).expect("each name is answered")?, at))
+    }
+
+    async fn look(
+        &self,
+        order: &LookOrder,
+        service: Service,
+        taken_at: Timestamp,
+        listed: Result<Option<Vec<Recorded>>, Fault>,
+    ) -> Result<Look, CallFailure> {
+        let (recorded, revisions) = self.recorded(&order.target, &service, listed).await?;
+        let found = rollouts::rollouts(&service, &recorded, &revisions).map_err(unclear)?;
+        let good = rollouts::last_good(&service, &recorded, &revisions);
+        let good = self.with_digests(&order.target, &service, good, recorded.is_empty()).await?;
+        let running = match good {
+            Some(good) => Some(Running {
+                definition: self.view(&good.definition).await?,
+                digests: good.digests,
+                since: Some(good.since),
+            }),
+            None => None,
+        };
+        let stopped = if order.evidence { self.stopped(&order.target).await? } else { Vec::new() };
+        let wanted = match &order.wanted {
+            Some(which) => Some(self.wanted(which).await?),
+            None => None,
+        };
+        Ok(Look {
+            taken_at,
+            base: self.base(&order.base, running.as_ref(), &service).await?,
+            wanted,
+            rollouts: self.rollouts(order.since, found).await?,
+            running,
+            stopped,
+            desired: service.desired,
+            events: if order.evidence { service.events } else { Vec::new() },
+            service: service.state,
+        })
+    }
+
+    /// The service deployments that matter, and the revisions that they and the service name; both empty where the
+    /// endpoint does not know them.
+    async fn recorded(
+        &self,
+        target: &TargetId,
+        service: &Service,
+        listed: Result<Option<Vec<Recorded>>, Fault>,
+    ) -> Result<(Vec<Recorded>, Revisions), CallFailure> {
+        let listed = match listed {
+            Ok(Some(listed)) => listed,
+            Ok(None) => return Ok(Default::default()),
+            Err(fault) if self.lacks_history(&fault, service.current.as_ref()) => {
+                return Ok(Default::default());
+            }
+            Err(fault) => return Err(list_failed(&fault)),
+        };
+        let mut recorded = self.complete(listed, service.current.as_ref()).await?;
+        if rollouts::needs_history(service, &recorded) {
+            let older = self.list(target, &Wanted::Successful).await.map_err(|fault| list_failed(&fault))?;
+            recorded.extend(older.unwrap_or_default().into_iter().next());
+        }
+        let rollbacks =
+            recorded.iter().filter_map(|it| it.details.as_ref()?.rollback.as_ref()?.revision.clone());
+        let targets = recorded.iter().filter_map(|it| it.revision.clone());
+        let arns = targets.chain(rollbacks).chain(service.revisions.iter().cloned()).collect();
+        let revisions = self.revisions(arns).await?;
+        Ok((recorded, revisions))
+    }
+
+    /// Where the endpoint has no revisions, the tasks tell what runs.
+    async fn with_digests(
+        &self,
+        target: &TargetId,
+        service: &Service,
+        good: Option<Good>,
+        no_history: bool,
+    ) -> Result<Option<Good>, CallFailure> {
+        match good {
+            Some(good) if no_history && service.revisions.is_empty() => {
+                let digests = self.running_digests(target, &good.definition).await?;
+                Ok(Some(Good { digests, ..good }))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The definition that a deployment starts from. Before anything was ever complete, that is what the service has.
+    async fn base(
+        &self,
+        base: &Base,
+        running: Option<&Running>,
+        service: &Service,
+    ) -> Result<Result<DefinitionView, String>, CallFailure> {
+        let current =
+            || service.primary().and_then(|it| it.definition.as_ref()).or(service.definition.as_ref());
+        let known = running.map(|it| &it.definition.id).or_else(current);
+        let family = known.map(|id| id.family.clone());
+        match (base, known) {
+            (Base::Latest(Some(family)), _) => self.newest(family.clone()).await,
+            (Base::Latest(None), _) if let Some(family) = family => self.newest(family).await,
+            (Base::Running, Some(id)) => self.view(id).await.map(Ok),
+            (Base::Running | Base::Latest(None), _) => Ok(Err("the service has no task definition".into())),
+        }
+    }
+
+    async fn newest(&self, family: Arc<str>) -> Result<Result<DefinitionView, String>, CallFailure> {
+        self.wanted(&DefinitionRef { family, revision: None }).await
+    }
+
+    /// Those created since then, and those that ECS still works on, with their definitions.
+    async fn rollouts(&self, since: Timestamp, found: Vec<Found>) -> Result<Vec<Rollout>, CallFailure> {
+        let mut rollouts = Vec::new();
+        for it in found.into_iter().filter(|it| it.created_at >= since || it.state.is_live()) {
+            rollouts.push(Rollout {
+                id: it.id,
+                created_at: it.created_at,
+                updated_at: it.updated_at,
+                definition: self.view(&it.definition).await?,
+                digests: it.digests,
+                primary: it.primary,
+                state: it.state,
+                rolls_back: it.rolls_back,
+                tasks: it.tasks,
+                reason: it.reason,
+            });
+        }
+        Ok(rollouts)
+    }
+}
+
+/// A look at a service that is not there.
+fn empty(service: Service, taken_at: Timestamp) -> Look {
+    Look {
+        taken_at,
+        service: service.state,
+        desired: 0,
+        running: None,
+        base: Err("there is no such service".into()),
+        wanted: None,
+        rollouts: Vec::new(),
+        events: Vec::new(),
+        stopped: Vec::new(),
+    }
+}
+
+/// The lists of ECS are read one after the other, and may disagree for a moment.
+fn unclear(reason: String) -> CallFailure {
+    CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry }
+}

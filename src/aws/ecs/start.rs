@@ -1,0 +1,140 @@
+//! Starts a rollout: registers a revision where the images differ, then calls UpdateService with an exact revision.
+//!
+//! UpdateService has no client token. A call whose answer was lost is made safe by what comes before and after it:
+//! nothing here is tried again by itself, the revision is always an exact one, and a revision that was registered
+//! before the answer was lost is found again and reused, because its content and marks are the same.
+
+use std::sync::{Arc, PoisonError};
+
+use aws_sdk_ecs::config::http::HttpRequest;
+
+use super::{
+    Ecs, Reach,
+    definition::{Document, Registration},
+    rollouts::SAME_ROLLOUT,
+    service::{Entry, Service},
+    tap::Tap,
+};
+use crate::{
+    aws::failure::{Fault, Verb},
+    domain::{
+        CallFailure, Cause, DefinitionId, DefinitionRef, DefinitionView, Remedy, RolloutId, RolloutKey,
+        StartOrder, Started, TargetId,
+    },
+};
+
+const REGISTER: &str = "RegisterTaskDefinition";
+
+impl Ecs {
+    /// Starts a rollout of the base, or of a revision made from it. The desired count is never touched.
+    pub async fn start(&self, order: &StartOrder) -> Result<Started, CallFailure> {
+        let reach = self.reach(&order.target)?;
+        let (definition, unchanged) = reach.definition(order).await?;
+        // ECS deploys nothing if the service has the revision already and is not told to.
+        let force = order.force || (unchanged && reach.has(&order.target, &definition.id).await?);
+        reach.update(&order.target, definition, force).await
+    }
+}
+
+impl Reach {
+    /// The revision to roll out, and whether it is the base itself.
+    async fn definition(&self, order: &StartOrder) -> Result<(DefinitionView, bool), CallFailure> {
+        if order.edits.is_empty() {
+            return Ok((self.view(&order.base).await?, true));
+        }
+        let lock = self.family_lock(&order.base.family);
+        let _only_one_registers = lock.lock().await;
+        let family = DefinitionRef { family: order.base.family.clone(), revision: None };
+        let newest = self.document(&family).await?;
+        let base = match &newest {
+            Some(newest) if newest.id == order.base => newest.clone(),
+            Some(_) | None => self.base_document(&order.base).await?,
+        };
+        match base.edited(&order.edits, &order.marks).map_err(invalid)? {
+            None => Ok((base.view(), true)),
+            Some(registration) => match newest.filter(|newest| newest.is(&registration)) {
+                Some(same) => Ok((same.view(), false)),
+                None => Ok((self.register(&order.base, registration).await?, false)),
+            },
+        }
+    }
+
+    async fn base_document(&self, base: &DefinitionId) -> Result<Document, CallFailure> {
+        let document = self.document(&base.clone().into()).await?;
+        document.ok_or_else(|| invalid(format!("there is no task definition {base}")))
+    }
+
+    /// Registers, with the document as the body of the request.
+    async fn register(
+        &self,
+        base: &DefinitionId,
+        registration: Registration,
+    ) -> Result<DefinitionView, CallFailure> {
+        let body = registration.body();
+        let call = self.changes.register_task_definition().family(&*base.family).customize();
+        let call = call.mutate_request(move |request: &mut HttpRequest| replace_body(request, &body)).send();
+        let answer = self.change(REGISTER, call).await?;
+        let arn = answer.task_definition().and_then(|it| it.task_definition_arn()).unwrap_or_default();
+        let id = arn
+            .parse()
+            .map_err(|error| Fault::unusable(format!("{error}")).of_call(REGISTER, Verb::Change))?;
+        let view = registration.view(id);
+        self.remember(view.clone());
+        Ok(view)
+    }
+
+    /// Whether the service has this definition now.
+    async fn has(&self, target: &TargetId, definition: &DefinitionId) -> Result<bool, CallFailure> {
+        let (service, _) = self.service(target).await?;
+        let primary = service.primary().and_then(|entry| entry.definition.as_ref());
+        Ok(primary == Some(definition) || service.definition.as_ref() == Some(definition))
+    }
+
+    async fn update(
+        &self,
+        target: &TargetId,
+        definition: DefinitionView,
+        force: bool,
+    ) -> Result<Started, CallFailure> {
+        let tap = Tap::default();
+        let call = self.changes.update_service().cluster(target.cluster().as_str());
+        let call = call.service(target.service().as_str()).task_definition(definition.id.to_string());
+        let call = call.force_new_deployment(force).customize().interceptor(tap.clone()).send();
+        let answer = self.change("UpdateService", call).await?;
+        let service = answer.service().map_or_else(Service::missing, Service::read);
+        let Some(primary) = service.primary() else {
+            return Ok(Started { id: RolloutKey::default(), created_at: tap.answered_at(), definition });
+        };
+        let service_deployment = self.service_deployment_of(&service, primary).await;
+        let id = RolloutKey { deployment: Some(primary.id.clone()), service_deployment };
+        Ok(Started { id, created_at: primary.created_at, definition })
+    }
+
+    /// The service's current service deployment, if it is this entry's: for a moment it may still be the one before.
+    /// Not knowing it is no failure: the rollout has started, and the next look finds it.
+    async fn service_deployment_of(&self, service: &Service, primary: &Entry) -> Option<RolloutId> {
+        let current = service.current.as_ref()?;
+        let described = self.complete(Vec::new(), Some(current)).await.ok()?;
+        let same = described.into_iter().find(|it| {
+            let apart = it.created_at.since(primary.created_at).max(primary.created_at.since(it.created_at));
+            apart <= SAME_ROLLOUT && !it.status.is_final()
+        });
+        same.map(|it| RolloutId::from(&*it.arn))
+    }
+
+    fn family_lock(&self, family: &Arc<str>) -> Arc<tokio::sync::Mutex<()>> {
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody waits for a lock that only this map holds.
+        families.retain(|_, lock| Arc::strong_count(lock) > 1);
+        families.entry(family.clone()).or_default().clone()
+    }
+}
+
+fn replace_body(request: &mut HttpRequest, body: &[u8]) {
+    *request.body_mut() = body.to_vec().into();
+    request.headers_mut().insert("content-length", body.len().to_string());
+}
+
+fn invalid(reason: String) -> CallFailure {
+    CallFailure { cause: Cause::DefinitionInvalid, reason, remedy: Remedy::GiveUp }
+}

@@ -1,0 +1,304 @@
+//! What a failed call means, and what may be done about it. Decided by codes and by how far the request got; by
+//! the text of a message only for ECS's throttling, which has no code of its own everywhere.
+
+use std::io;
+
+use aws_sdk_ecs::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
+
+use crate::domain::{CallFailure, Cause, Remedy};
+
+/// Whether a call changes something: decides what a lost answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// It changes nothing, so it may be tried again whatever became of it.
+    Read,
+    /// It changes something in ECS.
+    Change,
+}
+
+/// The kinds of failure, across services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Too many calls.
+    Throttled,
+    /// A permission is missing.
+    Denied,
+    /// The credentials are absent, expired or refused, or the clock is wrong.
+    Credentials,
+    /// What the call is about does not exist.
+    Missing,
+    /// The endpoint does not know the operation.
+    Unsupported,
+    /// The request was refused for what it asks.
+    Refused,
+    /// AWS failed.
+    Server,
+    /// No answer came in time, or the connection broke: the request may have arrived.
+    Lost,
+    /// The request never left.
+    Unreachable,
+}
+
+/// What is known of a call that failed, whatever its service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// How far it got.
+    reached: Reached,
+    /// The HTTP status, where there was an answer.
+    status: Option<u16>,
+    /// AWS's code, where the answer had one.
+    code: Option<String>,
+    /// AWS's words, or the transport's.
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    /// It was not sent.
+    Nothing,
+    /// It was not sent, because there was nothing to sign it with.
+    Signing,
+    /// It may have arrived.
+    Perhaps,
+    /// AWS answered.
+    Answered,
+}
+
+impl Kind {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Credentials => "credentials",
+            Self::Missing => "missing",
+            Self::Unsupported => "unsupported",
+            Self::Refused => "refused",
+            Self::Server => "server_error",
+            Self::Lost => "lost",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl Fault {
+    /// What an SDK error tells.
+    pub(super) fn from_sdk<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        let fault = |reached, message| Self { reached, status, code: None, message };
+        match error {
+            SdkError::ServiceError(answered) => Self {
+                code: answered.err().code().map(str::to_owned),
+                ..fault(Reached::Answered, answered.err().message().unwrap_or_default().to_owned())
+            },
+            SdkError::ConstructionFailure(_) => fault(Reached::Nothing, innermost(error)),
+            SdkError::DispatchFailure(_) if never_sent(error) => fault(Reached::Nothing, innermost(error)),
+            SdkError::DispatchFailure(failure) if failure.is_other() && failure.as_other().is_none() => {
+                fault(Reached::Signing, innermost(error))
+            }
+            SdkError::TimeoutError(_) => fault(Reached::Perhaps, "no answer in time".into()),
+            // What remains: the connection broke, or what came back is no answer of this service.
+            _ => fault(Reached::Perhaps, innermost(error)),
+        }
+    }
+
+    /// One that did not come from AWS: the answer did not hold what it must.
+    pub(super) fn unusable(message: impl Into<String>) -> Self {
+        Self { reached: Reached::Answered, status: Some(200), code: None, message: message.into() }
+    }
+
+    /// Of which kind it is.
+    pub(super) fn kind(&self) -> Kind {
+        match self.reached {
+            Reached::Nothing => Kind::Unreachable,
+            Reached::Signing => Kind::Credentials,
+            Reached::Answered | Reached::Perhaps => self
+                .code
+                .as_deref()
+                .and_then(|code| kind_of_code(code, &self.message))
+                .unwrap_or_else(|| self.kind_of_status()),
+        }
+    }
+
+    /// AWS's code.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// Whether the answer was HTTP 500 or 501 without a code: so answers an emulator that lacks the operation.
+    pub(super) fn looks_unimplemented(&self) -> bool {
+        self.kind() == Kind::Unsupported || (matches!(self.status, Some(500 | 501)) && self.code.is_none())
+    }
+
+    /// As a failed call to ECS or STS.
+    pub(super) fn of_call(&self, operation: &'static str, verb: Verb) -> CallFailure {
+        let kind = self.kind();
+        CallFailure {
+            cause: cause(kind, operation),
+            reason: self.reason(operation),
+            remedy: remedy(kind, verb),
+        }
+    }
+
+    /// One line: the operation, the code, and AWS's words.
+    pub(super) fn reason(&self, operation: &str) -> String {
+        let kind = self.kind();
+        let words = match kind {
+            // AWS answers a bad signature with the canonical request, and that holds the session token.
+            Kind::Credentials if self.reached == Reached::Answered => {
+                "the credentials or the signature were refused: are they expired, is the clock right?"
+            }
+            _ => self.message.as_str(),
+        };
+        let words = match (words.is_empty(), self.status) {
+            (false, _) => words.to_owned(),
+            (true, Some(status)) => format!("HTTP status {status}"),
+            (true, None) => "no answer".to_owned(),
+        };
+        match &self.code {
+            Some(code) => one_line(&format!("{operation}: {code}: {words}")),
+            None => one_line(&format!("{operation}: {words}")),
+        }
+    }
+
+    fn kind_of_status(&self) -> Kind {
+        match self.status {
+            Some(429) => Kind::Throttled,
+            Some(401 | 403) => Kind::Denied,
+            Some(501) => Kind::Unsupported,
+            Some(500..) => Kind::Server,
+            Some(400..) => Kind::Refused,
+            Some(_) | None => Kind::Lost,
+        }
+    }
+}
+
+/// Makes a text one line of at most 400 characters.
+pub(super) fn one_line(text: &str) -> String {
+    const MAX_CHARS: usize = 400;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// The kind that a code names, in any service's spelling; `None` leaves it to the HTTP status.
+fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
+    // SQS has two spellings, of which one is led by this.
+    let code = code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code);
+    Some(match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "KmsThrottled"
+        | "KMS.ThrottlingException"
+        | "OverLimit" => Kind::Throttled,
+        // ECS has no code for these two: they come as ClientException, and say so.
+        _ if message.starts_with("Rate exceeded") || message.starts_with("Too many concurrent attempts") => {
+            Kind::Throttled
+        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "KmsAccessDenied"
+        | "KMS.AccessDeniedException"
+        | "AuthorizationError" => Kind::Denied,
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "InvalidAccessKeyId"
+        | "AuthFailure"
+        | "InvalidSecurity" => Kind::Credentials,
+        "ServiceNotFoundException"
+        | "ServiceNotActiveException"
+        | "ClusterNotFoundException"
+        | "QueueDoesNotExist"
+        | "NonExistentQueue"
+        | "QueueDeletedRecently" => Kind::Missing,
+        "UnknownOperationException"
+        | "UnknownOperation"
+        | "InvalidAction"
+        | "NotImplemented"
+        | "NotImplementedException"
+        | "UnsupportedOperation" => Kind::Unsupported,
+        "ServerException"
+        | "InternalFailure"
+        | "InternalError"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => Kind::Server,
+        _ => return None,
+    })
+}
+
+/// What a deployment that fails by this is said to have failed of.
+fn cause(kind: Kind, operation: &str) -> Cause {
+    let of_definition =
+        matches!(operation, "RegisterTaskDefinition" | "UpdateService" | "DescribeTaskDefinition");
+    match kind {
+        Kind::Throttled => Cause::Throttled,
+        Kind::Denied | Kind::Credentials => Cause::Permission,
+        Kind::Missing => Cause::TargetMissing,
+        Kind::Refused if of_definition => Cause::DefinitionInvalid,
+        Kind::Refused | Kind::Unsupported | Kind::Server => Cause::Unknown,
+        Kind::Lost | Kind::Unreachable => Cause::Timeout,
+    }
+}
+
+/// What may be done. Credentials are renewed by themselves and clocks are set, so that may succeed later; a
+/// permission is given by a person.
+fn remedy(kind: Kind, verb: Verb) -> Remedy {
+    match (kind, verb) {
+        (Kind::Throttled | Kind::Credentials | Kind::Unreachable, _)
+        | (Kind::Server | Kind::Lost, Verb::Read) => Remedy::Retry,
+        (Kind::Server | Kind::Lost, Verb::Change) => Remedy::LookFirst,
+        (Kind::Denied | Kind::Missing | Kind::Unsupported | Kind::Refused, _) => Remedy::GiveUp,
+    }
+}
+
+/// Whether the connection was never made. Only what is certain counts: anything else may have arrived.
+fn never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
+    chain(error).filter_map(|error| error.downcast_ref::<io::Error>()).any(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::AddrNotAvailable
+        )
+    })
+}
+
+/// The deepest error's words: the outer ones only say that something failed.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}

@@ -1,0 +1,21 @@
+//! One call to AWS per function. The SDK's types, its errors and its retries end here: what goes in and out is in
+//! the words of the domain.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`connect`] | endpoints, credentials, timeouts and retries: the one place that configures the SDK |
+//! | [`account`] | which account the credentials belong to |
+//! | [`queue`] | receive, extend, delete, send: one SQS queue |
+//! | [`ecs`] | look at a service, start a rollout |
+//! | [`failure`] | what a failed call means, and what may be done about it |
+//! | [`observe`] | tells metrics of every call |
+
+pub mod account;
+pub mod connect;
+pub mod ecs;
+pub mod failure;
+pub mod observe;
+pub mod queue;
+
+pub use connect::Connections;
+pub use observe::{Observer, Unobserved};
