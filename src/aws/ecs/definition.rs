@@ -96,7 +96,7 @@ impl Document {
         let mut versions = self.marks().versions;
         versions.retain(|container, _| !edits.contains_key(container));
         versions.extend(marks.versions.clone());
-        let ours = Marks { deployment: marks.deployment.clone(), versions };
+        let ours = Marks { deployment: marks.deployment.clone(), content: marks.content, versions };
         let theirs = self.tags.iter().filter(|(key, _)| !is_reserved(key) && !key.starts_with(OURS));
         theirs.map(|(key, value)| (key.clone(), value.clone())).chain(ours.to_tags()).collect()
     }

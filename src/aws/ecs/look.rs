@@ -64,6 +64,7 @@ impl Reach {
             None => None,
         };
         Ok(Look {
+            going_back: false,
             taken_at,
             base: self.base(&order.base, running.as_ref(), &service).await?,
             wanted,
@@ -150,6 +151,7 @@ impl Reach {
         let mut rollouts = Vec::new();
         for it in found.into_iter().filter(|it| it.created_at >= since || it.state.is_live()) {
             rollouts.push(Rollout {
+                previous: None,
                 id: it.id,
                 created_at: it.created_at,
                 updated_at: it.updated_at,
@@ -169,6 +171,7 @@ impl Reach {
 /// A look at a service that is not there.
 fn empty(service: Service, taken_at: Timestamp) -> Look {
     Look {
+        going_back: false,
         taken_at,
         service: service.state,
         desired: 0,

@@ -29,10 +29,8 @@ impl Ecs {
     /// Starts a rollout of the base, or of a revision made from it. The desired count is never touched.
     pub async fn start(&self, order: &StartOrder) -> Result<Started, CallFailure> {
         let reach = self.reach(&order.target)?;
-        let (definition, unchanged) = reach.definition(order).await?;
-        // ECS deploys nothing if the service has the revision already and is not told to.
-        let force = order.force || (unchanged && reach.has(&order.target, &definition.id).await?);
-        reach.update(&order.target, definition, force).await
+        let (definition, _) = reach.definition(order).await?;
+        reach.update(&order.target, definition, true).await
     }
 }
 
