@@ -7,5 +7,7 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain`, files |
 
 pub mod domain;
+pub mod settings;
