@@ -7,5 +7,7 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`decode`] | bytes to trigger | domain |
 
+pub mod decode;
 pub mod domain;
