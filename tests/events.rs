@@ -148,6 +148,31 @@ fn every_sample_event_keeps_its_id_and_the_same_one_in_its_wrapper() {
     }
 }
 
+#[test]
+fn every_pattern_in_the_documentation_brings_events_that_are_understood() {
+    let page = include_str!("../docs/events.md");
+    let patterns: Vec<&str> =
+        page.split('`').filter(|code| code.starts_with("{\"source\":[") && code.ends_with('}')).collect();
+    assert!(patterns.len() > 10, "the page has only {} patterns", patterns.len());
+    for pattern in patterns {
+        let rule: serde_json::Value = serde_json::from_str(pattern).expect(pattern);
+        let texts = |key: &str| -> Vec<String> {
+            let values = rule[key].as_array().into_iter().flatten();
+            values.filter_map(|value| Some(value.as_str()?.to_owned())).collect()
+        };
+        let kinds =
+            Some(texts("detail-type")).filter(|kinds| !kinds.is_empty()).unwrap_or(vec!["any".into()]);
+        let known = texts("source").iter().any(|source| kinds.iter().all(|kind| is_known(source, kind)));
+        assert!(known || rule["source"][0]["prefix"] == "github.actions", "{pattern}");
+    }
+}
+
+/// An event of a known kind that lacks everything is malformed; one of an unknown kind is ignored.
+fn is_known(source: &str, kind: &str) -> bool {
+    let body = format!(r#"{{"source":"{source}","detail-type":"{kind}","detail":{{}}}}"#);
+    matches!(decode(body.as_bytes(), Timestamp::from_millis(0)).trigger, Trigger::Malformed(_))
+}
+
 fn folder() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/events");
     let named = env::var_os("LOCKKEEPER_EVENTS").map(PathBuf::from);
