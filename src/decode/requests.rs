@@ -12,6 +12,9 @@ use crate::domain::{
     DeployRequest, ImageReference, ReadyImage, RepositoryName, Tag, Trigger, Wanted, is_tag,
 };
 
+/// The longest name of a service, in bytes: ECS's own limit.
+const NAME_BYTES: usize = 255;
+
 /// What an event from `action.production` or `action.deploy` means, whatever its detail-type.
 pub(super) fn deploy(envelope: &Envelope) -> Reading {
     let detail = envelope.detail()?;
@@ -71,8 +74,11 @@ fn service_deploy(detail: Object, suffix: Option<&str>) -> Reading {
 
 /// The name of the service; an empty one is the backend's.
 fn service_of(service: Field) -> Result<Arc<str>, Reason> {
-    match service.text()? {
-        Some(name) => Ok(name.trim().into()),
+    match typed(service)? {
+        Some(name) if name.len() > NAME_BYTES || name.contains(char::is_control) => {
+            Err(format!("{service} is {}, and must be the name of a service", quoted(&name)))
+        }
+        Some(name) => Ok((*name).into()),
         None => Err("the request must name a service: `service` in `detail` is missing".into()),
     }
 }
@@ -168,6 +174,9 @@ mod tests {
         assert_eq!(&*asked(r#"{"service":""}"#).service, "");
         for detail in ["{}", r#"{"service":null}"#] {
             assert!(refused(detail).contains("must name a service"));
+        }
+        for name in ["w\\neb", &"w".repeat(256)] {
+            assert!(refused(&format!(r#"{{"service":"{name}"}}"#)).contains("must be the name of a service"));
         }
         assert!(refused(r#"{"service":["web"]}"#).contains("`service` in `detail` is a list"));
     }

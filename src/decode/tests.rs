@@ -122,6 +122,7 @@ fn nesting_bombs_are_refused_wherever_they_stand() {
         around(&deep("[", "]", 400_000)),
         around(&deep(r#"{"source":"#, "}", 1_000)),
         around(&deep("[", "]", MAX_DEPTH - 1)),
+        around(&format!("[{},[]]", deep("[", "]", 1_000))),
         r#"{"source":"#.repeat(500),
     ] {
         let reason = refused(bomb.as_bytes());
