@@ -7,5 +7,7 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`route`] | which targets an event reaches, and what it asks of each | `domain` |
 
 pub mod domain;
+pub mod route;
