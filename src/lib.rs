@@ -7,6 +7,9 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain` |
+//! | [`decode`] | the bytes of a message to what it means | `domain` |
+//! | [`route`] | what it means to requests for targets | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | [`report`] | what is told: words, log, history | `domain` |
 //! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
@@ -15,9 +18,12 @@
 
 #[cfg(feature = "daemon")]
 pub mod aws;
+pub mod decode;
 pub mod domain;
 pub mod plan;
 pub mod report;
+pub mod route;
+pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "daemon")]
