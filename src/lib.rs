@@ -15,11 +15,14 @@
 //! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
 //! | `aws` (feature `daemon`) | one AWS call per function; SDK types end here | `domain` |
 //! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
+//! | `engine` (feature `daemon`) | the one loop: intake, perform, publish, drain | all of the above |
 
 #[cfg(feature = "daemon")]
 pub mod aws;
 pub mod decode;
 pub mod domain;
+#[cfg(feature = "daemon")]
+pub mod engine;
 pub mod plan;
 pub mod report;
 pub mod route;

@@ -284,6 +284,11 @@ impl Planner {
         self.ledger.unsettled()
     }
 
+    /// Whether this message is held.
+    pub fn holds(&self, lease: LeaseId) -> bool {
+        self.ledger.holds(lease)
+    }
+
     /// How many messages are held.
     pub fn held(&self) -> usize {
         self.ledger.len()

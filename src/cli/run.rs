@@ -1,0 +1,190 @@
+//! `lockkeeper run`: the daemon.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Ended;
+use crate::{
+    aws::{Connections, Observer, ecs::Ecs},
+    domain::Report,
+    engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    report::{
+        log::{self, LogSettings},
+        message::Level,
+    },
+    route::Routes,
+    settings::{self, Settings},
+    status::{self, About, Clock, Health, Metrics, Snapshot, StatusState},
+};
+
+/// After the loop has ended, answers that are being sent may take this much longer.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+pub(super) fn run(files: &[PathBuf]) -> Ended {
+    let settings = match super::load(files) {
+        Ok(settings) => settings,
+        Err(ended) => return ended,
+    };
+    if let Err(problems) = settings.require_queue() {
+        return Ended::Misused(problems.to_string());
+    }
+    if let Err(error) = log::install(log_settings(&settings)) {
+        return Ended::Failed(error.into());
+    }
+    match super::in_runtime(daemon(settings)) {
+        Ok(()) => Ended::Done,
+        Err(error) => Ended::Failed(error),
+    }
+}
+
+async fn daemon(settings: Settings) -> anyhow::Result<()> {
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let listener = TcpListener::bind(settings.http.listen).await.with_context(|| format!("listen on {}", settings.http.listen))?;
+    serve(settings, listener, stop, None).await
+}
+
+/// Runs the daemon until it is stopped. `listener` takes the connections of people and probes; `told` hears every report.
+pub(super) async fn serve(
+    settings: Settings,
+    listener: TcpListener,
+    stop: CancellationToken,
+    told: Option<mpsc::UnboundedSender<Report>>,
+) -> anyhow::Result<()> {
+    let clock = EngineClock::start();
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("LOCKKEEPER_REVISION").unwrap_or("unknown")));
+    let health = Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT));
+    let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::empty(clock.moment())));
+    let state = StatusState {
+        snapshot,
+        health: Arc::clone(&health),
+        metrics: Arc::clone(&metrics),
+        clock: status_clock(&clock),
+        about: Arc::new(about(&settings)),
+    };
+    let answering = CancellationToken::new();
+    let answers = tokio::spawn(status::serve(listener, status::router(state), answering.clone().cancelled_owned()));
+    let publisher = Publisher::new(Arc::clone(&metrics), snapshots);
+    let publisher = match told {
+        Some(told) => publisher.with_listener(told),
+        None => publisher,
+    };
+    let ended = match assemble(settings, clock, health, metrics, publisher, stop.clone()).await {
+        Ok(engine) => {
+            engine.run().await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    answering.cancel();
+    let _ = tokio::time::timeout(LAST_ANSWERS, answers).await;
+    ended
+}
+
+async fn assemble(
+    settings: Settings,
+    clock: EngineClock,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    publisher: Publisher,
+    stop: CancellationToken,
+) -> anyhow::Result<Engine> {
+    let url = settings.require_queue()?.to_owned();
+    let connections = Connections::load(settings.aws.region.clone(), Arc::new(Counted(metrics))).await?;
+    let dead_letter_url = settings.queue.dead_letter_url.as_deref();
+    let Opened { queue, dead_letters, account } = engine::open(&connections, &url, dead_letter_url).await?;
+    let region = connections.region().clone();
+    info!(account = account.as_str(), region = region.as_str(), queue = url, "receiving");
+    let mut accounts = settings.aws.allowed_accounts;
+    accounts.push(account.clone());
+    Ok(Engine {
+        queue,
+        dead_letters,
+        ecs: Arc::new(Ecs::new(connections, account.clone())),
+        routes: Routes::new(account, region, settings.targets, settings.naming),
+        accounts,
+        pollers: settings.queue.pollers,
+        visibility: settings.queue.visibility,
+        start_delay: settings.engine.start_delay,
+        clock,
+        health,
+        publisher,
+        stop,
+    })
+}
+
+/// Counts every call to AWS.
+#[derive(Debug)]
+struct Counted(Arc<Metrics>);
+
+impl Observer for Counted {
+    fn called(&self, service: &'static str, operation: &'static str, result: &'static str, took: Duration) {
+        self.0.called(service, operation, result, took);
+    }
+}
+
+/// The first signal ends the daemon in good order, a second one at once.
+fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::spawn(async move {
+        for is_first in [true, false] {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            if is_first {
+                info!(signal = name, "stopping: nothing more is received, and what is held goes back");
+                stop.cancel();
+            } else {
+                warn!(signal = name, "stopped at once by a second signal");
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(())
+}
+
+fn status_clock(clock: &EngineClock) -> Clock {
+    let clock = clock.clone();
+    Clock::new(move || (clock.moment(), clock.wall()))
+}
+
+fn about(settings: &Settings) -> About {
+    let naming = settings.naming.as_ref();
+    About {
+        project: naming.map(|naming| naming.project.to_string()),
+        environment: naming.map(|naming| naming.environment.to_string()),
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
+fn log_settings(settings: &Settings) -> LogSettings {
+    let naming = settings.naming.as_ref();
+    LogSettings {
+        level: match settings.log.level {
+            settings::LogLevel::Debug => Level::Debug,
+            settings::LogLevel::Info => Level::Info,
+            settings::LogLevel::Warn => Level::Warn,
+            settings::LogLevel::Error => Level::Error,
+        },
+        format: match settings.log.format {
+            settings::LogFormat::Auto => log::LogFormat::for_stdout(),
+            settings::LogFormat::Json => log::LogFormat::Json,
+            settings::LogFormat::Text => log::LogFormat::Text,
+        },
+        project: naming.map(|naming| naming.project.clone()),
+        environment: naming.map(|naming| naming.environment.clone()),
+    }
+}

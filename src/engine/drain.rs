@@ -1,0 +1,83 @@
+//! The end. Receives in flight end, and what they brought goes back with all else that is held; rollouts go on without us.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::{RECEIVE_WAIT, Running, intake::Batch};
+use crate::{
+    aws::queue::{BATCH, Receipt},
+    plan::Input,
+};
+
+/// From the signal to the end of the process, at most: a receive's wait, and time to hand back.
+const LONGEST: Duration = Duration::from_secs(9);
+
+/// Handing back may take this much of it.
+const HANDING_BACK: Duration = Duration::from_secs(2);
+
+/// Messages that are handed back come to the next receiver after up to this, so that they do not all come at once.
+const LONGEST_DELAY_SECONDS: u64 = 3;
+
+impl Running {
+    pub(super) async fn drain(
+        mut self,
+        pollers: &TaskTracker,
+        batches: &mut mpsc::Receiver<Batch>,
+        answers: &mut mpsc::UnboundedReceiver<Input>,
+    ) {
+        self.engine.health.closing();
+        let end = Instant::now() + LONGEST;
+        let mut receipts =
+            self.held.receipts(&self.planner.hand_back()).into_iter().map(|(_, it)| it).collect();
+        self.hand_back(&mut receipts).await;
+        let receives_end = end.checked_sub(HANDING_BACK).unwrap_or(end);
+        let late = timeout_at(receives_end, late_messages(pollers, batches)).await;
+        if late.is_err() {
+            warn!(
+                "a receive did not end within {RECEIVE_WAIT:?}: what it brings comes back after its visibility"
+            );
+        }
+        receipts.extend(late.unwrap_or_default());
+        self.hand_back(&mut receipts).await;
+        self.performer.tasks.close();
+        let calls_ended = timeout_at(end, self.performer.tasks.wait()).await.is_ok();
+        while let Ok(input) = answers.try_recv() {
+            self.turn(input);
+        }
+        info!(calls_ended, "stopped");
+    }
+
+    async fn hand_back(&self, receipts: &mut Vec<Receipt>) {
+        let all = std::mem::take(receipts);
+        for batch in all.chunks(BATCH) {
+            let delayed: Vec<_> = batch.iter().map(|receipt| (receipt.clone(), delay())).collect();
+            let results = tokio::time::timeout(HANDING_BACK, self.engine.queue.hand_back(&delayed)).await;
+            let failed = results.map_or(batch.len(), |it| it.into_iter().filter(Result::is_err).count());
+            info!(messages = batch.len() - failed, failed, "messages handed back");
+        }
+    }
+}
+
+/// What receives bring that were in flight when the end began.
+async fn late_messages(pollers: &TaskTracker, batches: &mut mpsc::Receiver<Batch>) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    loop {
+        tokio::select! {
+            batch = batches.recv() => match batch {
+                Some(batch) => receipts.extend(batch.messages.into_iter().map(|message| message.receipt)),
+                None => return receipts,
+            },
+            () = pollers.wait(), if batches.is_empty() => return receipts,
+        }
+    }
+}
+
+fn delay() -> Duration {
+    Duration::from_secs(fastrand::u64(..=LONGEST_DELAY_SECONDS))
+}

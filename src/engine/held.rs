@@ -1,0 +1,54 @@
+//! The messages that are held, as they were received. The planner knows them by lease only.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    aws::queue::{RawMessage, Receipt},
+    domain::{EventId, LeaseId, TriggerKind},
+};
+
+/// Every message that is held, by lease.
+#[derive(Debug, Default)]
+pub(super) struct HeldMessages {
+    by_lease: BTreeMap<LeaseId, Arc<HeldMessage>>,
+    last: u64,
+}
+
+/// One message.
+#[derive(Debug)]
+pub(super) struct HeldMessage {
+    pub(super) receipt: Receipt,
+    pub(super) body: String,
+    pub(super) event: EventId,
+    pub(super) trigger: TriggerKind,
+}
+
+impl HeldMessages {
+    /// Takes a message, under a lease of its own.
+    pub(super) fn hold(&mut self, raw: RawMessage, event: EventId, trigger: TriggerKind) -> LeaseId {
+        self.last += 1;
+        let lease = LeaseId(self.last);
+        let held = HeldMessage { receipt: raw.receipt, body: raw.body, event, trigger };
+        self.by_lease.insert(lease, Arc::new(held));
+        lease
+    }
+
+    pub(super) fn get(&self, lease: LeaseId) -> Option<&Arc<HeldMessage>> {
+        self.by_lease.get(&lease)
+    }
+
+    /// The receipts of these leases, without those that are gone.
+    pub(super) fn receipts(&self, leases: &[LeaseId]) -> Vec<(LeaseId, Receipt)> {
+        leases.iter().filter_map(|lease| Some((*lease, self.get(*lease)?.receipt.clone()))).collect()
+    }
+
+    /// The kind of trigger that this event is.
+    pub(super) fn trigger_of(&self, event: &EventId) -> Option<TriggerKind> {
+        self.by_lease.values().find(|held| held.event == *event).map(|held| held.trigger)
+    }
+
+    /// Forgets the messages that nobody holds any more.
+    pub(super) fn keep_only(&mut self, is_held: impl Fn(LeaseId) -> bool) {
+        self.by_lease.retain(|lease, _| is_held(*lease));
+    }
+}

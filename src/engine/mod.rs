@@ -1,0 +1,246 @@
+//! The one loop that owns all state.
+//!
+//! Pollers receive; the loop decodes and routes what they bring, tells the planner, and performs what it commands;
+//! each call runs beside the loop and sends its answer back as an input. So nothing that AWS does, or fails to
+//! do, holds the loop up, and no two decisions are ever made at the same time.
+//!
+//! | file | does |
+//! |---|---|
+//! | `open` | what must be true before the first receive: queues, account, no FIFO |
+//! | `intake` | the pollers |
+//! | `understand` | a message to what it asks for |
+//! | `held` | the messages that are held, by lease |
+//! | `perform` | a command to a call, its answer to an input |
+//! | `letter` | what is said about a message that is set aside |
+//! | `publish` | reports to log, metrics and history; the state to a snapshot |
+//! | `drain` | the end: receives in flight end, what is held is handed back |
+//!
+//! Every arm of the loop's `select!` may be cancelled: each only takes from a channel or a timer. A receive is
+//! never cancelled, or the messages that it brings would be held by nobody until their visibility ends.
+
+mod clock;
+mod drain;
+mod held;
+mod intake;
+mod letter;
+mod open;
+mod perform;
+mod publish;
+mod understand;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    aws::{ecs::Ecs, queue::Queue},
+    domain::{AccountId, Moment, Report},
+    plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
+    report::log,
+    route::Routes,
+    status::{Health, QueueRecord},
+};
+
+pub use clock::EngineClock;
+pub use intake::RECEIVE_WAIT;
+pub use open::{Opened, open};
+pub use publish::Publisher;
+
+use held::HeldMessages;
+use intake::Batch;
+use perform::Performer;
+
+/// The loop turns at least this often, so that its health shows that it does.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How often the queues are asked for their counts.
+const COUNT_PERIOD: Duration = Duration::from_secs(30);
+
+/// Everything that the loop works with.
+#[derive(Debug)]
+pub struct Engine {
+    /// The queue that events come from.
+    pub queue: Queue,
+    /// Where messages are set aside.
+    pub dead_letters: Queue,
+    /// ECS.
+    pub ecs: Arc<Ecs>,
+    /// Which events reach which targets.
+    pub routes: Routes,
+    /// The accounts whose events are taken.
+    pub accounts: Vec<AccountId>,
+    /// How many receives are open at once.
+    pub pollers: u32,
+    /// How long a message is held by one receive or extension.
+    pub visibility: Duration,
+    /// No rollout is started before this much has passed.
+    pub start_delay: Duration,
+    /// The time.
+    pub clock: EngineClock,
+    /// Whether it is well.
+    pub health: Arc<Health>,
+    /// Where reports and snapshots go.
+    pub publisher: Publisher,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+/// The loop while it runs.
+struct Running {
+    engine: Engine,
+    planner: Planner,
+    held: HeldMessages,
+    performer: Performer,
+    queues: Vec<QueueRecord>,
+}
+
+impl Engine {
+    /// Runs until it is stopped, and then lets go of everything.
+    pub async fn run(self) {
+        let (answers_in, mut answers) = mpsc::unbounded_channel();
+        let (batches_in, mut batches) = mpsc::channel(usize::try_from(self.pollers).unwrap_or(1));
+        let (counts_in, mut counts) = mpsc::channel(1);
+        let pollers = self.spawn_pollers(batches_in);
+        let counting = self.spawn_counting(counts_in);
+        let stop = self.stop.clone();
+        let mut running = self.into_running(answers_in);
+        loop {
+            let wakeup = running.next_wakeup();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(input) = answers.recv() => running.on_answer(input),
+                Some(batch) = batches.recv() => running.on_batch(batch),
+                Some(queues) = counts.recv() => running.on_counts(queues),
+                () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
+            }
+        }
+        counting.abort();
+        running.drain(&pollers, &mut batches, &mut answers).await;
+    }
+
+    fn into_running(self, answers: mpsc::UnboundedSender<Input>) -> Running {
+        let mut settings = PlanSettings::new(self.visibility);
+        settings.start_after = self.clock.moment() + self.start_delay;
+        let performer = Performer {
+            queue: self.queue.clone(),
+            dead_letters: self.dead_letters.clone(),
+            ecs: Arc::clone(&self.ecs),
+            clock: self.clock.clone(),
+            visibility: self.visibility,
+            answers,
+            tasks: TaskTracker::new(),
+        };
+        let planner = Planner::new(settings);
+        Running { engine: self, planner, held: HeldMessages::default(), performer, queues: Vec::new() }
+    }
+
+    fn spawn_pollers(&self, batches: mpsc::Sender<Batch>) -> TaskTracker {
+        let pollers = TaskTracker::new();
+        for _ in 0..self.pollers {
+            let poller = intake::Poller {
+                queue: self.queue.clone(),
+                visibility: self.visibility,
+                clock: self.clock.clone(),
+                health: Arc::clone(&self.health),
+                stop: self.stop.clone(),
+                batches: batches.clone(),
+            };
+            pollers.spawn(poller.poll());
+        }
+        pollers.close();
+        pollers
+    }
+
+    fn spawn_counting(&self, counts: mpsc::Sender<Vec<QueueRecord>>) -> tokio::task::JoinHandle<()> {
+        let (queue, dead_letters) = (self.queue.clone(), self.dead_letters.clone());
+        tokio::spawn(async move {
+            let mut period = tokio::time::interval(COUNT_PERIOD);
+            loop {
+                period.tick().await;
+                let queues = publish::count(&queue, &dead_letters).await;
+                if counts.send(queues).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+impl Running {
+    fn now(&self) -> Now {
+        let EngineClock { .. } = &self.engine.clock;
+        Now {
+            moment: self.engine.clock.moment(),
+            wall: self.engine.clock.wall(),
+            jitter: Jitter(fastrand::u16(..)),
+        }
+    }
+
+    /// When the loop turns next if nothing comes.
+    fn next_wakeup(&self) -> tokio::time::Instant {
+        let now = self.engine.clock.moment();
+        let heartbeat = now + HEARTBEAT;
+        let planned = self.planner.next_wakeup().unwrap_or(heartbeat);
+        let publish = self.engine.publisher.due().unwrap_or(heartbeat);
+        self.engine.clock.instant(planned.min(publish).min(heartbeat))
+    }
+
+    fn on_answer(&mut self, input: Input) {
+        self.turn(input);
+    }
+
+    fn on_wakeup(&mut self) {
+        self.turn(Input::Wakeup);
+        self.held.keep_only(|lease| self.planner.holds(lease));
+    }
+
+    fn on_counts(&mut self, queues: Vec<QueueRecord>) {
+        self.queues = queues;
+        self.turn(Input::Wakeup);
+    }
+
+    fn on_batch(&mut self, batch: Batch) {
+        for message in batch.messages {
+            let understood = understand::understand(&self.engine, message, batch.expires, &mut self.held);
+            for target in understood.hints {
+                self.turn(Input::Hint(target));
+            }
+            self.turn(Input::Arrived(understood.arrival));
+        }
+    }
+
+    /// One turn: one input, the commands that follow, and what is to be told of them.
+    fn turn(&mut self, input: Input) {
+        let now = self.now();
+        let commands = self.planner.handle(now, input);
+        for broken in self.planner.broken_promises(&commands) {
+            let report = Report::PromiseBroken { promise: broken.promise.as_str(), what: broken.what };
+            self.tell(&report);
+        }
+        for command in commands {
+            match command {
+                Command::Report(report) => self.tell(&report),
+                Command::Look(_)
+                | Command::Glance(_)
+                | Command::Start(_)
+                | Command::Extend(_)
+                | Command::SetAside { .. }
+                | Command::Delete(_) => self.performer.perform(command, &self.held),
+            }
+        }
+        self.engine.health.turned(now.moment);
+        self.publish(now.moment);
+    }
+
+    fn tell(&mut self, report: &Report) {
+        log::tell(report);
+        self.engine.publisher.told(report, &self.held);
+    }
+
+    fn publish(&mut self, now: Moment) {
+        let Self { engine, planner, queues, .. } = self;
+        engine.publisher.publish(now, planner, &engine.routes, queues);
+    }
+}

@@ -1,0 +1,81 @@
+//! What must be true before the first receive.
+
+use anyhow::{Context as _, bail, ensure};
+use tracing::{info, warn};
+
+use crate::{
+    aws::{
+        Connections, account,
+        queue::{Queue, QueueErrorKind},
+    },
+    domain::AccountId,
+};
+
+/// A message that we hold over restarts is received once by each; fewer receives than this would set aside good ones.
+const FEWEST_RECEIVES: u32 = 100;
+
+/// The queues and the account that were found.
+#[derive(Debug)]
+pub struct Opened {
+    /// The queue that events come from.
+    pub queue: Queue,
+    /// Where messages are set aside.
+    pub dead_letters: Queue,
+    /// Our own account.
+    pub account: AccountId,
+}
+
+/// Looks at the queue, finds its dead-letter queue, and asks whose credentials these are.
+///
+/// # Errors
+/// If the queue cannot be reached, is a FIFO queue, or has no dead-letter queue: with what would mend it.
+pub async fn open(
+    connections: &Connections,
+    url: &str,
+    dead_letter_url: Option<&str>,
+) -> anyhow::Result<Opened> {
+    let queue = connections.queue(url);
+    let (facts, account) = tokio::join!(queue.facts(), account::account(connections));
+    let facts = facts.map_err(|error| {
+        let mend = match error.kind {
+            QueueErrorKind::Gone => "queue.url names no queue that exists",
+            QueueErrorKind::Denied => "the credentials must be allowed sqs:GetQueueAttributes on it",
+            QueueErrorKind::Throttled
+            | QueueErrorKind::ReceiptInvalid
+            | QueueErrorKind::Unreachable
+            | QueueErrorKind::Other => "check the network, the Region and AWS_ENDPOINT_URL_SQS",
+        };
+        anyhow::Error::new(error).context(format!("the queue {url} cannot be read: {mend}"))
+    })?;
+    ensure!(
+        !facts.fifo && !url.ends_with(".fifo"),
+        "{url} is a FIFO queue: a message that is held would block its group, and with it the newer ones that could \
+         end the wait. Use a standard queue"
+    );
+    let dead_letter_url = match (dead_letter_url, &facts.dead_letter) {
+        (Some(url), _) => url.to_owned(),
+        (None, Some(arn)) => {
+            connections.url_of(arn).await.with_context(|| format!("find the dead-letter queue {arn}"))?
+        }
+        (None, None) => bail!(
+            "{url} has no dead-letter queue: set its redrive policy (maxReceiveCount 100 or more), or queue.dead_letter_url"
+        ),
+    };
+    if facts.max_receive_count.is_some_and(|count| count < FEWEST_RECEIVES) {
+        warn!(
+            "maxReceiveCount of {url} is below {FEWEST_RECEIVES}: restarts alone may set good messages aside"
+        );
+    }
+    let account = match account {
+        Ok(account) => account,
+        Err(failure) => {
+            let owner = facts.arn.split(':').nth(4).unwrap_or_default();
+            info!(
+                error = failure.reason,
+                "our account could not be asked for; that of the queue is taken: {owner}"
+            );
+            owner.into()
+        }
+    };
+    Ok(Opened { queue, dead_letters: connections.queue(&dead_letter_url), account })
+}

@@ -1,0 +1,145 @@
+//! A command to a call, and its answer to an input. Each call runs beside the loop.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::{EngineClock, held::HeldMessages, letter};
+use crate::{
+    aws::{
+        ecs::Ecs,
+        queue::{BATCH, Queue, QueueError, QueueErrorKind, Receipt},
+    },
+    domain::LeaseId,
+    plan::{Command, DeadLetter, Input},
+};
+
+/// Makes the calls that are commanded.
+pub(super) struct Performer {
+    pub(super) queue: Queue,
+    pub(super) dead_letters: Queue,
+    pub(super) ecs: Arc<Ecs>,
+    pub(super) clock: EngineClock,
+    pub(super) visibility: Duration,
+    pub(super) answers: mpsc::UnboundedSender<Input>,
+    pub(super) tasks: TaskTracker,
+}
+
+impl Performer {
+    pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
+        let ecs = Arc::clone(&self.ecs);
+        match command {
+            Command::Look(order) => self.answer(async move {
+                let look = ecs.look(&order).await.map(Box::new);
+                vec![Input::Looked { target: order.target, look }]
+            }),
+            Command::Glance(targets) => self.answer(async move {
+                let glances = ecs.glance(&targets).await;
+                glances.into_iter().map(|(target, glance)| Input::Glanced { target, glance }).collect()
+            }),
+            Command::Start(order) => self.answer(async move {
+                let started = ecs.start(&order).await;
+                vec![Input::Started { target: order.target, started }]
+            }),
+            Command::Extend(leases) => self.extend(&leases, held),
+            Command::Delete(leases) => self.delete(&leases, held),
+            Command::SetAside { lease, letter } => self.set_aside(lease, *letter, held),
+            Command::Report(_) => {}
+        }
+    }
+
+    /// Makes a call beside the loop. Nobody hears the answer once the loop has ended.
+    fn answer(&self, call: impl Future<Output = Vec<Input>> + Send + 'static) {
+        let answers = self.answers.clone();
+        self.tasks.spawn(async move {
+            for input in call.await {
+                let _ = answers.send(input);
+            }
+        });
+    }
+
+    fn extend(&self, leases: &[LeaseId], held: &HeldMessages) {
+        for batch in held.receipts(leases).chunks(BATCH) {
+            let (queue, visibility) = (self.queue.clone(), self.visibility);
+            let (leases, receipts): (Vec<LeaseId>, Vec<Receipt>) = batch.iter().cloned().unzip();
+            let until = self.clock.moment() + visibility;
+            self.answer(async move {
+                let batch: Vec<_> = receipts.into_iter().map(|receipt| (receipt, visibility)).collect();
+                let results = queue.extend(&batch).await;
+                let answers = sort(leases, results);
+                answers.into_inputs(|leases| Input::Extended { leases, until }, Input::NotExtended)
+            });
+        }
+    }
+
+    fn delete(&self, leases: &[LeaseId], held: &HeldMessages) {
+        for batch in held.receipts(leases).chunks(BATCH) {
+            let queue = self.queue.clone();
+            let (leases, receipts): (Vec<LeaseId>, Vec<Receipt>) = batch.iter().cloned().unzip();
+            self.answer(async move {
+                let results = queue.delete(&receipts).await;
+                sort(leases, results).into_inputs(Input::Deleted, Input::NotDeleted)
+            });
+        }
+    }
+
+    fn set_aside(&self, lease: LeaseId, letter: DeadLetter, held: &HeldMessages) {
+        let Some(message) = held.get(lease).cloned() else { return };
+        let (queue, now) = (self.dead_letters.clone(), self.clock.wall());
+        self.answer(async move {
+            let attributes = letter::attributes(&message.event, &letter, now);
+            let sent = queue.send(&message.body, &attributes).await;
+            if let Err(error) = &sent {
+                warn!(event_id = %message.event, error = %error, "setting a message aside failed; it is tried again");
+            }
+            vec![Input::SetAside { lease, target: letter.target, done: sent.is_ok() }]
+        });
+    }
+}
+
+/// The results of a batch, by what they mean: one entry may fail while the call succeeds.
+struct Sorted {
+    done: Vec<LeaseId>,
+    retry: Vec<LeaseId>,
+    lost: Vec<LeaseId>,
+}
+
+fn sort(leases: Vec<LeaseId>, results: Vec<Result<(), QueueError>>) -> Sorted {
+    let mut sorted = Sorted { done: Vec::new(), retry: Vec::new(), lost: Vec::new() };
+    for (lease, result) in leases.into_iter().zip(results) {
+        match result.map_err(|error| error.kind) {
+            Ok(()) => sorted.done.push(lease),
+            Err(QueueErrorKind::ReceiptInvalid) => sorted.lost.push(lease),
+            Err(
+                QueueErrorKind::Throttled
+                | QueueErrorKind::Gone
+                | QueueErrorKind::Denied
+                | QueueErrorKind::Unreachable
+                | QueueErrorKind::Other,
+            ) => sorted.retry.push(lease),
+        }
+    }
+    sorted
+}
+
+impl Sorted {
+    fn into_inputs(
+        self,
+        done: impl FnOnce(Vec<LeaseId>) -> Input,
+        retry: impl FnOnce(Vec<LeaseId>) -> Input,
+    ) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        if !self.done.is_empty() {
+            inputs.push(done(self.done));
+        }
+        if !self.retry.is_empty() {
+            inputs.push(retry(self.retry));
+        }
+        if !self.lost.is_empty() {
+            inputs.push(Input::Lost(self.lost));
+        }
+        inputs
+    }
+}

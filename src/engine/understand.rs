@@ -1,0 +1,79 @@
+//! A message to what it asks for: decoded, checked for its account, and routed.
+
+use std::collections::BTreeSet;
+
+use tracing::{debug, info, warn};
+
+use super::{Engine, held::HeldMessages, letter};
+use crate::{
+    aws::queue::RawMessage,
+    decode,
+    domain::{Event, Moment, TargetId, Timestamp, Trigger},
+    plan, route,
+};
+
+/// What a message asks for.
+pub(super) struct Understood {
+    pub(super) arrival: plan::Arrival,
+    /// Targets whose rollout moved.
+    pub(super) hints: Vec<TargetId>,
+}
+
+/// Understands one message, and takes hold of it.
+pub(super) fn understand(
+    engine: &Engine,
+    message: RawMessage,
+    expires: Moment,
+    held: &mut HeldMessages,
+) -> Understood {
+    let event = decode::decode(message.body.as_bytes(), message.sent_at);
+    debug!(event_id = %event.id, body = %message.body, "event received");
+    engine.publisher.decided(engine.clock.wall().since(event.time));
+    let arrival = when_asked(&event, &message);
+    let (asks, hints) = asks(engine, &event, &arrival);
+    let message_id = message.message_id.clone();
+    let lease = held.hold(message, event.id.clone(), event.trigger.kind());
+    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
+    Understood { arrival, hints }
+}
+
+/// The order of a request is that of its event. A message that was set aside and put back keeps its order, gets
+/// a new floor, and reaches only the target for which it failed.
+fn when_asked(event: &Event, message: &RawMessage) -> route::Arrival {
+    let set_aside = letter::read(&message.attributes);
+    let asked = event.time.min(message.sent_at);
+    let version = set_aside.as_ref().map_or(asked, |letter| letter.version);
+    route::Arrival {
+        version,
+        floor: if set_aside.is_some() { message.sent_at } else { version },
+        confined_to: set_aside.and_then(|letter| letter.target).map(|target| BTreeSet::from([target])),
+    }
+}
+
+fn asks(engine: &Engine, event: &Event, arrival: &route::Arrival) -> (plan::Asks, Vec<TargetId>) {
+    let kind = event.trigger.kind().as_str();
+    match &event.trigger {
+        Trigger::Malformed(reason) => {
+            warn!(event_id = %event.id, event_type = kind, error = reason, "message not understood");
+            let version: Timestamp = arrival.version;
+            return (plan::Asks::Unknown { reason: reason.clone(), version }, Vec::new());
+        }
+        Trigger::Ignored(reason) => {
+            info!(event_id = %event.id, event_type = kind, "event ignored: {reason}");
+            return (plan::Asks::Nothing, Vec::new());
+        }
+        _ => {}
+    }
+    if let Some(account) = event.account.as_ref().filter(|account| !engine.accounts.contains(account)) {
+        warn!(event_id = %event.id, event_type = kind, "event refused: account {account} is not allowed");
+        return (plan::Asks::Nothing, Vec::new());
+    }
+    let routing = engine.routes.route(event, arrival);
+    for note in &routing.notes {
+        let service = note.target.as_ref().map(ToString::to_string);
+        info!(event_id = %event.id, event_type = kind, service, "event asks nothing here: {}", note.reason);
+    }
+    let asks =
+        if routing.requests.is_empty() { plan::Asks::Nothing } else { plan::Asks::Changes(routing.requests) };
+    (asks, routing.hints)
+}
