@@ -163,6 +163,16 @@ async fn a_target_is_found_by_its_id_percent_encoded() {
 }
 
 #[tokio::test]
+async fn a_deadline_is_a_time_that_does_not_move_while_the_snapshot_ages() {
+    let mut sample = Sample::busy();
+    for _ in 0..2 {
+        let lane = &get(&sample, "/api/v1/targets/cart").await.json()["lane"];
+        assert_eq!(lane["until"], "2026-11-01T12:06:04Z");
+        sample.now = Moment::from_millis(sample.now.as_millis() + 3_000);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_two_targets_have_is_refused_with_both_ids() {
     let mut sample = Sample::busy();
     let mut twin = sample.snapshot.targets[0].clone();
