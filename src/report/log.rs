@@ -10,7 +10,8 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tracing::{Event, Subscriber, field, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer as _,
@@ -149,16 +150,28 @@ where
 }
 
 impl Lines {
-    fn as_json(&self, now: Timestamp, level: tracing::Level, said: &Said) -> Value {
-        json!({
-            "timestamp": now,
-            "level": level.as_str(),
-            "message": said.message,
-            "project_name": self.0.project.as_deref(),
-            "environment": self.0.environment.as_deref(),
-            "fields": said.fields,
-        })
+    fn as_json(&self, timestamp: Timestamp, level: tracing::Level, said: &Said) -> String {
+        let line = JsonLine {
+            timestamp,
+            level: level.as_str(),
+            message: &said.message,
+            project_name: self.0.project.as_deref(),
+            environment: self.0.environment.as_deref(),
+            fields: &said.fields,
+        };
+        serde_json::to_string(&line).expect("text, numbers and maps with keys of text are JSON")
     }
+}
+
+/// The shape of a line, which saved queries rely on.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    timestamp: Timestamp,
+    level: &'static str,
+    message: &'a str,
+    project_name: Option<&'a str>,
+    environment: Option<&'a str>,
+    fields: &'a Map<String, Value>,
 }
 
 /// The time of day, the level, the message, and those fields that the message does not say already.
@@ -217,5 +230,102 @@ impl field::Visit for Said {
 
     fn record_bool(&mut self, field: &field::Field, value: bool) {
         self.put(field, value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Mutex, PoisonError},
+    };
+
+    use super::*;
+    use crate::report::sample::{rolled_back, succeeded};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written while this runs.
+    fn written(level: Level, format: LogFormat, run: impl FnOnce()) -> String {
+        let settings =
+            LogSettings { level, format, project: Some("shop".into()), environment: Some("prod".into()) };
+        let out = Written::default();
+        let writer = out.clone();
+        tracing::subscriber::with_default(subscriber(settings, move || writer.clone()), run);
+        let bytes = out.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn a_line_in_json_has_the_shape_that_queries_expect() {
+        let report = Report::Finished(Box::new(rolled_back()));
+        let text = written(Level::Info, LogFormat::Json, || tell(&report));
+        assert_eq!(text.lines().count(), 1);
+        let mut line: Value = serde_json::from_str(&text).expect("JSON");
+        let timestamp = line["timestamp"].take();
+        assert!(Timestamp::parse(timestamp.as_str().expect("text")).is_some());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&line).expect("JSON"), @r#"
+        {
+          "environment": "prod",
+          "fields": {
+            "attempt": 1,
+            "cause": "crash_loop",
+            "deployment_id": "d-bad0",
+            "error": "container web exited with 1, three times",
+            "event_id": "e-3",
+            "event_type": "image_ready",
+            "outcome": "rolled_back",
+            "service": "api",
+            "task_definition": "chubby_api:13"
+          },
+          "level": "ERROR",
+          "message": "deployment failed: d-bad0 of api rolled back to chubby_api:12 after 8 s, crash_loop: container web exited with 1, three times",
+          "project_name": "shop",
+          "timestamp": null
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_line_for_people_does_not_say_things_twice() {
+        let report = Report::Finished(Box::new(succeeded()));
+        let text = written(Level::Info, LogFormat::Text, || tell(&report));
+        let (time, rest) = text.split_at(8);
+        assert!(time.bytes().all(|byte| byte.is_ascii_digit() || byte == b':'), "{time}");
+        insta::assert_snapshot!(rest.trim_end(), @" INFO  deployment d-12ab of api succeeded in 8 s for 2 events: chubby_api:13 event_id=e-1,e-2 event_type=image_pushed");
+    }
+
+    #[test]
+    fn other_parts_of_the_program_write_the_same_shape() {
+        let text = written(Level::Debug, LogFormat::Json, || {
+            tracing::debug!(operation = "UpdateService", took_ms = 12_u64, ok = true, "a call was answered");
+        });
+        let line: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(line["message"], "a call was answered");
+        let fields = serde_json::json!({ "operation": "UpdateService", "took_ms": 12, "ok": true });
+        assert_eq!(line["fields"], fields);
+    }
+
+    #[test]
+    fn the_level_is_that_of_the_settings_and_libraries_only_warn() {
+        let speak = || {
+            tracing::debug!("ours, in detail");
+            tracing::info!("ours");
+            tracing::debug!(target: "aws_smithy_runtime", "a body");
+            tracing::warn!(target: "hyper", "a warning of a library");
+        };
+        let count = |level| written(level, LogFormat::Text, speak).lines().count();
+        assert_eq!([Level::Debug, Level::Info, Level::Error].map(count), [3, 2, 1]);
     }
 }

@@ -252,6 +252,6 @@ mod tests {
         let at = Timestamp::parse("2026-11-01T12:01:00Z").expect("valid");
         let health = health();
         health.turned(moment(60));
-        insta::assert_snapshot!(health.assess(moment(60)).to_json(at), @r#"{"ok":false,"parts":{"loop":{"ok":true,"detail":"the loop turns","since":null},"intake":{"ok":false,"detail":"no receive has completed yet","since":"2026-11-01T12:00:00Z"}}}"#);
+        insta::assert_snapshot!(health.assess(moment(60)).to_json(at), @r#"{"ok":false,"parts":{"intake":{"detail":"no receive has completed yet","ok":false,"since":"2026-11-01T12:00:00Z"},"loop":{"detail":"the loop turns","ok":true,"since":null}}}"#);
     }
 }

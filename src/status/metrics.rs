@@ -316,3 +316,6 @@ fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) ->
     registry.register(Box::new(metric.clone())).expect("no two metrics have one name");
     metric
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ mod page;
 mod problem;
 mod router;
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

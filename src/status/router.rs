@@ -37,7 +37,7 @@ pub fn router(state: StatusState) -> Router {
         .nest("/api/v1", api::routes())
         .fallback(async || Problem::from(StatusCode::NOT_FOUND))
         .with_state(state);
-    with_headers(within_limits(paths))
+    with_headers(within_limits(paths, SLOWEST_ANSWER))
 }
 
 /// Answers until `stop` is ready, then lets requests in flight end.
@@ -49,10 +49,10 @@ pub async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-fn within_limits(router: Router) -> Router {
+fn within_limits(router: Router, slowest: Duration) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOWEST_ANSWER))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, slowest))
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY_BYTES))
         .layer(middleware::from_fn(problem::for_every_error))
 }
@@ -109,4 +109,42 @@ fn panicked(why: Box<dyn Any + Send>) -> Response {
     let what = text.or_else(|| why.downcast_ref::<String>().cloned()).unwrap_or_default();
     tracing::error!(error = what, "answering a request panicked");
     Problem::from(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn status_at(path: &str) -> (StatusCode, HeaderValue) {
+        let router = Router::new()
+            .route("/panics", get(async || -> StatusCode { panic!("on purpose") }))
+            .route("/hangs", get(async || std::future::pending::<StatusCode>().await));
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = within_limits(router, Duration::from_millis(20))
+            .oneshot(request)
+            .await
+            .expect("the router cannot fail");
+        (response.status(), response.headers()[header::CONTENT_TYPE].clone())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_answer_and_not_the_end() {
+        let (status, kind) = status_at("/panics").await;
+        assert_eq!(
+            (status, kind.as_bytes()),
+            (StatusCode::INTERNAL_SERVER_ERROR, &b"application/problem+json"[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up() {
+        let (status, kind) = status_at("/hangs").await;
+        assert_eq!(
+            (status, kind.as_bytes()),
+            (StatusCode::REQUEST_TIMEOUT, &b"application/problem+json"[..])
+        );
+    }
 }

@@ -15,8 +15,8 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 
 use self::parts::{
-    clock_time, evidence, figure, image_version, lane_kind, lane_name, note, outcome_kind, outcome_name,
-    pill, rest, row, spaced, stage_kind, stage_name, subject, table, tasks, what, why,
+    clock_time, coarse, evidence, figure, image_version, lane_kind, lane_name, note, outcome_kind,
+    outcome_name, pill, rest, row, spaced, stage_kind, stage_name, subject, table, tasks, what, why,
 };
 use super::{About, HealthReport, Snapshot, StatusState};
 use crate::{
@@ -153,7 +153,7 @@ impl View<'_> {
                 @if page.items.is_empty() {
                     p.nothing { "Nothing is under way." }
                 } @else {
-                    (table(&["Target", "Stage", "Rolls out", "Tasks", "Why", "Since"], &html! {
+                    (table("under-way", &["Target", "Stage", "Rolls out", "Tasks", "Why", "Since"], &html! {
                         @for it in &page.items { (self.active_row(it)) }
                     }))
                     (rest(self.snapshot.deployments.len(), page.items.len(), "/api/v1/deployments"))
@@ -186,7 +186,7 @@ impl View<'_> {
                 @if shown.is_empty() {
                     p.nothing { "No target is known yet." }
                 } @else {
-                    (table(&["Target", "Runs", "Lane", "Waiting"], &html! {
+                    (table("targets", &["Target", "Runs", "Lane", "Waiting"], &html! {
                         @for target in shown { (self.target_row(target)) }
                     }))
                     (rest(targets.len(), shown.len(), "/api/v1/targets"))
@@ -248,7 +248,7 @@ impl View<'_> {
                 @if page.items.is_empty() {
                     p.nothing { "No deployment has ended since this process began." }
                 } @else {
-                    (table(&["Target", "Outcome", "Rolled out", "Why", "Took", "Ended"], &html! {
+                    (table("ended", &["Target", "Outcome", "Rolled out", "Why", "Took", "Ended"], &html! {
                         @for it in &page.items { (self.ended_row(it)) }
                     }))
                     (rest(self.snapshot.history.len(), page.items.len(), "/api/v1/deployments"))
@@ -269,13 +269,13 @@ impl View<'_> {
             ("Outcome", outcome),
             ("Rolled out", what(it)),
             ("Why", why(it)),
-            ("Took", html! { (took(it).map(span).unwrap_or_default()) }),
+            ("Took", html! { span.nowrap { (took(it).map(span).unwrap_or_default()) } }),
             ("Ended", html! { @if let Some(ended) = it.finished_at { (self.ago(ended)) } }),
         ])
     }
 
     fn ago(&self, then: Timestamp) -> Markup {
-        html! { time datetime=(then) title=(then) { (span(self.at.since(then))) " ago" } }
+        html! { time datetime=(then) title=(then) { (coarse(self.at.since(then))) " ago" } }
     }
 
     fn footer(&self) -> Markup {
@@ -292,3 +292,6 @@ impl View<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

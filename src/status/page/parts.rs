@@ -1,8 +1,16 @@
 //! The pieces of the page that know nothing of it: tables, pills, and the names of things.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use crate::domain::{DeploymentRecord, LaneState, Outcome, RunningImage, Stage, StoppedTask, Timestamp};
+use crate::report::message::span;
+
+/// A length of time in its largest unit: what happened is told from, not measured by.
+pub(super) fn coarse(length: Duration) -> String {
+    span(length).splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")
+}
 
 /// What one cell lists at most.
 const MOST_LINES: usize = 100;
@@ -12,9 +20,9 @@ pub(super) fn figure(name: &str, count: usize) -> Markup {
 }
 
 /// The roles stay said where a narrow screen shows rows as cards, which takes them from the elements.
-pub(super) fn table(columns: &[&str], rows: &Markup) -> Markup {
+pub(super) fn table(name: &str, columns: &[&str], rows: &Markup) -> Markup {
     html! {
-        table role="table" {
+        table.(name) role="table" {
             thead role="rowgroup" {
                 tr role="row" { @for column in columns { th role="columnheader" scope="col" { (column) } } }
             }
@@ -46,7 +54,7 @@ pub(super) fn what(it: &DeploymentRecord) -> Markup {
                 " " span.faint { "after " code { (previous) } }
             }
         }
-        (folded(&it.changes, "changes"))
+        div.changes { (folded(&it.changes, "changes")) }
     }
 }
 
