@@ -16,9 +16,12 @@
 //! | `aws` (feature `daemon`) | one AWS call per function; SDK types end here | `domain` |
 //! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
 //! | `engine` (feature `daemon`) | the one loop: intake, perform, publish, drain | all of the above |
+//! | `cli` (feature `daemon`) | one file per command | all |
 
 #[cfg(feature = "daemon")]
 pub mod aws;
+#[cfg(feature = "daemon")]
+pub mod cli;
 pub mod decode;
 pub mod domain;
 #[cfg(feature = "daemon")]
