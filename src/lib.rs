@@ -7,7 +7,9 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain`, files |
 
 pub mod domain;
+pub mod plan;
 pub mod settings;
