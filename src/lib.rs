@@ -1,15 +1,19 @@
 //! Lockkeeper drives deployments to Amazon ECS from events on a queue.
 //!
-//! The folder is the map, in the order in which an event passes through it. The upper modules are pure: no tokio,
-//! no AWS SDK, no clock, no randomness, no order of hash maps. Time, ids and jitter are their arguments. They build
-//! without the feature `daemon`, so the compiler keeps it so.
+//! The folder is the map, in the order in which an event passes through it. The modules without a feature are pure:
+//! no tokio, no AWS SDK, no clock, no randomness, no order of hash maps. Time, ids and jitter are their arguments. They
+//! build without the feature `daemon`, so the compiler keeps it so.
 //!
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
-//! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain`, files |
+//! | [`decode`] | the bytes of a message to what it means | `domain` |
+//! | [`route`] | what it means to requests for targets | `domain` |
+//! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 
+pub mod decode;
 pub mod domain;
 pub mod plan;
+pub mod route;
 pub mod settings;
