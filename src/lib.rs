@@ -7,7 +7,7 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
-//! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain`, files |
+//! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain` |
 //! | [`decode`] | the bytes of a message to what it means | `domain` |
 //! | [`route`] | what it means to requests for targets | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
