@@ -11,9 +11,14 @@
 //! | [`decode`] | the bytes of a message to what it means | `domain` |
 //! | [`route`] | what it means to requests for targets | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
+//! | [`report`] | what is told: words, log, history | `domain` |
+//! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
 
 pub mod decode;
 pub mod domain;
 pub mod plan;
+pub mod report;
 pub mod route;
 pub mod settings;
+#[cfg(feature = "daemon")]
+pub mod status;
