@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
+    merge::merge,
     patterns::file_in,
     problems::{Complaints, Origin, Wrong},
     section::{Section, items},
@@ -80,12 +81,8 @@ const fn variable(name: &'static str, path: &'static [&'static str], kind: Kind)
 /// Reads the variables. An empty one counts as unset, as it did.
 pub(super) fn read(environment: &BTreeMap<String, String>, complaints: &Complaints) -> Lambda {
     let set = Set { environment, complaints };
-    let mut layer = Written::empty_table(Origin::new("the environment"));
-    for variable in &VARIABLES {
-        if let Some(written) = set.value(variable) {
-            layer.overlay(Written::at_path(variable.path, written));
-        }
-    }
+    let layer = |variable: &Variable| Some(Written::at_path(variable.path, set.value(variable)?));
+    let layer = merge(VARIABLES.iter().filter_map(layer));
     Lambda { layer, services: set.services(), files: set.files(), used: set.used(), warnings: set.warnings() }
 }
 

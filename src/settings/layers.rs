@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     catalogue::{self, DEFAULT_TOML},
+    merge::merge,
     problems::{Complaints, Origin, Wrong},
     values::is_name,
     written::{Raw, Written, from_toml, quoted},
@@ -46,31 +47,27 @@ pub(super) fn built_in(complaints: &Complaints) -> Written {
 
 /// The layers above the built-in one and the old Lambda's variables.
 pub(super) fn gather(sources: &Sources, complaints: &Complaints) -> Layers {
-    let mut layers =
-        Layers { written: Written::empty_table(Origin::new("the environment")), incomplete: false };
+    let documents = documents(sources, complaints);
+    let incomplete = documents.iter().any(Option::is_none);
+    let variables =
+        sources.environment.iter().filter_map(|(name, value)| of_variable(name, value, complaints));
+    Layers { written: merge(documents.into_iter().flatten().chain(variables)), incomplete }
+}
+
+/// Every document there is; nothing for one that cannot be read.
+fn documents(sources: &Sources, complaints: &Complaints) -> Vec<Option<Written>> {
+    let mut documents = Vec::new();
     if let Some(name) = sources.environment.get(ENVIRONMENT).filter(|name| !name.is_empty()) {
-        layers.add(of_environment(name, &sources.folder, complaints));
+        documents.push(of_environment(name, &sources.folder, complaints));
     }
     for path in &sources.files {
         let name = path.display().to_string();
-        layers.add(of_file(&Origin::new(&name), &name, path, "name a file that can be read", complaints));
+        documents.push(of_file(&Origin::new(&name), &name, path, "name a file that can be read", complaints));
     }
     if let Some(text) = sources.environment.get(DOCUMENT) {
-        layers.add(from_toml(DOCUMENT, text, complaints));
+        documents.push(from_toml(DOCUMENT, text, complaints));
     }
-    for (name, value) in &sources.environment {
-        layers.written.overlay(of_variable(name, value, complaints));
-    }
-    layers
-}
-
-impl Layers {
-    fn add(&mut self, layer: Option<Written>) {
-        match layer {
-            Some(layer) => self.written.overlay(layer),
-            None => self.incomplete = true,
-        }
-    }
+    documents
 }
 
 fn of_environment(name: &str, folder: &Path, complaints: &Complaints) -> Option<Written> {
@@ -106,21 +103,20 @@ fn of_file(
 }
 
 /// One key; nothing of a variable that is none of ours.
-fn of_variable(name: &str, value: &str, complaints: &Complaints) -> Written {
+fn of_variable(name: &str, value: &str, complaints: &Complaints) -> Option<Written> {
     let origin = Origin::new(name);
-    let nothing = Written::empty_table(origin.clone());
     let Some(path) = name.strip_prefix(PREFIX) else {
         complain_of_a_single_underscore(&origin, complaints);
-        return nothing;
+        return None;
     };
     let path = path.to_lowercase();
     let path: Vec<&str> = path.split("__").collect();
     if path.iter().any(|key| key.is_empty()) {
         let mend = format!("write it as {PREFIX}SECTION__KEY");
         complaints.add(&origin, "", None, Wrong::new("names no key", mend));
-        return nothing;
+        return None;
     }
-    Written::at_path(&path, Written::new(origin, Raw::Loose(value.into())))
+    Some(Written::at_path(&path, Written::new(origin, Raw::Loose(value.into()))))
 }
 
 /// Only of names that can be nothing else: an orchestrator may set others, such as `LOCKKEEPER_SERVICE_HOST`.

@@ -11,6 +11,7 @@ mod catalogue;
 mod durations;
 mod lambda;
 mod layers;
+mod merge;
 mod naming;
 mod nearest;
 mod patterns;
@@ -29,6 +30,7 @@ pub use layers::Sources;
 pub use problems::{Origin, Problem, Problems};
 
 use crate::domain::{AccountId, Naming, Region, TargetRule};
+use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
 use values::{account, count, duration, listen, one_of, queue_url};
@@ -166,9 +168,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
     let above = layers::gather(sources, complaints);
     let mut lambda = lambda::read(&sources.environment, complaints);
     lambda.compare(&above.written, complaints);
-    let mut all = layers::built_in(complaints);
-    all.overlay(lambda.layer.clone());
-    all.overlay(above.written.clone());
+    let all = merge([layers::built_in(complaints), lambda.layer.clone(), above.written.clone()]);
 
     let mut root = Section::new("", &all, complaints);
     let aws = root.within("aws", |section| aws(section, sources, complaints));

@@ -51,6 +51,12 @@ impl Origin {
     pub(super) fn at(source: &Arc<str>, line: usize) -> Self {
         Self { source: Arc::clone(source), line: Some(line) }
     }
+
+    /// What [`fmt::Display`] wrote of one.
+    pub(super) fn read(text: &str) -> Self {
+        let with_line = |(source, line): (&str, &str)| Some(Self::at(&source.into(), line.parse().ok()?));
+        text.rsplit_once(':').and_then(with_line).unwrap_or_else(|| Self::new(text))
+    }
 }
 
 impl Wrong {

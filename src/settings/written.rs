@@ -71,25 +71,6 @@ impl Written {
         }
     }
 
-    /// Lays another over this one: tables merge, anything else is replaced.
-    pub(super) fn overlay(&mut self, over: Self) {
-        match (&mut self.raw, over.raw) {
-            (Raw::Table(below), Raw::Table(above)) => {
-                self.origin = over.origin;
-                for (key, value) in above {
-                    match below.get_mut(&key) {
-                        Some(old) => old.overlay(value),
-                        None => drop(below.insert(key, value)),
-                    }
-                }
-            }
-            (raw, above) => {
-                self.origin = over.origin;
-                *raw = above;
-            }
-        }
-    }
-
     /// A single value at the end of a path of keys.
     pub(super) fn at_path(path: &[&str], value: Self) -> Self {
         path.iter().rev().fold(value, |inner, key| {
@@ -210,16 +191,6 @@ mod tests {
         assert_eq!(targets[1].origin.to_string(), "f.toml:6");
         let Raw::List(files) = &targets[1].find(&["files"]).expect("there").raw else { panic!("a list") };
         assert_eq!(files[1].origin.to_string(), "f.toml:9");
-    }
-
-    #[test]
-    fn a_later_layer_wins_key_by_key_and_lists_are_replaced_whole() {
-        let mut it = read("[a]\nx = 1\ny = 2\nl = [1, 2]");
-        it.overlay(read("[a]\ny = 3\nl = [4]"));
-        assert_eq!(it.find(&["a", "x"]).expect("there").raw, Raw::Integer(1));
-        assert_eq!(it.find(&["a", "y"]).expect("there").raw, Raw::Integer(3));
-        let Raw::List(items) = &it.find(&["a", "l"]).expect("there").raw else { panic!("a list") };
-        assert_eq!(items.len(), 1);
     }
 
     #[test]
