@@ -12,7 +12,12 @@ use crate::settings::{self, Settings, Sources};
 
 /// Drives deployments to Amazon ECS from events on a queue.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100, after_help = "Exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings.")]
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings."
+)]
 struct Arguments {
     /// Settings to read beside the built-in ones; repeatable, the later wins
     #[arg(long, value_name = "FILE", global = true)]
@@ -24,7 +29,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The daemon: receives events, and drives what they ask for to its true end
-    #[command(after_help = "Example:\n  LOCKKEEPER__QUEUE__URL=https://sqs.eu-west-1.amazonaws.com/111122223333/lockkeeper lockkeeper run")]
+    #[command(
+        after_help = "Example:\n  LOCKKEEPER__QUEUE__URL=https://sqs.eu-west-1.amazonaws.com/111122223333/lockkeeper lockkeeper run"
+    )]
     Run,
     /// The whole system with no AWS account: an emulated world, and a story told on the terminal
     #[cfg(feature = "sim")]

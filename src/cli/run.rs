@@ -51,7 +51,9 @@ async fn daemon(settings: Settings) -> anyhow::Result<()> {
     }
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let listener = TcpListener::bind(settings.http.listen).await.with_context(|| format!("listen on {}", settings.http.listen))?;
+    let listener = TcpListener::bind(settings.http.listen)
+        .await
+        .with_context(|| format!("listen on {}", settings.http.listen))?;
     serve(settings, listener, stop, None).await
 }
 
@@ -63,7 +65,10 @@ pub(super) async fn serve(
     told: Option<mpsc::UnboundedSender<Report>>,
 ) -> anyhow::Result<()> {
     let clock = EngineClock::start();
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("LOCKKEEPER_REVISION").unwrap_or("unknown")));
+    let metrics = Arc::new(Metrics::new(
+        env!("CARGO_PKG_VERSION"),
+        option_env!("LOCKKEEPER_REVISION").unwrap_or("unknown"),
+    ));
     let health = Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT));
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::empty(clock.moment())));
     let state = StatusState {
@@ -74,7 +79,8 @@ pub(super) async fn serve(
         about: Arc::new(about(&settings)),
     };
     let answering = CancellationToken::new();
-    let answers = tokio::spawn(status::serve(listener, status::router(state), answering.clone().cancelled_owned()));
+    let answers =
+        tokio::spawn(status::serve(listener, status::router(state), answering.clone().cancelled_owned()));
     let publisher = Publisher::new(Arc::clone(&metrics), snapshots);
     let publisher = match told {
         Some(told) => publisher.with_listener(told),
