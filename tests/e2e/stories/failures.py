@@ -1,0 +1,200 @@
+"""A rollout fails, or AWS does: the cause is told, and nothing is lost or done twice."""
+
+import json
+
+import events
+from processes import until
+from stage import Stage, short
+
+
+def a_broken_image_is_rolled_back_and_set_aside(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service(image=stage.image("api", "v1"))
+    daemon = stage.run(stage.target(on_push="pin"))
+    event = events.push("api", "nope", "sha256:" + "b" * 64)
+    stage.put(event)
+    (deployment,) = stage.finished(daemon)
+    assert (deployment["outcome"], deployment["cause"]) == ("rolled_back", "image_pull"), deployment
+    assert deployment["evidence"]["stopped_tasks"], deployment
+    (letter,) = stage.dead_letters()
+    assert letter["outcome"] == "rolled_back" and letter["cause"] == "image_pull", letter
+    assert letter["target"] == f"{stage.account}/eu-west-1/{stage.cluster}/api", letter
+    assert letter["deployment"] == deployment["id"] and letter["attempts"] == "1", letter
+    assert letter["id"] and letter["version"] and letter["time"] and letter["reason"], letter
+    assert json.loads(letter["body"])["detail"] == event.detail
+    stage.rest(daemon)
+    assert len(stage.updates()) == 1, "a broken image is not tried again"
+    assert api.image() == stage.image("api", "v1") and api.is_steady()
+    (line,) = daemon.says("deployment failed")
+    assert line["fields"]["cause"] == "image_pull" and line["fields"]["service"] == "api", line
+    assert daemon.metric("lockkeeper_rollout_failures_total", target="api", cause="image_pull") == 1
+    assert daemon.metric("lockkeeper_events_total", trigger="image_pushed", result="set_aside") == 1
+
+
+def a_crash_loop_without_rollback_fails(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service(image=stage.image("api", "v1"), breaker="stop")
+    daemon = stage.run(stage.target(on_push="pin"))
+    stage.put(events.push("api", "crash", stage.push("api", "crash")))
+    (deployment,) = stage.finished(daemon)
+    assert (deployment["outcome"], deployment["cause"]) == ("failed", "crash_loop"), deployment
+    (letter,) = stage.dead_letters()
+    assert letter["outcome"] == "failed" and letter["cause"] == "crash_loop", letter
+    stage.rest(daemon)
+    assert len(stage.updates()) == 1, stage.updates()
+
+
+def a_rollout_that_never_settles_is_a_timeout_and_a_fix_gets_past_it(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service(image=stage.image("api", "v1"), breaker=None)
+    daemon = stage.run(stage.target(on_push="pin", timeout="3s"))
+    stage.put(events.push("api", "hang", stage.push("api", "hang")))
+    (deployment,) = stage.finished(daemon)
+    assert (deployment["outcome"], deployment["cause"]) == ("failed", "timeout"), deployment
+    stage.dead_letters()
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    (fixed,) = stage.finished(daemon, outcome="succeeded")
+    assert fixed["target"] == deployment["target"], fixed
+    assert api.image() == stage.image("api", "v2") and api.is_steady()
+
+
+def a_fix_does_not_queue_behind_what_it_fixes(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    # Without a breaker the crashing rollout would go on for ever.
+    api = stage.service(image=stage.image("api", "v1"), breaker=None)
+    daemon = stage.run(stage.target(on_push="pin"))
+    stage.put(events.push("api", "crash", stage.push("api", "crash")))
+    until("two tasks have failed", lambda: api.primary()["failedTasks"] >= 2)
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    (fixed,) = stage.finished(daemon, outcome="succeeded")
+    stage.rest(daemon)
+    (broken,) = daemon.deployments(outcome="superseded")
+    assert api.image() == stage.image("api", "v2") and len(stage.updates()) == 2, (broken, fixed)
+
+
+def a_message_for_two_targets_is_set_aside_only_for_the_one_that_failed(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service("api")
+    stage.service("web", breaker="stop")
+    daemon = stage.run(*(stage.target(name, parameters=["/prod/shop/shared"]) for name in ("api", "web")))
+    # What web's tag names now cannot run.
+    stage.push("web", "latest", "crash")
+    stage.put(events.parameter("/prod/shop/shared"))
+    outcomes = {it["target"].rsplit("/", 1)[-1]: it["outcome"] for it in stage.finished(daemon, 2)}
+    assert outcomes == {"api": "succeeded", "web": "failed"}, outcomes
+    (letter,) = stage.dead_letters()
+    assert letter["target"].endswith("/web"), letter
+    stage.rest(daemon)
+
+
+def a_replayed_letter_reaches_only_the_target_that_failed(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service("api")
+    stage.service("web", breaker="stop")
+    daemon = stage.run(*(stage.target(name, parameters=["/prod/shop/shared"]) for name in ("api", "web")))
+    stage.push("web", "latest", "crash")
+    stage.put(events.parameter("/prod/shop/shared"))
+    stage.finished(daemon, 2)
+    (letter,) = stage.dead_letters()
+    stage.rest(daemon)
+    stage.push("web", "latest")
+    stage.forget()
+    attributes = {
+        f"lockkeeper.{name}": {"DataType": "String", "StringValue": value}
+        for name, value in letter.items()
+        if name != "body"
+    }
+    stage.sqs.send_message(QueueUrl=stage.queue_url, MessageBody=letter["body"], MessageAttributes=attributes)
+    ended = stage.finished(daemon, 3)
+    stage.rest(daemon)
+    assert ended[-1]["outcome"] == "succeeded" and ended[-1]["target"].endswith("/web"), ended
+    assert [short(it["service"]) for it in stage.updates()] == ["web"]
+
+
+def a_throttled_start_is_tried_again(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service()
+    daemon = stage.run(stage.target())
+    stage.world.fault("UpdateService", "throttle")
+    stage.put(events.push("api", "latest", stage.push("api", "latest")))
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "succeeded" and deployment["attempts"] == 2, deployment
+    assert [call["took_effect"] for call in stage.calls("UpdateService")] == [False, True]
+    assert daemon.says("retry"), "no line says that it is tried again"
+    assert api.is_steady() and stage.no_dead_letters()
+
+
+def throttling_without_end_fails_and_is_set_aside(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service()
+    daemon = stage.run(stage.target(retries=1))
+    stage.world.fault("UpdateService", "throttle", 100)
+    stage.put(events.push("api", "latest", stage.push("api", "latest")))
+    (deployment,) = stage.finished(daemon)
+    assert (deployment["outcome"], deployment["cause"]) == ("failed", "throttled"), deployment
+    assert len(stage.updates()) == 2, stage.updates()
+    (letter,) = stage.dead_letters()
+    assert letter["cause"] == "throttled" and letter["attempts"] == "2", letter
+    stage.rest(daemon)
+
+
+def throttled_looks_delay_and_do_not_fail(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service()
+    daemon = stage.run(stage.target())
+    stage.world.fault("DescribeServices", "throttle", 5)
+    stage.put(events.push("api", "latest", stage.push("api", "latest")))
+    (deployment,) = stage.finished(daemon, seconds=60)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "succeeded" and len(stage.updates()) == 1, deployment
+    assert api.is_steady() and stage.no_dead_letters()
+
+
+def a_lost_answer_starts_no_second_rollout(stage: Stage) -> None:
+    _loses_an_answer(stage, {"lost_answer": {"closed": True}})
+
+
+def an_error_after_a_start_that_took_effect_starts_no_second_rollout(stage: Stage) -> None:
+    _loses_an_answer(stage, {"lost_answer": {"closed": False}})
+
+
+def a_start_that_is_answered_too_late_is_not_made_again(stage: Stage) -> None:
+    _loses_an_answer(stage, {"slow": {"ms": 6_000}})
+
+
+def _loses_an_answer(stage: Stage, kind: object) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service(image=stage.image("api", "v1"))
+    daemon = stage.run(stage.target(on_push="pin"))
+    stage.world.fault("UpdateService", kind)
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "succeeded", deployment
+    assert len(stage.updates()) == 1 and len(stage.registered()) == 1
+    assert api.image() == stage.image("api", "v2") and api.is_steady()
+
+
+def a_registration_whose_answer_was_lost_is_found_again(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service(image=stage.image("api", "v1"))
+    daemon = stage.run(stage.target(on_push="pin"))
+    stage.world.fault("RegisterTaskDefinition", {"lost_answer": {"closed": True}})
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "succeeded", deployment
+    assert len(stage.registered()) == 1 and len(stage.updates()) == 1
+    assert api.revision() == f"{stage.cluster}-api:2"
