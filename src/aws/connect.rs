@@ -57,12 +57,7 @@ impl Connections {
     /// Reads Region, endpoints and credential sources from AWS's variables and profile; `region`, where given, wins.
     /// Calls nothing but, where no Region is set, the metadata service of an EC2 host.
     pub async fn load(region: Option<Region>, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(ByScheme::new())
-            .timeout_config(timeouts(READ_TIMEOUT))
-            .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
-            // Every attempt has a timeout of its own, and no body is large.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let mut loader = loader();
         if let Some(region) = region {
             loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
         }
@@ -70,6 +65,20 @@ impl Connections {
         let found = config.region().context("no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1")?;
         let region = Region::from(found.as_ref());
         Ok(Self { config, region, calls: Calls::new(observer) })
+    }
+
+    /// The way to an emulator at this address that takes an account for an access key.
+    #[cfg(feature = "sim")]
+    pub async fn emulated(
+        endpoint: &str,
+        account: &str,
+        region: &Region,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let credentials = aws_sdk_sqs::config::Credentials::new(account, "none", None, None, "emulator");
+        let loader = loader().endpoint_url(endpoint).credentials_provider(credentials);
+        let config = loader.region(aws_config::Region::new(region.as_str().to_owned())).load().await;
+        Self { config, region: region.clone(), calls: Calls::new(observer) }
     }
 
     /// The Region that is called where a target does not say otherwise.
@@ -116,6 +125,15 @@ impl Connections {
             .retry_config(RetryConfig::disabled());
         aws_sdk_ecs::Client::from_conf(config.build())
     }
+}
+
+fn loader() -> aws_config::ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(ByScheme::new())
+        .timeout_config(timeouts(READ_TIMEOUT))
+        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
+        // Every attempt has a timeout of its own, and no body is large.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 /// These timeouts for one attempt. Without them the SDK waits for ever on a socket that accepts and never answers.
