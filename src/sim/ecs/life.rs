@@ -7,6 +7,7 @@ use super::{
     model::{Defect, EcsService, Ending, Phase, Rollout, Task},
     scene::Scene,
 };
+use crate::domain::Timestamp;
 
 /// What part of the start a task spends in PROVISIONING.
 const PROVISIONING_SHARE: u64 = 5;
@@ -85,7 +86,12 @@ pub(super) fn age(service: &mut EcsService, scene: &mut Scene<'_>) {
             move_on(service, place, scene);
         }
     }
-    service.tasks.retain(|task| task.stopped.is_none_or(|at| now.since(at) < REMEMBERED));
+    service.tasks.retain(|task| is_remembered(task, now));
+}
+
+/// Whether a task can still be listed and described.
+pub(super) fn is_remembered(task: &Task, now: Timestamp) -> bool {
+    task.stopped.is_none_or(|at| now.since(at) < REMEMBERED)
 }
 
 fn recover(service: &mut EcsService, place: usize) {

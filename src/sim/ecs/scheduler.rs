@@ -187,11 +187,11 @@ pub(super) fn end_passage(
     deployment.finished = Some(now);
     deployment.updated = now;
     if let Some(reason) = reason {
-        deployment.passage_reason = reason.to_owned();
+        reason.clone_into(&mut deployment.passage_reason);
     }
     match passage {
         Passage::Stopped | Passage::RollbackSuccessful | Passage::RollbackFailed => {
-            deployment.stopped = Some(now)
+            deployment.stopped = Some(now);
         }
         Passage::Successful
         | Passage::InProgress
