@@ -119,8 +119,8 @@ async fn the_sdk_accepts_the_checksums_and_reads_the_attributes() {
     let url = queue(&sqs, "q").await;
     let value =
         MessageAttributeValue::builder().data_type("String").string_value("vä").build().expect("a value");
-    let send = sqs.send_message().queue_url(&url).message_body("hé ☃").message_attributes("k", value);
-    let sent = send.send().await.expect("send");
+    let request = sqs.send_message().queue_url(&url).message_body("hé ☃").message_attributes("k", value);
+    let sent = request.send().await.expect("send");
     let receive = sqs.receive_message().queue_url(&url).message_attribute_names("All");
     let got = receive
         .message_system_attribute_names(MessageSystemAttributeName::All)

@@ -28,18 +28,16 @@ impl Bench {
     }
 
     pub(super) fn call(&mut self, service: Service, operation: &str, body: Value) -> Value {
-        match self.reply(service, operation, body) {
-            Reply::Ok(value) => value,
-            other => panic!("{operation}: {other:?}"),
-        }
+        let reply = self.reply(service, operation, body);
+        let Reply::Ok(value) = reply else { panic!("{operation}: {reply:?}") };
+        value
     }
 
     /// The code of the error that a call must give.
     pub(super) fn fails(&mut self, service: Service, operation: &str, body: Value) -> &'static str {
-        match self.reply(service, operation, body) {
-            Reply::Err(fail) => fail.code,
-            other => panic!("{operation}: {other:?}"),
-        }
+        let reply = self.reply(service, operation, body);
+        let Reply::Err(fail) = reply else { panic!("{operation}: {reply:?}") };
+        fail.code
     }
 
     pub(super) fn pass(&mut self, millis: u64) {
@@ -55,7 +53,7 @@ impl Bench {
         self.call(Service::Sqs, operation, body)
     }
 
-    pub(super) fn queue(&mut self, name: &str, attributes: Value) -> String {
+    pub(super) fn queue(&mut self, name: &str, attributes: &Value) -> String {
         let made = self.sqs("CreateQueue", json!({"QueueName": name, "Attributes": attributes}));
         made["QueueUrl"].as_str().expect("a url").to_owned()
     }
@@ -77,7 +75,7 @@ impl Bench {
     /// A queue that gets every event of one source.
     pub(super) fn listen(&mut self, source: &str) -> String {
         let name = format!("events-{}", source.replace('.', "-"));
-        let url = self.queue(&name, json!({}));
+        let url = self.queue(&name, &json!({}));
         let pattern = json!({"source": [source]}).to_string();
         self.call(Service::Events, "PutRule", json!({"Name": name, "EventPattern": pattern}));
         let arn = format!("arn:aws:sqs:us-east-1:000000000000:{name}");

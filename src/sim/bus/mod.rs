@@ -62,7 +62,7 @@ impl Buses {
         self.buses.entry((call.scope.clone(), "default".to_owned())).or_default();
         let body = &call.body;
         match call.operation.as_str() {
-            "PutEvents" => Ok(self.put_events(call, post)),
+            "PutEvents" => self.put_events(call, post),
             "CreateEventBus" => self.create(call),
             "DescribeEventBus" => self.describe(call),
             "ListEventBuses" => Ok(self.list(call)),
@@ -80,7 +80,10 @@ impl Buses {
         }
     }
 
-    fn put_events(&mut self, call: &Call, post: &mut Post<'_>) -> Value {
+    fn put_events(&mut self, call: &Call, post: &mut Post<'_>) -> Outcome {
+        if !(1..=10).contains(&list(&call.body, "Entries").len()) {
+            return Err(Fail::new("ValidationException", "Entries must have between 1 and 10 members."));
+        }
         let mut failed = 0;
         let mut entries = Vec::new();
         for entry in list(&call.body, "Entries") {
@@ -92,7 +95,7 @@ impl Buses {
                 }
             });
         }
-        json!({"FailedEntryCount": failed, "Entries": entries})
+        Ok(json!({"FailedEntryCount": failed, "Entries": entries}))
     }
 
     fn put_event(&mut self, scope: &Scope, entry: &Value, post: &mut Post<'_>) -> Result<String, Fail> {

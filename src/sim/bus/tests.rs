@@ -26,7 +26,7 @@ fn an_event_reaches_the_queue_in_its_envelope() {
 #[test]
 fn every_queue_of_an_event_gets_the_same_id() {
     let mut bench = Bench::new();
-    let (one, two) = (bench.listen("demo"), bench.queue("second", json!({})));
+    let (one, two) = (bench.listen("demo"), bench.queue("second", &json!({})));
     let target = json!({"Id": "2", "Arn": "arn:aws:sqs:us-east-1:000000000000:second"});
     bench.call(Events, "PutTargets", json!({"Rule": "events-demo", "Targets": [target]}));
     put(&mut bench, "demo", "{}");
@@ -42,6 +42,8 @@ fn entries_fail_one_by_one() {
     );
     assert_eq!(put(&mut bench, "demo", "[]")["Entries"][0]["ErrorCode"], "MalformedDetail");
     assert_eq!(put(&mut bench, "demo", "{}")["FailedEntryCount"], 0);
+    let eleven = vec![json!({"Source": "demo", "DetailType": "Thing", "Detail": "{}"}); 11];
+    assert_eq!(bench.fails(Events, "PutEvents", json!({"Entries": eleven})), "ValidationException");
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn a_disabled_rule_delivers_nothing() {
 #[test]
 fn what_cannot_be_delivered_goes_to_the_targets_own_dead_letters() {
     let mut bench = Bench::new();
-    let dead = bench.queue("dead", json!({}));
+    let dead = bench.queue("dead", &json!({}));
     bench.call(Events, "PutRule", json!({"Name": "r", "EventPattern": r#"{"source": ["demo"]}"#}));
     let arn = |name: &str| format!("arn:aws:sqs:us-east-1:000000000000:{name}");
     let target = json!({"Id": "1", "Arn": arn("missing"), "DeadLetterConfig": {"Arn": arn("dead")}});
