@@ -1,6 +1,6 @@
 //! The whole world: services that call each other through one outbox, faults, and a log of every call.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -135,27 +135,25 @@ impl World {
         self.advance(now);
         let struck = fault::draw(&mut self.faults, call, &mut self.rng);
         let (reply, took_effect, changed) = match struck {
-            Some(FaultKind::Throttle) => (Reply::Err(throttled(call.service)), false, Value::Null),
-            Some(FaultKind::ServerError) => (Reply::Err(broken()), false, Value::Null),
-            Some(FaultKind::Hang) => (Reply::Never, false, Value::Null),
+            Some(FaultKind::Throttle) => refuse(Reply::Err(throttled(call.service))),
+            Some(FaultKind::ServerError) => refuse(Reply::Err(broken())),
+            Some(FaultKind::Hang) => refuse(Reply::Never),
             Some(FaultKind::Slow { ms }) => {
-                let (reply, changed) = self.perform(call);
-                let effect = !matches!(reply, Reply::Err(_));
-                (Reply::Slow(std::time::Duration::from_millis(ms), Box::new(reply)), effect, changed)
+                self.act(call, |reply| Reply::Slow(Duration::from_millis(ms), Box::new(reply)))
             }
-            Some(FaultKind::LostAnswer { closed }) => {
-                let (reply, changed) = self.perform(call);
-                let effect = !matches!(reply, Reply::Err(_));
-                (if closed { Reply::Closed } else { Reply::Err(broken()) }, effect, changed)
-            }
-            None => {
-                let (reply, changed) = self.perform(call);
-                let effect = !matches!(reply, Reply::Err(_));
-                (reply, effect, changed)
-            }
+            Some(FaultKind::LostAnswer { closed: true }) => self.act(call, |_| Reply::Closed),
+            Some(FaultKind::LostAnswer { closed: false }) => self.act(call, |_| Reply::Err(broken())),
+            None => self.act(call, |reply| reply),
         };
         self.log(call, &reply, took_effect, changed);
         reply
+    }
+
+    /// Performs a call, and answers what a fault makes of the reply. Says too whether it took effect and what changed.
+    fn act(&mut self, call: &Call, answer: impl FnOnce(Reply) -> Reply) -> (Reply, bool, Value) {
+        let (reply, changed) = self.perform(call);
+        let took_effect = !matches!(reply, Reply::Err(_));
+        (answer(reply), took_effect, changed)
     }
 
     /// Looks again for a long poll that waits: the same call without faults and without a line in the log.
@@ -285,6 +283,11 @@ impl World {
             "faults": self.faults, "settings": self.settings,
         })
     }
+}
+
+/// An answer to a call that had no effect.
+fn refuse(reply: Reply) -> (Reply, bool, Value) {
+    (reply, false, Value::Null)
 }
 
 fn throttled(service: Service) -> Fail {

@@ -213,8 +213,6 @@ pub(super) struct Ending {
     pub(super) reason: String,
     pub(super) exit: Option<i64>,
     pub(super) container_reason: Option<&'static str>,
-    /// Whether it counts as a failure of its deployment.
-    pub(super) failure: bool,
 }
 
 /// One task of a service.

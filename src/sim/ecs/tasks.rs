@@ -62,13 +62,7 @@ impl Estate {
             .ok_or_else(|| Fail::new("InvalidParameterException", "The referenced task was not found."))?;
         if service.tasks[at].phase.wanted() {
             let reason = body["reason"].as_str().unwrap_or("Task stopped by user").to_owned();
-            let ending = Ending {
-                code: "UserInitiated",
-                reason,
-                exit: Some(143),
-                container_reason: None,
-                failure: false,
-            };
+            let ending = Ending { code: "UserInitiated", reason, exit: Some(143), container_reason: None };
             life::stop(service, at, ending, scene);
             service.steady = false;
             scheduler::pass(service, scene);

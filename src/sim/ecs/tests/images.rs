@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LONG_MS, breaker, deploy, newest_passage, passages, service, tasks, update};
+use super::{LONG_MS, breaker, deploy, described, newest_passage, passages, service, tasks, update};
 use crate::sim::{Call, Service, testkit::Bench};
 
 const IMAGE: &str = "000000000000.dkr.ecr.us-east-1.amazonaws.com/app";
@@ -97,4 +97,21 @@ fn a_tag_that_was_never_pushed_cannot_be_pulled() {
     assert_eq!(passages(&mut bench)[0], "ROLLBACK_SUCCESSFUL");
     let stopped = tasks(&mut bench, "STOPPED");
     assert!(stopped.iter().any(|task| task["stopCode"] == "TaskFailedToStart"));
+}
+
+#[test]
+fn a_healthy_task_ends_the_count_of_failures() {
+    let mut bench = service(1, &breaker(true));
+    push(&mut bench, &["latest", "bad-crash"]);
+    let container =
+        json!({"name": "web", "image": format!("{IMAGE}:latest"), "versionConsistency": "disabled"});
+    bench.ecs("RegisterTaskDefinition", json!({"family": "app", "containerDefinitions": [container]}));
+    update(&mut bench, json!({"taskDefinition": "app"}));
+    while described(&mut bench)["deployments"][0]["failedTasks"] != 2 {
+        bench.pass(100);
+    }
+    push(&mut bench, &["latest"]);
+    bench.pass(LONG_MS);
+    assert_eq!(passages(&mut bench)[0], "SUCCESSFUL");
+    assert_eq!(described(&mut bench)["deployments"][0]["failedTasks"], 0);
 }
