@@ -3,7 +3,7 @@
 //!
 //! [`World`] is pure: time is an argument, chance comes from a seed, and nothing is read or written but itself. What
 //! takes time in AWS takes time here, and what fails there fails here: tags of images say how (`crash`, `nope`,
-//! `slow`, `hang`, `oom`, `sick`, `noroom`). [`front`](self::front) puts HTTP before it for the real SDKs.
+//! `slow`, `hang`, `oom`, `sick`, `noroom`). `front` puts HTTP before it for the real SDKs.
 //!
 //! | module | does |
 //! |---|---|
