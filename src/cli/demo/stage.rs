@@ -1,6 +1,6 @@
 //! The emulated account that the story plays in: a queue, rules, three services, and who changes them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -68,8 +68,9 @@ impl Stage {
         tokio::task::yield_now().await;
         let mut stage = Self { front, endpoint: endpoint.into(), queue: "".into() };
         stage.queue = stage.queues()?.into();
-        stage.rules()?;
         stage.services()?;
+        stage.until_complete().await?;
+        stage.rules()?;
         Ok(stage)
     }
 
@@ -91,6 +92,7 @@ impl Stage {
             "deadLetterTargetArn": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:lockkeeper-dead"),
             "maxReceiveCount": 100,
         });
+        self.call(Service::Sqs, "CreateQueue", json!({"QueueName": COPIES}))?;
         let attributes = json!({"RedrivePolicy": redrive.to_string()});
         let queue = self.call(
             Service::Sqs,
@@ -132,6 +134,19 @@ impl Stage {
             self.call(Service::Ecs, "CreateService", service)?;
         }
         Ok(())
+    }
+
+    /// Waits until the first rollout of every service is complete.
+    async fn until_complete(&self) -> anyhow::Result<()> {
+        let services = json!({"cluster": CLUSTER, "services": ["shop-api", "shop-web"]});
+        let is_complete = |service: &Value| service["deployments"][0]["rolloutState"] == "COMPLETED";
+        loop {
+            let answer = self.call(Service::Ecs, "DescribeServices", services.clone())?;
+            if answer["services"].as_array().is_some_and(|services| services.iter().all(is_complete)) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     fn call(&self, service: Service, operation: &str, body: Value) -> anyhow::Result<Value> {

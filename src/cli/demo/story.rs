@@ -33,7 +33,6 @@ impl<'a> Story<'a> {
 
     /// Plays all of it; tells whether every promise held.
     pub(super) async fn play(&mut self) -> anyhow::Result<bool> {
-        self.settle().await?;
         self.two_tags().await?;
         self.twenty_parameters().await?;
         self.newer_wins().await?;
@@ -55,13 +54,14 @@ impl<'a> Story<'a> {
 
     async fn two_tags(&mut self) -> anyhow::Result<()> {
         self.teller.chapter(1, "Two tags of one digest become one rollout")?;
-        let before = self.stage.rollouts("shop-api");
-        self.teller.action("a build pushes shop/api under the tags latest and sha-3f2a9c1")?;
-        self.stage.push("shop/api", &["latest", "sha-3f2a9c1"]);
-        let ended = self.until_finished("api").await?;
+        let before = self.stage.rollouts("shop-web");
+        self.teller.action("a build pushes one image as shop/web:release-2 and as shop/web:release-2.0")?;
+        self.stage.push("shop/web", &["release-2", "release-2.0"]);
+        let ended = self.until_finished("web").await?;
         self.settle().await?;
-        self.check(ended.outcome == Some(Outcome::Succeeded), "it succeeded, and says what runs")?;
-        self.check(self.stage.rollouts("shop-api") == before + 1, "one rollout was asked of ECS")
+        let carries_both = ended.outcome == Some(Outcome::Succeeded) && ended.triggers.len() == 2;
+        self.check(carries_both, "it succeeded, and carries both")?;
+        self.check(self.stage.rollouts("shop-web") == before + 1, "one rollout was asked of ECS")
     }
 
     async fn twenty_parameters(&mut self) -> anyhow::Result<()> {
@@ -83,32 +83,32 @@ impl<'a> Story<'a> {
     async fn newer_wins(&mut self) -> anyhow::Result<()> {
         self.teller.chapter(3, "A newer push waits for the one under way, and the newest wins")?;
         let before = self.stage.rollouts("shop-web");
-        self.teller.action("a build pushes shop/web:release-2")?;
-        self.stage.push("shop/web", &["release-2"]);
-        self.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await?;
-        self.teller.action("while it rolls out, builds push release-3 and release-4")?;
+        self.teller.action("a build pushes shop/web:release-3")?;
         self.stage.push("shop/web", &["release-3"]);
+        self.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await?;
+        self.teller.action("while it rolls out, builds push release-4 and release-5")?;
         self.stage.push("shop/web", &["release-4"]);
+        self.stage.push("shop/web", &["release-5"]);
         let first = self.until_finished("web").await?;
         let second = self.until_finished("web").await?;
         self.settle().await?;
         let both = [first.outcome, second.outcome] == [Some(Outcome::Succeeded); 2];
         self.check(both, "both rollouts succeeded, one after the other")?;
-        self.check(self.stage.rollouts("shop-web") == before + 2, "release-3 never cost a rollout")?;
-        self.check(self.stage.image("web")? == "web:release-4", "release-4 runs")
+        self.check(self.stage.rollouts("shop-web") == before + 2, "release-4 never cost a rollout")?;
+        self.check(self.stage.image("web")? == "web:release-5", "release-5 runs")
     }
 
     async fn broken_image(&mut self) -> anyhow::Result<()> {
         self.teller
             .chapter(4, "A broken image fails with its cause, ECS rolls it back, its message is set aside")?;
         let (_, set_aside) = self.stage.messages()?;
-        self.teller.action("a build pushes shop/web:release-5-nope, which cannot be pulled")?;
-        self.stage.push("shop/web", &["release-5-nope"]);
+        self.teller.action("a build pushes shop/web:release-6-nope, which cannot be pulled")?;
+        self.stage.push("shop/web", &["release-6-nope"]);
         let ended = self.until_finished("web").await?;
         self.settle().await?;
         self.check(ended.outcome == Some(Outcome::RolledBack), "a rollback is not called a success")?;
         self.check(ended.cause == Some(Cause::ImagePull), "its cause is known: image_pull")?;
-        self.check(self.stage.image("web")? == "web:release-4", "release-4 runs again")?;
+        self.check(self.stage.image("web")? == "web:release-5", "release-5 runs again")?;
         let (waiting, now_aside) = self.stage.messages()?;
         self.check(
             now_aside == set_aside + 1 && waiting == 0,
@@ -119,8 +119,8 @@ impl<'a> Story<'a> {
     async fn duplicate(&mut self) -> anyhow::Result<()> {
         self.teller.chapter(5, "A duplicate does nothing")?;
         let before = self.stage.rollouts("shop-web");
-        let event = self.stage.delivered("release-4")?;
-        self.teller.action("the event of release-4 is delivered two times more")?;
+        let event = self.stage.delivered("release-5")?;
+        self.teller.action("the event of release-5 is delivered two times more")?;
         for _ in 0..2 {
             self.stage.send_again(&event)?;
         }
