@@ -3,6 +3,7 @@
 
 use std::io;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
@@ -99,7 +100,7 @@ impl Fault {
             },
             SdkError::ConstructionFailure(_) => fault(Reached::Nothing, innermost(error)),
             SdkError::DispatchFailure(_) if never_sent(error) => fault(Reached::Nothing, innermost(error)),
-            SdkError::DispatchFailure(failure) if failure.is_other() && failure.as_other().is_none() => {
+            SdkError::DispatchFailure(_) if has::<CredentialsError>(error) => {
                 fault(Reached::Signing, innermost(error))
             }
             SdkError::TimeoutError(_) => fault(Reached::Perhaps, "no answer in time".into()),
@@ -290,6 +291,10 @@ fn never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
                 | io::ErrorKind::AddrNotAvailable
         )
     })
+}
+
+fn has<T: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    chain(error).any(|error| error.is::<T>())
 }
 
 /// The deepest error's words: the outer ones only say that something failed.
