@@ -7,8 +7,10 @@
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | `aws` | one call to AWS per function; the SDK's types end there (feature `daemon`) | `domain` |
 
 #[cfg(feature = "daemon")]
 pub mod aws;
 pub mod domain;
+pub mod plan;

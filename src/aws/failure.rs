@@ -294,7 +294,7 @@ fn never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn has<T: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
-    chain(error).any(|error| error.is::<T>())
+    chain(error).any(<dyn std::error::Error + 'static>::is::<T>)
 }
 
 /// The deepest error's words: the outer ones only say that something failed.

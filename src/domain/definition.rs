@@ -45,6 +45,8 @@ pub struct DefinitionView {
 pub struct Marks {
     /// `lockkeeper:deployment`: the deployment that registered it.
     pub deployment: Option<DeploymentId>,
+    /// `lockkeeper:version`: the version of the request for which we moved the service to this definition as it is.
+    pub content: Option<Timestamp>,
     /// `lockkeeper:version:<container>`: the version of the image request that each container carries.
     pub versions: BTreeMap<ContainerName, Timestamp>,
 }
@@ -52,6 +54,8 @@ pub struct Marks {
 impl Marks {
     /// The key of the tag that names the deployment.
     pub const DEPLOYMENT: &'static str = "lockkeeper:deployment";
+    /// The key of the tag with the version of the whole definition.
+    pub const CONTENT: &'static str = "lockkeeper:version";
     /// What the key of a container's version tag begins with.
     pub const VERSION_PREFIX: &'static str = "lockkeeper:version:";
 
@@ -61,6 +65,8 @@ impl Marks {
         for (key, value) in tags {
             if key == Self::DEPLOYMENT {
                 marks.deployment = Some(value.into());
+            } else if key == Self::CONTENT {
+                marks.content = Timestamp::parse(value);
             } else if let Some(container) = key.strip_prefix(Self::VERSION_PREFIX)
                 && let Some(version) = Timestamp::parse(value)
             {
@@ -77,7 +83,15 @@ impl Marks {
             .versions
             .iter()
             .map(|(name, at)| (format!("{}{name}", Self::VERSION_PREFIX), at.to_string()));
-        deployment.chain(versions).collect()
+        let content = self.content.iter().map(|at| (Self::CONTENT.to_owned(), at.to_string()));
+        deployment.chain(content).chain(versions).collect()
+    }
+
+    /// Whether something in these marks is newer than in those, or new.
+    pub fn advance(&self, before: &Self) -> bool {
+        let newer = |now: Option<&Timestamp>, then: Option<&Timestamp>| now.is_some() && now > then;
+        newer(self.content.as_ref(), before.content.as_ref())
+            || self.versions.iter().any(|(name, at)| newer(Some(at), before.versions.get(name)))
     }
 }
 
@@ -181,6 +195,7 @@ mod tests {
     fn marks_read_back_from_the_tags_that_they_write() {
         let marks = Marks {
             deployment: Some("d-1".into()),
+            content: Some(Timestamp::from_millis(2_000)),
             versions: BTreeMap::from([("web".into(), Timestamp::from_millis(1_500))]),
         };
         let tags = marks.to_tags();

@@ -40,6 +40,9 @@ pub struct Look {
     /// The rollouts since the time asked for, and every one still in progress; newest first. A rollback is not
     /// one of them: it is the state of the rollout that it undoes.
     pub rollouts: Vec<Rollout>,
+    /// Whether the primary deployment is a rollback by ECS that is not complete. It tells of one also where the
+    /// rollout that it undoes is no longer listed.
+    pub going_back: bool,
     /// The last service events, newest first; empty unless evidence was asked for.
     pub events: Vec<ServiceEvent>,
     /// The last stopped tasks with the rollout that each belonged to, newest first; empty unless evidence was asked for.
@@ -83,6 +86,8 @@ pub struct Rollout {
     pub updated_at: Timestamp,
     /// The definition that it rolls out.
     pub definition: DefinitionView,
+    /// The definition that it moved the service from, where it is known.
+    pub previous: Option<DefinitionView>,
     /// The digest that ECS pinned for each container, where it is known.
     pub digests: BTreeMap<ContainerName, Digest>,
     /// Whether the service has it as its primary deployment.
@@ -171,21 +176,17 @@ pub struct LiveRollout {
     pub reason: Arc<str>,
 }
 
-/// What to start: a rollout of a definition, as it is or with other images.
+/// A rollout to be asked for. A rollout always follows: UpdateService is told to force one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartOrder {
     /// The target.
     pub target: TargetId,
-    /// The revision to roll out, or to change.
+    /// The revision that it starts from.
     pub base: DefinitionId,
-    /// The containers that get another image. Where one differs from the base, a new revision is registered;
-    /// where none does, the base itself is rolled out.
+    /// The images that differ from it: with any, a revision is registered, unless an equal one exists.
     pub edits: BTreeMap<ContainerName, ImageReference>,
-    /// The tags of ours that a new revision gets. The versions of containers that are not edited are kept from
-    /// the base.
+    /// Our tags for a revision that is registered.
     pub marks: Marks,
-    /// Whether a rollout is wanted even of the revision that the service has already with its images unchanged.
-    pub force: bool,
 }
 
 /// What UpdateService answered.

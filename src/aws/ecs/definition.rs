@@ -12,6 +12,8 @@ use crate::domain::{ContainerName, DefinitionId, DefinitionView, ImageReference,
 pub(super) struct Document {
     /// Which revision.
     pub(super) id: DefinitionId,
+    /// Its ARN.
+    pub(super) arn: String,
     /// Whether a service can be updated to it.
     pub(super) active: bool,
     fields: Map<String, Value>,
@@ -54,7 +56,7 @@ impl Document {
         let tags = answer["tags"].as_array().into_iter().flatten().filter_map(|tag| {
             Some((tag["key"].as_str()?.to_owned(), tag["value"].as_str().unwrap_or_default().to_owned()))
         });
-        Ok(Self { id, active, fields: registrable(fields), tags: tags.collect() })
+        Ok(Self { id, arn: arn.to_owned(), active, fields: registrable(fields), tags: tags.collect() })
     }
 
     /// What decisions need of it.
@@ -96,7 +98,7 @@ impl Document {
         let mut versions = self.marks().versions;
         versions.retain(|container, _| !edits.contains_key(container));
         versions.extend(marks.versions.clone());
-        let ours = Marks { deployment: marks.deployment.clone(), versions };
+        let ours = Marks { versions, ..marks.clone() };
         let theirs = self.tags.iter().filter(|(key, _)| !is_reserved(key) && !key.starts_with(OURS));
         theirs.map(|(key, value)| (key.clone(), value.clone())).chain(ours.to_tags()).collect()
     }

@@ -1,0 +1,33 @@
+# syntax=docker/dockerfile:1
+
+FROM docker.io/library/rust:1.95-slim-bookworm AS build
+WORKDIR /build
+COPY . .
+# The caches hold the dependencies, so that only Lockkeeper itself is compiled again. Cargo goes by the age of files, and a
+# clone can be older than what the cache was built from: `touch` makes sure that this source is the one that is built.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/build/target,sharing=locked \
+    touch src/lib.rs src/main.rs \
+    && cargo build --release --locked \
+    && cp target/release/lockkeeper /lockkeeper
+
+# glibc, CA certificates, time zones and nothing else: no shell, no package manager. The same Debian as the build's, so the
+# same glibc.
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Lockkeeper" \
+      org.opencontainers.image.description="Drives deployments to Amazon ECS from events on a queue" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /lockkeeper /lockkeeper
+# Settings of an image made FROM this one: /config/NAME.toml, with LOCKKEEPER_ENV=NAME.
+WORKDIR /
+# By number, so that a runtime can see that it is not root.
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["/lockkeeper", "health"]
+ENTRYPOINT ["/lockkeeper"]
+CMD ["run"]

@@ -1,0 +1,85 @@
+# `make help` lists what there is. Only `demo`, `build` and `run` are meant for a machine with nothing but Rust on it;
+# `test` sets up what else it needs.
+
+# One family of features for everything that is built for development: another one compiles the same crates again.
+FEATURES := --features sim
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo run build test unit e2e terraform scripts bench fmt lint fmt-check clippy clippy-production pure deny
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The dev profile: from a fresh clone it is built in a third of the time of the release, and the story has time enough.
+demo: ## the whole system with no AWS account; ARGS=--once ends after the story
+	cargo run --locked $(FEATURES) -- demo $(ARGS)
+
+run: ## the daemon, with your AWS credentials; ARGS="--config my.toml"
+	cargo run -- run $(ARGS)
+
+build: ## the production binary, target/release/lockkeeper
+	cargo build --release --locked
+
+test: unit e2e terraform scripts ## everything that can be tested on this machine
+
+unit: ## unit, simulation, integration and doc tests
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  set -x; cargo nextest run $(FEATURES) && cargo test --doc $(FEATURES); \
+	else \
+	  set -x; cargo test $(FEATURES); \
+	fi
+
+# `--tests` builds nothing that `unit` has not built: it keeps the dependencies' features as the tests have them.
+e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside
+	cargo build $(FEATURES) --bins --tests
+	LOCKKEEPER_BIN=$(TARGET_DIR)/debug/lockkeeper .venv/bin/python tests/e2e/run.py
+
+.venv/ready: tests/e2e/requirements.txt tests/e2e/venv.sh
+	tests/e2e/venv.sh .venv $<
+
+.venv-ministack/ready: tests/e2e/requirements-ministack.txt tests/e2e/venv.sh
+	tests/e2e/venv.sh .venv-ministack $<
+
+terraform: ## format, validity and tests of the Terraform module
+	deploy/terraform/check.sh
+
+scripts: ## shellcheck
+	@if command -v shellcheck >/dev/null; then \
+	  set -x; shellcheck $(SCRIPTS); \
+	else \
+	  echo "SKIPPED: the scripts were not checked: there is no shellcheck on this machine" >&2; \
+	fi
+
+# The pure modules alone: the AWS SDK would be optimized for minutes, and is not measured.
+bench: ## decode, route and plan, per event
+	cargo bench --no-default-features $(FEATURES) $(ARGS)
+
+fmt: ## formats code and Terraform
+	cargo fmt
+	@if command -v terraform >/dev/null; then terraform fmt -recursive deploy/terraform; fi
+
+lint: fmt-check clippy clippy-production pure deny scripts ## everything that is looked for without running it
+
+fmt-check:
+	cargo fmt --check
+
+clippy:
+	cargo clippy --all-targets $(FEATURES) -- -D warnings
+
+# What is shipped has no `sim`: what only `sim` uses would be dead code there.
+clippy-production:
+	cargo clippy -- -D warnings
+
+# The pure modules know no tokio and no AWS SDK: the compiler keeps it so.
+pure:
+	cargo check --no-default-features
+
+deny:
+	@if cargo deny --version >/dev/null 2>&1; then \
+	  set -x; cargo deny check licenses bans sources; \
+	else \
+	  echo "SKIPPED: licences and sources were not checked: there is no cargo-deny on this machine" >&2; \
+	fi

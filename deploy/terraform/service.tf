@@ -1,0 +1,132 @@
+locals {
+  home_cluster = coalesce(var.home_cluster, var.clusters[0])
+
+  environment = merge(
+    var.environment,
+    {
+      AWS_REGION             = local.region
+      LOCKKEEPER__QUEUE__URL = aws_sqs_queue.main.id
+    },
+    { for k in ["LOCKKEEPER_CONFIG_TOML"] : k => var.settings_toml if var.settings_toml != "" },
+  )
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/lockkeeper/${var.name}"
+  retention_in_days = var.log_retention_days
+  tags              = var.tags
+}
+
+resource "aws_ecs_task_definition" "this" {
+  family                   = var.name
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = var.cpu
+  memory                   = var.memory
+  execution_role_arn       = aws_iam_role.execution.arn
+  task_role_arn            = aws_iam_role.task.arn
+  tags                     = var.tags
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = var.cpu_architecture
+  }
+
+  container_definitions = jsonencode([{
+    name                   = "lockkeeper"
+    image                  = var.image
+    essential              = true
+    readonlyRootFilesystem = true
+    linuxParameters        = { capabilities = { drop = ["ALL"] } }
+    # Shutting down takes 10 s at most; rollouts are not waited for.
+    stopTimeout = 30
+
+    portMappings = [{ containerPort = 8080, protocol = "tcp" }]
+    environment  = [for name, value in local.environment : { name = name, value = value }]
+    secrets      = [for name, arn in var.secrets : { name = name, valueFrom = arn }]
+
+    # The image has no shell: the binary asks itself.
+    healthCheck = {
+      command     = ["CMD", "/lockkeeper", "health"]
+      interval    = 15
+      timeout     = 5
+      retries     = 3
+      startPeriod = 60
+    }
+
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        "awslogs-group"         = aws_cloudwatch_log_group.this.name
+        "awslogs-region"        = local.region
+        "awslogs-stream-prefix" = "lockkeeper"
+        # A log that cannot be written must not stop a rollout from being watched.
+        "mode"            = "non-blocking"
+        "max-buffer-size" = "4m"
+      }
+    }
+  }])
+}
+
+resource "aws_security_group" "this" {
+  name        = var.name
+  description = "Lockkeeper: out to AWS, in only from the groups that are named"
+  vpc_id      = var.vpc_id
+  tags        = var.tags
+}
+
+resource "aws_vpc_security_group_egress_rule" "https" {
+  security_group_id = aws_security_group.this.id
+  description       = "AWS APIs and webhooks"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  cidr_ipv4         = "0.0.0.0/0"
+  tags              = var.tags
+}
+
+resource "aws_vpc_security_group_ingress_rule" "http" {
+  for_each = toset(var.http_source_security_group_ids)
+
+  security_group_id            = aws_security_group.this.id
+  description                  = "Dashboard, metrics and API"
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
+  referenced_security_group_id = each.value
+  tags                         = var.tags
+}
+
+resource "aws_ecs_service" "this" {
+  name            = var.name
+  cluster         = "${local.ecs_arn}:cluster/${local.home_cluster}"
+  task_definition = aws_ecs_task_definition.this.arn
+  desired_count   = 1
+  # Not Spot: while its capacity is gone, nothing would be deployed.
+  launch_type = "FARGATE"
+
+  # One process per queue: the old one is stopped before the new one starts, and the queue waits.
+  deployment_minimum_healthy_percent = 0
+  deployment_maximum_percent         = 100
+  # Moving a task to another zone starts the second one first.
+  availability_zone_rebalancing = "DISABLED"
+
+  # A release of Lockkeeper that does not start would be tried for ever, with nobody left to deploy the mend: after three
+  # failed tasks, ECS goes back to the release that ran. The queue keeps what arrives meanwhile.
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  network_configuration {
+    subnets          = var.subnet_ids
+    security_groups  = [aws_security_group.this.id]
+    assign_public_ip = var.assign_public_ip
+  }
+
+  propagate_tags = "SERVICE"
+  tags           = var.tags
+
+  # A daemon that starts before it may do anything counts as failed, and would trip the breaker.
+  depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.task, aws_vpc_security_group_egress_rule.https]
+}

@@ -1,0 +1,213 @@
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+override_resource {
+  target = aws_sqs_queue.main
+  values = {
+    id  = "https://sqs.eu-west-1.amazonaws.com/111122223333/lockkeeper"
+    arn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper"
+  }
+}
+
+override_resource {
+  target = aws_sqs_queue.dead_letters
+  values = { arn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead" }
+}
+
+override_resource {
+  target = aws_sqs_queue.undelivered
+  values = { arn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-undelivered" }
+}
+
+override_resource {
+  target = aws_cloudwatch_event_rule.this["hooks"]
+  values = { arn = "arn:aws:events:eu-west-1:111122223333:rule/lockkeeper-hooks" }
+}
+
+override_resource {
+  target = aws_cloudwatch_event_rule.this["rollouts"]
+  values = { arn = "arn:aws:events:eu-west-1:111122223333:rule/lockkeeper-rollouts" }
+}
+
+variables {
+  image        = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/tools/lockkeeper:1.0.0"
+  vpc_id       = "vpc-1"
+  subnet_ids   = ["subnet-1"]
+  clusters     = ["shop-prod"]
+  repositories = []
+  parameters   = []
+  secret_names = []
+  triggers     = { image_ready = false, service_deploys = false, deploy_requests = false, service_actions = false, stopped_tasks = false }
+}
+
+run "queues" {
+  command = apply
+
+  assert {
+    condition = jsondecode(aws_sqs_queue.main.redrive_policy) == {
+      deadLetterTargetArn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"
+      maxReceiveCount     = 100
+    }
+    error_message = aws_sqs_queue.main.redrive_policy
+  }
+  assert {
+    condition = alltrue([for q in [aws_sqs_queue.main, aws_sqs_queue.dead_letters, aws_sqs_queue.undelivered] :
+    q.sqs_managed_sse_enabled && q.message_retention_seconds == 1209600])
+    error_message = "a queue is not encrypted, or forgets before 14 days"
+  }
+  assert {
+    condition     = jsondecode(aws_sqs_queue_redrive_allow_policy.dead_letters.redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper"]
+    error_message = "another queue may use the dead-letter queue"
+  }
+  assert {
+    condition     = alltrue([for t in aws_cloudwatch_event_target.this : t.arn == aws_sqs_queue.main.arn && t.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn])
+    error_message = "a target does not reach the queue, or loses what it cannot deliver"
+  }
+}
+
+run "only_the_rules_may_send" {
+  command = apply
+
+  assert {
+    condition = alltrue([for name in ["main", "undelivered"] :
+      [for s in jsondecode(aws_sqs_queue_policy.this[name].policy).Statement : s if s.Effect == "Allow"] == [{
+        Sid       = "OurRules"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sqs:SendMessage"
+        Resource  = name == "main" ? aws_sqs_queue.main.arn : aws_sqs_queue.undelivered.arn
+        Condition = { ArnEquals = { "aws:SourceArn" = [
+          "arn:aws:events:eu-west-1:111122223333:rule/lockkeeper-hooks",
+          "arn:aws:events:eu-west-1:111122223333:rule/lockkeeper-rollouts",
+        ] } }
+    }]])
+    error_message = aws_sqs_queue_policy.this["main"].policy
+  }
+  assert {
+    condition     = [for s in jsondecode(aws_sqs_queue_policy.this["dead_letters"].policy).Statement : s.Effect] == ["Deny"]
+    error_message = aws_sqs_queue_policy.this["dead_letters"].policy
+  }
+  assert {
+    condition = alltrue([for p in aws_sqs_queue_policy.this : contains([
+      for s in jsondecode(p.policy).Statement : s.Effect == "Deny" && s.Condition == { Bool = { "aws:SecureTransport" = "false" } }
+    ], true)])
+    error_message = "a queue takes unencrypted connections"
+  }
+}
+
+run "no_rules_no_permission" {
+  command = apply
+
+  variables {
+    triggers = {
+      image_ready = false, service_deploys = false, deploy_requests = false, service_actions = false, stopped_tasks = false
+      hooks       = false, rollouts = false
+    }
+  }
+
+  assert {
+    condition     = alltrue(flatten([for p in aws_sqs_queue_policy.this : [for s in jsondecode(p.policy).Statement : s.Effect == "Deny"]]))
+    error_message = "somebody may send although there is no rule"
+  }
+}
+
+run "the_daemon_may_do_what_it_does_and_no_more" {
+  command = apply
+
+  variables {
+    task_families  = ["shop_*"]
+    pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+  }
+
+  assert {
+    condition = toset(flatten(jsondecode(aws_iam_role_policy.task.policy).Statement[*].Action)) == toset([
+      "ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
+      "ecs:DescribeTasks", "ecs:ListServiceDeployments", "ecs:ListTasks", "ecs:RegisterTaskDefinition",
+      "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService", "iam:PassRole", "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",
+    ])
+    error_message = join(", ", sort(flatten(jsondecode(aws_iam_role_policy.task.policy).Statement[*].Action)))
+  }
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Resource } == {
+      Receive               = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper"]
+      SetAsideAndRenew      = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper", "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
+      ReadAndUpdateServices = ["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*"]
+      WatchAndStopRollouts = [
+        "arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*",
+        "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop-prod/*",
+        "arn:aws:ecs:eu-west-1:111122223333:service-revision/shop-prod/*",
+      ]
+      ReadTasks              = ["arn:aws:ecs:eu-west-1:111122223333:task/shop-prod/*"]
+      ListTasks              = ["*"]
+      ReadDefinitions        = ["*"]
+      RegisterDefinitions    = ["arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_*:*"]
+      TagNewDefinitions      = ["arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_*:*"]
+      PassRolesOfDefinitions = ["arn:aws:iam::111122223333:role/shop-task"]
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Condition if can(s.Condition) } == {
+      ListTasks              = { ArnEquals = { "ecs:cluster" = ["arn:aws:ecs:eu-west-1:111122223333:cluster/shop-prod"] } }
+      TagNewDefinitions      = { StringEquals = { "ecs:CreateAction" = "RegisterTaskDefinition" } }
+      PassRolesOfDefinitions = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "no_role_is_passed_unless_it_is_named" {
+  command = apply
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, "iam:PassRole")
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "starting_reads_one_image_one_log_and_the_secrets_named" {
+  command = apply
+
+  variables {
+    secrets = {
+      LOCKKEEPER__HTTP__TOKENS = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:lockkeeper/tokens-AbCdEf:json-key::"
+      SLACK_WEBHOOK_URL        = "arn:aws:ssm:eu-west-1:111122223333:parameter/lockkeeper/slack"
+    }
+  }
+
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.execution.policy).Statement : s.Sid => s.Resource } == {
+      Log            = ["arn:aws:logs:eu-west-1:111122223333:log-group:/lockkeeper/lockkeeper:*"]
+      RegistryLogin  = ["*"]
+      PullImage      = ["arn:aws:ecr:eu-west-1:111122223333:repository/tools/lockkeeper"]
+      ReadParameters = ["arn:aws:ssm:eu-west-1:111122223333:parameter/lockkeeper/slack"]
+      ReadSecrets    = ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:lockkeeper/tokens-AbCdEf"]
+    }
+    error_message = aws_iam_role_policy.execution.policy
+  }
+}
+
+run "another_registry_needs_no_permission" {
+  command = apply
+
+  variables {
+    image = "registry.example.com/lockkeeper:1.0.0"
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.execution.policy).Statement[*].Sid == ["Log"]
+    error_message = aws_iam_role_policy.execution.policy
+  }
+}
+
+run "a_role_named_by_a_star_is_refused" {
+  command = plan
+
+  variables {
+    pass_role_arns = ["arn:aws:iam::111122223333:role/*"]
+  }
+
+  expect_failures = [var.pass_role_arns]
+}

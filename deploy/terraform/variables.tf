@@ -1,0 +1,283 @@
+variable "name" {
+  description = "Name of the installation: prefix of every resource. One per queue; several may live in one account."
+  type        = string
+  default     = "lockkeeper"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,31}$", var.name))
+    error_message = "The name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter."
+  }
+}
+
+variable "tags" {
+  description = "Tags for every resource that takes some."
+  type        = map(string)
+  default     = {}
+}
+
+# ---------------------------------------------------------------- what is deployed
+
+variable "clusters" {
+  description = "Names of the ECS clusters, in this account and Region, whose services Lockkeeper may deploy."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.clusters) > 0
+    error_message = "Name at least one cluster."
+  }
+  validation {
+    condition     = alltrue([for c in var.clusters : can(regex("^[A-Za-z0-9_-]{1,255}$", c))])
+    error_message = "Clusters are given by name (letters, digits, hyphens, underscores), not by ARN."
+  }
+}
+
+variable "task_families" {
+  description = "Task-definition families that Lockkeeper may register revisions of; `*` stands for anything."
+  type        = list(string)
+  default     = ["*"]
+
+  validation {
+    condition     = alltrue([for f in var.task_families : can(regex("^[A-Za-z0-9_*-]{1,255}$", f))])
+    error_message = "Families have letters, digits, hyphens, underscores and `*`; no revision."
+  }
+}
+
+variable "pass_role_arns" {
+  description = <<-EOT
+    Task and execution roles named by the task definitions that Lockkeeper registers. Needed for `on_push = "pin"` and
+    for every request that names an image; where services only follow a tag, no revision is registered and the list
+    stays empty.
+  EOT
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for arn in var.pass_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*]+\\*?$", arn))
+    ])
+    error_message = "Give full role ARNs; `*` may only end a name that has begun."
+  }
+}
+
+# ---------------------------------------------------------------- what triggers a deployment
+
+variable "triggers" {
+  description = <<-EOT
+    Which events are brought to the queue. `secrets_cloudtrail` needs a trail with management events,
+    `files_cloudtrail` one with S3 data events, `files` buckets that send their events to EventBridge.
+  EOT
+  type = object({
+    image_pushes       = optional(bool, true)
+    image_replications = optional(bool, true)
+    image_scans        = optional(bool, false)
+    parameters         = optional(bool, true)
+    secrets            = optional(bool, true)
+    secrets_cloudtrail = optional(bool, true)
+    files              = optional(bool, true)
+    files_cloudtrail   = optional(bool, false)
+    image_ready        = optional(bool, true)
+    service_deploys    = optional(bool, true)
+    deploy_requests    = optional(bool, true)
+    rollouts           = optional(bool, true)
+    service_actions    = optional(bool, true)
+    hooks              = optional(bool, true)
+    stopped_tasks      = optional(bool, true)
+  })
+  default = {}
+}
+
+variable "repositories" {
+  description = "ECR repositories, without the registry, whose images matter; `*` stands for anything. Empty: no rule."
+  type        = list(string)
+  default     = ["*"]
+
+  validation {
+    condition     = alltrue([for r in var.repositories : can(regex("^[a-z0-9*._/-]+$", r)) && !strcontains(r, "**")])
+    error_message = "Repositories have lower-case letters, digits, `._/-` and `*` (not two in a row); no registry, no tag."
+  }
+}
+
+variable "parameters" {
+  description = "SSM parameters that tasks read when they start; `*` stands for anything. Empty: no rule."
+  type        = list(string)
+  default     = ["*"]
+
+  validation {
+    condition     = alltrue([for p in var.parameters : can(regex("^[A-Za-z0-9*._/-]+$", p)) && !strcontains(p, "**")])
+    error_message = "Parameters have letters, digits, `._/-` and `*` (not two in a row)."
+  }
+}
+
+variable "secret_names" {
+  description = "Secrets Manager secrets that tasks read when they start, by name; `*` stands for anything. Empty: no rule."
+  type        = list(string)
+  default     = ["*"]
+
+  validation {
+    condition     = alltrue([for s in var.secret_names : can(regex("^[A-Za-z0-9*/_+=.@-]+$", s)) && !strcontains(s, "**")])
+    error_message = "Secrets are given by name, not by ARN; `*` is allowed, not two in a row."
+  }
+}
+
+variable "files" {
+  description = "Environment files in S3 that tasks load when they start: buckets, and the keys in them; `*` stands for anything."
+  type = list(object({
+    bucket = string
+    keys   = optional(list(string), ["*"])
+  }))
+  default = []
+
+  validation {
+    condition     = alltrue([for f in var.files : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", f.bucket)) && length(f.keys) > 0])
+    error_message = "Each entry has a bucket's name and at least one key."
+  }
+  validation {
+    condition     = alltrue(flatten([for f in var.files : [for k in f.keys : !can(regex("\\*\\*|\\\\", k))]]))
+    error_message = "Keys have no backslash, and no two `*` in a row."
+  }
+}
+
+variable "environments" {
+  description = "Environments whose `github.actions.<environment>` events are taken. Empty: every environment's."
+  type        = list(string)
+  default     = []
+}
+
+variable "request_bus_name" {
+  description = "Event bus on which CI systems and people put their requests. AWS's own events always arrive on `default`."
+  type        = string
+  default     = "default"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._/-]{1,256}$", var.request_bus_name))
+    error_message = "Give the bus by name."
+  }
+}
+
+# ---------------------------------------------------------------- the daemon
+
+variable "image" {
+  description = "Lockkeeper's image, with a tag or digest. From ECR, or from a registry that needs no credentials."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[^ ]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})$", var.image))
+    error_message = "Name the image with a tag or a digest."
+  }
+}
+
+variable "cpu_architecture" {
+  description = "`X86_64` or `ARM64`: what the image is built for."
+  type        = string
+  default     = "X86_64"
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
+    error_message = "Fargate knows X86_64 and ARM64."
+  }
+}
+
+variable "cpu" {
+  description = "CPU units of the task. The smallest size serves hundreds of targets."
+  type        = number
+  default     = 256
+
+  validation {
+    condition     = contains([256, 512, 1024, 2048, 4096], var.cpu)
+    error_message = "One of 256, 512, 1024, 2048, 4096."
+  }
+}
+
+variable "memory" {
+  description = "Memory of the task in MiB."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = var.memory >= 512 && floor(var.memory / 512) * 512 == var.memory
+    error_message = "A multiple of 512, that fits the CPU units."
+  }
+}
+
+variable "home_cluster" {
+  description = "Name of the cluster in which Lockkeeper itself runs. Default: the first of `clusters`."
+  type        = string
+  default     = null
+}
+
+variable "vpc_id" {
+  description = "VPC of the daemon's security group."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "Subnets of the daemon: private ones with a NAT gateway or endpoints (sqs, ecs, logs, and ecr.api, ecr.dkr, s3 for the image)."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) > 0
+    error_message = "Give at least one subnet."
+  }
+}
+
+variable "assign_public_ip" {
+  description = "Needed in a public subnet, which has no other way out. Nothing is opened by it."
+  type        = bool
+  default     = false
+}
+
+variable "http_source_security_group_ids" {
+  description = "Security groups that may reach port 8080: of a load balancer, of Prometheus. Empty: nobody."
+  type        = list(string)
+  default     = []
+}
+
+variable "environment" {
+  description = "More environment variables: `LOCKKEEPER__SECTION__KEY`, or those of the Lambda function that this replaces."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for k in keys(var.environment) : can(regex("^[A-Z][A-Z0-9_]*$", k))])
+    error_message = "Names have upper-case letters, digits and underscores."
+  }
+  validation {
+    condition     = length(setintersection(keys(var.environment), ["AWS_REGION", "LOCKKEEPER__QUEUE__URL", "LOCKKEEPER_CONFIG_TOML"])) == 0
+    error_message = "AWS_REGION and LOCKKEEPER__QUEUE__URL are set by the module, LOCKKEEPER_CONFIG_TOML by settings_toml."
+  }
+}
+
+variable "settings_toml" {
+  description = "A whole settings document, ranked like a `--config` file. This is where `[[target]]` blocks go."
+  type        = string
+  default     = ""
+
+  validation {
+    # A task definition may have 64 KiB, and JSON escapes every line break and quote.
+    condition     = length(jsonencode(var.settings_toml)) <= 49152
+    error_message = "More than 48 KiB does not fit a task definition: bake the file into an image made FROM Lockkeeper's."
+  }
+}
+
+variable "secrets" {
+  description = "Environment variables whose values come from SSM parameters or Secrets Manager, by ARN: the token of the HTTP API, a webhook."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.secrets) : can(regex("^arn:[a-z-]+:(ssm:[a-z0-9-]+:[0-9]{12}:parameter/|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:).+", arn))])
+    error_message = "Give full ARNs of SSM parameters or Secrets Manager secrets."
+  }
+}
+
+variable "secrets_kms_key_arns" {
+  description = "Customer-managed keys that those secrets are encrypted with."
+  type        = list(string)
+  default     = []
+}
+
+variable "log_retention_days" {
+  description = "How long the log is kept."
+  type        = number
+  default     = 30
+}

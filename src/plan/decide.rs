@@ -1,0 +1,421 @@
+//! What follows from a look for the requests that wait: settled, adopted, started, or left waiting.
+
+use std::time::Duration;
+
+use crate::domain::{
+    CallFailure, Cause, Evidence, Failure, Look, Outcome, Remedy, Report, Rollout, RolloutKey, RolloutState,
+    ServiceState, SettledBy, Stage, Started, Tasks, Timestamp,
+};
+
+use super::{
+    Command, Flaw, diagnose, fold,
+    fold::Ask,
+    lane::{Lane, Passage, Phase, Retrying, Turn},
+    retry, settle,
+    settle::Verdict,
+    watch::Watch,
+};
+
+/// What is left of the waiting requests once those that a look settles are gone.
+#[derive(Default)]
+struct Sifted {
+    needed: Vec<Ask>,
+    adopting: Vec<(RolloutKey, Ask)>,
+    awaiting: Vec<Ask>,
+    not_before: Option<Timestamp>,
+}
+
+impl Lane {
+    /// The answer to a look.
+    pub(super) fn looked(&mut self, look: Result<Box<Look>, CallFailure>, turn: &mut Turn<'_>) {
+        let look = match look {
+            Ok(look) => look,
+            Err(failure) => return self.not_looked(failure, turn),
+        };
+        self.running.clone_from(&look.running);
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),
+            Phase::Blocked(watch) => self.decide(&look, false, Some(watch), turn),
+            Phase::Watching(passage, watch) => self.judge(passage, watch, &look, turn),
+            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Starting(..)) => self.phase = phase,
+        }
+    }
+
+    fn not_looked(&mut self, failure: CallFailure, turn: &mut Turn<'_>) {
+        let (now, watched) = (turn.now.moment, turn.watched);
+        match self.watch_mut() {
+            Some(watch) => watch.rest(now, watched),
+            None if failure.remedy == Remedy::GiveUp => {
+                let failure = Failure::new(failure.cause, failure.reason);
+                let asks = std::mem::take(&mut self.waiting);
+                self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
+                self.rest(turn);
+            }
+            None => self.look_failed(failure, turn),
+        }
+    }
+
+    /// Decides about everything that waits. `blocked` is the rollout that it waited for until now.
+    pub(super) fn decide(
+        &mut self,
+        look: &Look,
+        evidence: bool,
+        blocked: Option<Watch>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(failure) = unavailable(look) {
+            let asks = std::mem::take(&mut self.waiting);
+            self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
+            return self.rest(turn);
+        }
+        let verdicts = self.verdicts(look, turn);
+        if !evidence && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(_))) {
+            return self.look(turn, true);
+        }
+        let sifted = self.sift(verdicts, look, turn);
+        if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {
+            return self.adopt(&key, sifted, look, turn);
+        }
+        match look.rollouts.iter().find(|rollout| rollout.state.is_live()) {
+            Some(live) => self.wait_or_supersede(live, sifted, look, blocked, turn),
+            None if look.going_back => self.wait_for_rollback(sifted, turn),
+            None => self.proceed(sifted, look, turn),
+        }
+    }
+
+    fn verdicts(&self, look: &Look, turn: &Turn<'_>) -> Vec<Verdict> {
+        let judge = |ask: &Ask| settle::verdict(&ask.request, look, |flaw| turn.flawed(flaw));
+        let mut verdicts: Vec<Verdict> = self.waiting.iter().map(judge).collect();
+        if turn.flawed(Flaw::FreshnessSettledByContent) {
+            let runs = |(ask, verdict): (&Ask, &Verdict)| {
+                ask.request.change.is_content()
+                    && matches!(verdict, Verdict::Settled(Outcome::AlreadyRunning, _))
+            };
+            if self.waiting.iter().zip(&verdicts).any(runs) {
+                verdicts.fill(Verdict::Settled(Outcome::AlreadyRunning, "content runs already".into()));
+            }
+        }
+        verdicts
+    }
+
+    /// Settles what the look settles, and sorts the rest.
+    fn sift(&mut self, verdicts: Vec<Verdict>, look: &Look, turn: &mut Turn<'_>) -> Sifted {
+        let mut sifted = Sifted::default();
+        let mut settled: Vec<(Outcome, String, Vec<Ask>)> = Vec::new();
+        let mut failed: Vec<(Option<Box<Rollout>>, Failure, Vec<Ask>)> = Vec::new();
+        for (ask, verdict) in std::mem::take(&mut self.waiting).into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Drop(reason) => self.drop_ask(&ask, reason, turn),
+                Verdict::Settled(outcome, reason) => {
+                    match settled.iter_mut().find(|it| (it.0, &it.1) == (outcome, &reason)) {
+                        Some((_, _, asks)) => asks.push(ask),
+                        None => settled.push((outcome, reason, vec![ask])),
+                    }
+                }
+                Verdict::Failed(rollout) => {
+                    if let Some((_, _, asks)) = failed.iter_mut().find(|it| it.0.as_ref() == Some(&rollout)) {
+                        asks.push(ask)
+                    } else {
+                        let failure = diagnose::failure(&rollout, &diagnose::evidence(&rollout, look));
+                        failed.push((Some(rollout), failure, vec![ask]));
+                    }
+                }
+                Verdict::Impossible(failure) => failed.push((None, failure, vec![ask])),
+                Verdict::Adopt(key) => sifted.adopting.push((key, ask)),
+                Verdict::Await => sifted.awaiting.push(ask),
+                Verdict::NotBefore(at) => {
+                    sifted.not_before = sifted.not_before.max(Some(at));
+                    sifted.needed.push(ask);
+                }
+                Verdict::Needed => sifted.needed.push(ask),
+            }
+        }
+        for (outcome, reason, asks) in settled {
+            self.settle_waiting(asks, outcome, reason, turn);
+        }
+        for (rollout, failure, asks) in failed {
+            let outcome = match rollout.as_ref().map(|rollout| rollout.state) {
+                Some(RolloutState::RolledBack) => Outcome::RolledBack,
+                _ => Outcome::Failed,
+            };
+            let seen = rollout.map(|rollout| (diagnose::evidence(&rollout, look), *rollout));
+            self.fail_waiting(asks, outcome, failure, seen, turn);
+        }
+        sifted
+    }
+
+    fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {
+        turn.ledger.settle(ask.lease, &self.target, SettledBy::NothingAsked);
+        let (target, name, origin) = (self.target.clone(), self.name(), ask.request.origin.clone());
+        turn.report(Report::Dropped { target, name, origin, reason });
+    }
+
+    /// A rollout in progress carries what these ask for: it is watched as if it were ours.
+    fn adopt(&mut self, key: &RolloutKey, sifted: Sifted, look: &Look, turn: &mut Turn<'_>) {
+        let Sifted { needed, adopting, awaiting, .. } = sifted;
+        let (adopted, others): (Vec<_>, Vec<_>) = adopting.into_iter().partition(|(of, _)| of == key);
+        self.waiting =
+            needed.into_iter().chain(awaiting).chain(others.into_iter().map(|(_, ask)| ask)).collect();
+        let Some(rollout) = look.rollouts.iter().find(|rollout| rollout.id == *key) else {
+            return self.look(turn, false);
+        };
+        let asks: Vec<Ask> = adopted.into_iter().map(|(_, ask)| ask).collect();
+        let mut passage = self.passage_for(asks, turn);
+        passage.adopted = true;
+        passage.definition = Some(rollout.definition.id.clone());
+        passage.previous = rollout.previous.as_ref().map(|it| it.id.clone());
+        passage.rollout = Some(rollout.id.clone());
+        passage.tasks = rollout.tasks;
+        passage.stage =
+            if rollout.state == RolloutState::RollingBack { Stage::RollingBack } else { Stage::Rollout };
+        self.retrying = None;
+        turn.report(Report::Moved(Box::new(self.record(&passage))));
+        let mut watch = self.watch_of(rollout, look, turn);
+        watch.learn(rollout, turn.now.moment);
+        self.phase = Phase::Watching(Box::new(passage), watch);
+    }
+
+    fn passage_for(&self, asks: Vec<Ask>, turn: &Turn<'_>) -> Passage {
+        let all: Vec<&Ask> = asks.iter().collect();
+        let id =
+            self.retrying.as_ref().map_or_else(|| fold::settled_id(&self.target, &all), |it| it.id.clone());
+        Passage {
+            id,
+            version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
+            asks,
+            stage: Stage::Waiting,
+            attempts: self.retrying.as_ref().map_or(0, |it| it.failed),
+            definition: None,
+            previous: self.running.as_ref().map(|running| running.definition.id.clone()),
+            images: Vec::new(),
+            rollout: None,
+            adopted: false,
+            started_at: self.retrying.as_ref().map_or(turn.now.wall, |it| it.started_at),
+            tasks: Tasks::default(),
+            failure: None,
+            evidence: Evidence::default(),
+        }
+    }
+
+    fn watch_of(&self, rollout: &Rollout, look: &Look, turn: &Turn<'_>) -> Watch {
+        let stalled = look.taken_at.since(rollout.updated_at);
+        Watch::new(rollout.id.clone(), rollout.created_at, turn.now.moment, self.settings.timeout, stalled)
+    }
+
+    /// A rollout that carries nothing of what waits is in progress.
+    fn wait_or_supersede(
+        &mut self,
+        live: &Rollout,
+        sifted: Sifted,
+        look: &Look,
+        blocked: Option<Watch>,
+        turn: &mut Turn<'_>,
+    ) {
+        let same = blocked.filter(|watch| watch.rollout.is(&live.id));
+        let was_overdue = same.as_ref().is_some_and(|watch| watch.overdue);
+        let mut watch = same.unwrap_or_else(|| self.watch_of(live, look, turn));
+        let now = turn.now.moment;
+        watch.learn(live, now);
+        watch.overdue |= was_overdue || watch.is_past_deadline(now);
+        if sifted.awaiting.is_empty() && !sifted.needed.is_empty() && self.may_supersede(&watch) {
+            return self.proceed(sifted, look, turn);
+        }
+        self.waiting = sifted.needed.into_iter().chain(sifted.awaiting).collect();
+        if self.waiting.is_empty() {
+            return self.rest(turn);
+        }
+        watch.rest(now, turn.watched);
+        self.phase = Phase::Blocked(watch);
+    }
+
+    /// ECS goes back from a rollout that it no longer lists.
+    fn wait_for_rollback(&mut self, sifted: Sifted, turn: &mut Turn<'_>) {
+        self.waiting = sifted.needed.into_iter().chain(sifted.awaiting).collect();
+        if self.waiting.is_empty() {
+            return self.rest(turn);
+        }
+        self.pause(turn, Duration::from_secs(3), "ECS is rolling back");
+    }
+
+    /// Nothing is in the way: what is needed is started, or waits for the moment from which on it may be.
+    fn proceed(&mut self, sifted: Sifted, look: &Look, turn: &mut Turn<'_>) {
+        let Sifted { needed, awaiting, not_before, .. } = sifted;
+        let delay = not_before.map(|at| at.since(look.taken_at));
+        let held_back = turn.settings.start_after.since(turn.now.moment);
+        if awaiting.is_empty() && needed.is_empty() {
+            self.retrying = None;
+            return self.rest(turn);
+        }
+        let wait = delay.unwrap_or_default().max(held_back);
+        if needed.is_empty() || !wait.is_zero() {
+            self.waiting = needed.into_iter().chain(awaiting).collect();
+            let why = if held_back > delay.unwrap_or_default() {
+                "it has just started, and another process may still be stopping"
+            } else {
+                "a rollout created now could be from before the change"
+            };
+            return self.pause(turn, wait.max(Duration::from_millis(1)), why);
+        }
+        self.waiting = awaiting;
+        self.start(needed, None, look, turn);
+    }
+
+    /// Starts one deployment of all of these. `replaced` is ours that it supersedes.
+    pub(super) fn start(
+        &mut self,
+        asks: Vec<Ask>,
+        replaced: Option<Box<Passage>>,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(retrying) = self.retrying.clone().filter(|it| it.failed > self.settings.retries) {
+            self.fail_waiting(asks, Outcome::Failed, retrying.last, None, turn);
+            return self.rest(turn);
+        }
+        let wanted = look.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
+        let base = match (&look.base, wanted) {
+            (Ok(base), _) => base,
+            (Err(_), Some(wanted)) => wanted,
+            (Err(why), None) => {
+                let failure = Failure::new(Cause::DefinitionInvalid, why.clone());
+                self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
+                return self.rest(turn);
+            }
+        };
+        let running = look.running.as_ref().map(|running| &running.definition);
+        let mut folded = fold::fold(&self.target, &asks, base, wanted, running);
+        if let Some(retrying) = &self.retrying {
+            folded.id = retrying.id.clone();
+            folded.order.marks.deployment = Some(retrying.id.clone());
+        }
+        let mut passage = self.passage_for(asks, turn);
+        passage.id = folded.id;
+        passage.attempts += 1;
+        passage.stage = Stage::Starting;
+        passage.definition = folded.order.edits.is_empty().then(|| folded.order.base.clone());
+        passage.images = folded.images.into_iter().collect();
+        if self.settings.dry_run {
+            return self.finish_dry(passage, turn);
+        }
+        turn.report(Report::Moved(Box::new(self.record(&passage))));
+        turn.out.push(Command::Start(folded.order));
+        self.phase = Phase::Starting(Box::new(passage), replaced);
+    }
+
+    /// The answer to a start.
+    pub(super) fn started(&mut self, started: Result<Started, CallFailure>, turn: &mut Turn<'_>) {
+        let (mut passage, replaced) = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Starting(passage, replaced) => (passage, replaced),
+            phase => return self.phase = phase,
+        };
+        let started = match started {
+            Ok(started) => started,
+            Err(failure) => return self.not_started(*passage, replaced, failure, turn),
+        };
+        if let Some(replaced) = replaced {
+            self.report_superseded(&replaced, &passage, turn);
+        }
+        self.retrying = None;
+        passage.stage = Stage::Rollout;
+        passage.definition = Some(started.definition.id.clone());
+        passage.rollout = Some(started.id.clone());
+        turn.report(Report::Moved(Box::new(self.record(&passage))));
+        let watch = Watch::new(
+            started.id,
+            started.created_at,
+            turn.now.moment,
+            self.settings.timeout,
+            Duration::ZERO,
+        );
+        self.phase = Phase::Watching(passage, watch);
+    }
+
+    fn not_started(
+        &mut self,
+        mut passage: Passage,
+        replaced: Option<Box<Passage>>,
+        failure: CallFailure,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(replaced) = replaced {
+            let inherited = |ask: &Ask| replaced.asks.iter().any(|it| it.lease == ask.lease);
+            let (back, own) = passage.asks.into_iter().partition(inherited);
+            passage.asks = own;
+            self.take_back(back, turn);
+        }
+        let CallFailure { cause, reason, remedy } = failure;
+        let failure = Failure::new(cause, reason);
+        let exhausted = passage.attempts > self.settings.retries;
+        let delay = match remedy {
+            Remedy::GiveUp => return self.finish_failed(passage, Outcome::Failed, failure, turn),
+            Remedy::Retry if exhausted => return self.finish_failed(passage, Outcome::Failed, failure, turn),
+            Remedy::Retry => retry::delay(passage.attempts, turn.now.jitter),
+            Remedy::LookFirst => retry::AFTER_LOST_ANSWER + retry::delay(passage.attempts, turn.now.jitter),
+        };
+        self.try_again(passage, failure, delay, turn);
+    }
+
+    /// The requests of an attempt that failed wait again, and what ECS shows then decides what is done.
+    pub(super) fn try_again(
+        &mut self,
+        passage: Passage,
+        failure: Failure,
+        delay: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        let attempts_left = (self.settings.retries + 1).saturating_sub(passage.attempts);
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let reason = failure.reason.clone();
+        let deployment = Box::new(self.record(&passage));
+        turn.report(Report::Retrying { deployment, reason: reason.clone(), delay_ms, attempts_left });
+        self.retrying = Some(Retrying {
+            id: passage.id,
+            failed: passage.attempts,
+            last: failure,
+            started_at: passage.started_at,
+        });
+        self.take_back(passage.asks, turn);
+        if self.waiting.is_empty() { self.rest(turn) } else { self.pause(turn, delay, reason) }
+    }
+
+    /// Requests that were being deployed wait again. A newer one that came meanwhile may make them needless.
+    pub(super) fn take_back(&mut self, asks: Vec<Ask>, turn: &mut Turn<'_>) {
+        for ask in asks {
+            if !turn.ledger.holds(ask.lease) {
+                continue;
+            }
+            for lease in fold::join(&mut self.waiting, ask, |flaw| turn.flawed(flaw)) {
+                turn.ledger.settle(lease, &self.target, SettledBy::Newer);
+            }
+        }
+    }
+
+    /// What is waiting and could still be started over a rollout of ours that goes on.
+    pub(super) fn needed_now(&mut self, look: &Look, turn: &mut Turn<'_>) -> Vec<Ask> {
+        let verdicts = self.verdicts(look, turn);
+        let all_clear =
+            verdicts.iter().all(|verdict| !matches!(verdict, Verdict::Await | Verdict::NotBefore(_)));
+        let needed = |verdict: &Verdict| all_clear && *verdict == Verdict::Needed;
+        let (go, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .zip(verdicts)
+            .partition(|(_, verdict)| needed(verdict));
+        self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
+        go.into_iter().map(|(ask, _)| ask).collect()
+    }
+}
+
+/// Why the target cannot be deployed at all, if it cannot.
+pub(super) fn unavailable(look: &Look) -> Option<Failure> {
+    let missing = |what: &str| Some(Failure::new(Cause::TargetMissing, what));
+    match &look.service {
+        ServiceState::Active => None,
+        ServiceState::Draining => missing("the service is being deleted (DRAINING)"),
+        ServiceState::Inactive => missing("the service was deleted (INACTIVE)"),
+        ServiceState::Missing => missing("there is no such service, or no such cluster"),
+        ServiceState::OtherController(name) => Some(Failure::new(
+            Cause::Unknown,
+            format!("the service is deployed by {name}, which is not driven here"),
+        )),
+    }
+}

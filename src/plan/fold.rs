@@ -1,0 +1,250 @@
+//! Many requests become one deployment.
+//!
+//! Requests that wait for a lane are ordered by version, never by arrival. A definition replaces all content before it; an
+//! image replaces the earlier one of its containers, ranked by its tag policy and then by version; freshness is
+//! a flag. A message is settled early only by a newer one of its own kind, which is held, so that a lane holds a
+//! few at most and yet nothing that was asked is lost.
+
+use std::{cmp::Ordering, collections::BTreeMap, fmt::Write as _, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::{
+    Change, ContainerName, DefinitionView, DeploymentId, ImageChange, ImageReference, LeaseId, Marks, Origin,
+    Refresh, Request, StartOrder, TargetId, Timestamp,
+};
+
+use super::{Flaw, settle};
+
+/// How many merged origins a request remembers.
+const MOST_ORIGINS: usize = 100;
+
+/// One request that waits or is being deployed, and the message that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ask {
+    pub(super) lease: LeaseId,
+    pub(super) request: Request,
+    /// Why those that it replaced were made, oldest first.
+    pub(super) merged: Vec<Arc<Origin>>,
+}
+
+impl Ask {
+    pub(super) fn new(lease: LeaseId, request: Request) -> Self {
+        Self { lease, request, merged: Vec::new() }
+    }
+
+    /// Every reason for this request, its own last.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
+        self.merged.iter().chain([&self.request.origin])
+    }
+
+    fn absorb(&mut self, replaced: &Self) {
+        let room = MOST_ORIGINS.saturating_sub(self.merged.len());
+        self.merged.splice(0..0, replaced.origins().take(room).cloned());
+    }
+}
+
+/// Lets a request join those that wait. Returns the messages that owe nothing more, because a newer one asks for the
+/// same or replaces it.
+pub(super) fn join(waiting: &mut Vec<Ask>, mut joining: Ask, flawed: impl Fn(Flaw) -> bool) -> Vec<LeaseId> {
+    let mut settled = Vec::new();
+    let arrival_counts = flawed(Flaw::ArrivalOrder);
+    if let Some(newer) = waiting
+        .iter_mut()
+        .find(|ask| !arrival_counts && replaces(&ask.request, &joining.request) == Some(Ordering::Greater))
+    {
+        newer.absorb(&joining);
+        return vec![joining.lease];
+    }
+    waiting.retain(|ask| {
+        let stays = match replaces(&joining.request, &ask.request) {
+            None => true,
+            Some(Ordering::Less) => !arrival_counts,
+            Some(Ordering::Equal | Ordering::Greater) => false,
+        };
+        if !stays {
+            joining.absorb(ask);
+            settled.push(ask.lease);
+        }
+        stays
+    });
+    waiting.push(joining);
+    settled
+}
+
+/// How the first stands to the second if one of them makes the other needless; `None` if both are needed.
+fn replaces(one: &Request, other: &Request) -> Option<Ordering> {
+    match (&one.change, &other.change) {
+        (Change::Refresh(one_is), Change::Refresh(other_is)) => {
+            is_same_freshness(one_is, other_is).then(|| one.version.cmp(&other.version))
+        }
+        (Change::Image(one_is), Change::Image(other_is)) => (one_is.source == other_is.source)
+            .then(|| rank(one_is, other_is).then(one.version.cmp(&other.version))),
+        (Change::Definition(_), Change::Definition(_)) => Some(one.version.cmp(&other.version)),
+        (Change::Definition(_), Change::Image(_)) if one.version > other.version => Some(Ordering::Greater),
+        (Change::Image(_), Change::Definition(_)) if one.version < other.version => Some(Ordering::Less),
+        (Change::Image(_) | Change::Definition(_) | Change::Refresh(_), _) => None,
+    }
+}
+
+/// Whether a target that owes the one for sure owes the other.
+fn is_same_freshness(one: &Refresh, other: &Refresh) -> bool {
+    match (one, other) {
+        (Refresh::Restart, Refresh::Restart) => true,
+        (Refresh::Image(one), Refresh::Image(other)) => {
+            one.source == other.source
+                && one.any_tag == other.any_tag
+                && (one.any_tag || one.tag == other.tag)
+        }
+        (Refresh::Restart, Refresh::Image(_)) | (Refresh::Image(_), Refresh::Restart) => false,
+    }
+}
+
+/// Tags of one policy rank by it; what was named on purpose ranks by its version alone.
+fn rank(one: &ImageChange, other: &ImageChange) -> Ordering {
+    match (&one.policy, &other.policy, &one.tag, &other.tag) {
+        (Some(policy), Some(same), Some(one), Some(other)) if policy == same => {
+            policy.rank(one).cmp(&policy.rank(other))
+        }
+        _ => Ordering::Equal,
+    }
+}
+
+/// What a deployment is to bring about, made of all the requests that it carries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Folded {
+    pub(super) id: DeploymentId,
+    /// The newest version among the requests.
+    pub(super) version: Timestamp,
+    pub(super) order: StartOrder,
+    /// What the rollout must have to be a success: the revision is known once it is registered.
+    pub(super) images: BTreeMap<ContainerName, ImageReference>,
+}
+
+/// Folds requests that must be started into one order. `base` is where the deployment starts from unless a
+/// definition was asked for; `running` is what it replaces.
+pub(super) fn fold(
+    target: &TargetId,
+    asks: &[Ask],
+    base: &DefinitionView,
+    wanted: Option<&DefinitionView>,
+    running: Option<&DefinitionView>,
+) -> Folded {
+    let definition =
+        wanted.and_then(|wanted| asks.iter().filter(|ask| asks_for(ask, wanted)).max_by_key(by_version));
+    let start = definition.and(wanted).unwrap_or(base);
+    let since = definition.map(|ask| ask.request.version);
+    let mut images: Vec<(&Ask, &ImageChange)> = asks
+        .iter()
+        .filter_map(|ask| match &ask.request.change {
+            Change::Image(image) => Some((ask, image)),
+            Change::Definition(_) | Change::Refresh(_) => None,
+        })
+        .filter(|(ask, _)| since.is_none_or(|since| ask.request.version >= since))
+        .collect();
+    images.sort_by_key(|(ask, _)| ask.request.version);
+    let version = asks.iter().map(|ask| ask.request.version).max().unwrap_or_default();
+    let mut marks = Marks { deployment: None, ..start.marks.clone() };
+    let mut edits = BTreeMap::new();
+    for (ask, image) in images {
+        for container in settle::containers(&image.source, start) {
+            if let Some(reference) = start.images.get(&container).map(|was| edited(was, image)) {
+                marks.versions.insert(container.clone(), ask.request.version);
+                edits.insert(container, reference);
+            }
+        }
+    }
+    if running.is_none_or(|running| running.id != start.id) && edits.is_empty() {
+        marks.content = Some(version);
+    } else if let Some(since) = since {
+        marks.content = Some(since);
+    }
+    let id = deployment_id(target, asks, start, &edits, version);
+    marks.deployment = Some(id.clone());
+    let mut expected = start.images.clone();
+    expected.extend(edits.clone());
+    Folded {
+        id,
+        version,
+        order: StartOrder { target: target.clone(), base: start.id.clone(), edits, marks },
+        images: expected,
+    }
+}
+
+fn asks_for(ask: &Ask, definition: &DefinitionView) -> bool {
+    match &ask.request.change {
+        Change::Definition(asked) => {
+            asked.family == definition.id.family
+                && asked.revision.is_none_or(|it| it == definition.id.revision)
+        }
+        Change::Image(_) | Change::Refresh(_) => false,
+    }
+}
+
+fn by_version(ask: &&Ask) -> Timestamp {
+    ask.request.version
+}
+
+/// The image that a container is to have: the registry and repository stay what they were.
+fn edited(was: &ImageReference, image: &ImageChange) -> ImageReference {
+    match (&image.digest, &image.tag) {
+        (Some(digest), tag) if image.by_digest || tag.is_none() => was.with_digest(digest.clone()),
+        (_, Some(tag)) => was.with_tag(tag.clone()),
+        (_, None) => was.clone(),
+    }
+}
+
+/// The same deployment has the same id after a crash: it is made of what is asked, and of nothing else.
+fn deployment_id(
+    target: &TargetId,
+    asks: &[Ask],
+    start: &DefinitionView,
+    edits: &BTreeMap<ContainerName, ImageReference>,
+    version: Timestamp,
+) -> DeploymentId {
+    let floor = asks.iter().map(|ask| ask.request.floor).min().unwrap_or_default();
+    let mut text = format!("{target}\n{floor}\n{version}\n{}", start.id);
+    for (container, image) in edits {
+        let _ = write!(text, "\n{container}={image}");
+    }
+    identify(&text)
+}
+
+/// An id for the requests of a deployment that starts nothing.
+pub(super) fn settled_id(target: &TargetId, asks: &[&Ask]) -> DeploymentId {
+    let mut text = format!("{target}");
+    for ask in asks {
+        let _ = write!(text, "\n{} {} {:?}", ask.request.floor, ask.request.version, ask.request.change);
+    }
+    identify(&text)
+}
+
+fn identify(text: &str) -> DeploymentId {
+    let hash = Sha256::digest(text.as_bytes());
+    let mut id = String::from("d-");
+    for byte in hash.iter().take(6) {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id.into()
+}
+
+/// What a request asks for, in words.
+pub(super) fn describe(change: &Change) -> String {
+    match change {
+        Change::Refresh(Refresh::Restart) => "new tasks".into(),
+        Change::Refresh(Refresh::Image(followed)) => match &followed.source.repository {
+            Some(repository) => format!("new tasks with {repository}:{}", followed.tag),
+            None => format!("new tasks with the tag {}", followed.tag),
+        },
+        Change::Image(image) => {
+            let repository = image.source.repository.as_ref().map_or("the image", |name| name.as_str());
+            let which = match (&image.tag, &image.digest) {
+                (Some(tag), _) => format!(":{tag}"),
+                (None, Some(digest)) => format!("@{digest}"),
+                (None, None) => String::new(),
+            };
+            format!("image {repository}{which}")
+        }
+        Change::Definition(definition) => format!("definition {definition}"),
+    }
+}

@@ -1,0 +1,229 @@
+//! How a rollout that is watched ended, if it has.
+
+use crate::domain::{
+    Cause, Change, Digest, Failure, Look, Outcome, Refresh, Report, Rollout, RolloutState, Stage,
+};
+
+use super::{
+    decide, diagnose,
+    fold::Ask,
+    lane::{Lane, Passage, Phase, Turn},
+    retry,
+    watch::Watch,
+};
+
+impl Lane {
+    /// Judges the rollout of a deployment by a whole look.
+    pub(super) fn judge(&mut self, passage: Box<Passage>, watch: Watch, look: &Look, turn: &mut Turn<'_>) {
+        if let Some(failure) = decide::unavailable(look) {
+            return self.finish_failed(*passage, Outcome::Failed, failure, turn);
+        }
+        match look.rollouts.iter().find(|rollout| rollout.id.is(&watch.rollout)) {
+            Some(rollout) => self.judge_listed(passage, watch, rollout, look, turn),
+            None => self.judge_unlisted(passage, watch, look, turn),
+        }
+    }
+
+    fn judge_listed(
+        &mut self,
+        mut passage: Box<Passage>,
+        mut watch: Watch,
+        rollout: &Rollout,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        watch.learn(rollout, turn.now.moment);
+        passage.tasks = rollout.tasks;
+        passage.rollout = Some(watch.rollout.clone());
+        match rollout.state {
+            RolloutState::Succeeded => self.finish_succeeded(*passage, rollout, turn),
+            RolloutState::InProgress if watch.overdue => self.time_out(*passage, &watch, rollout, look, turn),
+            RolloutState::InProgress => self.go_on(passage, watch, look, turn),
+            RolloutState::RollingBack => self.watch_rollback(passage, watch, Some(rollout), look, turn),
+            RolloutState::RolledBack => {
+                self.fail_rollout(*passage, Outcome::RolledBack, Some(rollout), look, turn);
+            }
+            RolloutState::Failed | RolloutState::RollbackFailed => {
+                self.fail_rollout(*passage, Outcome::Failed, Some(rollout), look, turn);
+            }
+            RolloutState::Stopped if successor(&watch, look).is_some() => self.replaced(*passage, look, turn),
+            RolloutState::Stopped => self.fail_rollout(*passage, Outcome::Failed, Some(rollout), look, turn),
+        }
+    }
+
+    /// ECS no longer lists it: a rollback, or a rollout in its place, tells what became of it.
+    fn judge_unlisted(&mut self, passage: Box<Passage>, mut watch: Watch, look: &Look, turn: &mut Turn<'_>) {
+        let runs = look.running.as_ref().map(|running| &running.definition.id);
+        if look.going_back {
+            watch.going_back = true;
+            self.watch_rollback(passage, watch, None, look, turn);
+        } else if successor(&watch, look).is_some() {
+            self.replaced(*passage, look, turn);
+        } else if !watch.going_back && watch.may_be_unlisted(turn.now.moment) {
+            self.keep_watching(passage, watch, turn);
+        } else if watch.going_back || (runs.is_some() && runs != passage.definition.as_ref()) {
+            self.fail_rollout(*passage, Outcome::RolledBack, None, look, turn);
+        } else {
+            self.fail_rollout(*passage, Outcome::Failed, None, look, turn);
+        }
+    }
+
+    fn keep_watching(&mut self, passage: Box<Passage>, mut watch: Watch, turn: &Turn<'_>) {
+        watch.rest(turn.now.moment, turn.watched);
+        self.phase = Phase::Watching(passage, watch);
+    }
+
+    /// It is in progress: something newer that waits may take its place, with all that it carries.
+    fn go_on(&mut self, passage: Box<Passage>, watch: Watch, look: &Look, turn: &mut Turn<'_>) {
+        let newer = if self.is_ready() && self.may_supersede(&watch) {
+            self.needed_now(look, turn)
+        } else {
+            Vec::new()
+        };
+        if newer.is_empty() {
+            return self.keep_watching(passage, watch, turn);
+        }
+        let others = std::mem::take(&mut self.waiting);
+        self.take_back(passage.asks.clone(), turn);
+        self.take_back(newer, turn);
+        let asks = std::mem::replace(&mut self.waiting, others);
+        self.start(asks, Some(passage), look, turn);
+    }
+
+    fn watch_rollback(
+        &mut self,
+        mut passage: Box<Passage>,
+        watch: Watch,
+        rollout: Option<&Rollout>,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        if passage.failure.is_none() {
+            let (failure, evidence) = seen(&passage, rollout, look);
+            passage.failure = Some(failure);
+            passage.evidence = evidence;
+        }
+        if passage.stage != Stage::RollingBack {
+            passage.stage = Stage::RollingBack;
+            turn.report(Report::Moved(Box::new(self.record(&passage))));
+        }
+        self.keep_watching(passage, watch, turn);
+    }
+
+    fn time_out(
+        &mut self,
+        mut passage: Passage,
+        watch: &Watch,
+        rollout: &Rollout,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        let (failure, evidence) = seen(&passage, Some(rollout), look);
+        let minutes = self.settings.timeout.as_secs().div_ceil(60);
+        let Rollout { tasks, .. } = rollout;
+        let reason = format!(
+            "no progress for {minutes} minutes: {} of {} tasks run, {} failed in a row; last: {}",
+            tasks.running, tasks.desired, watch.tasks.failed, failure.reason
+        );
+        passage.evidence = evidence;
+        self.finish_failed(passage, Outcome::Failed, Failure::new(Cause::Timeout, reason), turn);
+    }
+
+    /// A rollout that failed for want of capacity is tried again; every other failure is final.
+    fn fail_rollout(
+        &mut self,
+        mut passage: Passage,
+        outcome: Outcome,
+        rollout: Option<&Rollout>,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        let (failure, evidence) = seen(&passage, rollout, look);
+        let failure = passage.failure.take().filter(|it| it.cause != Cause::Unknown).unwrap_or(failure);
+        if passage.evidence.stopped_tasks.is_empty() {
+            passage.evidence = evidence;
+        }
+        if failure.cause == Cause::Placement && passage.attempts <= self.settings.retries && !passage.adopted
+        {
+            for ask in &mut passage.asks {
+                ask.request.floor = look.taken_at;
+            }
+            let delay = retry::delay(passage.attempts, turn.now.jitter);
+            return self.try_again(passage, failure, delay, turn);
+        }
+        self.finish_failed(passage, outcome, failure, turn);
+    }
+
+    /// Another rollout took its place: the one rule decides what is left of what it carried.
+    fn replaced(&mut self, passage: Passage, look: &Look, turn: &mut Turn<'_>) {
+        self.retrying = Some(super::lane::Retrying {
+            id: passage.id,
+            failed: passage.attempts.saturating_sub(1),
+            last: Failure::new(Cause::Unknown, "another rollout took its place"),
+            started_at: passage.started_at,
+        });
+        self.take_back(passage.asks, turn);
+        self.decide(look, false, None, turn);
+    }
+}
+
+/// What was seen of a failure that may no longer be listed.
+fn seen(passage: &Passage, rollout: Option<&Rollout>, look: &Look) -> (Failure, crate::domain::Evidence) {
+    let Some(rollout) = rollout else {
+        let reason = match (&look.running, &passage.definition) {
+            (Some(running), Some(ours)) => {
+                format!("{ours} is no longer rolled out, and {} runs", running.definition.id)
+            }
+            _ => "ECS no longer lists the rollout".into(),
+        };
+        let own = passage.rollout.as_ref().and_then(|rollout| rollout.deployment.as_ref());
+        let evidence = crate::domain::Evidence {
+            stopped_tasks: look
+                .stopped
+                .iter()
+                .filter(|(by, _)| Some(by) == own)
+                .map(|(_, task)| task.clone())
+                .take(5)
+                .collect(),
+            service_events: look.events.iter().map(|event| event.message.clone()).take(5).collect(),
+        };
+        let by_task = diagnose::by_evidence(&evidence);
+        return (by_task.unwrap_or_else(|| Failure::new(Cause::Unknown, reason)), evidence);
+    };
+    let evidence = diagnose::evidence(rollout, look);
+    (diagnose::failure(rollout, &evidence), evidence)
+}
+
+/// The newest rollout that was created after the one that is watched.
+fn successor<'a>(watch: &Watch, look: &'a Look) -> Option<&'a Rollout> {
+    look.rollouts
+        .iter()
+        .find(|rollout| rollout.created_at > watch.created_at && !rollout.id.is(&watch.rollout))
+}
+
+/// What a success is to say about the digests that were asked for: only what is known to differ, or not known at all.
+pub(super) fn unverified(asks: &[Ask], rollout: &Rollout) -> Option<String> {
+    let asked = asks.iter().filter_map(|ask| match &ask.request.change {
+        Change::Image(image) => image.digest.as_ref().map(|digest| (&image.source, digest)),
+        Change::Refresh(Refresh::Image(followed)) => {
+            followed.digest.as_ref().map(|digest| (&followed.source, digest))
+        }
+        Change::Refresh(Refresh::Restart) | Change::Definition(_) => None,
+    });
+    for (source, digest) in asked {
+        for container in super::settle::containers(source, &rollout.definition) {
+            match rollout.digests.get(&container) {
+                Some(runs) if runs == digest => {}
+                Some(runs) => return Some(differs(runs, digest)),
+                None => return Some(format!("digest unverified: ECS does not say what {container} runs")),
+            }
+        }
+    }
+    None
+}
+
+fn differs(runs: &Digest, pushed: &Digest) -> String {
+    format!(
+        "digest unverified: {runs} runs, {pushed} was pushed; it may be a child of that index, or the tag has moved on"
+    )
+}

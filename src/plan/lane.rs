@@ -1,0 +1,323 @@
+//! A lane: the single file in which a target's deployments run.
+//!
+//! ```text
+//!            join                 quiet time over            look: start
+//!   Idle ───────────▶ (gathering) ───────────────▶ Looking ───────────────▶ Starting ──▶ Watching ──▶ Idle
+//!                                                    │  ▲                      │            │
+//!                          somebody's rollout is on  │  │ it ended             │ transient  │ superseded, or
+//!                                                    ▼  │                      ▼            ▼ tried again
+//!                                                  Blocked                  Paused ─────▶ Looking
+//! ```
+//!
+//! Requests wait beside the phase, so that they join, fold and are superseded in the same way whatever the lane is
+//! doing. At most one call about the target is under way at any time.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::domain::{
+    CallFailure, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure, LeaseId, LookOrder, Moment,
+    OnNewer, Refresh, Report, Request, RolloutKey, Running, SettledBy, Stage, TargetId, TargetName,
+    TargetSettings, Tasks, Timestamp,
+};
+use crate::domain::{Change, ContainerName, ImageReference};
+
+use super::{Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch};
+
+/// However many requests keep coming, a lane gathers no longer than this.
+const LONGEST_QUIET: Duration = Duration::from_mins(1);
+
+/// What a lane works with in one turn.
+pub(super) struct Turn<'a> {
+    pub(super) now: Now,
+    pub(super) settings: &'a PlanSettings,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) out: &'a mut Vec<Command>,
+    /// How many rollouts are being watched.
+    pub(super) watched: usize,
+}
+
+impl Turn<'_> {
+    pub(super) fn report(&mut self, report: Report) {
+        self.out.push(Command::Report(report));
+    }
+
+    pub(super) fn flawed(&self, flaw: Flaw) -> bool {
+        self.settings.flawed(flaw)
+    }
+}
+
+/// The state of one lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Lane {
+    pub(super) target: TargetId,
+    pub(super) settings: Arc<TargetSettings>,
+    /// The requests that are not being deployed, in no particular order.
+    pub(super) waiting: Vec<Ask>,
+    /// While more requests are expected to come.
+    pub(super) gathering: Option<Gathering>,
+    pub(super) phase: Phase,
+    /// What is known of attempts that failed, while the same requests are tried again.
+    pub(super) retrying: Option<Retrying>,
+    /// What ran when the target was last looked at.
+    pub(super) running: Option<Running>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Gathering {
+    since: Moment,
+    pub(super) until: Moment,
+}
+
+/// What a lane is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    /// Nothing.
+    Idle,
+    /// A look is under way that will decide about the waiting requests.
+    Looking { evidence: bool },
+    /// It waits before it looks again.
+    Paused { until: Moment, why: String },
+    /// Somebody else's rollout is in progress.
+    Blocked(Watch),
+    /// The start of a rollout is under way.
+    Starting(Box<Passage>, Option<Box<Passage>>),
+    /// Its rollout is in progress.
+    Watching(Box<Passage>, Watch),
+}
+
+/// What is remembered between two attempts of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Retrying {
+    pub(super) id: DeploymentId,
+    pub(super) failed: u32,
+    pub(super) last: Failure,
+    pub(super) started_at: Timestamp,
+}
+
+/// A deployment under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Passage {
+    pub(super) id: DeploymentId,
+    pub(super) asks: Vec<Ask>,
+    pub(super) stage: Stage,
+    pub(super) attempts: u32,
+    pub(super) version: Timestamp,
+    pub(super) definition: Option<DefinitionId>,
+    pub(super) previous: Option<DefinitionId>,
+    /// The images that it is to run.
+    pub(super) images: Vec<(ContainerName, ImageReference)>,
+    pub(super) rollout: Option<RolloutKey>,
+    pub(super) adopted: bool,
+    pub(super) started_at: Timestamp,
+    pub(super) tasks: Tasks,
+    pub(super) failure: Option<Failure>,
+    pub(super) evidence: Evidence,
+}
+
+impl Lane {
+    pub(super) fn new(request: &Request) -> Self {
+        Self {
+            target: request.target.clone(),
+            settings: Arc::clone(&request.settings),
+            waiting: Vec::new(),
+            gathering: None,
+            phase: Phase::Idle,
+            retrying: None,
+            running: None,
+        }
+    }
+
+    pub(super) fn target(&self) -> &TargetId {
+        &self.target
+    }
+
+    pub(super) fn name(&self) -> TargetName {
+        self.settings.name.clone()
+    }
+
+    /// A request joins those that wait. One that is being deployed already, because its message was received
+    /// again, goes on being deployed for the new receipt.
+    pub(super) fn join(&mut self, lease: LeaseId, request: Request, turn: &mut Turn<'_>) {
+        self.settings = Arc::clone(&request.settings);
+        if let Some(ask) = self.passage_mut().and_then(|passage| passage.same(&request)) {
+            let held_twice = turn.ledger.holds(ask.lease);
+            let older = std::mem::replace(&mut ask.lease, lease);
+            if held_twice {
+                turn.ledger.settle(older, &request.target, SettledBy::Newer);
+            }
+            return;
+        }
+        let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
+        let change = fold::describe(&request.change);
+        let settled = fold::join(&mut self.waiting, Ask::new(lease, request), |flaw| turn.flawed(flaw));
+        for lease in settled {
+            turn.ledger.settle(lease, &target, SettledBy::Newer);
+        }
+        let waiting = self.waiting.iter().map(|ask| ask.origins().count()).sum();
+        turn.report(Report::Queued { target, name, origin, change, waiting });
+        self.gather(turn);
+    }
+
+    fn gather(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now.moment;
+        let since = self.gathering.map_or(now, |gathering| gathering.since);
+        let until = (now + self.settings.quiet).min(since + LONGEST_QUIET);
+        self.gathering = Some(Gathering { since, until });
+        self.wake(turn);
+    }
+
+    /// Does what is due.
+    pub(super) fn wake(&mut self, turn: &mut Turn<'_>) {
+        if self.gathering.is_some_and(|gathering| gathering.until <= turn.now.moment) {
+            self.gathering = None;
+        }
+        let is_ready = self.is_ready();
+        match &mut self.phase {
+            Phase::Idle if is_ready => self.look(turn, false),
+            Phase::Paused { until, .. } if *until <= turn.now.moment => self.look(turn, false),
+            Phase::Blocked(watch) | Phase::Watching(_, watch) if watch.is_overdue_now(turn.now.moment) => {
+                watch.overdue = true;
+                self.look_at_rollout(turn);
+            }
+            Phase::Blocked(_) | Phase::Watching(..) => self.consider_superseding(turn),
+            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => {}
+        }
+    }
+
+    /// When it wants to be woken.
+    pub(super) fn next_wakeup(&self) -> Option<Moment> {
+        let own = match &self.phase {
+            Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) => None,
+            Phase::Paused { until, .. } => Some(*until),
+            Phase::Blocked(watch) | Phase::Watching(_, watch) => watch.next_wakeup(),
+        };
+        own.into_iter().chain(self.gathering.map(|gathering| gathering.until)).min()
+    }
+
+    /// Whether something waits, and no more is expected to join it.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.waiting.is_empty() && self.gathering.is_none()
+    }
+
+    pub(super) fn is_gathering(&self) -> bool {
+        self.gathering.is_some()
+    }
+
+    /// Asks for a whole look that will decide about the waiting requests.
+    pub(super) fn look(&mut self, turn: &mut Turn<'_>, evidence: bool) {
+        if self.waiting.is_empty() {
+            self.phase = Phase::Idle;
+            self.retrying = None;
+            return;
+        }
+        self.gathering = None;
+        self.phase = Phase::Looking { evidence };
+        turn.out.push(Command::Look(self.look_order(evidence)));
+    }
+
+    pub(super) fn look_order(&self, evidence: bool) -> LookOrder {
+        let asks =
+            || self.waiting.iter().chain(self.passage().into_iter().flat_map(|passage| passage.asks.iter()));
+        let tracked = self.watch().map(|watch| watch.created_at);
+        let floors = asks().map(|ask| ask.request.floor.min(ask.request.version));
+        let wanted = asks().filter_map(|ask| match &ask.request.change {
+            Change::Definition(wanted) => Some((ask.request.version, wanted)),
+            Change::Image(_) | Change::Refresh(Refresh::Restart | Refresh::Image(_)) => None,
+        });
+        let wanted: Option<DefinitionRef> =
+            wanted.max_by_key(|(version, _)| *version).map(|(_, wanted)| wanted.clone());
+        LookOrder {
+            target: self.target.clone(),
+            since: floors.chain(tracked).min().unwrap_or_default(),
+            base: self.settings.base.clone(),
+            wanted,
+            evidence,
+        }
+    }
+
+    /// Waits, then looks again.
+    pub(super) fn pause(&mut self, turn: &Turn<'_>, delay: Duration, why: impl Into<String>) {
+        self.phase = Phase::Paused { until: turn.now.moment + delay, why: why.into() };
+    }
+
+    /// A look failed. Nothing was changed, so nothing is lost by trying until it succeeds.
+    pub(super) fn look_failed(&mut self, failure: CallFailure, turn: &Turn<'_>) {
+        self.pause(turn, retry::delay(1, turn.now.jitter).max(Duration::from_secs(1)), failure.reason);
+    }
+
+    /// Whether one of these messages holds something that waits here.
+    pub(super) fn waits_for(&self, leases: &[LeaseId]) -> bool {
+        self.waiting.iter().any(|ask| leases.contains(&ask.lease))
+    }
+
+    /// These messages will be received again: what they ask for is not ours to start until then.
+    pub(super) fn forget(&mut self, leases: &[LeaseId], turn: &mut Turn<'_>) {
+        self.waiting.retain(|ask| !leases.contains(&ask.lease));
+        if self.waiting.is_empty() {
+            self.gathering = None;
+            if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. }) {
+                self.phase = Phase::Idle;
+                self.retrying = None;
+            }
+        }
+        self.wake(turn);
+    }
+
+    /// What follows once nothing is under way any more: the next deployment, if something waits.
+    pub(super) fn rest(&mut self, turn: &mut Turn<'_>) {
+        self.phase = Phase::Idle;
+        self.wake(turn);
+    }
+
+    pub(super) fn passage(&self) -> Option<&Passage> {
+        match &self.phase {
+            Phase::Starting(passage, _) | Phase::Watching(passage, _) => Some(passage),
+            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => None,
+        }
+    }
+
+    fn passage_mut(&mut self) -> Option<&mut Passage> {
+        match &mut self.phase {
+            Phase::Starting(passage, _) | Phase::Watching(passage, _) => Some(passage),
+            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => None,
+        }
+    }
+
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        match &self.phase {
+            Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
+            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => None,
+        }
+    }
+
+    /// Whether the settings allow what waits to supersede the rollout that is watched. Never one that ECS is undoing:
+    /// it would have nothing to go back to.
+    pub(super) fn may_supersede(&self, watch: &Watch) -> bool {
+        !watch.going_back
+            && match self.settings.on_newer {
+                OnNewer::Queue => false,
+                OnNewer::Interrupt => true,
+                OnNewer::WhenFailing => watch.is_failing(),
+            }
+    }
+
+    fn consider_superseding(&mut self, turn: &mut Turn<'_>) {
+        let allowed = self.is_ready()
+            && self.watch().is_some_and(|watch| watch.is_quiet() && self.may_supersede(watch));
+        if allowed {
+            self.look_at_rollout(turn);
+        }
+    }
+}
+
+impl Passage {
+    /// The request that this deployment carries already because of the same event.
+    fn same(&mut self, request: &Request) -> Option<&mut Ask> {
+        self.asks.iter_mut().find(|ask| {
+            let carried = &ask.request;
+            carried.origin.event_id == request.origin.event_id
+                && carried.version == request.version
+                && carried.change == request.change
+        })
+    }
+}

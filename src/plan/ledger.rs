@@ -1,0 +1,281 @@
+//! Which messages are held, what each still owes, and until when the hold lasts.
+//!
+//! A message is deleted when all its obligations are settled, and by its latest receipt only. A hold that ran out is
+//! lost at that moment, whatever SQS would say: the message may be somebody else's by now.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::domain::{EventId, LeaseId, MessageId, Moment, Report, SettledBy, TargetId};
+
+use super::{Command, DeadLetter};
+
+/// After a failed call about a message, so long until it is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Every message that is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Ledger {
+    held: BTreeMap<LeaseId, Held>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Held {
+    message: MessageId,
+    event: EventId,
+    expires: Moment,
+    extension: Call,
+    duties: BTreeMap<Option<TargetId>, Duty>,
+    deletion: Call,
+}
+
+/// What is owed to one target because of one message, or for a message that names none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Duty {
+    Open,
+    SettingAside(Box<DeadLetter>, Call),
+    Settled(SettledBy),
+}
+
+/// A call about a message: not made, under way, or to be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Call {
+    Idle,
+    Underway,
+    RetryAt(Moment),
+}
+
+impl Call {
+    fn is_due(self, now: Moment) -> bool {
+        match self {
+            Self::Idle => true,
+            Self::Underway => false,
+            Self::RetryAt(at) => at <= now,
+        }
+    }
+
+    fn wakeup(self) -> Option<Moment> {
+        match self {
+            Self::Idle | Self::Underway => None,
+            Self::RetryAt(at) => Some(at),
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes hold of a message that owes something to these targets; returns the holds that this one replaces,
+    /// because the same message was received before.
+    pub(super) fn hold(
+        &mut self,
+        lease: LeaseId,
+        message: MessageId,
+        event: EventId,
+        expires: Moment,
+        targets: impl Iterator<Item = TargetId>,
+    ) -> Vec<LeaseId> {
+        let replaced: Vec<LeaseId> =
+            self.held.iter().filter(|(_, held)| held.message == message).map(|(id, _)| *id).collect();
+        for old in &replaced {
+            self.held.remove(old);
+        }
+        let duties = targets.map(|target| (Some(target), Duty::Open)).collect();
+        let held = Held { message, event, expires, extension: Call::Idle, duties, deletion: Call::Idle };
+        self.held.insert(lease, held);
+        replaced
+    }
+
+    pub(super) fn holds(&self, lease: LeaseId) -> bool {
+        self.held.contains_key(&lease)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The leases that still owe something: what is handed back when the process stops.
+    pub(super) fn unsettled(&self) -> Vec<LeaseId> {
+        self.held.iter().filter(|(_, held)| held.settled_by().is_none()).map(|(lease, _)| *lease).collect()
+    }
+
+    /// Whether this message owes this target nothing any more.
+    pub(super) fn is_settled(&self, lease: LeaseId) -> bool {
+        self.held.get(&lease).is_none_or(|held| held.settled_by().is_some())
+    }
+
+    /// What the message owed to this target is settled.
+    pub(super) fn settle(&mut self, lease: LeaseId, target: &TargetId, by: SettledBy) {
+        if let Some(duty) = self.duty(lease, Some(target)) {
+            *duty = Duty::Settled(by);
+        }
+    }
+
+    /// What the message owed failed, and is to be set aside before it counts as settled.
+    pub(super) fn set_aside(&mut self, lease: LeaseId, letter: DeadLetter) {
+        if let Some(held) = self.held.get_mut(&lease) {
+            let duty = Duty::SettingAside(Box::new(letter.clone()), Call::Idle);
+            held.duties.insert(letter.target, duty);
+        }
+    }
+
+    /// The answer to a [`Command::SetAside`].
+    pub(super) fn set_aside_answered(
+        &mut self,
+        lease: LeaseId,
+        target: Option<&TargetId>,
+        done: bool,
+        now: Moment,
+    ) {
+        let Some(duty) = self.duty(lease, target) else { return };
+        if let Duty::SettingAside(_, call) = duty {
+            if done {
+                *duty = Duty::Settled(SettledBy::SetAside);
+            } else {
+                *call = Call::RetryAt(now + RETRY_DELAY);
+            }
+        }
+    }
+
+    /// The answer to a deletion.
+    pub(super) fn deletion_answered(&mut self, lease: LeaseId, done: bool, now: Moment) {
+        if done {
+            self.held.remove(&lease);
+        } else if let Some(held) = self.held.get_mut(&lease) {
+            held.deletion = Call::RetryAt(now + RETRY_DELAY);
+        }
+    }
+
+    /// The answer to an extension.
+    pub(super) fn extension_answered(&mut self, lease: LeaseId, until: Option<Moment>, now: Moment) {
+        let Some(held) = self.held.get_mut(&lease) else { return };
+        match until {
+            Some(until) => {
+                held.expires = until;
+                held.extension = Call::Idle;
+            }
+            None => held.extension = Call::RetryAt(now + RETRY_DELAY),
+        }
+    }
+
+    /// Lets go of a message that is not ours any more.
+    pub(super) fn lose(&mut self, lease: LeaseId) -> Option<Report> {
+        self.held.remove(&lease).map(|held| Report::LeaseLost { event_id: held.event })
+    }
+
+    /// The holds that have run out.
+    pub(super) fn expired(&self, now: Moment) -> Vec<LeaseId> {
+        self.held.iter().filter(|(_, held)| held.expires <= now).map(|(lease, _)| *lease).collect()
+    }
+
+    /// What is to be done about messages now: extensions with half their time left, letters, deletions.
+    pub(super) fn commands(&mut self, now: Moment, visibility: Duration) -> Vec<Command> {
+        let mut commands = self.letters(now);
+        commands.extend(self.extensions(now, visibility));
+        commands.extend(self.deletions(now));
+        commands
+    }
+
+    fn letters(&mut self, now: Moment) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for (lease, held) in &mut self.held {
+            for duty in held.duties.values_mut() {
+                if let Duty::SettingAside(letter, call) = duty
+                    && call.is_due(now)
+                {
+                    *call = Call::Underway;
+                    commands.push(Command::SetAside { lease: *lease, letter: letter.clone() });
+                }
+            }
+        }
+        commands
+    }
+
+    /// Once one hold is due, those that will be due soon go along: calls are batched.
+    fn extensions(&mut self, now: Moment, visibility: Duration) -> Option<Command> {
+        let due =
+            |held: &Held, slack| now + slack >= held.extend_at(visibility) && held.extension.is_due(now);
+        self.held.values().any(|held| held.is_wanted() && due(held, Duration::ZERO)).then(|| {
+            let mut leases = Vec::new();
+            for (lease, held) in &mut self.held {
+                if held.is_wanted() && due(held, visibility / 4) {
+                    held.extension = Call::Underway;
+                    leases.push(*lease);
+                }
+            }
+            Command::Extend(leases)
+        })
+    }
+
+    fn deletions(&mut self, now: Moment) -> Vec<Command> {
+        let mut leases = Vec::new();
+        let mut commands = Vec::new();
+        for (lease, held) in &mut self.held {
+            let Some(reason) = held.settled_by().filter(|_| held.deletion.is_due(now)) else { continue };
+            if held.deletion == Call::Idle {
+                commands.push(Command::Report(Report::Settled { event_id: held.event.clone(), reason }));
+            }
+            held.deletion = Call::Underway;
+            leases.push(*lease);
+        }
+        if !leases.is_empty() {
+            commands.push(Command::Delete(leases));
+        }
+        commands
+    }
+
+    /// When something about a message is due next.
+    pub(super) fn next_wakeup(&self, visibility: Duration) -> Option<Moment> {
+        self.held.values().filter_map(|held| held.next_wakeup(visibility)).min()
+    }
+
+    fn duty(&mut self, lease: LeaseId, target: Option<&TargetId>) -> Option<&mut Duty> {
+        self.held.get_mut(&lease)?.duties.get_mut(&target.cloned())
+    }
+}
+
+impl Held {
+    /// Why the message may be deleted, if it may: the weightiest of the reasons for which its duties are settled.
+    fn settled_by(&self) -> Option<SettledBy> {
+        let mut weightiest = SettledBy::NothingAsked;
+        for duty in self.duties.values() {
+            match duty {
+                Duty::Open | Duty::SettingAside(..) => return None,
+                Duty::Settled(by) => weightiest = weightier(weightiest, *by),
+            }
+        }
+        Some(weightiest)
+    }
+
+    /// Whether the hold is still needed: a message that is being deleted needs no more time.
+    fn is_wanted(&self) -> bool {
+        self.settled_by().is_none()
+    }
+
+    fn extend_at(&self, visibility: Duration) -> Moment {
+        Moment::from_millis(
+            self.expires.as_millis().saturating_sub(u64::try_from((visibility / 2).as_millis()).unwrap_or(0)),
+        )
+    }
+
+    fn next_wakeup(&self, visibility: Duration) -> Option<Moment> {
+        let extension = match self.extension {
+            Call::Idle => Some(self.extend_at(visibility)),
+            Call::Underway | Call::RetryAt(_) => self.extension.wakeup(),
+        };
+        let letters = self.duties.values().filter_map(|duty| match duty {
+            Duty::SettingAside(_, call) => call.wakeup(),
+            Duty::Open | Duty::Settled(_) => None,
+        });
+        let extension = extension.filter(|_| self.is_wanted());
+        letters.chain(extension).chain(self.deletion.wakeup()).chain([self.expires]).min()
+    }
+}
+
+fn weightier(one: SettledBy, other: SettledBy) -> SettledBy {
+    let weight = |by| match by {
+        SettledBy::NothingAsked => 0,
+        SettledBy::Newer => 1,
+        SettledBy::DryRun => 2,
+        SettledBy::Reality => 3,
+        SettledBy::SetAside => 4,
+    };
+    if weight(other) > weight(one) { other } else { one }
+}

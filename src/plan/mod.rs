@@ -1,0 +1,430 @@
+//! The decisions: a pure state machine from inputs to commands.
+//!
+//! # What it guarantees
+//!
+//! Per target there is one [lane](lane). A message is held until all that it asks for is settled; requests gather
+//! in their lane, are folded, and become one deployment; its rollout is watched to its true end; then the messages
+//! behind it are deleted, or set aside first if it failed. The promises are listed in [`Promise`], and
+//! [`Planner::broken_promises`] checks, after every turn, those that can be seen from within.
+//!
+//! # How
+//!
+//! Nothing is remembered that reality does not tell. Before every start the target is looked at, and the
+//! [one rule](settle) decides from the look alone what is left to do. After a crash the messages are received again,
+//! the same look is taken, and the same decision made. What is in memory, such as attempts and paces, only
+//! saves work.
+//!
+//! Time, AWS's answers and jitter are arguments. Every deadline that [`Planner::handle`] would act on is told by
+//! [`Planner::next_wakeup`].
+//!
+//! # Races that are accepted
+//!
+//! - Between the look and the start somebody else may start a rollout: UpdateService has no condition. Theirs is then
+//!   superseded by ours, as it would be by hand; the next look shows it.
+//! - Event times are whole seconds. A refresh waits until a rollout created now is surely later than the change,
+//!   which costs less than a second, and only where the quiet time is shorter than that.
+//! - A definition that was once moved to on request, and is later moved to by hand, counts as our older decision: content
+//!   asked for between the two is deployed over it.
+
+mod agenda;
+mod decide;
+mod diagnose;
+mod fold;
+mod judge;
+mod lane;
+mod ledger;
+mod promises;
+mod retry;
+mod settle;
+mod tell;
+mod watch;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::domain::{
+    CallFailure, Cause, DeploymentId, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Outcome,
+    Report, Request, SettledBy, StartOrder, Started, TargetId, Timestamp,
+};
+
+use agenda::Agenda;
+use lane::{Lane, Turn};
+use ledger::Ledger;
+
+pub use promises::{Promise, Violation};
+pub use retry::Jitter;
+
+/// What the planner is told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// A message was received, decoded and routed.
+    Arrived(Arrival),
+    /// The visibility of these messages was extended.
+    Extended {
+        /// Their leases.
+        leases: Vec<LeaseId>,
+        /// Until when they are held now.
+        until: Moment,
+    },
+    /// The visibility of these messages could not be extended now, and may be tried again.
+    NotExtended(Vec<LeaseId>),
+    /// These messages are not ours any more.
+    Lost(Vec<LeaseId>),
+    /// These messages were deleted.
+    Deleted(Vec<LeaseId>),
+    /// These messages could not be deleted now, and it may be tried again.
+    NotDeleted(Vec<LeaseId>),
+    /// A letter to the dead-letter queue was sent, or was not.
+    SetAside {
+        /// The message that it was about.
+        lease: LeaseId,
+        /// The target that it was about.
+        target: Option<TargetId>,
+        /// Whether it was sent.
+        done: bool,
+    },
+    /// The answer to [`Command::Look`].
+    Looked {
+        /// The target.
+        target: TargetId,
+        /// What was seen.
+        look: Result<Box<Look>, CallFailure>,
+    },
+    /// The answer to [`Command::Glance`] about one of its targets.
+    Glanced {
+        /// The target.
+        target: TargetId,
+        /// What was seen.
+        glance: Result<Glance, CallFailure>,
+    },
+    /// The answer to [`Command::Start`].
+    Started {
+        /// The target.
+        target: TargetId,
+        /// The new rollout.
+        started: Result<Started, CallFailure>,
+    },
+    /// ECS tells that a target's rollout moved.
+    Hint(TargetId),
+    /// Time has passed.
+    Wakeup,
+}
+
+/// A message that was received, and what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Arrival {
+    /// Our hold on it.
+    pub lease: LeaseId,
+    /// SQS's id of it.
+    pub message: MessageId,
+    /// The event in it.
+    pub event: EventId,
+    /// Until when it is held.
+    pub expires: Moment,
+    /// What it asks for.
+    pub asks: Asks,
+}
+
+/// What a message asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Asks {
+    /// These changes, at most one per target.
+    Changes(Vec<Request>),
+    /// Nothing.
+    Nothing,
+    /// Nobody knows: it is to be set aside with this reason.
+    Unknown {
+        /// What is wrong with it.
+        reason: String,
+        /// When it was sent.
+        version: Timestamp,
+    },
+}
+
+/// What the planner wants done. Each is answered by the [`Input`] that its documentation names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Look at a target: [`Input::Looked`].
+    Look(LookOrder),
+    /// Glance at targets of one cluster, ten at most: [`Input::Glanced`] for each.
+    Glance(Vec<TargetId>),
+    /// Start a rollout: [`Input::Started`].
+    Start(StartOrder),
+    /// Hold these messages for another visibility: [`Input::Extended`], [`Input::NotExtended`], [`Input::Lost`].
+    Extend(Vec<LeaseId>),
+    /// Send a copy of this message to the dead-letter queue: [`Input::SetAside`].
+    SetAside {
+        /// The message.
+        lease: LeaseId,
+        /// What to say about it.
+        letter: Box<DeadLetter>,
+    },
+    /// Delete these messages: [`Input::Deleted`], [`Input::NotDeleted`], [`Input::Lost`].
+    Delete(Vec<LeaseId>),
+    /// Tell this; no answer.
+    Report(Report),
+}
+
+/// What is said about a message that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetter {
+    /// The target to which a replay is confined; `None` for a message that nobody understands.
+    pub target: Option<TargetId>,
+    /// The deployment that failed.
+    pub deployment: Option<DeploymentId>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why.
+    pub cause: Option<Cause>,
+    /// Why, in one line.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When the change was asked for: a replay keeps it.
+    pub version: Timestamp,
+}
+
+/// The time of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Now {
+    /// By the monotonic clock: deadlines.
+    pub moment: Moment,
+    /// By the wall clock: only ever shown.
+    pub wall: Timestamp,
+    /// Where in its range a delay falls that begins in this turn.
+    pub jitter: Jitter,
+}
+
+/// What the planner can be told once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PlanSettings {
+    /// How long one extension holds a message.
+    pub visibility: Duration,
+    /// No rollout is started before this moment.
+    pub start_after: Moment,
+    /// Defects planted on purpose.
+    #[cfg(feature = "sim")]
+    pub flaws: BTreeSet<Flaw>,
+}
+
+/// Defects that can be planted, so that tests show that each is caught. Without the feature `sim` none exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Flaw {
+    /// The last to arrive counts as the newest.
+    ArrivalOrder,
+    /// A message is deleted as soon as it is received.
+    DeleteOnReceive,
+    /// The end of a lane's quiet time is not told by `next_wakeup`.
+    HiddenDeadline,
+    /// A rollout created later satisfies an image, whatever it has.
+    AnyLaterRolloutCarriesAnImage,
+    /// A rollout that was rolled back counts as done.
+    RollbackCountsAsRollout,
+    /// Where content turns out to run already, freshness that waits with it counts as settled too.
+    FreshnessSettledByContent,
+}
+
+impl PlanSettings {
+    /// Holds messages for this long, and starts rollouts at once.
+    pub fn new(visibility: Duration) -> Self {
+        Self {
+            visibility,
+            start_after: Moment::default(),
+            #[cfg(feature = "sim")]
+            flaws: BTreeSet::new(),
+        }
+    }
+
+    #[cfg(feature = "sim")]
+    fn flawed(&self, flaw: Flaw) -> bool {
+        self.flaws.contains(&flaw)
+    }
+
+    #[cfg(not(feature = "sim"))]
+    #[expect(clippy::unused_self, reason = "with the feature `sim` it is used")]
+    fn flawed(&self, _: Flaw) -> bool {
+        false
+    }
+}
+
+/// The state of all lanes, and all decisions about them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Planner {
+    settings: PlanSettings,
+    ledger: Ledger,
+    lanes: BTreeMap<TargetId, Lane>,
+    agenda: Agenda,
+}
+
+impl Planner {
+    /// A planner that knows of nothing.
+    pub fn new(settings: PlanSettings) -> Self {
+        Self { settings, ledger: Ledger::default(), lanes: BTreeMap::new(), agenda: Agenda::default() }
+    }
+
+    /// Takes one input, and does whatever else is due at this time.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Command> {
+        let mut out = Vec::new();
+        self.expire(now, &mut out);
+        self.take(now, input, &mut out);
+        self.wake(now, &mut out);
+        out.extend(self.ledger.commands(now.moment, self.settings.visibility));
+        out
+    }
+
+    /// When [`Self::handle`] has something to do next, if nothing is told until then.
+    pub fn next_wakeup(&self) -> Option<Moment> {
+        [self.agenda.first(), self.ledger.next_wakeup(self.settings.visibility)].into_iter().flatten().min()
+    }
+
+    /// The leases to hand back when the process stops: all that still owe something.
+    pub fn hand_back(&self) -> Vec<LeaseId> {
+        self.ledger.unsettled()
+    }
+
+    /// How many messages are held.
+    pub fn held(&self) -> usize {
+        self.ledger.len()
+    }
+
+    fn take(&mut self, now: Now, input: Input, out: &mut Vec<Command>) {
+        match input {
+            Input::Arrived(arrival) => self.arrived(now, arrival, out),
+            Input::Extended { leases, until } => {
+                for lease in leases {
+                    self.ledger.extension_answered(lease, Some(until), now.moment);
+                }
+            }
+            Input::NotExtended(leases) => {
+                for lease in leases {
+                    self.ledger.extension_answered(lease, None, now.moment);
+                }
+            }
+            Input::Lost(leases) => self.lose(now, &leases, out),
+            Input::Deleted(leases) => {
+                for lease in leases {
+                    self.ledger.deletion_answered(lease, true, now.moment);
+                }
+            }
+            Input::NotDeleted(leases) => {
+                for lease in leases {
+                    self.ledger.deletion_answered(lease, false, now.moment);
+                }
+            }
+            Input::SetAside { lease, target, done } => {
+                self.ledger.set_aside_answered(lease, target.as_ref(), done, now.moment);
+            }
+            Input::Looked { target, look } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.looked(look, turn));
+            }
+            Input::Glanced { target, glance } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.glanced(glance, turn));
+            }
+            Input::Started { target, started } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.started(started, turn));
+            }
+            Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
+            Input::Wakeup => {}
+        }
+    }
+
+    fn arrived(&mut self, now: Now, arrival: Arrival, out: &mut Vec<Command>) {
+        let Arrival { lease, message, event, expires, asks } = arrival;
+        let requests = match asks {
+            Asks::Changes(requests) => requests,
+            Asks::Nothing => Vec::new(),
+            Asks::Unknown { reason, version } => {
+                self.ledger.hold(lease, message, event, expires, std::iter::empty());
+                self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
+                return;
+            }
+        };
+        let targets = requests.iter().map(|request| request.target.clone());
+        let replaced = self.ledger.hold(lease, message, event, expires, targets);
+        self.forget(now, &replaced, out);
+        for request in requests {
+            let target = request.target.clone();
+            self.lanes.entry(target.clone()).or_insert_with(|| Lane::new(&request));
+            self.with_lane(now, &target, out, |lane, turn| lane.join(lease, request, turn));
+            if self.settings.flawed(Flaw::DeleteOnReceive) {
+                self.ledger.settle(lease, &target, SettledBy::NothingAsked);
+            }
+        }
+    }
+
+    fn lose(&mut self, now: Now, leases: &[LeaseId], out: &mut Vec<Command>) {
+        for lease in leases {
+            out.extend(self.ledger.lose(*lease).map(Command::Report));
+        }
+        self.forget(now, leases, out);
+    }
+
+    /// What these messages ask for is not ours to start any more: they will be received again.
+    fn forget(&mut self, now: Now, leases: &[LeaseId], out: &mut Vec<Command>) {
+        if leases.is_empty() {
+            return;
+        }
+        let concerned: Vec<TargetId> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.waits_for(leases))
+            .map(|(target, _)| target.clone())
+            .collect();
+        for target in concerned {
+            self.with_lane(now, &target, out, |lane, turn| lane.forget(leases, turn));
+        }
+    }
+
+    fn expire(&mut self, now: Now, out: &mut Vec<Command>) {
+        let expired = self.ledger.expired(now.moment);
+        self.lose(now, &expired, out);
+    }
+
+    /// Wakes the lanes whose deadlines have come, and sends their glances in batches.
+    fn wake(&mut self, now: Now, out: &mut Vec<Command>) {
+        for target in self.agenda.due(now.moment) {
+            self.with_lane(now, &target, out, lane::Lane::wake);
+        }
+        let due = self.agenda.due(now.moment + watch::BATCH_SLACK);
+        let wants = |lane: &Lane, by| lane.wants_glance(by);
+        if !self.lanes_of(&due).any(|lane| wants(lane, now.moment)) {
+            return;
+        }
+        let targets: BTreeSet<TargetId> = self
+            .lanes_of(&due)
+            .filter(|lane| wants(lane, now.moment + watch::BATCH_SLACK))
+            .map(|lane| lane.target().clone())
+            .collect();
+        for target in &targets {
+            self.with_lane(now, target, out, |lane, _| lane.glance_sent());
+        }
+        out.extend(watch::batches(targets).into_iter().map(Command::Glance));
+    }
+
+    fn lanes_of<'a>(&'a self, targets: &'a [TargetId]) -> impl Iterator<Item = &'a Lane> {
+        targets.iter().filter_map(|target| self.lanes.get(target))
+    }
+
+    fn with_lane(
+        &mut self,
+        now: Now,
+        target: &TargetId,
+        out: &mut Vec<Command>,
+        act: impl FnOnce(&mut Lane, &mut Turn<'_>),
+    ) {
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        let watched = self.agenda.watched();
+        act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
+        let deadline = lane.next_wakeup();
+        let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
+        self.agenda.set(target, told, lane.is_watching());
+    }
+}
+
+impl DeadLetter {
+    fn malformed(reason: String, version: Timestamp) -> Self {
+        Self { target: None, deployment: None, outcome: None, cause: None, reason, attempts: 0, version }
+    }
+}

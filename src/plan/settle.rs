@@ -1,0 +1,311 @@
+//! The one rule: the fate of its carrier settles a change.
+//!
+//! A carrier is a rollout, created at or after the change's floor, that has what was asked. While one is in progress
+//! it is adopted; when one succeeded the change is done; when all failed, so has the change, and it is never
+//! started again unasked; when there is none, it must be started. Deduplication, redelivery, crash recovery, retry and
+//! replay are all this rule, and none of them needs a memory.
+//!
+//! Content asks for more than a later rollout: an image is carried only by a rollout that has it. And content never moves
+//! backwards: a request is superseded where its container runs something newer by our mark, or where somebody moved
+//! the service to another definition after it was made.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::domain::{
+    Cause, Change, ContainerName, DefinitionId, DefinitionView, Digest, Failure, FollowedImage, ImageChange,
+    ImageReference, ImageSource, Look, Outcome, Refresh, Request, Rollout, RolloutKey, RolloutState,
+    Timestamp,
+};
+
+use super::Flaw;
+
+/// Events carry whole seconds: only a rollout created this much after the change is surely later than it.
+pub(super) const FRESHNESS_MARGIN: Duration = Duration::from_secs(1);
+
+/// What a look says about one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It asks nothing of this target, for this reason.
+    Drop(String),
+    /// It is settled without a rollout: what was asked runs already, or something newer does.
+    Settled(Outcome, String),
+    /// Its carrier failed.
+    Failed(Box<Rollout>),
+    /// It cannot be done.
+    Impossible(Failure),
+    /// Its carrier is in progress.
+    Adopt(RolloutKey),
+    /// A rollout in progress decides about it: it must wait for the end of that one, whatever the settings say.
+    Await,
+    /// A rollout created now could not be told from one that is too early; it may be created from then on.
+    NotBefore(Timestamp),
+    /// It has to be started.
+    Needed,
+}
+
+/// Judges one request by what ECS shows.
+pub(super) fn verdict(request: &Request, look: &Look, flawed: impl Fn(Flaw) -> bool) -> Verdict {
+    match &request.change {
+        Change::Refresh(Refresh::Restart) => refresh(request, look, &flawed),
+        Change::Refresh(Refresh::Image(followed)) => follow(request, followed, look, &flawed),
+        Change::Image(change) => image(request, change, look, &flawed),
+        Change::Definition(_) => definition(request, look, &flawed),
+    }
+}
+
+fn refresh(request: &Request, look: &Look, flawed: &impl Fn(Flaw) -> bool) -> Verdict {
+    let earliest = request.floor + FRESHNESS_MARGIN;
+    let carriers = look.rollouts.iter().filter(|rollout| rollout.created_at >= earliest);
+    fate(carriers, flawed).unwrap_or(if look.taken_at < earliest {
+        Verdict::NotBefore(earliest)
+    } else {
+        Verdict::Needed
+    })
+}
+
+fn follow(
+    request: &Request,
+    followed: &FollowedImage,
+    look: &Look,
+    flawed: &impl Fn(Flaw) -> bool,
+) -> Verdict {
+    let base = match &look.base {
+        Ok(base) => base,
+        Err(why) => return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why.clone())),
+    };
+    let containers = match followers(followed, base) {
+        Ok(containers) => containers,
+        Err(why) => return Verdict::Drop(why),
+    };
+    let runs = |digests: &BTreeMap<ContainerName, Digest>| {
+        followed.digest.is_some()
+            && containers.iter().all(|name| digests.get(name) == followed.digest.as_ref())
+    };
+    if let Some(running) = &look.running
+        && is_at_rest(look)
+        && runs(&running.digests)
+    {
+        return already_running(&running.definition.id);
+    }
+    let carries = |rollout: &&Rollout| {
+        let known = rollout.created_at >= request.floor && runs(&rollout.digests);
+        known || rollout.created_at >= request.floor + FRESHNESS_MARGIN
+    };
+    fate(look.rollouts.iter().filter(carries), flawed).unwrap_or(Verdict::Needed)
+}
+
+/// The containers of the definition that follow this image, or why none does.
+fn followers(followed: &FollowedImage, base: &DefinitionView) -> Result<Vec<ContainerName>, String> {
+    let candidates = containers(&followed.source, base);
+    let follows = |name: &ContainerName| {
+        followed.any_tag || base.images[name].effective_tag() == Some(followed.tag.clone())
+    };
+    let containers: Vec<ContainerName> = candidates.iter().filter(|name| follows(name)).cloned().collect();
+    if !containers.is_empty() {
+        return Ok(containers);
+    }
+    Err(match candidates.first() {
+        None => format!("no container of {} has an image of {}", base.id, shown(&followed.source)),
+        Some(name) => {
+            let image = &base.images[name];
+            format!(
+                "container {name} of {} names {image}, which the tag {} does not change",
+                base.id, followed.tag
+            )
+        }
+    })
+}
+
+fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(Flaw) -> bool) -> Verdict {
+    let base = match &look.base {
+        Ok(base) => base,
+        Err(why) => return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why.clone())),
+    };
+    let containers = containers(&change.source, base);
+    if containers.is_empty() {
+        let why = format!("no container of {} has an image of {}", base.id, shown(&change.source));
+        return match change.policy {
+            Some(_) => Verdict::Drop(why),
+            None => Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why)),
+        };
+    }
+    if let Some(why) = superseded(request, Some((change, &containers)), look, flawed) {
+        return why;
+    }
+    let has = |definition: &DefinitionView, digests: &_| {
+        containers.iter().all(|name| carries_image(change, name, definition, digests))
+    };
+    if let Some(running) = &look.running
+        && is_at_rest(look)
+        && !change.force
+        && change.digest.is_some()
+        && containers.iter().all(|name| running.digests.contains_key(name))
+        && has(&running.definition, &running.digests)
+    {
+        return already_running(&running.definition.id);
+    }
+    let any_later = flawed(Flaw::AnyLaterRolloutCarriesAnImage);
+    let carriers = look.rollouts.iter().filter(|rollout| {
+        rollout.created_at >= request.floor && (any_later || has(&rollout.definition, &rollout.digests))
+    });
+    fate(carriers, flawed).unwrap_or(Verdict::Needed)
+}
+
+fn definition(request: &Request, look: &Look, flawed: &impl Fn(Flaw) -> bool) -> Verdict {
+    let wanted = match &look.wanted {
+        Some(Ok(wanted)) => wanted,
+        Some(Err(why)) => return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why.clone())),
+        None => return Verdict::Needed,
+    };
+    let carriers = look
+        .rollouts
+        .iter()
+        .filter(|rollout| rollout.created_at >= request.floor && rollout.definition.id == wanted.id);
+    let by_carrier = fate(carriers, flawed);
+    by_carrier.or_else(|| superseded(request, None, look, flawed)).unwrap_or(Verdict::Needed)
+}
+
+/// The containers that an image is for, by the definition from which a deployment would start.
+pub(super) fn containers(source: &ImageSource, base: &DefinitionView) -> Vec<ContainerName> {
+    let only_one = base.images.len() == 1;
+    let is_meant =
+        |name: &ContainerName, image: &ImageReference| match (&source.container, &source.repository) {
+            (Some(container), _) => name == container,
+            (None, None) => only_one,
+            (None, Some(repository)) => {
+                image.repository == *repository && (source.home.is_none() || image.ecr_home() == source.home)
+            }
+        };
+    base.images.iter().filter(|(name, image)| is_meant(name, image)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether this container of a definition has the image that is asked for. Where both digests are known they decide;
+/// else the definition must name what was asked.
+fn carries_image(
+    change: &ImageChange,
+    container: &ContainerName,
+    definition: &DefinitionView,
+    digests: &BTreeMap<ContainerName, Digest>,
+) -> bool {
+    let Some(image) = definition.images.get(container) else { return false };
+    if change.source.repository.as_ref().is_some_and(|repository| *repository != image.repository) {
+        return false;
+    }
+    let running = digests.get(container).or(image.digest.as_ref());
+    match (&change.digest, running) {
+        (Some(asked), Some(running)) => asked == running,
+        (Some(_) | None, _) => change.tag.is_some() && image.effective_tag() == change.tag,
+    }
+}
+
+/// Whether something newer than this content runs, or is being rolled out.
+fn superseded(
+    request: &Request,
+    image: Option<(&ImageChange, &[ContainerName])>,
+    look: &Look,
+    flawed: &impl Fn(Flaw) -> bool,
+) -> Option<Verdict> {
+    if flawed(Flaw::ArrivalOrder) {
+        return None;
+    }
+    let newer =
+        |definition: &DefinitionView| match image {
+            Some((change, containers)) => containers
+                .iter()
+                .find_map(|container| newer_image(request.version, change, container, definition)),
+            None => definition.marks.versions.iter().find(|(_, version)| **version > request.version).map(
+                |(container, version)| format!("container {container} has an image asked for at {version}"),
+            ),
+        };
+    for rollout in &look.rollouts {
+        let by_somebody = (rollout.created_at >= request.version + FRESHNESS_MARGIN
+            && moved_by_somebody(rollout))
+        .then(|| format!("the service was moved to {} at {}", rollout.definition.id, rollout.created_at));
+        let Some(why) = by_somebody.or_else(|| newer(&rollout.definition)) else { continue };
+        match rollout.state {
+            RolloutState::InProgress => return Some(Verdict::Await),
+            RolloutState::Succeeded => return Some(Verdict::Settled(Outcome::Superseded, why)),
+            RolloutState::Failed
+            | RolloutState::RollingBack
+            | RolloutState::RolledBack
+            | RolloutState::RollbackFailed
+            | RolloutState::Stopped => {}
+        }
+    }
+    let running = look.running.as_ref().and_then(|running| newer(&running.definition));
+    running.map(|why| Verdict::Settled(Outcome::Superseded, why))
+}
+
+/// Why what this container of a definition has is newer than what is asked for, if it is.
+fn newer_image(
+    version: Timestamp,
+    change: &ImageChange,
+    container: &ContainerName,
+    definition: &DefinitionView,
+) -> Option<String> {
+    let mark = definition.marks.versions.get(container);
+    if let (Some(policy), Some(asked)) = (&change.policy, &change.tag) {
+        let has = definition.images.get(container).and_then(ImageReference::effective_tag);
+        let ranks = (policy.rank(asked), has.as_ref().and_then(|tag| policy.rank(tag)));
+        if let (Some(asked_rank), Some(has_rank)) = &ranks
+            && asked_rank != has_rank
+        {
+            let tag = has.as_ref().map_or("", |tag| tag.as_str());
+            return (has_rank > asked_rank).then(|| format!("{tag} ranks above {asked} by {policy}"));
+        }
+    }
+    mark.filter(|mark| **mark > version)
+        .map(|mark| format!("container {container} has an image asked for at {mark}"))
+}
+
+/// Whether a rollout was somebody's decision about content: it moved the service to another definition without a mark
+/// of ours that is newer than those before.
+fn moved_by_somebody(rollout: &Rollout) -> bool {
+    rollout.previous.as_ref().is_some_and(|previous| {
+        previous.id != rollout.definition.id && !rollout.definition.marks.advance(&previous.marks)
+    })
+}
+
+/// What the carriers' fate makes of the change; `None` where there is no carrier that could tell.
+fn fate<'a>(carriers: impl Iterator<Item = &'a Rollout>, flawed: &impl Fn(Flaw) -> bool) -> Option<Verdict> {
+    let mut failed = None;
+    let mut live = None;
+    for rollout in carriers {
+        match rollout.state {
+            RolloutState::Succeeded => return Some(carried(rollout)),
+            RolloutState::RolledBack if flawed(Flaw::RollbackCountsAsRollout) => {
+                return Some(carried(rollout));
+            }
+            RolloutState::InProgress | RolloutState::RollingBack => live = live.or(Some(rollout)),
+            RolloutState::Failed | RolloutState::RolledBack | RolloutState::RollbackFailed => {
+                failed = failed.or(Some(rollout));
+            }
+            RolloutState::Stopped => {}
+        }
+    }
+    live.map(|rollout| Verdict::Adopt(rollout.id.clone()))
+        .or_else(|| failed.map(|rollout| Verdict::Failed(Box::new(rollout.clone()))))
+}
+
+fn carried(rollout: &Rollout) -> Verdict {
+    let id = rollout.id.shown().map_or("a rollout", |id| id.as_str());
+    Verdict::Settled(Outcome::AlreadyRunning, format!("{id}, created at {}, carries it", rollout.created_at))
+}
+
+fn already_running(definition: &DefinitionId) -> Verdict {
+    Verdict::Settled(Outcome::AlreadyRunning, format!("{definition} runs it already"))
+}
+
+/// Whether no rollout is under way, so that what runs is what will run.
+fn is_at_rest(look: &Look) -> bool {
+    look.rollouts.iter().all(|rollout| !rollout.state.is_live()) && !look.going_back
+}
+
+fn shown(source: &ImageSource) -> String {
+    match (&source.container, &source.repository) {
+        (Some(container), Some(repository)) => format!("{repository} in {container}"),
+        (Some(container), None) => format!("container {container}"),
+        (None, Some(repository)) => repository.to_string(),
+        (None, None) => "no repository: several containers, and none was named".into(),
+    }
+}

@@ -1,0 +1,276 @@
+//! The ends of deployments, and what is shown of lanes: records for people, made of the state, decided by nobody.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    Cause, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference, LaneRecord, LaneState, Moment,
+    Origin, Outcome, Report, Rollout, RunningImage, RunningRecord, SettledBy, Stage, TargetRecord, Tasks,
+};
+
+use super::{
+    DeadLetter, Planner, fold,
+    fold::Ask,
+    judge,
+    lane::{Lane, Passage, Phase, Turn},
+};
+
+/// How many reasons one record lists.
+const MOST_TRIGGERS: usize = 100;
+
+impl Lane {
+    pub(super) fn finish_succeeded(&mut self, passage: Passage, rollout: &Rollout, turn: &mut Turn<'_>) {
+        let mut record = self.record(&passage);
+        let Tasks { running, desired, .. } = rollout.tasks;
+        let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
+        let adopted = passage.adopted.then(|| "carried by a rollout that was in progress".to_owned());
+        let parts = [Some(count), adopted, judge::unverified(&passage.asks, rollout)];
+        record.reason = Some(parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
+        for ask in &passage.asks {
+            turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
+        }
+        self.finish(record, Outcome::Succeeded, turn);
+    }
+
+    pub(super) fn finish_failed(
+        &mut self,
+        passage: Passage,
+        outcome: Outcome,
+        failure: Failure,
+        turn: &mut Turn<'_>,
+    ) {
+        let mut record = self.record(&passage);
+        record.cause = Some(failure.cause);
+        record.reason = Some(failure.reason);
+        self.set_aside(&passage.asks, outcome, &record, turn);
+        self.finish(record, outcome, turn);
+    }
+
+    pub(super) fn finish_dry(&mut self, passage: Passage, turn: &mut Turn<'_>) {
+        let mut record = self.record(&passage);
+        let images: Vec<String> =
+            passage.images.iter().map(|(name, image)| format!("{name}={image}")).collect();
+        record.reason =
+            Some(format!("dry run: a rollout would have been started with {}", images.join(", ")));
+        for ask in &passage.asks {
+            turn.ledger.settle(ask.lease, &self.target, SettledBy::DryRun);
+        }
+        self.finish(record, Outcome::DryRun, turn);
+    }
+
+    /// Requests that need no rollout end as one deployment that started none.
+    pub(super) fn settle_waiting(
+        &mut self,
+        asks: Vec<Ask>,
+        outcome: Outcome,
+        reason: String,
+        turn: &mut Turn<'_>,
+    ) {
+        let mut record = self.waiting_record(&asks);
+        record.reason = Some(reason);
+        record.definition = self.running.as_ref().map(|running| running.definition.id.clone());
+        for ask in &asks {
+            turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
+        }
+        tell_finished(record, outcome, turn);
+    }
+
+    /// Requests that cannot be met, or whose carrier failed, end as one deployment that failed.
+    pub(super) fn fail_waiting(
+        &mut self,
+        asks: Vec<Ask>,
+        outcome: Outcome,
+        failure: Failure,
+        seen: Option<(Evidence, Rollout)>,
+        turn: &mut Turn<'_>,
+    ) {
+        if asks.is_empty() {
+            return;
+        }
+        let mut record = self.waiting_record(&asks);
+        record.cause = Some(failure.cause);
+        record.reason = Some(failure.reason);
+        if let Some((evidence, rollout)) = seen {
+            record.evidence = evidence;
+            record.rollout_id = rollout.id.shown().cloned();
+            record.definition = Some(rollout.definition.id);
+        }
+        self.set_aside(&asks, outcome, &record, turn);
+        tell_finished(record, outcome, turn);
+    }
+
+    /// A rollout of ours was superseded by one of ours, which carries on what it carried.
+    pub(super) fn report_superseded(&self, old: &Passage, new: &Passage, turn: &mut Turn<'_>) {
+        let mut record = self.record(old);
+        record.reason = Some(format!("{} took its place, and carries what it carried", new.id));
+        tell_finished(record, Outcome::Superseded, turn);
+    }
+
+    fn set_aside(&self, asks: &[Ask], outcome: Outcome, record: &DeploymentRecord, turn: &mut Turn<'_>) {
+        for ask in asks {
+            let letter = DeadLetter {
+                target: Some(self.target.clone()),
+                deployment: Some(record.id.clone()),
+                outcome: Some(outcome),
+                cause: record.cause,
+                reason: record.reason.clone().unwrap_or_default(),
+                attempts: record.attempts,
+                version: ask.request.version,
+            };
+            turn.ledger.set_aside(ask.lease, letter);
+        }
+    }
+
+    fn finish(&mut self, record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
+        tell_finished(record, outcome, turn);
+        self.retrying = None;
+        self.rest(turn);
+    }
+
+    /// The record of a deployment under way.
+    pub(super) fn record(&self, passage: &Passage) -> DeploymentRecord {
+        DeploymentRecord {
+            id: passage.id.clone(),
+            version: passage.version,
+            stage: passage.stage,
+            cause: passage.failure.as_ref().map(|failure| failure.cause),
+            reason: passage.failure.as_ref().map(|failure| failure.reason.clone()),
+            evidence: passage.evidence.clone(),
+            rollout_id: passage.rollout.as_ref().and_then(|rollout| rollout.shown().cloned()),
+            definition: passage.definition.clone(),
+            previous_definition: passage.previous.clone(),
+            attempts: passage.attempts,
+            started_at: Some(passage.started_at),
+            tasks: passage.tasks,
+            ..self.blank_record(&passage.asks)
+        }
+    }
+
+    fn waiting_record(&self, asks: &[Ask]) -> DeploymentRecord {
+        let mut record = self.blank_record(asks);
+        if let Some(retrying) = &self.retrying {
+            record.id = retrying.id.clone();
+            record.attempts = retrying.failed;
+            record.started_at = Some(retrying.started_at);
+        }
+        record.previous_definition = self.running_definition().cloned();
+        record
+    }
+
+    fn blank_record(&self, asks: &[Ask]) -> DeploymentRecord {
+        let all: Vec<&Ask> = asks.iter().collect();
+        let triggers: Vec<Arc<Origin>> =
+            asks.iter().flat_map(Ask::origins).take(MOST_TRIGGERS).cloned().collect();
+        DeploymentRecord {
+            id: fold::settled_id(&self.target, &all),
+            target: self.target.clone(),
+            name: self.name(),
+            version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
+            changes: asks.iter().map(|ask| fold::describe(&ask.request.change)).collect(),
+            triggers,
+            stage: Stage::Waiting,
+            outcome: None,
+            cause: None::<Cause>,
+            reason: None,
+            evidence: Evidence::default(),
+            rollout_id: None,
+            definition: None,
+            previous_definition: None,
+            attempts: 0,
+            requested_at: asks.iter().map(|ask| ask.request.version).min().unwrap_or_default(),
+            started_at: None,
+            finished_at: None,
+            tasks: Tasks::default(),
+        }
+    }
+
+    fn running_definition(&self) -> Option<&DefinitionId> {
+        self.running.as_ref().map(|running| &running.definition.id)
+    }
+
+    fn state(&self) -> LaneState {
+        match &self.phase {
+            Phase::Idle if self.is_gathering() => LaneState::Quiet,
+            Phase::Idle => LaneState::Idle,
+            Phase::Looking { .. } => LaneState::Looking,
+            Phase::Paused { .. } => LaneState::BackingOff,
+            Phase::Blocked(_) => LaneState::Blocked,
+            Phase::Starting(..) => LaneState::Starting,
+            Phase::Watching(passage, _) if passage.stage == Stage::RollingBack => LaneState::RollingBack,
+            Phase::Watching(..) => LaneState::Watching,
+        }
+    }
+
+    fn why(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Paused { why, .. } => Some(why.clone()),
+            Phase::Blocked(watch) => {
+                let id = watch.rollout.shown().map_or("a rollout", |id| id.as_str());
+                let overdue = if watch.overdue { ", which makes no progress" } else { "" };
+                Some(format!("{id} is in progress{overdue}"))
+            }
+            Phase::Idle if self.is_gathering() => Some("more may come".into()),
+            Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) | Phase::Watching(..) => None,
+        }
+    }
+
+    fn target_record(&self, now: Moment) -> TargetRecord {
+        let running = self.running.as_ref().map(|running| RunningRecord {
+            definition: running.definition.id.clone(),
+            images: running
+                .definition
+                .images
+                .iter()
+                .map(|(name, image)| self.running_image(name, image))
+                .collect(),
+            since: running.since,
+            by: running.definition.marks.deployment.clone(),
+        });
+        let until = self.next_wakeup().map(|at| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX));
+        TargetRecord {
+            id: self.target.clone(),
+            name: self.name(),
+            cluster: self.target.cluster().clone(),
+            service: self.target.service().clone(),
+            running,
+            lane: LaneRecord {
+                state: self.state(),
+                deployment: self.passage().map(|passage| passage.id.clone()),
+                waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
+                until,
+                why: self.why(),
+            },
+        }
+    }
+
+    fn running_image(&self, name: &crate::domain::ContainerName, image: &ImageReference) -> RunningImage {
+        let digest = self.running.as_ref().and_then(|running| running.digests.get(name).cloned());
+        RunningImage { container: name.clone(), image: image.clone(), digest }
+    }
+
+    fn active_record(&self) -> Option<DeploymentRecord> {
+        match self.passage() {
+            Some(passage) => Some(self.record(passage)),
+            None if self.waiting.is_empty() => None,
+            None => Some(DeploymentRecord { reason: self.why(), ..self.waiting_record(&self.waiting) }),
+        }
+    }
+}
+
+fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
+    record.stage = Stage::Finished;
+    record.outcome = Some(outcome);
+    record.finished_at = Some(turn.now.wall);
+    turn.report(Report::Finished(Box::new(record)));
+}
+
+impl Planner {
+    /// Every target that was ever asked for something, and its lane.
+    pub fn targets(&self, now: Moment) -> Vec<TargetRecord> {
+        self.lanes.values().map(|lane| lane.target_record(now)).collect()
+    }
+
+    /// The deployments that have not ended, the waiting ones too: one per lane.
+    pub fn deployments(&self) -> Vec<DeploymentRecord> {
+        self.lanes.values().filter_map(Lane::active_record).collect()
+    }
+}

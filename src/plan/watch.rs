@@ -1,0 +1,257 @@
+//! Watching a rollout: cheap glances at a growing pace, and a whole look when something is to be judged.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::domain::{
+    CallFailure, Glance, LiveRollout, Moment, RolloutKey, RolloutState, ServiceState, TargetId, Tasks,
+    Timestamp,
+};
+
+use super::{
+    Command,
+    lane::{Lane, Phase, Turn},
+};
+
+/// Glances that are due within this go along with one that is due now.
+pub(super) const BATCH_SLACK: Duration = Duration::from_millis(100);
+
+/// The first glance at a new rollout comes this soon: one without tasks is complete at once.
+const FIRST_PACE: Duration = Duration::from_millis(5);
+
+/// The pace doubles up to this. ECS allows an account 20 reads a second, so that half of that still
+/// looks at 300 rollouts every three seconds, ten to a call.
+const SLOWEST_PACE: Duration = Duration::from_secs(3);
+
+/// DescribeServices takes ten services at most.
+const MOST_IN_BATCH: usize = 10;
+
+/// With so many glances a second, ten targets to each, half of what ECS allows is used.
+const GLANCES_PER_SECOND: u32 = 10;
+
+/// Reads of ECS may be this stale: a rollout younger than this that is not listed is not gone.
+const STALE_READS: Duration = Duration::from_secs(5);
+
+/// A rollout that is watched, ours or somebody's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Watch {
+    pub(super) rollout: RolloutKey,
+    pub(super) created_at: Timestamp,
+    /// Since when it is watched.
+    since: Moment,
+    call: Call,
+    pace: Duration,
+    /// When it will have made no progress for its timeout.
+    deadline: Moment,
+    timeout: Duration,
+    pub(super) tasks: Tasks,
+    /// Whether it made no progress for its timeout, and that was told.
+    pub(super) overdue: bool,
+    /// Whether ECS is undoing it.
+    pub(super) going_back: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Call {
+    NextAt(Moment),
+    Glancing,
+    Looking,
+}
+
+impl Watch {
+    /// Watches from now on a rollout that has made no progress for `stalled` already.
+    pub(super) fn new(
+        rollout: RolloutKey,
+        created_at: Timestamp,
+        now: Moment,
+        timeout: Duration,
+        stalled: Duration,
+    ) -> Self {
+        Self {
+            rollout,
+            created_at,
+            since: now,
+            call: Call::NextAt(now + FIRST_PACE),
+            pace: FIRST_PACE,
+            deadline: now + timeout.saturating_sub(stalled),
+            timeout,
+            tasks: Tasks::default(),
+            overdue: false,
+            going_back: false,
+        }
+    }
+
+    /// Whether no call about it is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.call, Call::NextAt(_))
+    }
+
+    /// Two failed tasks in a row and none that runs, or no progress for its timeout.
+    pub(super) fn is_failing(&self) -> bool {
+        self.overdue || (self.tasks.failed >= 2 && self.tasks.running == 0)
+    }
+
+    pub(super) fn is_overdue_now(&self, now: Moment) -> bool {
+        !self.overdue && self.is_quiet() && self.deadline <= now
+    }
+
+    /// Whether it made no progress for its timeout, told or not.
+    pub(super) fn is_past_deadline(&self, now: Moment) -> bool {
+        self.deadline <= now
+    }
+
+    pub(super) fn next_wakeup(&self) -> Option<Moment> {
+        match self.call {
+            Call::NextAt(at) if self.overdue => Some(at),
+            Call::NextAt(at) => Some(at.min(self.deadline)),
+            Call::Glancing | Call::Looking => None,
+        }
+    }
+
+    fn is_due(&self, by: Moment) -> bool {
+        matches!(self.call, Call::NextAt(at) if at <= by)
+    }
+
+    /// Whether a rollout that is not listed may still be too young to be.
+    pub(super) fn may_be_unlisted(&self, now: Moment) -> bool {
+        now.since(self.since) < STALE_READS
+    }
+
+    pub(super) fn saw(&mut self, tasks: Tasks, now: Moment) {
+        if tasks.running > self.tasks.running || tasks.desired != self.tasks.desired {
+            self.progressed(now);
+        }
+        self.tasks = tasks;
+    }
+
+    pub(super) fn progressed(&mut self, now: Moment) {
+        self.deadline = now + self.timeout;
+        self.overdue = false;
+    }
+
+    /// Plans the next glance: the pace doubles, and many rollouts share what the budget allows.
+    pub(super) fn rest(&mut self, now: Moment, watched: usize) {
+        self.pace = (self.pace * 2).min(SLOWEST_PACE);
+        let calls = u32::try_from(watched.div_ceil(MOST_IN_BATCH)).unwrap_or(u32::MAX);
+        let shared = Duration::from_secs(1) * calls / GLANCES_PER_SECOND;
+        let least = if watched > MOST_IN_BATCH { shared } else { Duration::ZERO };
+        self.call = Call::NextAt(now + self.pace.max(least));
+    }
+
+    pub(super) fn looking(&mut self) {
+        self.call = Call::Looking;
+    }
+
+    fn deployment_in<'a>(&self, glance: &'a Glance) -> Option<&'a LiveRollout> {
+        glance.live.iter().find(|live| Some(&live.id) == self.rollout.deployment.as_ref())
+    }
+}
+
+/// Groups glances so that each names targets of one cluster, ten at most.
+pub(super) fn batches(targets: BTreeSet<TargetId>) -> Vec<Vec<TargetId>> {
+    let mut batches: Vec<Vec<TargetId>> = Vec::new();
+    for target in targets {
+        let is_like = |other: &TargetId| {
+            (other.account(), other.region(), other.cluster())
+                == (target.account(), target.region(), target.cluster())
+        };
+        match batches.last_mut().filter(|batch| batch.len() < MOST_IN_BATCH && is_like(&batch[0])) {
+            Some(batch) => batch.push(target),
+            None => batches.push(vec![target]),
+        }
+    }
+    batches
+}
+
+impl Lane {
+    pub(super) fn is_watching(&self) -> bool {
+        self.watch().is_some()
+    }
+
+    pub(super) fn wants_glance(&self, by: Moment) -> bool {
+        self.watch().is_some_and(|watch| watch.is_due(by))
+    }
+
+    pub(super) fn glance_sent(&mut self) {
+        if let Some(watch) = self.watch_mut() {
+            watch.call = Call::Glancing;
+        }
+    }
+
+    /// ECS says that something moved: the next glance comes now.
+    pub(super) fn hinted(&mut self, turn: &Turn<'_>) {
+        if let Some(watch) = self.watch_mut().filter(|watch| watch.is_quiet()) {
+            watch.pace = FIRST_PACE;
+            watch.call = Call::NextAt(turn.now.moment);
+        }
+    }
+
+    /// A glance only ever tells whether there is something to judge: a whole look follows then.
+    pub(super) fn glanced(&mut self, glance: Result<Glance, CallFailure>, turn: &mut Turn<'_>) {
+        let (now, watched) = (turn.now.moment, turn.watched);
+        let Some(watch) = self.watch_mut().filter(|watch| watch.call == Call::Glancing) else { return };
+        let goes_on = match &glance {
+            Err(_) => true,
+            Ok(glance) => watch.goes_on(glance, now),
+        };
+        watch.rest(now, watched);
+        let tasks = watch.tasks;
+        if let Phase::Watching(passage, _) = &mut self.phase {
+            passage.tasks = tasks;
+        }
+        if goes_on {
+            self.wake(turn);
+        } else {
+            self.look_at_rollout(turn);
+        }
+    }
+
+    /// Asks for a whole look at the rollout that is watched. Evidence is asked for unless it looks like a success.
+    pub(super) fn look_at_rollout(&mut self, turn: &mut Turn<'_>) {
+        let mut order = self.look_order(true);
+        let Some(watch) = self.watch_mut() else { return };
+        order.evidence = watch.going_back
+            || watch.overdue
+            || watch.tasks.failed > 0
+            || watch.tasks.running < watch.tasks.desired;
+        watch.looking();
+        turn.out.push(Command::Look(order));
+    }
+
+    pub(super) fn watch_mut(&mut self) -> Option<&mut Watch> {
+        match &mut self.phase {
+            Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
+            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => None,
+        }
+    }
+}
+
+impl Watch {
+    /// Whether a glance shows nothing that would have to be judged.
+    fn goes_on(&mut self, glance: &Glance, now: Moment) -> bool {
+        if glance.service != ServiceState::Active {
+            return false;
+        }
+        match self.deployment_in(glance) {
+            Some(live) => {
+                self.saw(live.tasks, now);
+                live.primary && live.in_progress
+            }
+            None if self.going_back => glance.live.iter().any(|live| live.primary && live.in_progress),
+            None => false,
+        }
+    }
+
+    /// Takes in what a whole look shows of the rollout.
+    pub(super) fn learn(&mut self, rollout: &crate::domain::Rollout, now: Moment) {
+        let id = &rollout.id;
+        self.rollout.deployment = id.deployment.clone().or(self.rollout.deployment.take());
+        self.rollout.service_deployment =
+            id.service_deployment.clone().or(self.rollout.service_deployment.take());
+        self.saw(rollout.tasks, now);
+        let going_back = rollout.state == RolloutState::RollingBack;
+        if going_back && !self.going_back {
+            self.progressed(now);
+        }
+        self.going_back = going_back;
+    }
+}
