@@ -373,3 +373,6 @@ fn state_of_entry(service: &Service, entry: &Entry) -> RolloutState {
         (Progress::Ongoing, _) => RolloutState::Stopped,
     }
 }
+
+#[cfg(test)]
+mod tests;
