@@ -65,28 +65,29 @@ impl Reach {
         let mut view = self.view(base).await?;
         if marks.content > view.marks.content {
             let document = self.base_document(base).await?;
-            self.tag(&document, marks).await?;
             view = document.view();
-            view.marks.content = marks.content;
+            if self.tag(&document, marks).await? {
+                view.marks.content = marks.content;
+            }
             self.remember(view.clone());
         }
         Ok(view)
     }
 
-    /// Tags a revision with what it was last moved to for. The rollout does not depend on it, so a role or an
+    /// Tags a revision with what it was last moved to for, and says whether it is tagged. The rollout does not depend on it, so a role or an
     /// emulator that does not allow it is told of and passed over: older content may then give way to this rollout
     /// as it would to somebody else's.
-    async fn tag(&self, document: &Document, marks: &Marks) -> Result<(), CallFailure> {
-        let Some(version) = marks.content else { return Ok(()) };
+    async fn tag(&self, document: &Document, marks: &Marks) -> Result<bool, CallFailure> {
+        let Some(version) = marks.content else { return Ok(false) };
         let tag = Tag::builder().key(Marks::CONTENT).value(version.to_string()).build();
         let call = self.changes.tag_resource().resource_arn(&document.arn).tags(tag).send();
         match self.make(TAG, call).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(fault) => match fault.kind() {
                 Kind::Denied | Kind::Unsupported | Kind::Refused => {
                     let error = fault.reason(TAG);
                     warn!(definition = %document.id, error, "the definition could not be tagged");
-                    Ok(())
+                    Ok(false)
                 }
                 // Tagging twice is tagging once.
                 _ => Err(fault.of_call(TAG, Verb::Read)),
