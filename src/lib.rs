@@ -1,16 +1,27 @@
 //! Lockkeeper drives deployments to Amazon ECS from events on a queue.
 //!
-//! The folder is the map, in the order in which an event passes through it. The upper modules are pure: no tokio,
-//! no AWS SDK, no clock, no randomness, no order of hash maps. Time, ids and jitter are their arguments. They build
-//! without the feature `daemon`, so the compiler keeps it so.
+//! The folder is the map, in the order in which an event passes through it. The modules without a feature are pure:
+//! no tokio, no AWS SDK, no clock, no randomness, no order of hash maps. Time, ids and jitter are their arguments. They
+//! build without the feature `daemon`, so the compiler keeps it so.
 //!
 //! | module | does | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: targets, images, versions, requests, outcomes | data crates |
+//! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain` |
+//! | [`decode`] | the bytes of a message to what it means | `domain` |
+//! | [`route`] | what it means to requests for targets | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
-//! | `aws` | one call to AWS per function; the SDK's types end there (feature `daemon`) | `domain` |
+//! | `aws` (feature `daemon`) | one call to AWS per function; the SDK's types end there | `domain` |
+//! | [`report`] | what is told: words, log, history | `domain` |
+//! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
 
 #[cfg(feature = "daemon")]
 pub mod aws;
+pub mod decode;
 pub mod domain;
 pub mod plan;
+pub mod report;
+pub mod route;
+pub mod settings;
+#[cfg(feature = "daemon")]
+pub mod status;

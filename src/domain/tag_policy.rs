@@ -59,6 +59,13 @@ pub struct NotATagPolicy {
     why: String,
 }
 
+impl NotATagPolicy {
+    /// Why it cannot be read.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
 impl TagPolicy {
     /// The policy that takes every tag.
     pub const NEWEST: Self = Self { text: Cow::Borrowed("newest"), rule: Rule::Newest };

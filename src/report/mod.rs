@@ -1,0 +1,14 @@
+//! What is told, and to whom. Nothing is decided here: a report that nobody hears changes nothing.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`message`] | a report as one line for people, and as fields for machines (pure) |
+//! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
+//! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
+
+pub mod history;
+#[cfg(feature = "daemon")]
+pub mod log;
+pub mod message;
+#[cfg(test)]
+pub(crate) mod sample;

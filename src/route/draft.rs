@@ -1,0 +1,82 @@
+//! What follows from one event, while it is being found out.
+
+use std::sync::Arc;
+
+use super::{Arrival, Note, Routing, Target, words::one_line};
+use crate::domain::{Change, Event, Origin, Request, TargetId, TargetSettings};
+
+/// The answer in the making.
+pub(super) struct Draft<'a> {
+    pub(super) event: &'a Event,
+    arrival: &'a Arrival,
+    routing: Routing,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(event: &'a Event, arrival: &'a Arrival) -> Self {
+        Self { event, arrival, routing: Routing::default() }
+    }
+
+    pub(super) fn finish(self) -> Routing {
+        self.routing
+    }
+
+    /// Asks of each target that the event reaches what `judge` makes of it, because of what `why` says; notes why
+    /// there is nothing to ask, of a target or at all.
+    pub(super) fn ask(
+        &mut self,
+        reached: Result<Vec<Target>, String>,
+        why: impl FnOnce() -> String,
+        judge: impl Fn(&TargetSettings) -> Result<Change, String>,
+    ) {
+        let targets = match reached {
+            Ok(targets) => self.confined(targets),
+            Err(reason) => return self.note(&reason),
+        };
+        if targets.is_empty() {
+            return self.note("it no longer reaches the targets that it was kept for");
+        }
+        let origin = Arc::new(Origin {
+            kind: self.event.trigger.kind(),
+            event_id: self.event.id.clone(),
+            reason: one_line(&why()),
+        });
+        for target in targets {
+            match judge(&target.settings) {
+                Ok(change) => self.routing.requests.push(self.request(target, change, &origin)),
+                Err(reason) => self
+                    .routing
+                    .notes
+                    .push(Note { target: Some(target.settings.name.clone()), reason: one_line(&reason) }),
+            }
+        }
+    }
+
+    /// Says that these targets are worth a look.
+    pub(super) fn hint(&mut self, targets: Vec<TargetId>) {
+        self.routing.hints = targets;
+    }
+
+    /// Says why nothing follows from the event.
+    pub(super) fn note(&mut self, reason: &str) {
+        self.routing.notes.push(Note { target: None, reason: one_line(reason) });
+    }
+
+    fn confined(&self, mut targets: Vec<Target>) -> Vec<Target> {
+        if let Some(left) = &self.arrival.confined_to {
+            targets.retain(|target| left.contains(&target.id));
+        }
+        targets
+    }
+
+    fn request(&self, target: Target, change: Change, origin: &Arc<Origin>) -> Request {
+        Request {
+            target: target.id,
+            change,
+            version: self.arrival.version,
+            floor: self.arrival.floor,
+            settings: target.settings,
+            origin: origin.clone(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! From a trigger and the rules to requests.
+//!
+//! [`Routes`] is built once from what the settings say, and asked once per event. It knows nothing but the rules: no
+//! call is made, no clock read, nothing remembered between two events, so the same event always asks the same.
+//!
+//! **What it decides, and what it leaves.** Which targets an event reaches, and what it asks of each, by names alone.
+//! What needs to know what runs is left to the planner, and said in the request: a push under `follow` becomes
+//! [`Refresh::Image`](crate::domain::Refresh::Image), which asks something only of a target whose running definition
+//! names that repository and tag. So a rule that reaches too far costs a look, not a deployment.
+//!
+//! **Nothing vanishes.** Every event gives at least one request, hint or note. A note says in one line for people why
+//! nothing (more) follows, for the event or for one target.
+//!
+//! **Two ways to a target.** An explicit rule lists what a target depends on. Naming patterns find a target in the
+//! name of a repository, parameter or service. Where both find the same one, it is asked once, and the rule's settings
+//! hold. Of each kind of thing, what a rule lists is all that counts for its target; where it lists none, the pattern
+//! still finds it.
+//!
+//! **Whose event it is.** A parameter or secret is read in its own account and Region, so it reaches only targets
+//! there. An image may be pulled from anywhere, so a push reaches the targets of explicit rules wherever they are; a
+//! replication only those in the replica's Region, because the others pull from elsewhere. The name of a bucket is
+//! unique, so files need neither. What the patterns find is always in our own account and Region. An event that says
+//! neither counts as ours.
+//!
+//! **Texts from events are not to be trusted.** They are compared, and quoted in lines of bounded length without
+//! control characters. A name that a pattern finds can only be of the form that ECS allows.
+//!
+//! **Cost.** Looking up follows the length of a text and the number of matches, not the number of targets: see `index`.
+
+mod dependencies;
+mod draft;
+mod hints;
+mod images;
+mod index;
+mod naming;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use self::{
+    draft::Draft,
+    index::{Index, Table},
+    naming::Names,
+};
+use crate::domain::{
+    AccountId, Event, Glob, Naming, Region, Request, TargetId, TargetName, TargetRule, TargetSettings,
+    Timestamp, Trigger,
+};
+
+/// What routing has to know of the message that an event came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When what it asks was asked for: orders its requests.
+    pub version: Timestamp,
+    /// From when on evidence counts.
+    pub floor: Timestamp,
+    /// The targets that it was kept for, where it was renewed, replayed or set aside; `None` means all that it reaches.
+    pub confined_to: Option<BTreeSet<TargetId>>,
+}
+
+/// What follows from one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// What it asks of the targets that it reaches.
+    pub requests: Vec<Request>,
+    /// The targets that are worth a look now.
+    pub hints: Vec<TargetId>,
+    /// Why nothing (more) follows.
+    pub notes: Vec<Note>,
+}
+
+/// Why nothing (more) follows from an event, for people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Note {
+    /// The target that it is about; `None` means the event as a whole.
+    pub target: Option<TargetName>,
+    /// One line of bounded length.
+    pub reason: String,
+}
+
+/// The rules, arranged by what events name.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    home: Place,
+    targets: Vec<Known>,
+    by_id: Table<TargetId, usize>,
+    by_name: Table<Box<str>, Vec<usize>>,
+    by_service: Table<Box<str>, Vec<usize>>,
+    repositories: Index,
+    parameters: Index,
+    secrets: Index,
+    files: Index,
+    names: Option<Names>,
+}
+
+/// A target, and how it is deployed.
+#[derive(Clone, Debug)]
+struct Target {
+    id: TargetId,
+    settings: Arc<TargetSettings>,
+}
+
+/// A target that the settings name, and of which kinds of thing they list what it depends on.
+#[derive(Clone, Debug)]
+struct Known {
+    target: Target,
+    lists_repositories: bool,
+    lists_parameters: bool,
+    lists_files: bool,
+}
+
+/// Where something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    account: AccountId,
+    region: Region,
+}
+
+impl Routes {
+    /// The rules of a Lockkeeper that runs in this account and Region. Of two rules for the same target the first
+    /// one's settings hold.
+    pub fn new(
+        home_account: AccountId,
+        home_region: Region,
+        rules: Vec<TargetRule>,
+        naming: Option<Naming>,
+    ) -> Self {
+        let mut routes = Self {
+            home: Place { account: home_account, region: home_region },
+            targets: Vec::with_capacity(rules.len()),
+            by_id: Table::default(),
+            by_name: Table::default(),
+            by_service: Table::default(),
+            repositories: Index::default(),
+            parameters: Index::default(),
+            secrets: Index::default(),
+            files: Index::default(),
+            names: None,
+        };
+        for rule in rules {
+            routes.add_rule(rule);
+        }
+        if let Some(naming) = naming {
+            routes.add_naming(&naming);
+        }
+        routes
+    }
+
+    /// What follows from this event.
+    pub fn route(&self, event: &Event, arrival: &Arrival) -> Routing {
+        let mut draft = Draft::new(event, arrival);
+        match &event.trigger {
+            Trigger::ImagePushed(image) => self.on_push(image, &mut draft),
+            Trigger::ImageReplicated(image) => self.on_replication(image, &mut draft),
+            Trigger::ImageReady(image) => self.on_ready(image, &mut draft),
+            Trigger::ParameterChanged { name, change } => self.on_parameter(name, *change, &mut draft),
+            Trigger::SecretChanged { secret, change } => self.on_secret(secret, *change, &mut draft),
+            Trigger::EnvFileChanged { bucket, key, change } => self.on_file(bucket, key, *change, &mut draft),
+            Trigger::DeployRequested(request) => self.on_request(request, &mut draft),
+            Trigger::RolloutChanged(it) => self.on_sign(it.cluster.as_deref(), &it.service, &mut draft),
+            Trigger::TaskStopped(it) => self.on_sign(Some(&it.cluster), &it.service, &mut draft),
+            Trigger::HookWaiting(it) => self.on_sign(it.cluster.as_deref(), &it.service, &mut draft),
+            Trigger::ImageScanned(_) => draft.note("nothing waits for a scan"),
+            Trigger::Decision(_) => draft.note("nothing waits for a decision"),
+            Trigger::Ignored(reason) | Trigger::Malformed(reason) => draft.note(reason),
+        }
+        draft.finish()
+    }
+
+    /// The targets that the settings name, one by one; those that only a pattern can find are not among them.
+    pub fn targets(&self) -> impl Iterator<Item = (&TargetId, &Arc<TargetSettings>)> {
+        self.targets.iter().map(|known| (&known.target.id, &known.target.settings))
+    }
+
+    /// The target that is called so: by its name, its id or ECS's name of it. `None` if there is none, or more than one.
+    pub fn resolve(&self, name: &str) -> Option<(TargetId, Arc<TargetSettings>)> {
+        self.called(name).ok().map(|Target { id, settings }| (id, settings))
+    }
+
+    fn add_rule(&mut self, rule: TargetRule) {
+        let account = rule.account.unwrap_or_else(|| self.home.account.clone());
+        let region = rule.region.unwrap_or_else(|| self.home.region.clone());
+        let position = self.know(Target {
+            id: TargetId::new(account, region, rule.cluster, rule.service.clone()),
+            settings: rule.settings.clone(),
+        });
+        let known = &mut self.targets[position];
+        known.lists_repositories |= !rule.repositories.is_empty();
+        known.lists_parameters |= !rule.parameters.is_empty();
+        known.lists_files |= !rule.files.is_empty();
+        self.repositories.insert_all(rule.repositories.iter().map(Glob::as_str), position);
+        self.parameters.insert_all(rule.parameters.iter().map(dependencies::parameter_pattern), position);
+        self.secrets.insert_all(rule.secrets.iter().flat_map(dependencies::secret_patterns), position);
+        self.files.insert_all(rule.files.iter().map(dependencies::file_pattern), position);
+        for (index, called) in
+            [(&mut self.by_name, rule.settings.name.as_str()), (&mut self.by_service, rule.service.as_str())]
+        {
+            let positions = index.entry(called.into()).or_default();
+            if !positions.contains(&position) {
+                positions.push(position);
+            }
+        }
+    }
+
+    /// Services that the settings name are known from the start; the others are found as events name them.
+    fn add_naming(&mut self, naming: &Naming) {
+        let names = Names::new(naming);
+        for name in names.listed() {
+            self.know(self.named(&names, name));
+        }
+        for (called, files) in &naming.files {
+            let position = self.know(self.named(&names, names.canonical(called)));
+            if !self.targets[position].lists_files {
+                self.files.insert_all(files.iter().map(dependencies::file_pattern), position);
+            }
+        }
+        self.names = Some(names);
+    }
+
+    fn know(&mut self, target: Target) -> usize {
+        *self.by_id.entry(target.id.clone()).or_insert_with(|| {
+            let nothing_listed =
+                Known { target, lists_repositories: false, lists_parameters: false, lists_files: false };
+            self.targets.push(nothing_listed);
+            self.targets.len() - 1
+        })
+    }
+
+    /// The service with this name, with the settings of its rule where it has one.
+    fn named(&self, names: &Names, name: &str) -> Target {
+        let Place { account, region } = self.home.clone();
+        let id = TargetId::new(account, region, names.cluster().clone(), names.service(name));
+        match self.by_id.get(&id) {
+            Some(&position) => self.targets[position].target.clone(),
+            None => Target { id, settings: names.settings(name) },
+        }
+    }
+
+    fn at(&self, positions: Vec<usize>) -> Vec<Target> {
+        positions.into_iter().map(|position| self.targets[position].target.clone()).collect()
+    }
+
+    /// Adds the service with this name, unless its rule lists things of this kind itself. Only such rules can have
+    /// led to what was found before, so it is not there already.
+    fn join(&self, found: &mut Vec<Target>, names: &Names, name: &str, lists: impl Fn(&Known) -> bool) {
+        let target = self.named(names, name);
+        let listed = self.by_id.get(&target.id).is_some_and(|&position| lists(&self.targets[position]));
+        if !listed {
+            found.push(target);
+        }
+    }
+
+    /// Where an event happened; what it does not say is ours.
+    fn place_of(&self, event: &Event) -> Place {
+        let account = event.account.as_ref().unwrap_or(&self.home.account);
+        let region = event.region.as_ref().unwrap_or(&self.home.region);
+        Place { account: account.clone(), region: region.clone() }
+    }
+}
+
+impl Place {
+    fn has(&self, target: &TargetId) -> bool {
+        self.account == *target.account() && self.region == *target.region()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.region)
+    }
+}

@@ -1,0 +1,113 @@
+//! Deployments that a person or script asks for.
+
+use super::{
+    Draft, Routes, Target,
+    words::{listed, switched_off},
+};
+use crate::domain::{
+    Change, DeployRequest, ImageChange, ImageReference, ImageSource, ImageStyle, Refresh, TargetId,
+    TargetSettings, Wanted,
+};
+
+impl Routes {
+    pub(super) fn on_request(&self, request: &DeployRequest, draft: &mut Draft<'_>) {
+        let reached = self.ours(request).and_then(|()| self.called(&request.service));
+        draft.ask(
+            reached.map(|target| vec![target]),
+            || asked(request),
+            |settings| wanted(request, settings),
+        );
+    }
+
+    /// The only target that is called so, or why there is none.
+    pub(super) fn called(&self, name: &str) -> Result<Target, String> {
+        let by_id = |id: &TargetId| self.by_id.get(id).copied();
+        let positions = None
+            .or_else(|| self.by_name.get(name).cloned())
+            .or_else(|| name.parse().ok().and_then(|id| by_id(&id)).map(|position| vec![position]))
+            .or_else(|| self.by_service.get(name).cloned());
+        match self.at(positions.unwrap_or_default()).as_slice() {
+            [target] => Ok(target.clone()),
+            [] => self.called_by_pattern(name).ok_or_else(|| self.unknown(name)),
+            several => {
+                let ids: Vec<String> = several.iter().map(|target| target.id.to_string()).collect();
+                let ids = listed(ids.iter().map(String::as_str));
+                Err(format!("`{name}` means several targets, ask for one by its id: {ids}"))
+            }
+        }
+    }
+
+    fn called_by_pattern(&self, called: &str) -> Option<Target> {
+        let names = self.names.as_ref()?;
+        let Ok(id) = called.parse::<TargetId>() else {
+            return names.of_call(called).map(|name| self.named(names, name));
+        };
+        let target = self.named(names, names.of_service(id.service().as_str())?);
+        (target.id == id).then_some(target)
+    }
+
+    /// Whether a request is for our environment, where we know what ours is.
+    fn ours(&self, request: &DeployRequest) -> Result<(), String> {
+        match (&self.names, &request.environment) {
+            (Some(names), Some(theirs)) if !theirs.trim().eq_ignore_ascii_case(names.environment()) => {
+                Err(format!("it is for environment `{theirs}`, and this is `{}`", names.environment()))
+            }
+            (_, Some(_) | None) => Ok(()),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let known = self.targets.iter().map(|known| known.target.settings.name.as_str());
+        let known = listed(known);
+        let by_name = match &self.names {
+            Some(names) => format!("a service of {} may be called by its name", names.project()),
+            None => String::new(),
+        };
+        let known = if known.is_empty() { known } else { format!("known are {known}") };
+        let parts: Vec<&str> = [&*known, &*by_name].into_iter().filter(|part| !part.is_empty()).collect();
+        let name: String = name.chars().take(100).collect();
+        format!("no target is called `{name}`; {}", parts.join("; "))
+    }
+}
+
+/// What a request asks of its target, or why nothing.
+fn wanted(request: &DeployRequest, settings: &TargetSettings) -> Result<Change, String> {
+    if !settings.triggers.requests {
+        return Err(switched_off("requests", &settings.name));
+    }
+    Ok(match &request.wanted {
+        Wanted::Refresh => Change::Refresh(Refresh::Restart),
+        Wanted::Definition(definition) => Change::Definition(definition.clone()),
+        Wanted::Image(image) => Change::Image(this_image(image, request.force, settings)),
+        Wanted::Tag(tag) => Change::Image(ImageChange {
+            source: ImageSource { repository: None, home: None, container: settings.container.clone() },
+            tag: Some(tag.clone()),
+            digest: None,
+            by_digest: settings.image_reference == ImageStyle::Digest,
+            policy: None,
+            force: request.force,
+        }),
+    })
+}
+
+/// An image that somebody wrote out. A digest that was written is meant, whatever the settings prefer.
+fn this_image(image: &ImageReference, force: bool, settings: &TargetSettings) -> ImageChange {
+    ImageChange {
+        source: ImageSource {
+            repository: Some(image.repository.clone()),
+            home: image.ecr_home(),
+            container: settings.container.clone(),
+        },
+        tag: image.effective_tag(),
+        digest: image.digest.clone(),
+        by_digest: image.digest.is_some() || settings.image_reference == ImageStyle::Digest,
+        policy: None,
+        force,
+    }
+}
+
+fn asked(request: &DeployRequest) -> String {
+    let by = request.requested_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let reason = request.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("requested{by}{reason}")
+}

@@ -1,0 +1,268 @@
+//! What can be set, where it came from, and what is wrong with it.
+//!
+//! Layers, the later wins: `config/default.toml`, which is built in and lists every key; the variables of the Lambda
+//! that Lockkeeper replaces; `config/{LOCKKEEPER_ENV}.toml`; each file given; `LOCKKEEPER_CONFIG_TOML`, a whole
+//! document in a variable; `LOCKKEEPER__SECTION__KEY`. Tables merge key by key, lists are replaced.
+//!
+//! Every value keeps its origin until it is read, so that a problem names file and line. Reading goes on behind a
+//! problem: [`load`] tells all of them at once, and never yields settings that are partly wrong.
+
+mod catalogue;
+mod durations;
+mod lambda;
+mod layers;
+mod merge;
+mod naming;
+mod nearest;
+mod patterns;
+mod problems;
+mod section;
+mod targets;
+mod values;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, time::Duration};
+
+pub use layers::Sources;
+pub use problems::{Origin, Problem, Problems};
+
+use crate::domain::{AccountId, Naming, Region, TargetRule};
+use merge::merge;
+use problems::{Complaints, Wrong};
+use section::Section;
+use values::{account, count, duration, listen, one_of, queue_url};
+use written::{Raw, Written};
+
+/// Everything that is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The loop.
+    pub engine: Engine,
+    /// The queue that events come from.
+    pub queue: Queue,
+    /// The listener for health, metrics and pages.
+    pub http: Http,
+    /// Accounts and Region.
+    pub aws: Aws,
+    /// What is written to standard output.
+    pub log: Log,
+    /// The targets that were named, in the order in which they were written.
+    pub targets: Vec<TargetRule>,
+    /// How further targets are found by name.
+    pub naming: Option<Naming>,
+    /// What is not wrong, but probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// The loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// How long after its start it calls nothing that changes anything.
+    pub start_delay: Duration,
+}
+
+/// The queue that events come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its URL; see [`Settings::require_queue`].
+    pub url: Option<String>,
+    /// Where messages are set aside, if not where the queue's own redrive policy says.
+    pub dead_letter_url: Option<String>,
+    /// How many receives are open at once.
+    pub pollers: u32,
+    /// How long a received message stays invisible before it is extended.
+    pub visibility: Duration,
+}
+
+/// The listener for health, metrics and pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Its address.
+    pub listen: SocketAddr,
+}
+
+/// Accounts and Region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aws {
+    /// `AWS_REGION`, or `AWS_DEFAULT_REGION`; the SDK may find one elsewhere.
+    pub region: Option<Region>,
+    /// The accounts whose events are taken beside those of our own.
+    pub allowed_accounts: Vec<AccountId>,
+}
+
+/// What is written to standard output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least that is written.
+    pub level: LogLevel,
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Also event bodies, choices and each AWS call.
+    Debug,
+    /// What happens.
+    Info,
+    /// What somebody should look at.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+/// For whom is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// A JSON object per line.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
+/// The longest that SQS lets a message be invisible.
+const LONGEST_VISIBILITY: Duration = Duration::from_hours(12);
+/// Shorter, a lease could end before one slow round of extending it.
+const SHORTEST_VISIBILITY: Duration = Duration::from_secs(30);
+const MOST_POLLERS: u32 = 16;
+const LONGEST_START_DELAY: Duration = Duration::from_hours(1);
+
+/// Reads all layers.
+///
+/// # Errors
+/// Everything that is wrong with them, at once.
+pub fn load(sources: &Sources) -> Result<Settings, Problems> {
+    let complaints = Complaints::default();
+    let settings = read(sources, &complaints);
+    complaints.verdict().map(|()| settings)
+}
+
+impl Settings {
+    /// The queue's URL, for whoever cannot do without.
+    ///
+    /// # Errors
+    /// If none is set: what to set.
+    pub fn require_queue(&self) -> Result<&str, Problems> {
+        let missing = || {
+            Problem {
+            origin: Origin::new("settings"),
+            key: "queue.url".into(),
+            value: None,
+            wrong: "is missing".into(),
+            mend: "set LOCKKEEPER__QUEUE__URL, or `url` in `[queue]`, to the URL of the queue that events come from"
+                .into(),
+        }
+        };
+        self.queue.url.as_deref().ok_or_else(|| Problems(vec![missing()]))
+    }
+}
+
+/// What stands in for a value that was complained about is arbitrary: nobody gets to see it.
+fn read(sources: &Sources, complaints: &Complaints) -> Settings {
+    let above = layers::gather(sources, complaints);
+    let mut lambda = lambda::read(&sources.environment, complaints);
+    lambda.compare(&above.written, complaints);
+    let all = merge([layers::built_in(complaints), lambda.layer.clone(), above.written.clone()]);
+
+    let mut root = Section::new("", &all, complaints);
+    let aws = root.within("aws", |section| aws(section, sources, complaints));
+    let defaults = root.within("defaults", targets::defaults);
+    let named = root.get("target");
+    let targets = targets::targets(named, &defaults, aws.region.as_ref(), complaints);
+    let mut warnings = std::mem::take(&mut lambda.warnings);
+    let as_named = lambda.defaults(&defaults, &above.written);
+    let naming = root.within("naming", |section| naming::read(section, lambda, as_named, above.incomplete));
+    warnings.extend(warn(&targets, naming.as_ref()));
+    let settings = Settings {
+        engine: root.within("engine", engine),
+        queue: root.within("queue", queue),
+        http: root.within("http", http),
+        log: root.within("log", log),
+        aws,
+        targets,
+        naming,
+        warnings,
+    };
+    root.finish();
+    settings
+}
+
+fn engine(section: &mut Section<'_>) -> Engine {
+    let bounds = Duration::ZERO..=LONGEST_START_DELAY;
+    Engine { start_delay: section.take("start_delay", duration(bounds)).unwrap_or_default() }
+}
+
+fn queue(section: &mut Section<'_>) -> Queue {
+    let url = section.take("url", queue_url);
+    let written = section.get("dead_letter_url");
+    let dead_letter_url = section.take("dead_letter_url", queue_url);
+    let bare = |url: &Option<String>| url.as_deref().map(|it| it.trim_end_matches('/').to_owned());
+    if let Some(written) = written.filter(|_| url.is_some() && bare(&url) == bare(&dead_letter_url)) {
+        let wrong = "is the queue that events come from";
+        let wrong = Wrong::new(wrong, "name another queue: what is set aside must not come back by itself");
+        section.complain(&written.origin, &section.name_of("dead_letter_url"), wrong);
+    }
+    let bounds = SHORTEST_VISIBILITY..=LONGEST_VISIBILITY;
+    Queue {
+        url,
+        dead_letter_url,
+        pollers: section.take("pollers", count(1..=MOST_POLLERS)).unwrap_or_default(),
+        visibility: section.take("visibility", duration(bounds)).unwrap_or_default(),
+    }
+}
+
+fn http(section: &mut Section<'_>) -> Http {
+    Http { listen: section.take("listen", listen).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))) }
+}
+
+fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) -> Aws {
+    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| {
+        let text = sources.environment.get(name).filter(|text| !text.is_empty())?;
+        Some(Written::new(Origin::new(name), Raw::Loose(text.clone())))
+    });
+    let region = region.and_then(|written| {
+        let complain =
+            |wrong| complaints.add(&written.origin, &written.origin.source, written.shown(), wrong);
+        values::region(&written).map_err(complain).ok()
+    });
+    Aws { region, allowed_accounts: section.list("allowed_accounts", account).unwrap_or_default() }
+}
+
+fn log(section: &mut Section<'_>) -> Log {
+    let levels = [
+        ("debug", LogLevel::Debug),
+        ("info", LogLevel::Info),
+        ("warn", LogLevel::Warn),
+        ("error", LogLevel::Error),
+    ];
+    let formats = [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
+    Log {
+        level: section.take("level", one_of(&levels)).unwrap_or(LogLevel::Info),
+        format: section.take("format", one_of(&formats)).unwrap_or(LogFormat::Auto),
+    }
+}
+
+fn warn(targets: &[TargetRule], naming: Option<&Naming>) -> Vec<String> {
+    if targets.is_empty() && naming.is_none() {
+        return vec!["no target is set: every event will be ignored".into()];
+    }
+    let deaf = |rule: &&TargetRule| {
+        rule.repositories.is_empty()
+            && rule.parameters.is_empty()
+            && rule.secrets.is_empty()
+            && rule.files.is_empty()
+    };
+    let warning = |rule: &TargetRule| {
+        format!(
+            "target {} has no repositories, parameters, secrets or files: only deploy requests reach it",
+            rule.settings.name
+        )
+    };
+    targets.iter().filter(deaf).map(warning).collect()
+}

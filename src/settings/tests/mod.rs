@@ -1,0 +1,189 @@
+//! Whole settings: what is read from which layer, and what is said of those that are wrong.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use super::*;
+
+mod lambda;
+mod list;
+mod wrong;
+
+/// The environment variables of a process.
+fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn from_environment(pairs: &[(&str, &str)]) -> Result<Settings, Problems> {
+    load(&Sources { environment: variables(pairs), ..Sources::default() })
+}
+
+fn from_document(toml: &str) -> Result<Settings, Problems> {
+    from_environment(&[("LOCKKEEPER_CONFIG_TOML", toml)])
+}
+
+/// The problems of a document, a line each.
+fn told_of(toml: &str) -> String {
+    from_document(toml).expect_err("wrong").to_string()
+}
+
+fn project(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn without_any_source_the_defaults_hold() {
+    let settings = load(&Sources::default()).expect("valid");
+    insta::assert_debug_snapshot!(settings, @r#"
+    Settings {
+        engine: Engine {
+            start_delay: 10s,
+        },
+        queue: Queue {
+            url: None,
+            dead_letter_url: None,
+            pollers: 2,
+            visibility: 120s,
+        },
+        http: Http {
+            listen: 0.0.0.0:8080,
+        },
+        aws: Aws {
+            region: None,
+            allowed_accounts: [],
+        },
+        log: Log {
+            level: Info,
+            format: Auto,
+        },
+        targets: [],
+        naming: None,
+        warnings: [
+            "no target is set: every event will be ignored",
+        ],
+    }
+    "#);
+}
+
+#[test]
+fn each_layer_wins_over_those_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("config")).expect("created");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path
+    };
+    file("config/prod.toml", "[engine]\nstart_delay = '1s'\n[queue]\npollers = 3\n[log]\nlevel = 'warn'\n");
+    let first = file("first.toml", "[engine]\nstart_delay = '2s'\n[queue]\npollers = 4\n");
+    let second = file("second.toml", "[engine]\nstart_delay = '3s'\n");
+    let environment = variables(&[
+        ("LOCKKEEPER_ENV", "prod"),
+        ("LOCKKEEPER_CONFIG_TOML", "[engine]\nstart_delay = '4s'\n[http]\nlisten = '127.0.0.1:1'"),
+        ("LOCKKEEPER__HTTP__LISTEN", "[::1]:9"),
+    ]);
+    let sources = Sources { files: vec![first, second], environment, folder: folder.path().into() };
+    let settings = load(&sources).expect("valid");
+    assert_eq!(settings.engine.start_delay, Duration::from_secs(4));
+    assert_eq!(settings.queue.pollers, 4);
+    assert_eq!(settings.log.level, LogLevel::Warn);
+    assert_eq!(settings.http.listen.to_string(), "[::1]:9");
+    assert_eq!(settings.queue.visibility, Duration::from_mins(2));
+}
+
+#[test]
+fn targets_inherit_the_defaults_and_override_them() {
+    let settings = from_document(
+        r#"
+        [defaults]
+        on_push = "pin"
+        tags = "semver:^2"
+        retries = 7
+        triggers.secrets = false
+        base = "latest"
+        [[target]]
+        cluster = "c"
+        service = "s"
+        retries = 1
+        triggers.files = false
+        family = "f"
+        repositories = ["a"]
+        "#,
+    )
+    .expect("valid");
+    let it = &settings.targets[0].settings;
+    assert_eq!((it.name.as_str(), it.retries, it.tags.as_str()), ("s", 1, "semver:^2"));
+    assert_eq!((it.triggers.secrets, it.triggers.files, it.triggers.images), (false, false, true));
+    assert_eq!(it.base, crate::domain::Base::Latest(Some("f".into())));
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+}
+
+#[test]
+fn a_later_list_of_targets_replaces_the_earlier() {
+    let json =
+        r#"[{"name":"b","cluster":"c","service":"s2","repositories":["r"],"retries":3,"dry_run":true}]"#;
+    let document = "[[target]]\nname = 'a'\ncluster = 'c'\nservice = 's1'\n";
+    let settings = from_environment(&[("LOCKKEEPER_CONFIG_TOML", document), ("LOCKKEEPER__TARGET", json)])
+        .expect("valid");
+    let names: Vec<_> = settings.targets.iter().map(|rule| rule.settings.name.to_string()).collect();
+    assert_eq!(names, ["b"]);
+    assert!(settings.targets[0].settings.dry_run);
+}
+
+#[test]
+fn environment_variables_are_read_as_the_type_of_their_key() {
+    let settings = from_environment(&[
+        ("LOCKKEEPER__QUEUE__POLLERS", "5"),
+        ("LOCKKEEPER__AWS__ALLOWED_ACCOUNTS", "111122223333, 000000000000"),
+        ("LOCKKEEPER__DEFAULTS__IGNORE_TAGS", r#"["exact:x", "regex:^a{1,2}$"]"#),
+        ("LOCKKEEPER__DEFAULTS__DRY_RUN", "Yes"),
+        ("LOCKKEEPER__DEFAULTS__TRIGGERS__IMAGES", "off"),
+        ("LOCKKEEPER__NAMING__PROJECT", "shop"),
+        ("LOCKKEEPER__NAMING__ENVIRONMENT", "prod"),
+        ("LOCKKEEPER_SERVICE_HOST", "10.0.0.1"),
+    ])
+    .expect("valid");
+    assert_eq!(settings.queue.pollers, 5);
+    assert_eq!(settings.aws.allowed_accounts, ["111122223333".into(), "000000000000".into()]);
+    let naming = settings.naming.expect("on");
+    assert!(naming.defaults.dry_run && !naming.defaults.triggers.images);
+    assert_eq!(naming.defaults.ignore_tags.len(), 2);
+    assert_eq!(naming.defaults.on_push, crate::domain::OnPush::Follow, "only the old variables change that");
+}
+
+#[test]
+fn the_queue_is_required_by_who_needs_it_only() {
+    let settings = from_document("").expect("valid");
+    insta::assert_snapshot!(settings.require_queue().expect_err("none set"), @r#"settings: queue.url is missing; set LOCKKEEPER__QUEUE__URL, or `url` in `[queue]`, to the URL of the queue that events come from"#);
+    let url = "http://localhost:4566/000000000000/lockkeeper";
+    let settings = from_environment(&[("LOCKKEEPER__QUEUE__URL", url)]).expect("valid");
+    assert_eq!(settings.require_queue(), Ok(url));
+}
+
+#[test]
+fn the_region_is_that_of_the_sdk_and_an_empty_one_is_none() {
+    let region = |pairs: &[(&str, &str)]| from_environment(pairs).expect("valid").aws.region;
+    assert_eq!(
+        region(&[("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "us-east-1")]),
+        Some("eu-west-1".into())
+    );
+    assert_eq!(region(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "us-east-1")]), Some("us-east-1".into()));
+    assert_eq!(region(&[]), None);
+}
+
+#[test]
+fn the_example_is_valid_and_gives_no_warning() {
+    let sources = Sources { files: vec![project("config/examples/shop.toml")], ..Sources::default() };
+    let settings = load(&sources).expect("valid");
+    assert_eq!(settings.targets.len(), 3);
+    assert_eq!(settings.warnings, Vec::<String>::new());
+    let worker = &settings.targets[2].settings;
+    assert!(!worker.triggers.requests && worker.triggers.images);
+    assert_eq!(worker.timeout, Duration::from_mins(90));
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    assert_eq!(from_document("").expect("valid").warnings, ["no target is set: every event will be ignored"]);
+    let settings = from_document("[[target]]\ncluster = 'c'\nservice = 's'").expect("valid");
+    insta::assert_snapshot!(settings.warnings.join("\n"), @r#"target s has no repositories, parameters, secrets or files: only deploy requests reach it"#);
+}

@@ -1,0 +1,257 @@
+//! Whether Lockkeeper is alive and ready, by its own clock.
+//!
+//! A process can answer HTTP for weeks while the loop behind it stands still or the queue refuses it. So each part
+//! leaves a mark when it *completes* something, and health is the age of the marks. Failures leave no mark: a
+//! receive that is refused ten times a second is as stale as one that hangs.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    domain::{Moment, Timestamp},
+    report::message::span,
+};
+
+/// The marks. Touching one takes no lock.
+#[derive(Debug)]
+pub struct Health {
+    began: Moment,
+    opens: Moment,
+    receive_stale_after: Duration,
+    turned: AtomicU64,
+    received: AtomicU64,
+    closing: AtomicBool,
+    refusal: Mutex<Option<String>>,
+}
+
+/// How every part is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthReport {
+    /// The loop that owns all state.
+    pub turning: Part,
+    /// The receiving of messages.
+    pub intake: Part,
+}
+
+/// How one part is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// For how long it has not been as it should be; `None` if it is.
+    pub failing_for: Option<Duration>,
+    /// In words.
+    pub detail: String,
+}
+
+impl Health {
+    /// The loop turns at least every two seconds, even with nothing to do; five turns missed are no pause.
+    pub const LOOP_STALE_AFTER: Duration = Duration::from_secs(10);
+    /// What a receive may take beyond its wait: the timeout of its call, and one retry of it.
+    pub const RECEIVE_MARGIN: Duration = Duration::from_secs(30);
+    /// A stored moment that never was.
+    const NEVER: u64 = u64::MAX;
+
+    /// Of a process that begins now, opens its intake after `start_delay` and then waits up to `receive_wait` in
+    /// each receive.
+    pub fn new(now: Moment, start_delay: Duration, receive_wait: Duration) -> Self {
+        Self {
+            began: now,
+            opens: now + start_delay,
+            receive_stale_after: receive_wait + Self::RECEIVE_MARGIN,
+            turned: AtomicU64::new(now.as_millis()),
+            received: AtomicU64::new(Self::NEVER),
+            closing: AtomicBool::new(false),
+            refusal: Mutex::new(None),
+        }
+    }
+
+    /// The loop turned.
+    pub fn turned(&self, now: Moment) {
+        self.turned.store(now.as_millis(), Relaxed);
+    }
+
+    /// A receive completed, with messages or without.
+    pub fn received(&self, now: Moment) {
+        self.received.store(now.as_millis(), Relaxed);
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// A receive failed, for this reason.
+    pub fn receive_failed(&self, why: impl Into<String>) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.into());
+    }
+
+    /// The process ends: no more work is to be sent its way.
+    pub fn closing(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    /// How every part is at this moment.
+    pub fn assess(&self, now: Moment) -> HealthReport {
+        HealthReport { turning: self.assess_loop(now), intake: self.assess_intake(now) }
+    }
+
+    fn assess_loop(&self, now: Moment) -> Part {
+        let age = now.since(Moment::from_millis(self.turned.load(Relaxed)));
+        if age <= Self::LOOP_STALE_AFTER {
+            Part::sound("the loop turns")
+        } else {
+            Part::failing(age, format!("the loop has not turned for {}", span(age)))
+        }
+    }
+
+    fn assess_intake(&self, now: Moment) -> Part {
+        let received = self.received.load(Relaxed);
+        let last = (received != Self::NEVER).then(|| Moment::from_millis(received));
+        let age = now.since(last.unwrap_or(self.began));
+        if self.closing.load(Relaxed) {
+            return Part::failing(Duration::ZERO, "the process is ending".into());
+        }
+        match last {
+            Some(_) if age <= self.receive_stale_after => Part::sound("messages are received"),
+            Some(_) => {
+                Part::failing(age, self.with_refusal(format!("no receive completed for {}", span(age))))
+            }
+            None if now < self.opens => {
+                let left = self.opens.since(now);
+                Part::failing(age, format!("receiving begins in {}", span(left)))
+            }
+            None => Part::failing(age, self.with_refusal("no receive has completed yet".into())),
+        }
+    }
+
+    fn with_refusal(&self, detail: String) -> String {
+        match &*self.refusal.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(why) => format!("{detail}; the last one failed: {why}"),
+            None => detail,
+        }
+    }
+}
+
+impl HealthReport {
+    /// Whether the process should live on: the loop turns.
+    pub fn is_alive(&self) -> bool {
+        self.turning.is_ok()
+    }
+
+    /// Whether it does its work: every part is as it should be.
+    pub fn is_ready(&self) -> bool {
+        self.parts().iter().all(|(_, part)| part.is_ok())
+    }
+
+    /// Each part with its name.
+    pub fn parts(&self) -> [(&'static str, &Part); 2] {
+        [("loop", &self.turning), ("intake", &self.intake)]
+    }
+
+    /// As it is answered at this time.
+    pub(super) fn to_json(&self, at: Timestamp) -> Value {
+        let parts = self.parts().map(|(name, part)| (name.to_owned(), part.to_json(at)));
+        json!({ "ok": self.is_ready(), "parts": serde_json::Map::from_iter(parts) })
+    }
+}
+
+impl Part {
+    /// Whether it is as it should be.
+    pub fn is_ok(&self) -> bool {
+        self.failing_for.is_none()
+    }
+
+    fn sound(detail: &str) -> Self {
+        Self { failing_for: None, detail: detail.into() }
+    }
+
+    fn failing(long: Duration, detail: String) -> Self {
+        Self { failing_for: Some(long), detail }
+    }
+
+    pub(super) fn to_json(&self, at: Timestamp) -> Value {
+        let since = self.failing_for.map(|long| {
+            let millis = i64::try_from(long.as_millis()).unwrap_or(i64::MAX);
+            Timestamp::from_millis(at.as_millis().saturating_sub(millis))
+        });
+        json!({ "ok": self.is_ok(), "detail": self.detail, "since": since })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(seconds: u64) -> Moment {
+        Moment::from_millis(seconds * 1_000)
+    }
+
+    fn health() -> Health {
+        Health::new(moment(0), Duration::from_secs(10), Duration::from_secs(20))
+    }
+
+    #[test]
+    fn a_loop_that_stands_still_is_not_alive() {
+        let health = health();
+        health.turned(moment(100));
+        assert!(health.assess(moment(110)).is_alive());
+        let stuck = health.assess(moment(111));
+        assert!(!stuck.is_alive() && !stuck.is_ready());
+        assert_eq!(stuck.turning.failing_for, Some(Duration::from_secs(11)));
+    }
+
+    #[test]
+    fn nothing_is_ready_before_the_first_receive() {
+        let health = health();
+        assert_eq!(health.assess(moment(4)).intake.detail, "receiving begins in 6 s");
+        assert_eq!(health.assess(moment(10)).intake.detail, "no receive has completed yet");
+        health.received(moment(9));
+        assert!(health.assess(moment(10)).is_ready());
+    }
+
+    #[test]
+    fn a_receive_is_stale_thirty_seconds_after_its_wait() {
+        let health = health();
+        health.received(moment(100));
+        health.turned(moment(150));
+        assert!(health.assess(moment(150)).is_ready());
+        let stale = health.assess(moment(151));
+        assert!(stale.is_alive() && !stale.is_ready());
+        assert_eq!(stale.intake.detail, "no receive completed for 51 s");
+    }
+
+    #[test]
+    fn failing_receives_leave_no_mark_but_say_why() {
+        let health = health();
+        health.received(moment(1));
+        health.receive_failed("AccessDenied");
+        assert!(health.assess(moment(2)).is_ready());
+        let stale = health.assess(moment(200));
+        assert_eq!(
+            stale.intake.detail,
+            "no receive completed for 3 min 19 s; the last one failed: AccessDenied"
+        );
+        health.received(moment(200));
+        health.turned(moment(200));
+        assert!(health.assess(moment(200)).is_ready());
+    }
+
+    #[test]
+    fn a_process_that_ends_is_alive_and_not_ready() {
+        let health = health();
+        health.received(moment(1));
+        health.closing();
+        let report = health.assess(moment(2));
+        assert!(report.is_alive() && !report.is_ready());
+    }
+
+    #[test]
+    fn the_answer_says_which_part_and_since_when() {
+        let at = Timestamp::parse("2026-11-01T12:01:00Z").expect("valid");
+        let health = health();
+        health.turned(moment(60));
+        insta::assert_snapshot!(health.assess(moment(60)).to_json(at), @r#"{"ok":false,"parts":{"intake":{"detail":"no receive has completed yet","ok":false,"since":"2026-11-01T12:00:00Z"},"loop":{"detail":"the loop turns","ok":true,"since":null}}}"#);
+    }
+}

@@ -1,0 +1,156 @@
+//! What Lockkeeper shows of itself over HTTP: health, metrics, an API and a page. All of it reads; nothing changes
+//! anything.
+//!
+//! The loop publishes a [`Snapshot`] whenever something has changed, and goes on; readers take the newest one and
+//! can neither see it half-made nor hold the loop up. Health is not in the snapshot but in atomics that the loop
+//! and the intake touch, so that a loop that no longer turns shows.
+//!
+//! | file | does |
+//! |---|---|
+//! | `router` | which path is answered by what, within which limits |
+//! | `health` | whether it is alive and ready, and what is not |
+//! | `metrics` | counts what is reported, and the snapshot, for Prometheus |
+//! | `api` | JSON, paged |
+//! | `page` | one page for people, without scripts |
+//! | `problem` | errors as `application/problem+json` |
+
+mod api;
+mod health;
+mod metrics;
+mod page;
+mod problem;
+mod router;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use health::{Health, HealthReport, Part};
+pub use metrics::Metrics;
+pub use router::{router, serve};
+
+use crate::{
+    domain::{DeploymentRecord, Moment, TargetRecord, Timestamp},
+    report::history::History,
+};
+
+/// All that is shown, as it was at one turn of the loop.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken: what counts from now in it counts from then.
+    pub taken_at: Moment,
+    /// Whether this process acts; not so on standby.
+    pub active: bool,
+    /// Every target, in the order of names.
+    pub targets: Vec<TargetRecord>,
+    /// The deployments that have not ended.
+    pub deployments: Vec<DeploymentRecord>,
+    /// Those that ended lately. The loop keeps its own handle, and changes it with [`Arc::make_mut`].
+    pub history: Arc<History>,
+    /// How many messages are held.
+    pub leases_held: usize,
+    /// The queues, as last counted.
+    pub queues: Vec<QueueRecord>,
+}
+
+/// A queue, as SQS last counted it. Its counts are approximate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueRecord {
+    /// Its name, as the settings or its redrive policy have it.
+    pub name: String,
+    /// What it is for.
+    pub role: QueueRole,
+    /// Messages that may be received.
+    pub visible: u64,
+    /// Messages that somebody holds.
+    pub in_flight: u64,
+    /// Messages that are not to be received yet.
+    pub delayed: u64,
+}
+
+/// What a queue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QueueRole {
+    /// Events come from it.
+    Events,
+    /// What failed is set aside in it.
+    DeadLetters,
+}
+
+/// What does not change while the process lives.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The project, where the settings name one.
+    pub project: Option<String>,
+    /// The environment, where the settings name one.
+    pub environment: Option<String>,
+    /// Lockkeeper's version.
+    pub version: &'static str,
+}
+
+/// Everything that an answer is made of.
+#[derive(Clone)]
+pub struct StatusState {
+    /// What the loop published last.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// Touched by the loop and the intake.
+    pub health: Arc<Health>,
+    /// Counted by whoever tells.
+    pub metrics: Arc<Metrics>,
+    /// The time: by the clock of the loop, and by that of the wall.
+    pub clock: Clock,
+    /// Who this is.
+    pub about: Arc<About>,
+}
+
+/// Tells the time of now, by the monotonic clock that the loop uses and by the wall's.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> (Moment, Timestamp) + Send + Sync>);
+
+impl Clock {
+    /// One that asks this.
+    pub fn new(now: impl Fn() -> (Moment, Timestamp) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    fn now(&self) -> (Moment, Timestamp) {
+        (self.0)()
+    }
+}
+
+impl Snapshot {
+    /// Before the first turn of the loop: nothing is known.
+    pub fn empty(taken_at: Moment) -> Self {
+        Self {
+            taken_at,
+            active: false,
+            targets: Vec::new(),
+            deployments: Vec::new(),
+            history: Arc::default(),
+            leases_held: 0,
+            queues: Vec::new(),
+        }
+    }
+
+    /// How many messages are set aside; `None` before they were first counted.
+    pub fn dead_letters(&self) -> Option<u64> {
+        let mut of_role = self.queues.iter().filter(|queue| queue.role == QueueRole::DeadLetters).peekable();
+        of_role.peek()?;
+        Some(of_role.map(|queue| queue.visible + queue.in_flight + queue.delayed).sum())
+    }
+
+    /// Deployments under way, then those that ended, newest first.
+    fn all_deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.deployments.iter().chain(self.history.iter())
+    }
+}
+
+impl StatusState {
+    fn latest(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+}

@@ -1,0 +1,197 @@
+//! The pieces of the page that know nothing of it: tables, pills, and the names of things.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use crate::domain::{DeploymentRecord, LaneState, Outcome, RunningImage, Stage, StoppedTask, Timestamp};
+use crate::report::message::span;
+
+/// A length of time in its largest unit: what happened is told from, not measured by.
+pub(super) fn coarse(length: Duration) -> String {
+    span(length).splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// What one cell lists at most.
+const MOST_LINES: usize = 100;
+
+pub(super) fn figure(name: &str, count: usize) -> Markup {
+    html! { div { dt { (name) } dd { (count) } } }
+}
+
+/// The roles stay said where a narrow screen shows rows as cards, which takes them from the elements.
+pub(super) fn table(name: &str, columns: &[&str], rows: &Markup) -> Markup {
+    html! {
+        table.(name) role="table" {
+            thead role="rowgroup" {
+                tr role="row" { @for column in columns { th role="columnheader" scope="col" { (column) } } }
+            }
+            tbody role="rowgroup" { (rows) }
+        }
+    }
+}
+
+pub(super) fn row(cells: &[(&str, Markup)]) -> Markup {
+    html! { tr role="row" { @for (label, cell) in cells { td role="cell" data-label=(label) { div { (cell) } } } } }
+}
+
+pub(super) fn rest(all: usize, shown: usize, path: &str) -> Markup {
+    html! { @if all > shown { p.nothing { "And " (all - shown) " more: " a href=(path) { (path) } } } }
+}
+
+pub(super) fn subject(it: &DeploymentRecord) -> Markup {
+    html! {
+        strong { (it.name) }
+        span.note { a href={ "/api/v1/deployments/" (it.id) } title=(it.target) { (it.id) } }
+    }
+}
+
+pub(super) fn what(it: &DeploymentRecord) -> Markup {
+    html! {
+        @if let Some(definition) = &it.definition {
+            code { (definition) }
+            @if let Some(previous) = it.previous_definition.as_ref().filter(|previous| *previous != definition) {
+                " " span.faint { "after " code { (previous) } }
+            }
+        }
+        div.changes { (folded(&it.changes, "changes")) }
+    }
+}
+
+pub(super) fn why(it: &DeploymentRecord) -> Markup {
+    let reasons: Vec<String> = it.triggers.iter().map(|origin| origin.reason.clone()).collect();
+    folded(&reasons, "events")
+}
+
+/// One line as it is; of more the number, and the lines for whoever opens it.
+fn folded(lines: &[String], name: &str) -> Markup {
+    match lines {
+        [] => html! {},
+        [one] => html! { span.line { (one) } },
+        [first, ..] => html! {
+            details {
+                summary { (lines.len()) " " (name) span.note { (first) ", …" } }
+                ul { @for line in lines.iter().take(MOST_LINES) { li { (line) } } }
+            }
+        },
+    }
+}
+
+pub(super) fn tasks(it: &DeploymentRecord) -> Markup {
+    let tasks = it.tasks;
+    html! {
+        @if matches!(it.stage, Stage::Rollout | Stage::RollingBack) {
+            span.line { (tasks.running) " of " (tasks.desired) " run" }
+            @if tasks.failed > 0 { span.note.bad { (tasks.failed) " failed in a row" } }
+        } @else {
+            span.faint { "–" }
+        }
+    }
+}
+
+pub(super) fn evidence(it: &DeploymentRecord) -> Markup {
+    let seen = &it.evidence;
+    html! {
+        @if !seen.stopped_tasks.is_empty() || !seen.service_events.is_empty() {
+            details {
+                summary { "What was seen" }
+                ul {
+                    @for task in seen.stopped_tasks.iter().take(MOST_LINES) { li { (stopped(task)) } }
+                    @for event in seen.service_events.iter().take(MOST_LINES) { li { (event) } }
+                }
+            }
+        }
+    }
+}
+
+fn stopped(task: &StoppedTask) -> Markup {
+    html! {
+        "Task " code { (task.task) } " stopped"
+        @if let Some(container) = &task.container { ", container " code { (container) } }
+        @if let Some(code) = task.exit_code { ", exit code " (code) }
+        @for words in [&task.reason, &task.container_reason].into_iter().flatten() { ": " (words) }
+    }
+}
+
+pub(super) fn note(text: Option<&str>) -> Markup {
+    html! { @if let Some(text) = text { span.note { (text) } } }
+}
+
+pub(super) fn pill(kind: &str, name: &str) -> Markup {
+    html! { span class={ "pill " (kind) } { (name) } }
+}
+
+pub(super) fn outcome_kind(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "good",
+        Outcome::AlreadyRunning | Outcome::Superseded | Outcome::DryRun => "calm",
+        Outcome::Failed | Outcome::RolledBack => "bad",
+    }
+}
+
+pub(super) fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "Succeeded",
+        Outcome::AlreadyRunning => "Already running",
+        Outcome::Superseded => "Superseded",
+        Outcome::Failed => "Failed",
+        Outcome::RolledBack => "Rolled back",
+        Outcome::DryRun => "Dry run",
+    }
+}
+
+pub(super) fn stage_kind(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Waiting | Stage::Finished => "calm",
+        Stage::Starting | Stage::Rollout => "busy",
+        Stage::RollingBack => "bad",
+    }
+}
+
+pub(super) fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Waiting => "Waiting",
+        Stage::Starting => "Starting",
+        Stage::Rollout => "Rolling out",
+        Stage::RollingBack => "Rolling back",
+        Stage::Finished => "Ended",
+    }
+}
+
+pub(super) fn lane_kind(state: LaneState) -> &'static str {
+    match state {
+        LaneState::Idle => "calm",
+        LaneState::Quiet | LaneState::Looking | LaneState::Starting | LaneState::Watching => "busy",
+        LaneState::Blocked | LaneState::BackingOff => "warn",
+        LaneState::RollingBack => "bad",
+    }
+}
+
+pub(super) fn lane_name(state: LaneState) -> &'static str {
+    match state {
+        LaneState::Idle => "Idle",
+        LaneState::Quiet => "Gathering",
+        LaneState::Looking => "Looking",
+        LaneState::Blocked => "Blocked",
+        LaneState::Starting => "Starting",
+        LaneState::Watching => "Watching",
+        LaneState::RollingBack => "Rolling back",
+        LaneState::BackingOff => "Backing off",
+    }
+}
+
+pub(super) fn spaced(label: &str) -> String {
+    label.replace('_', " ")
+}
+
+pub(super) fn image_version(image: &RunningImage) -> String {
+    match (&image.image.tag, &image.image.digest) {
+        (Some(tag), _) => format!(":{tag}"),
+        (None, Some(digest)) => format!("@{}", digest.as_str().chars().take(19).collect::<String>()),
+        (None, None) => String::new(),
+    }
+}
+
+pub(super) fn clock_time(at: Timestamp) -> String {
+    at.to_string().split_once('T').map(|(_, time)| time.chars().take(8).collect()).unwrap_or_default()
+}

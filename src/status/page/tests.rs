@@ -1,0 +1,122 @@
+use insta::assert_snapshot;
+
+use super::*;
+use crate::{
+    domain::{Moment, TriggerKind},
+    report::sample::{at, origin},
+    status::sample::{Sample, about},
+};
+
+fn page(sample: &Sample, live: bool) -> String {
+    let (now, at) = (sample.now, at("12:06:00"));
+    let health = sample.health.assess(now);
+    View { snapshot: &sample.snapshot, about: &about(), health: &health, now, at, live }.page().into_string()
+}
+
+/// The rows of the table under the heading with this id, a line each, without the elements.
+fn rows(html: &str, id: &str) -> String {
+    let section = html.split(&format!("<h2 id=\"{id}\">")).nth(1).expect("the section is there");
+    let section = section.split("</section>").next().unwrap_or_default();
+    section.split("<tr role=\"row\">").skip(2).map(words).collect::<Vec<_>>().join("\n")
+}
+
+fn words(html: &str) -> String {
+    let html = html.replace("</td>", "|");
+    let texts = html.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text).trim());
+    let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+    texts.join(" ")
+}
+
+#[test]
+fn what_is_under_way_says_how_far_it_is() {
+    assert_snapshot!(rows(&page(&Sample::busy(), false), "under-way"), @"api d-77fe | Rolling out | chubby_api:14 after chubby_api:13 image shop_api:1.5 | 1 of 4 run 1 failed in a row | 2 events push of shop_api:1.4, … push of shop_api:1.4 push of shop_api:latest | 55 s ago |");
+}
+
+#[test]
+fn targets_that_do_something_come_first_and_say_what() {
+    let mut sample = Sample::busy();
+    sample.snapshot.targets.rotate_left(3);
+    assert_snapshot!(rows(&page(&sample, false), "targets"), @"
+    api shop / chubby_api | chubby_api:13 5 min ago web shop_api:1.4 | Watching | 1 |
+    cart shop / chubby_cart | chubby_cart:13 5 min ago web shop_cart:1.4 | Gathering for 4 s | 20 |
+    mail shop / chubby_mail | chubby_mail:13 5 min ago web shop_mail:1.4 | Blocked a rollout that deployer started is in progress | 1 |
+    search shop / chubby_search | Not looked at yet | Idle | 0 |
+    ");
+}
+
+#[test]
+fn what_ended_says_how_and_why() {
+    assert_snapshot!(rows(&page(&Sample::busy(), false), "ended"), @"
+    api d-bad0 | Rolled back crash loop container web exited with 1, three times What was seen Task 0af3c1 stopped, container web , exit code 1: Essential container in task exited (service chubby_api) rolling back to deployment ecs-svc/8001 | chubby_api:13 after chubby_api:12 image shop_api:broken | main at 0af3c1 is ready | 3 min 55 s | 2 min ago |
+    api d-12ab | Succeeded | chubby_api:13 after chubby_api:12 image shop_api:1.4 | 2 events push of shop_api:1.4, … push of shop_api:1.4 push of shop_api:latest | 8 s | 5 min ago |
+    ");
+}
+
+#[test]
+fn the_summary_counts_and_says_what_is_wrong() {
+    let mut sample = Sample::busy();
+    sample.now = Moment::from_millis(700_000);
+    let html = page(&sample, false);
+    let summary = html.split("<dl>").nth(1).and_then(|rest| rest.split("</dl>").next()).expect("a summary");
+    assert_snapshot!(words(&summary.replace("</div>", "|")), @"Health Not ready loop: the loop has not turned for 1 min 40 s | Targets 4 | Under way 1 | Requests waiting 22 | Set aside 1 |");
+}
+
+#[test]
+fn an_empty_page_says_that_nothing_is_there() {
+    let mut sample = Sample::busy();
+    sample.snapshot = Snapshot::empty(sample.now);
+    let html = page(&sample, false);
+    for text in ["Nothing is under way.", "No target is known yet.", "No deployment has ended", "On standby"]
+    {
+        assert!(html.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn names_and_reasons_are_text_wherever_they_stand() {
+    let evil = "<script>alert('x')</script>\"'&";
+    let mut sample = Sample::busy();
+    let snapshot = &mut sample.snapshot;
+    snapshot.targets[0].name = evil.into();
+    snapshot.targets[0].lane.why = Some(evil.into());
+    let it = &mut snapshot.deployments[0];
+    (it.id, it.name, it.reason, it.changes) =
+        (evil.into(), evil.into(), Some(evil.into()), vec![evil.into(); 2]);
+    it.triggers = vec![origin(TriggerKind::ImagePushed, evil, evil)];
+    let mut ended = it.clone();
+    ended.evidence.service_events = vec![evil.into()];
+    ended.finished_at = Some(at("12:05:59"));
+    std::sync::Arc::make_mut(&mut snapshot.history).push(ended);
+    let html = page(&sample, false);
+    assert!(!html.contains("<script") && !html.contains("alert('x')</script>\"'"), "not escaped");
+    assert!(html.matches("&lt;script&gt;").count() >= 9, "{}", html.matches("&lt;script&gt;").count());
+    assert!(!html.contains("href=\"/api/v1/deployments/<"));
+}
+
+#[test]
+fn the_page_moves_only_for_those_who_asked() {
+    let sample = Sample::busy();
+    assert!(!page(&sample, false).contains("http-equiv"));
+    assert!(page(&sample, true).contains("<meta http-equiv=\"refresh\" content=\"5\">"));
+}
+
+#[test]
+fn neither_scripts_nor_inline_styles_are_needed() {
+    let html = page(&Sample::busy(), true);
+    for forbidden in ["<script", "style=\"", "<style", "onclick", "http://", "https://"] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn ten_thousand_targets_are_a_page_that_a_browser_can_show() {
+    let mut sample = Sample::busy();
+    let one = sample.snapshot.targets[3].clone();
+    sample.snapshot.targets.extend((0..9_996).map(|n| {
+        let name = format!("svc-{n:05}").as_str().into();
+        crate::domain::TargetRecord { name, ..one.clone() }
+    }));
+    let html = page(&sample, false);
+    assert!(html.len() < 200_000, "{}", html.len());
+    assert!(html.contains("And 9900 more: "));
+}

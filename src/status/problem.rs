@@ -1,0 +1,77 @@
+//! Errors, as `application/problem+json` (RFC 9457).
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// An error as it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Problem {
+    /// Nothing is there.
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, detail: detail.into() }
+    }
+
+    /// The request cannot be understood.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, detail: detail.into() }
+    }
+}
+
+impl From<StatusCode> for Problem {
+    fn from(status: StatusCode) -> Self {
+        let detail = match status {
+            StatusCode::NOT_FOUND => "nothing is at this path",
+            StatusCode::METHOD_NOT_ALLOWED => "this path is only read: GET or HEAD",
+            StatusCode::PAYLOAD_TOO_LARGE => "no path takes a body of this size",
+            StatusCode::REQUEST_TIMEOUT => "the request took too long",
+            StatusCode::INTERNAL_SERVER_ERROR => "a defect of Lockkeeper: the log says more",
+            _ => "the request cannot be answered",
+        };
+        Self { status, detail: detail.into() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+        (self.status, content_type, Json(body)).into_response()
+    }
+}
+
+/// Errors that the layers around the handlers answer in their own way become problems; their headers stay.
+pub(super) async fn for_every_error(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
+    if !is_error || is_json {
+        return response;
+    }
+    let mut problem = Problem::from(status).into_response();
+    for (name, value) in response.headers() {
+        if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
+            problem.headers_mut().insert(name, value.clone());
+        }
+    }
+    problem
+}

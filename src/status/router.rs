@@ -1,0 +1,150 @@
+//! Which path is answered by what, within which limits.
+
+use std::{any::Any, future::Future, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::net::TcpListener;
+use tower_http::{
+    catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer,
+    timeout::TimeoutLayer,
+};
+
+use super::{StatusState, api, page, problem, problem::Problem};
+
+/// No path reads a body.
+const LARGEST_BODY_BYTES: usize = 4 * 1024;
+/// Every answer is made from memory: what takes longer has a client that sends slowly.
+const SLOWEST_ANSWER: Duration = Duration::from_secs(10);
+/// The page may load its style and its icon from here, and nothing from anywhere else.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+                                       form-action 'none'; frame-ancestors 'none'";
+
+/// Everything that is answered over HTTP.
+pub fn router(state: StatusState) -> Router {
+    let paths = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/health", get(readyz))
+        .route("/metrics", get(metrics))
+        .merge(page::routes())
+        .nest("/api/v1", api::routes())
+        .fallback(async || Problem::from(StatusCode::NOT_FOUND))
+        .with_state(state);
+    with_headers(within_limits(paths, SLOWEST_ANSWER))
+}
+
+/// Answers until `stop` is ready, then lets requests in flight end.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+fn within_limits(router: Router, slowest: Duration) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, slowest))
+        .layer(RequestBodyLimitLayer::new(LARGEST_BODY_BYTES))
+        .layer(middleware::from_fn(problem::for_every_error))
+}
+
+/// Outermost, so that errors of the layers below have them too.
+fn with_headers(router: Router) -> Router {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    headers
+        .into_iter()
+        .fold(router, |router, (name, value)| {
+            router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)))
+        })
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
+}
+
+async fn livez(State(state): State<StatusState>) -> Response {
+    let (now, at) = state.clock.now();
+    let report = state.health.assess(now);
+    let body = serde_json::json!({
+        "ok": report.is_alive(),
+        "parts": { "loop": report.turning.to_json(at) },
+    });
+    (status_of(report.is_alive()), Json(body)).into_response()
+}
+
+async fn readyz(State(state): State<StatusState>) -> Response {
+    let (now, at) = state.clock.now();
+    let report = state.health.assess(now);
+    (status_of(report.is_ready()), Json(report.to_json(at))).into_response()
+}
+
+async fn metrics(State(state): State<StatusState>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, state.metrics.render(&state.latest())).into_response()
+}
+
+fn status_of(sound: bool) -> StatusCode {
+    if sound { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives it so")]
+fn panicked(why: Box<dyn Any + Send>) -> Response {
+    let text = why.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let what = text.or_else(|| why.downcast_ref::<String>().cloned()).unwrap_or_default();
+    tracing::error!(error = what, "answering a request panicked");
+    Problem::from(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn status_at(path: &str) -> (StatusCode, HeaderValue) {
+        let router = Router::new()
+            .route("/panics", get(async || -> StatusCode { panic!("on purpose") }))
+            .route("/hangs", get(async || std::future::pending::<StatusCode>().await));
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = within_limits(router, Duration::from_millis(20))
+            .oneshot(request)
+            .await
+            .expect("the router cannot fail");
+        (response.status(), response.headers()[header::CONTENT_TYPE].clone())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_answer_and_not_the_end() {
+        let (status, kind) = status_at("/panics").await;
+        assert_eq!(
+            (status, kind.as_bytes()),
+            (StatusCode::INTERNAL_SERVER_ERROR, &b"application/problem+json"[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up() {
+        let (status, kind) = status_at("/hangs").await;
+        assert_eq!(
+            (status, kind.as_bytes()),
+            (StatusCode::REQUEST_TIMEOUT, &b"application/problem+json"[..])
+        );
+    }
+}

@@ -1,0 +1,317 @@
+//! The router from outside: requests in, answers out.
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use insta::assert_snapshot;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::{router, sample::Sample};
+use crate::domain::Moment;
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a body in JSON")
+    }
+
+    fn content_type(&self) -> &str {
+        self.headers[header::CONTENT_TYPE].to_str().expect("text")
+    }
+
+    fn problem(&self) -> (u16, String) {
+        assert_eq!(self.content_type(), "application/problem+json", "{}", self.body);
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16());
+        (self.status.as_u16(), problem["detail"].as_str().expect("a detail").to_owned())
+    }
+}
+
+async fn ask(sample: &Sample, method: Method, path: &str, body: Body) -> Answer {
+    let request = Request::builder().method(method).uri(path).body(body).expect("a request");
+    let response = router(sample.state()).oneshot(request).await.expect("the router cannot fail");
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("a whole body");
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+async fn get(sample: &Sample, path: &str) -> Answer {
+    ask(sample, Method::GET, path, Body::empty()).await
+}
+
+#[tokio::test]
+async fn a_sound_process_is_alive_and_ready() {
+    let sample = Sample::busy();
+    for path in ["/livez", "/readyz", "/health"] {
+        let answer = get(&sample, path).await;
+        assert_eq!((answer.status, &answer.json()["ok"]), (StatusCode::OK, &true.into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_loop_shows_although_the_snapshot_stays() {
+    let mut sample = Sample::busy();
+    sample.now = Moment::from_millis(sample.now.as_millis() + 11_000);
+    let answer = get(&sample, "/livez").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_snapshot!(answer.body, @r#"{"ok":false,"parts":{"loop":{"detail":"the loop has not turned for 11 s","ok":false,"since":"2026-11-01T12:06:00Z"}}}"#);
+}
+
+#[tokio::test]
+async fn a_silent_queue_is_alive_but_not_ready_and_says_since_when() {
+    let mut sample = Sample::busy();
+    sample.now = Moment::from_millis(sample.now.as_millis() + 60_000);
+    sample.health.turned(sample.now);
+    assert_eq!(get(&sample, "/livez").await.status, StatusCode::OK);
+    let answer = get(&sample, "/readyz").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_snapshot!(answer.body, @r#"{"ok":false,"parts":{"intake":{"detail":"no receive completed for 1 min","ok":false,"since":"2026-11-01T12:06:00Z"},"loop":{"detail":"the loop turns","ok":true,"since":null}}}"#);
+}
+
+#[tokio::test]
+async fn a_target_has_the_shape_of_the_contract() {
+    let answer = get(&Sample::busy(), "/api/v1/targets/api").await;
+    assert_snapshot!(serde_json::to_string_pretty(&answer.json()).expect("JSON"), @r#"
+    {
+      "cluster": "shop",
+      "id": "111122223333/eu-west-1/shop/chubby_api",
+      "lane": {
+        "deployment": "d-77fe",
+        "state": "watching",
+        "until": null,
+        "waiting": 1,
+        "why": null
+      },
+      "name": "api",
+      "running": {
+        "by": "d-12ab",
+        "definition": "chubby_api:13",
+        "images": [
+          {
+            "container": "web",
+            "digest": "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+            "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop_api:1.4"
+          }
+        ],
+        "since": "2026-11-01T12:00:05Z"
+      },
+      "service": "chubby_api"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_deployment_has_the_shape_of_the_contract() {
+    let answer = get(&Sample::busy(), "/api/v1/deployments/d-bad0").await;
+    assert_snapshot!(serde_json::to_string_pretty(&answer.json()).expect("JSON"), @r#"
+    {
+      "attempts": 1,
+      "cause": "crash_loop",
+      "changes": [
+        "image shop_api:broken"
+      ],
+      "definition": "chubby_api:13",
+      "evidence": {
+        "service_events": [
+          "(service chubby_api) rolling back to deployment ecs-svc/8001"
+        ],
+        "stopped_tasks": [
+          {
+            "container": "web",
+            "container_reason": null,
+            "exit_code": 1,
+            "reason": "Essential container in task exited",
+            "stop_code": "EssentialContainerExited",
+            "task": "0af3c1"
+          }
+        ]
+      },
+      "finished_at": "2026-11-01T12:04:00Z",
+      "id": "d-bad0",
+      "outcome": "rolled_back",
+      "previous_definition": "chubby_api:12",
+      "reason": "container web exited with 1, three times",
+      "requested_at": "2026-11-01T12:00:00Z",
+      "rollout_id": "ecs-svc/8001",
+      "stage": "finished",
+      "started_at": "2026-11-01T12:00:05Z",
+      "target": "111122223333/eu-west-1/shop/chubby_api",
+      "triggers": [
+        {
+          "event_id": "e-3",
+          "kind": "image_ready",
+          "reason": "main at 0af3c1 is ready"
+        }
+      ],
+      "version": "2026-11-01T12:00:00Z"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_target_is_found_by_its_id_percent_encoded() {
+    let answer = get(&Sample::busy(), "/api/v1/targets/111122223333%2Feu-west-1%2Fshop%2Fchubby_api").await;
+    assert_eq!((answer.status, &answer.json()["name"]), (StatusCode::OK, &"api".into()));
+}
+
+#[tokio::test]
+async fn a_deadline_is_a_time_that_does_not_move_while_the_snapshot_ages() {
+    let mut sample = Sample::busy();
+    for _ in 0..2 {
+        let lane = &get(&sample, "/api/v1/targets/cart").await.json()["lane"];
+        assert_eq!(lane["until"], "2026-11-01T12:06:04Z");
+        sample.now = Moment::from_millis(sample.now.as_millis() + 3_000);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_two_targets_have_is_refused_with_both_ids() {
+    let mut sample = Sample::busy();
+    let mut twin = sample.snapshot.targets[0].clone();
+    twin.id = "111122223333/eu-west-1/other/chubby_api".parse().expect("valid");
+    sample.snapshot.targets.push(twin);
+    let (status, detail) = get(&sample, "/api/v1/targets/api").await.problem();
+    assert_eq!(status, 400);
+    assert!(detail.contains("/shop/") && detail.contains("/other/"), "{detail}");
+}
+
+#[tokio::test]
+async fn following_next_lists_everything_once() {
+    for list in ["targets", "deployments"] {
+        let sample = Sample::busy();
+        let all = get(&sample, &format!("/api/v1/{list}?limit=200")).await.json();
+        assert!(all["next"].is_null());
+        let (mut seen, mut path) = (Vec::new(), format!("/api/v1/{list}?limit=1"));
+        loop {
+            let page = get(&sample, &path).await.json();
+            seen.extend(page["items"].as_array().expect("a list").clone());
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/api/v1/{list}?limit=1&cursor={}", next.replace('/', "%2F"));
+        }
+        assert_eq!(&Value::Array(seen), &all["items"], "{list}");
+    }
+}
+
+#[tokio::test]
+async fn deployments_are_filtered() {
+    let sample = Sample::busy();
+    for (query, ids) in [
+        ("target=api", vec!["d-77fe", "d-bad0", "d-12ab"]),
+        ("target=111122223333%2Feu-west-1%2Fshop%2Fchubby_api&outcome=rolled_back", vec!["d-bad0"]),
+        ("outcome=succeeded", vec!["d-12ab"]),
+        ("since=2026-11-01T12:03:00Z&limit=2", vec!["d-77fe", "d-bad0"]),
+        ("target=nobody", vec![]),
+    ] {
+        let answer = get(&sample, &format!("/api/v1/deployments?{query}")).await.json();
+        let found: Vec<_> = answer["items"].as_array().expect("a list").iter().map(|it| &it["id"]).collect();
+        assert_eq!(found, ids, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_is_refused_with_what_would_be_right() {
+    let sample = Sample::busy();
+    let mut said = Vec::new();
+    for path in [
+        "/api/v1/deployments?outcome=great",
+        "/api/v1/deployments?since=yesterday",
+        "/api/v1/deployments?limit=0",
+        "/api/v1/deployments?cursor=x",
+        "/api/v1/deployments?target=a&target=b",
+        "/api/v1/deployments?page=2",
+        "/api/v1/targets?outcome=failed",
+        "/api/v1/targets?cursor=a%2Fb%2Fc%2Fd",
+    ] {
+        let (status, detail) = get(&sample, path).await.problem();
+        said.push(format!("{status} {detail}"));
+    }
+    assert_snapshot!(said.join("\n"), @"
+    400 `outcome` cannot be `great`: it is one of succeeded, already_running, superseded, failed, rolled_back, dry_run
+    400 `since` cannot be `yesterday`: it is a time in RFC 3339, as 2026-11-01T12:00:00Z
+    400 `limit` cannot be `0`: it is a number from 1 to 200
+    400 `cursor` cannot be `x`: it is the `next` of the page before, unchanged
+    400 `target` is given twice
+    400 there is no parameter `page` here: known are target, outcome, since, limit, cursor
+    400 there is no parameter `outcome` here: known are limit, cursor
+    400 `cursor` cannot be `a/b/c/d`: that target is gone
+    ");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem() {
+    let sample = Sample::busy();
+    for path in
+        ["/nothing", "/api/v1/nothing", "/api/v1/targets/nobody", "/api/v1/deployments/d-none", "/api/v1"]
+    {
+        assert_eq!(get(&sample, path).await.problem().0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_path_takes_anything_but_a_question() {
+    let sample = Sample::busy();
+    for path in ["/", "/health", "/metrics", "/api/v1/targets", "/api/v1/targets/api", "/api/v1/deployments"]
+    {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let answer = ask(&sample, method, path, Body::empty()).await;
+            assert_eq!(answer.problem().0, 405, "{path}");
+            assert_eq!(answer.headers[header::ALLOW], "GET,HEAD");
+        }
+        let head = ask(&sample, Method::HEAD, path, Body::empty()).await;
+        assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_refused() {
+    let large = Request::post("/api/v1/targets")
+        .header(header::CONTENT_LENGTH, 10_000_000)
+        .body(Body::from(vec![b'x'; 10_000_000]))
+        .expect("a request");
+    let response = router(Sample::busy().state()).oneshot(large).await.expect("the router cannot fail");
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+}
+
+#[tokio::test]
+async fn every_answer_forbids_scripts_frames_and_guesses() {
+    let sample = Sample::busy();
+    for path in ["/", "/style.css", "/metrics", "/health", "/api/v1/targets", "/nothing"] {
+        let headers = get(&sample, path).await.headers;
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"));
+        assert!(!policy.contains("script") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert!(headers.contains_key(header::CACHE_CONTROL), "{path}");
+        assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_text_format() {
+    let answer = get(&Sample::busy(), "/metrics").await;
+    assert_eq!(answer.content_type(), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(answer.body.contains("\nlockkeeper_lanes{state=\"watching\"} 1\n"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn the_page_and_what_it_loads_are_there() {
+    let sample = Sample::busy();
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/?live", "text/html; charset=utf-8"),
+        ("/style.css?v=1", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = get(&sample, path).await;
+        assert_eq!((answer.status, answer.content_type()), (StatusCode::OK, kind), "{path}");
+    }
+}
