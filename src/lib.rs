@@ -13,6 +13,7 @@
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | `aws` (feature `daemon`) | one call to AWS per function; the SDK's types end there | `domain` |
 //! | [`report`] | what is told: words, log, history | `domain` |
+//! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
 //! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
 
 #[cfg(feature = "daemon")]
@@ -23,5 +24,7 @@ pub mod plan;
 pub mod report;
 pub mod route;
 pub mod settings;
+#[cfg(feature = "sim")]
+pub mod sim;
 #[cfg(feature = "daemon")]
 pub mod status;

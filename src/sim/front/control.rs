@@ -1,0 +1,101 @@
+//! The routes under `/_sim/`, for tests and for a curious person.
+
+use axum::{
+    Json,
+    extract::{Query, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Front;
+use crate::sim::{
+    call::{Scope, text, texts},
+    fault::Fault,
+    settings::WorldSettings,
+    world::{Logged, World},
+};
+
+type Refusal = (StatusCode, String);
+
+fn refuse(error: impl std::fmt::Display) -> Refusal {
+    (StatusCode::BAD_REQUEST, format!("{error}\n"))
+}
+
+/// Orders a fault, or a list of them.
+pub(super) async fn add_fault(
+    State(front): State<Front>,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, Refusal> {
+    let body = if body.is_array() { body } else { json!([body]) };
+    let faults: Vec<Fault> = serde_json::from_value(body).map_err(refuse)?;
+    front.with(|world, _| faults.into_iter().for_each(|fault| world.add_fault(fault)));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes all orders back.
+pub(super) async fn clear_faults(State(front): State<Front>) -> StatusCode {
+    front.with(|world, _| world.clear_faults());
+    StatusCode::NO_CONTENT
+}
+
+/// Where in the log to begin.
+#[derive(Deserialize)]
+pub(super) struct After {
+    #[serde(default)]
+    after: u64,
+}
+
+/// The log of calls.
+pub(super) async fn calls(State(front): State<Front>, Query(after): Query<After>) -> Json<Vec<Logged>> {
+    Json(front.with(|world, _| world.calls_after(after.after).cloned().collect()))
+}
+
+/// Pushes an image.
+pub(super) async fn push(
+    State(front): State<Front>,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, Refusal> {
+    if body["repository"].as_str().is_none_or(str::is_empty) {
+        return Err(refuse("a push needs a `repository`, and takes `tags` and `digest`"));
+    }
+    let or = |key: &str, default: &str| body[key].as_str().unwrap_or(default).to_owned();
+    let settings = &front.shared.settings;
+    let scope = Scope { account: or("account", &settings.account), region: or("region", &settings.region) };
+    let tags: Vec<String> = texts(&body, "tags").map(str::to_owned).collect();
+    let (repository, digest) = (text(&body, "repository"), body["digest"].as_str());
+    let digest = front.with(|world, now| world.push(now, &scope, repository, &tags, digest));
+    Ok(Json(json!({"digest": digest})))
+}
+
+/// The whole world.
+pub(super) async fn state(State(front): State<Front>) -> Json<Value> {
+    Json(front.with(World::state))
+}
+
+/// Empties the world.
+pub(super) async fn reset(State(front): State<Front>) -> StatusCode {
+    front.with(|world, _| world.reset());
+    StatusCode::NO_CONTENT
+}
+
+/// Turns the dials that the body names, and says how all of them stand.
+pub(super) async fn settings(
+    State(front): State<Front>,
+    Json(body): Json<Value>,
+) -> Result<Json<WorldSettings>, Refusal> {
+    front.with(|world, _| {
+        let mut merged = json!(world.settings());
+        merge(&mut merged, &body);
+        let settings: WorldSettings = serde_json::from_value(merged).map_err(refuse)?;
+        world.set_settings(settings.clone());
+        Ok(Json(settings))
+    })
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match from.as_object() {
+        Some(fields) => fields.iter().for_each(|(name, value)| merge(&mut into[name], value)),
+        None => *into = from.clone(),
+    }
+}

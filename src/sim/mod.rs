@@ -1,0 +1,46 @@
+//! A simulated part of AWS: queues, event buses, images, parameters and ECS, as far as a deployment daemon can tell them apart
+//! from the real ones.
+//!
+//! [`World`] is pure: time is an argument, chance comes from a seed, and nothing is read or written but itself. What
+//! takes time in AWS takes time here, and what fails there fails here: tags of images say how (`crash`, `nope`,
+//! `slow`, `hang`, `oom`, `sick`, `noroom`). `front` puts HTTP before it for the real SDKs.
+//!
+//! | module | does |
+//! |---|---|
+//! | `call` | what is asked and answered, as data |
+//! | `world` | one call, one step of time; faults and the log |
+//! | `sqs` | queues |
+//! | `bus` | event buses, rules, archives |
+//! | `ecr`, `ssm` | images and parameters, and the events about them |
+//! | `ecs` | definitions, services, the rolling scheduler, the circuit breaker |
+//! | `throttle`, `fault`, `rng`, `settings` | token buckets, ordered faults, chance, dials |
+
+mod bus;
+mod call;
+mod ecr;
+mod ecs;
+mod fault;
+mod rng;
+mod settings;
+mod sqs;
+mod ssm;
+#[cfg(test)]
+mod testkit;
+mod throttle;
+mod world;
+
+#[cfg(feature = "daemon")]
+pub mod front;
+
+pub use self::{
+    call::{Call, Fail, Reply, Scope, Service},
+    fault::{Fault, FaultKind},
+    rng::Rng,
+    settings::{EcsDials, WorldSettings},
+    world::{Logged, World},
+};
+
+/// The account of a caller who names none.
+pub const DEFAULT_ACCOUNT: &str = "000000000000";
+/// The Region of a caller who names none.
+pub const DEFAULT_REGION: &str = "us-east-1";
