@@ -11,9 +11,9 @@
 //! | [`decode`] | the bytes of a message to what it means | `domain` |
 //! | [`route`] | what it means to requests for targets | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
-//! | `aws` (feature `daemon`) | one call to AWS per function; the SDK's types end there | `domain` |
 //! | [`report`] | what is told: words, log, history | `domain` |
 //! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
+//! | `aws` (feature `daemon`) | one AWS call per function; SDK types end here | `domain` |
 //! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
 
 #[cfg(feature = "daemon")]
