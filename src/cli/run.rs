@@ -74,7 +74,7 @@ impl Way {
             #[cfg(feature = "sim")]
             Self::Emulator(endpoint, account) => {
                 let region = region.context("no Region is set")?;
-                Ok(Connections::emulated(endpoint, account, &region, observer).await)
+                Ok(Connections::simulated(endpoint, &(*account).into(), region, observer).await)
             }
         }
     }

@@ -11,7 +11,6 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    #[expect(clippy::disallowed_methods, reason = "the time on the terminal is for people only")]
     pub(super) fn start() -> Self {
         Self { began: Instant::now() }
     }
