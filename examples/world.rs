@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// A simulated AWS: SQS, EventBridge, ECR, SSM and ECS.
+/// A simulated AWS: queues, event buses, images, parameters and ECS.
 #[derive(Parser)]
 struct Arguments {
     /// Where to listen; port 0 takes a free one.

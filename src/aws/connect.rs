@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_smithy_http_client::{
     Connector,
     proxy::ProxyConfig,
@@ -26,8 +26,8 @@ use aws_smithy_runtime_api::client::{
 use super::{Observer, observe::Calls};
 use crate::domain::Region;
 
-/// How long a connection may take to open. Within a Region this takes milliseconds; a lost SYN is sent again after
-/// 1 s, so this allows for one lost twice less than [`CHANGE_TIMEOUT`] would.
+/// How long a connection may take to open. Within a Region that is milliseconds; a lost SYN is sent again after
+/// 1 s, so this allows one to be lost.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long one attempt of a read, and of every call to SQS that does not wait, may take: AWS answers in tens of
@@ -57,19 +57,30 @@ impl Connections {
     /// Reads Region, endpoints and credential sources from AWS's variables and profile; `region`, where given, wins.
     /// Calls nothing but, where no Region is set, the metadata service of an EC2 host.
     pub async fn load(region: Option<Region>, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(ByScheme::new())
-            .timeout_config(timeouts(READ_TIMEOUT))
-            .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
-            // Every attempt has a timeout of its own, and no body is large.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(region) = region {
-            loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
-        }
+        let loader = match region {
+            Some(region) => loader().region(sdk_region(&region)),
+            None => loader(),
+        };
         let config = loader.load().await;
         let found = config.region().context("no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1")?;
         let region = Region::from(found.as_ref());
         Ok(Self { config, region, calls: Calls::new(observer) })
+    }
+
+    /// The way to a simulated AWS at this address, as this account. AWS's variables play no part.
+    #[cfg(feature = "sim")]
+    pub async fn simulated(
+        endpoint: &str,
+        account: &crate::domain::AccountId,
+        region: Region,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        // The simulated world reads the account off the access key.
+        let credentials =
+            aws_credential_types::Credentials::new(account.as_str(), "simulated", None, None, "simulated");
+        let loader = loader().region(sdk_region(&region)).endpoint_url(endpoint);
+        let config = loader.credentials_provider(credentials).load().await;
+        Self { config, region, calls: Calls::new(observer) }
     }
 
     /// The Region that is called where a target does not say otherwise.
@@ -80,8 +91,7 @@ impl Connections {
     /// The same way to another Region.
     #[must_use]
     pub fn in_region(&self, region: &Region) -> Self {
-        let name = aws_config::Region::new(region.as_str().to_owned());
-        let config = self.config.to_builder().region(name).build();
+        let config = self.config.to_builder().region(sdk_region(region)).build();
         Self { config, region: region.clone(), calls: self.calls.clone() }
     }
 
@@ -116,6 +126,20 @@ impl Connections {
             .retry_config(RetryConfig::disabled());
         aws_sdk_ecs::Client::from_conf(config.build())
     }
+}
+
+/// What is the same wherever we call.
+fn loader() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(ByScheme::new())
+        .timeout_config(timeouts(READ_TIMEOUT))
+        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
+        // Every attempt has a timeout of its own, and no body is large.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+fn sdk_region(region: &Region) -> aws_config::Region {
+    aws_config::Region::new(region.as_str().to_owned())
 }
 
 /// These timeouts for one attempt. Without them the SDK waits for ever on a socket that accepts and never answers.

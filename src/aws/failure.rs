@@ -3,6 +3,7 @@
 
 use std::io;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
@@ -99,7 +100,7 @@ impl Fault {
             },
             SdkError::ConstructionFailure(_) => fault(Reached::Nothing, innermost(error)),
             SdkError::DispatchFailure(_) if never_sent(error) => fault(Reached::Nothing, innermost(error)),
-            SdkError::DispatchFailure(failure) if failure.is_other() && failure.as_other().is_none() => {
+            SdkError::DispatchFailure(_) if has::<CredentialsError>(error) => {
                 fault(Reached::Signing, innermost(error))
             }
             SdkError::TimeoutError(_) => fault(Reached::Perhaps, "no answer in time".into()),
@@ -292,6 +293,10 @@ fn never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
+fn has<T: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    chain(error).any(<dyn std::error::Error + 'static>::is::<T>)
+}
+
 /// The deepest error's words: the outer ones only say that something failed.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
@@ -301,4 +306,113 @@ fn chain<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, code: &str, message: &str) -> Fault {
+        let code = Some(code).filter(|code| !code.is_empty()).map(str::to_owned);
+        Fault { reached: Reached::Answered, status: Some(status), code, message: message.into() }
+    }
+
+    fn reached(reached: Reached) -> Fault {
+        Fault { reached, status: None, code: None, message: "words".into() }
+    }
+
+    #[test]
+    fn codes_tell_the_kind_before_the_status_does() {
+        for (status, code, kind) in [
+            (400, "ThrottlingException", Kind::Throttled),
+            (403, "RequestThrottled", Kind::Throttled),
+            (403, "AWS.SimpleQueueService.OverLimit", Kind::Throttled),
+            (400, "AccessDeniedException", Kind::Denied),
+            (403, "", Kind::Denied),
+            (400, "ExpiredTokenException", Kind::Credentials),
+            (403, "SignatureDoesNotMatch", Kind::Credentials),
+            (403, "InvalidSignatureException", Kind::Credentials),
+            (400, "ServiceNotFoundException", Kind::Missing),
+            (400, "AWS.SimpleQueueService.NonExistentQueue", Kind::Missing),
+            (400, "UnknownOperationException", Kind::Unsupported),
+            (501, "", Kind::Unsupported),
+            (400, "InvalidParameterException", Kind::Refused),
+            (400, "ServerException", Kind::Server),
+            (503, "", Kind::Server),
+            (429, "", Kind::Throttled),
+        ] {
+            assert_eq!(answered(status, code, "").kind(), kind, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn only_the_two_texts_that_ecs_documents_make_a_client_exception_throttling() {
+        let text = |text| answered(400, "ClientException", text).kind();
+        assert_eq!(text("Rate exceeded"), Kind::Throttled);
+        assert_eq!(
+            text("Too many concurrent attempts to create a new revision of the specified family."),
+            Kind::Throttled
+        );
+        assert_eq!(text("The rate exceeded all that was asked for"), Kind::Refused);
+    }
+
+    #[test]
+    fn a_lost_answer_is_tried_again_by_a_read_and_looked_at_after_a_change() {
+        for fault in [reached(Reached::Perhaps), answered(500, "", ""), answered(500, "ServerException", "")]
+        {
+            assert_eq!(fault.of_call("DescribeServices", Verb::Read).remedy, Remedy::Retry);
+            assert_eq!(fault.of_call("UpdateService", Verb::Change).remedy, Remedy::LookFirst);
+        }
+    }
+
+    #[test]
+    fn a_change_that_never_left_or_was_throttled_did_nothing() {
+        for fault in
+            [reached(Reached::Nothing), reached(Reached::Signing), answered(400, "ThrottlingException", "")]
+        {
+            assert_eq!(fault.of_call("UpdateService", Verb::Change).remedy, Remedy::Retry);
+        }
+    }
+
+    #[test]
+    fn what_asking_again_cannot_mend_is_given_up_with_its_cause() {
+        for (code, operation, cause) in [
+            ("AccessDeniedException", "UpdateService", Cause::Permission),
+            ("ServiceNotActiveException", "UpdateService", Cause::TargetMissing),
+            ("ClusterNotFoundException", "UpdateService", Cause::TargetMissing),
+            ("ClientException", "RegisterTaskDefinition", Cause::DefinitionInvalid),
+            ("InvalidParameterException", "UpdateService", Cause::DefinitionInvalid),
+            ("InvalidParameterException", "ListTasks", Cause::Unknown),
+        ] {
+            let failure = answered(400, code, "no").of_call(operation, Verb::Change);
+            assert_eq!((failure.cause, failure.remedy), (cause, Remedy::GiveUp), "{operation} {code}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_bounded_line_that_names_operation_and_code() {
+        let fault = answered(400, "AccessDeniedException", "User x\n is not  authorized");
+        assert_eq!(
+            fault.reason("UpdateService"),
+            "UpdateService: AccessDeniedException: User x is not authorized"
+        );
+        assert_eq!(answered(502, "", "").reason("ListTasks"), "ListTasks: HTTP status 502");
+        assert_eq!(one_line(&"é".repeat(500)).chars().count(), 401);
+    }
+
+    #[test]
+    fn a_refused_signature_does_not_spell_out_the_request_that_was_signed() {
+        let canonical = "The Canonical String should have been 'POST / x-amz-security-token:SECRET'";
+        for code in ["SignatureDoesNotMatch", "InvalidSignatureException"] {
+            let reason = answered(403, code, canonical).reason("SendMessage");
+            assert!(reason.contains(code) && !reason.contains("SECRET"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_refused_connection_was_never_sent_and_a_broken_one_may_have_been() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert!(never_sent(&refused) && !never_sent(&reset));
+    }
 }

@@ -418,3 +418,6 @@ fn facts<'a>(attribute: impl Fn(QueueAttributeName) -> Option<&'a str>) -> Queue
 fn whole(text: &str) -> Option<u64> {
     text.split('.').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,15 +54,40 @@ async fn daemon(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.http.listen)
         .await
         .with_context(|| format!("listen on {}", settings.http.listen))?;
-    serve(settings, listener, stop, None).await
+    serve(settings, listener, stop, None, Way::AsUsual).await
 }
 
-/// Runs the daemon until it is stopped. `listener` takes the connections of people and probes; `told` hears every report.
+/// The way to AWS.
+pub(super) enum Way {
+    /// As AWS's own variables and profile say.
+    AsUsual,
+    /// To an emulator at this address, as this account.
+    #[cfg(feature = "sim")]
+    Emulator(String, &'static str),
+}
+
+impl Way {
+    async fn open(&self, settings: &Settings, observer: Arc<dyn Observer>) -> anyhow::Result<Connections> {
+        let region = settings.aws.region.clone();
+        match self {
+            Self::AsUsual => Connections::load(region, observer).await,
+            #[cfg(feature = "sim")]
+            Self::Emulator(endpoint, account) => {
+                let region = region.context("no Region is set")?;
+                Ok(Connections::simulated(endpoint, &(*account).into(), region, observer).await)
+            }
+        }
+    }
+}
+
+/// Runs the daemon until it is stopped. `listener` takes the connections of people and probes, and `told` hears every
+/// report.
 pub(super) async fn serve(
     settings: Settings,
     listener: TcpListener,
     stop: CancellationToken,
     told: Option<mpsc::UnboundedSender<Report>>,
+    way: Way,
 ) -> anyhow::Result<()> {
     let clock = EngineClock::start();
     let metrics = Arc::new(Metrics::new(
@@ -86,7 +111,11 @@ pub(super) async fn serve(
         Some(told) => publisher.with_listener(told),
         None => publisher,
     };
-    let ended = match assemble(settings, clock, health, metrics, publisher, stop.clone()).await {
+    let assembled = match way.open(&settings, Arc::new(Counted(metrics))).await {
+        Ok(connections) => assemble(settings, connections, clock, health, publisher, stop).await,
+        Err(error) => Err(error),
+    };
+    let ended = match assembled {
         Ok(engine) => {
             engine.run().await;
             Ok(())
@@ -100,14 +129,13 @@ pub(super) async fn serve(
 
 async fn assemble(
     settings: Settings,
+    connections: Connections,
     clock: EngineClock,
     health: Arc<Health>,
-    metrics: Arc<Metrics>,
     publisher: Publisher,
     stop: CancellationToken,
 ) -> anyhow::Result<Engine> {
     let url = settings.require_queue()?.to_owned();
-    let connections = Connections::load(settings.aws.region.clone(), Arc::new(Counted(metrics))).await?;
     let dead_letter_url = settings.queue.dead_letter_url.as_deref();
     let Opened { queue, dead_letters, account } = engine::open(&connections, &url, dead_letter_url).await?;
     let region = connections.region().clone();
@@ -141,7 +169,7 @@ impl Observer for Counted {
 }
 
 /// The first signal ends the daemon in good order, a second one at once.
-fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     tokio::spawn(async move {

@@ -3,6 +3,7 @@
 mod change;
 mod definition;
 mod event;
+mod fingerprint;
 mod ids;
 mod image;
 mod observation;
@@ -17,6 +18,7 @@ mod time;
 pub use change::*;
 pub use definition::*;
 pub use event::*;
+pub use fingerprint::*;
 pub use ids::*;
 pub use image::*;
 pub use observation::*;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::{
-    domain::{EventId, TargetId, Timestamp},
+    domain::{EventId, TargetId, Timestamp, fingerprint},
     plan::DeadLetter,
 };
 
@@ -54,8 +52,7 @@ pub(super) fn read(attributes: &BTreeMap<String, String>) -> Option<PutBack> {
 /// The same event failing for the same target is the same letter, however often it is sent.
 fn id(event: &EventId, target: Option<&TargetId>) -> String {
     let target = target.map(ToString::to_string).unwrap_or_default();
-    let hash = Sha256::digest(format!("{event}\n{target}").as_bytes());
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    fingerprint(&format!("{event}\n{target}"), 8)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub async fn open(
         anyhow::Error::new(error).context(format!("the queue {url} cannot be read: {mend}"))
     })?;
     ensure!(
-        !facts.fifo && !url.ends_with(".fifo"),
+        !facts.fifo,
         "{url} is a FIFO queue: a message that is held would block its group, and with it the newer ones that could \
          end the wait. Use a standard queue"
     );

@@ -1,6 +1,6 @@
 //! What is asked of the world and what it answers, as data.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -164,6 +164,14 @@ pub(crate) fn list<'a>(body: &'a Value, key: &str) -> &'a [Value] {
 /// The strings of the list under `key`.
 pub(crate) fn texts<'a>(body: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
     list(body, key).iter().filter_map(Value::as_str)
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
+        digits
+    })
 }
 
 /// What stands after the last slash: a name from a name or an ARN.

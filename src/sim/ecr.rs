@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     bus::Emission,
-    call::{Call, Fail, Outcome, Scope, list, seconds, text},
+    call::{Call, Fail, Outcome, Scope, hex, list, seconds, text},
 };
 use crate::domain::Timestamp;
 
@@ -215,9 +215,7 @@ fn ecr_key(repository: &str) -> Option<(Scope, String)> {
 
 /// `sha256:` and the digest of some text.
 pub(super) fn digest_of(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(text.as_bytes())))
 }
 
 fn describe_repository(scope: &Scope, name: &str, created: Timestamp) -> Value {

@@ -1,9 +1,9 @@
-//! A simulated part of AWS: SQS, EventBridge, ECR, SSM and ECS, as far as a deployment daemon can tell them apart
+//! A simulated part of AWS: queues, event buses, images, parameters and ECS, as far as a deployment daemon can tell them apart
 //! from the real ones.
 //!
 //! [`World`] is pure: time is an argument, chance comes from a seed, and nothing is read or written but itself. What
 //! takes time in AWS takes time here, and what fails there fails here: tags of images say how (`crash`, `nope`,
-//! `slow`, `hang`, `oom`, `sick`, `noroom`). [`front`](self::front) puts HTTP before it for the real SDKs.
+//! `slow`, `hang`, `oom`, `sick`, `noroom`). `front` puts HTTP before it for the real SDKs.
 //!
 //! | module | does |
 //! |---|---|
@@ -24,6 +24,8 @@ mod rng;
 mod settings;
 mod sqs;
 mod ssm;
+#[cfg(test)]
+mod testkit;
 mod throttle;
 mod world;
 

@@ -1,6 +1,6 @@
 //! The whole world: services that call each other through one outbox, faults, and a log of every call.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -135,27 +135,25 @@ impl World {
         self.advance(now);
         let struck = fault::draw(&mut self.faults, call, &mut self.rng);
         let (reply, took_effect, changed) = match struck {
-            Some(FaultKind::Throttle) => (Reply::Err(throttled(call.service)), false, Value::Null),
-            Some(FaultKind::ServerError) => (Reply::Err(broken()), false, Value::Null),
-            Some(FaultKind::Hang) => (Reply::Never, false, Value::Null),
+            Some(FaultKind::Throttle) => refuse(Reply::Err(throttled(call.service))),
+            Some(FaultKind::ServerError) => refuse(Reply::Err(broken())),
+            Some(FaultKind::Hang) => refuse(Reply::Never),
             Some(FaultKind::Slow { ms }) => {
-                let (reply, changed) = self.perform(call);
-                let effect = !matches!(reply, Reply::Err(_));
-                (Reply::Slow(std::time::Duration::from_millis(ms), Box::new(reply)), effect, changed)
+                self.act(call, |reply| Reply::Slow(Duration::from_millis(ms), Box::new(reply)))
             }
-            Some(FaultKind::LostAnswer { closed }) => {
-                let (reply, changed) = self.perform(call);
-                let effect = !matches!(reply, Reply::Err(_));
-                (if closed { Reply::Closed } else { Reply::Err(broken()) }, effect, changed)
-            }
-            None => {
-                let (reply, changed) = self.perform(call);
-                let effect = !matches!(reply, Reply::Err(_));
-                (reply, effect, changed)
-            }
+            Some(FaultKind::LostAnswer { closed: true }) => self.act(call, |_| Reply::Closed),
+            Some(FaultKind::LostAnswer { closed: false }) => self.act(call, |_| Reply::Err(broken())),
+            None => self.act(call, |reply| reply),
         };
         self.log(call, &reply, took_effect, changed);
         reply
+    }
+
+    /// Performs a call, and answers what a fault makes of the reply. Says too whether it took effect and what changed.
+    fn act(&mut self, call: &Call, answer: impl FnOnce(Reply) -> Reply) -> (Reply, bool, Value) {
+        let (reply, changed) = self.perform(call);
+        let took_effect = !matches!(reply, Reply::Err(_));
+        (answer(reply), took_effect, changed)
     }
 
     /// Looks again for a long poll that waits: the same call without faults and without a line in the log.
@@ -287,6 +285,11 @@ impl World {
     }
 }
 
+/// An answer to a call that had no effect.
+fn refuse(reply: Reply) -> (Reply, bool, Value) {
+    (reply, false, Value::Null)
+}
+
 fn throttled(service: Service) -> Fail {
     match service {
         Service::Sqs => {
@@ -303,5 +306,120 @@ fn broken() -> Fail {
         code: "ServerException",
         message: "Service Unavailable. Please try again later.".to_owned(),
         status: 500,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::testkit::Bench;
+
+    fn update(bench: &mut Bench) -> Reply {
+        bench.reply(
+            Service::Ecs,
+            "UpdateService",
+            json!({"cluster": "c", "service": "s", "forceNewDeployment": true}),
+        )
+    }
+
+    fn service() -> Bench {
+        let mut bench = Bench::new();
+        bench.ecs("CreateCluster", json!({"clusterName": "c"}));
+        let container = json!([{"name": "web", "image": "app:1"}]);
+        bench.ecs("RegisterTaskDefinition", json!({"family": "app", "containerDefinitions": container}));
+        bench.ecs(
+            "CreateService",
+            json!({"cluster": "c", "serviceName": "s", "taskDefinition": "app", "desiredCount": 1}),
+        );
+        bench.pass(60_000);
+        bench
+    }
+
+    fn deployments(bench: &mut Bench) -> usize {
+        let all = bench.ecs("ListServiceDeployments", json!({"cluster": "c", "service": "s"}));
+        all["serviceDeployments"].as_array().map_or(0, Vec::len)
+    }
+
+    #[test]
+    fn a_lost_answer_took_effect_and_the_other_faults_did_not() {
+        for (kind, reply, effect) in [
+            (FaultKind::LostAnswer { closed: false }, Reply::Err(broken()), true),
+            (FaultKind::LostAnswer { closed: true }, Reply::Closed, true),
+            (FaultKind::ServerError, Reply::Err(broken()), false),
+            (FaultKind::Throttle, Reply::Err(throttled(Service::Ecs)), false),
+            (FaultKind::Hang, Reply::Never, false),
+        ] {
+            let mut bench = service();
+            bench.world.add_fault(Fault::new(Service::Ecs, "UpdateService", kind, 1));
+            assert_eq!(update(&mut bench), reply);
+            assert_eq!(deployments(&mut bench), if effect { 2 } else { 1 }, "{kind:?}");
+            let logged = bench
+                .world
+                .calls_after(0)
+                .find(|logged| logged.operation == "UpdateService")
+                .expect("a line");
+            assert_eq!((logged.took_effect, logged.changed.is_null()), (effect, !effect), "{kind:?}");
+            assert!(matches!(update(&mut bench), Reply::Ok(_)), "a fault strikes once");
+        }
+    }
+
+    #[test]
+    fn a_slow_call_has_its_effect_at_once() {
+        let mut bench = service();
+        bench.world.add_fault(Fault::new(Service::Ecs, "*", FaultKind::Slow { ms: 50 }, 1));
+        let Reply::Slow(delay, reply) = update(&mut bench) else { panic!("not slow") };
+        assert_eq!(delay.as_millis(), 50);
+        assert!(matches!(*reply, Reply::Ok(_)));
+        assert_eq!(deployments(&mut bench), 2);
+    }
+
+    #[test]
+    fn ecs_throttles_by_its_buckets_and_says_so_in_the_log() {
+        let mut bench = service();
+        let codes: Vec<_> = (0..60).map(|_| update(&mut bench).code()).collect();
+        let refused = codes.iter().filter(|code| **code == "ThrottlingException").count();
+        assert_eq!(refused, 10, "50 at once are allowed");
+        bench.pass(1_000);
+        let allowed = (0..10).filter(|_| update(&mut bench).code() == "OK").count();
+        assert_eq!(allowed, 5);
+        let last = bench.world.calls_after(0).last().expect("a line");
+        assert_eq!((last.result, last.took_effect), ("ThrottlingException", false));
+    }
+
+    #[test]
+    fn the_log_numbers_calls_without_gaps_and_keeps_to_its_limit() {
+        let mut bench = Bench::with(WorldSettings { log_limit: 3, ..WorldSettings::default() });
+        for _ in 0..5 {
+            bench.sqs("ListQueues", json!({}));
+        }
+        let sequences: Vec<u64> = bench.world.calls_after(3).map(|logged| logged.sequence).collect();
+        assert_eq!(sequences, [4, 5]);
+        assert_eq!(bench.world.calls_after(0).count(), 3);
+    }
+
+    #[test]
+    fn what_a_deployment_went_over_is_in_the_log() {
+        let mut bench = service();
+        update(&mut bench);
+        update(&mut bench);
+        let last = bench.world.calls_after(0).last().expect("a line").changed.clone();
+        assert_eq!(last["over"][0]["passage"], "STOP_REQUESTED");
+        assert_eq!(last["definition"], "arn:aws:ecs:us-east-1:000000000000:task-definition/app:1");
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let mut bench = service();
+        let later = bench.now;
+        bench.world.advance(Timestamp::from_millis(0));
+        assert_eq!(bench.world.state(Timestamp::from_millis(0))["now"], json!(later));
+    }
+
+    #[test]
+    fn a_copy_goes_its_own_way() {
+        let mut bench = service();
+        let mut copy = Bench { world: bench.world.clone(), now: bench.now };
+        update(&mut copy);
+        assert_eq!((deployments(&mut bench), deployments(&mut copy)), (1, 2));
     }
 }

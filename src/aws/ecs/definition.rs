@@ -12,6 +12,8 @@ use crate::domain::{ContainerName, DefinitionId, DefinitionView, ImageReference,
 pub(super) struct Document {
     /// Which revision.
     pub(super) id: DefinitionId,
+    /// Its ARN.
+    pub(super) arn: String,
     /// Whether a service can be updated to it.
     pub(super) active: bool,
     fields: Map<String, Value>,
@@ -54,7 +56,7 @@ impl Document {
         let tags = answer["tags"].as_array().into_iter().flatten().filter_map(|tag| {
             Some((tag["key"].as_str()?.to_owned(), tag["value"].as_str().unwrap_or_default().to_owned()))
         });
-        Ok(Self { id, active, fields: registrable(fields), tags: tags.collect() })
+        Ok(Self { id, arn: arn.to_owned(), active, fields: registrable(fields), tags: tags.collect() })
     }
 
     /// What decisions need of it.
@@ -96,7 +98,7 @@ impl Document {
         let mut versions = self.marks().versions;
         versions.retain(|container, _| !edits.contains_key(container));
         versions.extend(marks.versions.clone());
-        let ours = Marks { deployment: marks.deployment.clone(), content: marks.content, versions };
+        let ours = Marks { versions, ..marks.clone() };
         let theirs = self.tags.iter().filter(|(key, _)| !is_reserved(key) && !key.starts_with(OURS));
         theirs.map(|(key, value)| (key.clone(), value.clone())).chain(ours.to_tags()).collect()
     }
@@ -149,4 +151,127 @@ fn image_of<'a>(fields: &'a mut Map<String, Value>, container: &ContainerName) -
     let containers = fields.get_mut("containerDefinitions")?.as_array_mut()?;
     let found = containers.iter_mut().find(|it| it["name"] == container.as_str())?;
     Some(found.as_object_mut()?.entry("image").or_insert(Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn document(tags: Value) -> Document {
+        let answer = json!({
+            "taskDefinition": {
+                "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop:7",
+                "family": "shop", "revision": 7, "status": "ACTIVE", "registeredAt": 1.5, "registeredBy": "me",
+                "requiresAttributes": [{"name": "x"}], "compatibilities": ["EC2"], "cpu": "256", "taskRoleArn": null,
+                "fieldOfTomorrow": {"deep": [1, 2.5]},
+                "containerDefinitions": [
+                    {"name": "web", "image": "r.io/shop/web:1", "fieldOfTomorrow": true, "environment": []},
+                    {"name": "side", "image": "r.io/shop/web:1"},
+                    {"name": "odd", "image": "no image at all"},
+                ],
+            },
+            "tags": tags,
+        });
+        Document::parse(answer.to_string().as_bytes()).expect("valid")
+    }
+
+    fn edits(image: &str) -> BTreeMap<ContainerName, ImageReference> {
+        BTreeMap::from([("web".into(), image.parse().expect("valid"))])
+    }
+
+    fn marks(deployment: &str, web: i64) -> Marks {
+        let versions = BTreeMap::from([("web".into(), Timestamp::from_millis(web))]);
+        Marks { deployment: Some(deployment.into()), content: None, versions }
+    }
+
+    fn registered(document: &Document, image: &str, marks: &Marks) -> Value {
+        let registration = document.edited(&edits(image), marks).expect("the container is there");
+        serde_json::from_slice(&registration.expect("it differs").body()).expect("it is JSON")
+    }
+
+    #[test]
+    fn fields_that_nobody_knows_are_registered_again_and_those_of_describe_are_not() {
+        let body = registered(&document(json!([])), "r.io/shop/web:2", &Marks::default());
+        assert_eq!(body["fieldOfTomorrow"], json!({"deep": [1, 2.5]}));
+        assert_eq!(body["containerDefinitions"][0]["fieldOfTomorrow"], json!(true));
+        assert_eq!(body["containerDefinitions"][0]["environment"], json!([]));
+        let fields = body.as_object().expect("an object");
+        let left: Vec<_> = DESCRIBE_ONLY.iter().filter(|name| fields.contains_key(**name)).collect();
+        assert_eq!(left, Vec::<&&str>::new());
+        assert!(!fields.contains_key("taskRoleArn"), "a null says nothing");
+        assert!(!fields.contains_key("tags"), "ECS refuses an empty list of tags");
+    }
+
+    #[test]
+    fn only_the_named_container_gets_the_image() {
+        let body = registered(&document(json!([])), "r.io/shop/web:2", &Marks::default());
+        let images: Vec<_> =
+            body["containerDefinitions"].as_array().expect("a list").iter().map(|it| &it["image"]).collect();
+        assert_eq!(images, ["r.io/shop/web:2", "r.io/shop/web:1", "no image at all"]);
+    }
+
+    #[test]
+    fn an_image_that_is_there_already_registers_nothing() {
+        assert_eq!(document(json!([])).edited(&edits("r.io/shop/web:1"), &marks("d-2", 9)), Ok(None));
+    }
+
+    #[test]
+    fn a_container_that_is_not_there_is_named() {
+        let edits = BTreeMap::from([("api".into(), "r.io/a:1".parse().expect("valid"))]);
+        let refused = document(json!([])).edited(&edits, &Marks::default());
+        assert_eq!(refused, Err("shop:7 has no container `api`".into()));
+    }
+
+    #[test]
+    fn tags_of_others_are_kept_and_ours_are_replaced_but_for_containers_that_are_not_touched() {
+        let old = document(json!([
+            {"key": "owner", "value": "team"}, {"key": "aws:cloudformation:stack", "value": "x"},
+            {"key": "lockkeeper:deployment", "value": "d-1"}, {"key": "lockkeeper:version", "value": "1970-01-01T00:00:01Z"},
+            {"key": "lockkeeper:version:web", "value": "1970-01-01T00:00:01Z"},
+            {"key": "lockkeeper:version:side", "value": "1970-01-01T00:00:02Z"},
+        ]));
+        let tags = registered(&old, "r.io/shop/web:2", &marks("d-2", 9_000))["tags"].clone();
+        assert_eq!(
+            tags,
+            json!([
+                {"key": "lockkeeper:deployment", "value": "d-2"},
+                {"key": "lockkeeper:version:side", "value": "1970-01-01T00:00:02Z"},
+                {"key": "lockkeeper:version:web", "value": "1970-01-01T00:00:09Z"},
+                {"key": "owner", "value": "team"},
+            ])
+        );
+    }
+
+    #[test]
+    fn a_revision_that_was_registered_before_a_crash_is_known_again() {
+        let base = document(json!([{"key": "owner", "value": "team"}]));
+        let registration =
+            base.edited(&edits("r.io/shop/web:2"), &marks("d-2", 9)).expect("there").expect("differs");
+        let mut newest = base.clone();
+        newest.fields = registration.fields.clone();
+        newest.tags = registration.tags.clone();
+        newest.tags.insert("aws:set-by-aws".into(), "x".into());
+        assert!(newest.is(&registration));
+        let other =
+            base.edited(&edits("r.io/shop/web:2"), &marks("d-3", 9)).expect("there").expect("differs");
+        assert!(!newest.is(&other), "the same content for another deployment is another revision");
+        assert!(!base.is(&registration));
+    }
+
+    #[test]
+    fn a_view_leaves_out_images_that_cannot_be_read() {
+        let view = document(json!([])).view();
+        assert_eq!(view.id.to_string(), "shop:7");
+        assert_eq!(view.images.keys().map(ContainerName::as_str).collect::<Vec<_>>(), ["side", "web"]);
+    }
+
+    #[test]
+    fn an_answer_without_a_definition_is_refused() {
+        for answer in
+            ["", "[]", "{}", r#"{"taskDefinition":{}}"#, r#"{"taskDefinition":{"taskDefinitionArn":"x y"}}"#]
+        {
+            assert!(Document::parse(answer.as_bytes()).is_err(), "{answer} was taken");
+        }
+    }
 }

@@ -81,3 +81,32 @@ fn culprit(containers: &[Container]) -> Option<&Container> {
     let with_reason = containers.iter().find(|it| it.reason().is_some());
     with_reason.or_else(|| containers.iter().find(|it| it.exit_code().is_some_and(|code| code != 0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(name: &str, exit_code: Option<i32>, reason: Option<&str>) -> Container {
+        let built = Container::builder().name(name).set_exit_code(exit_code);
+        built.set_reason(reason.map(str::to_owned)).build()
+    }
+
+    #[test]
+    fn the_container_with_a_reason_is_blamed_before_one_that_was_killed_with_it() {
+        let killed = container("side", Some(137), None);
+        let failed = container("web", None, Some("CannotPullContainerError: not found"));
+        assert_eq!(culprit(&[killed.clone(), failed]).and_then(Container::name), Some("web"));
+        let fine = container("init", Some(0), None);
+        assert_eq!(culprit(&[fine.clone(), killed]).and_then(Container::name), Some("side"));
+        assert_eq!(culprit(&[fine]), None);
+    }
+
+    #[test]
+    fn a_task_that_never_had_a_container_is_told_of() {
+        let task =
+            Task::builder().task_arn("arn:aws:ecs:r:1:task/shop/abc").stopped_reason("no secret").build();
+        let stopped = stopped_task(&task);
+        assert_eq!((&*stopped.task, stopped.reason.as_deref()), ("abc", Some("no secret")));
+        assert_eq!((stopped.container, stopped.exit_code), (None, None));
+    }
+}

@@ -80,7 +80,10 @@ impl Reach {
         mut recorded: Vec<Recorded>,
         current: Option<&Arc<str>>,
     ) -> Result<Vec<Recorded>, CallFailure> {
-        let listed = recorded.iter().filter(|it| it.needs_details()).map(|it| &it.arn);
+        // Before the oldest of them ran what only its description tells.
+        let oldest = recorded.last().map(|it| it.arn.clone());
+        let needed = |it: &&Recorded| it.needs_details() || Some(&it.arn) == oldest.as_ref();
+        let listed = recorded.iter().filter(needed).map(|it| &it.arn);
         let unlisted = current.filter(|arn| recorded.iter().all(|it| it.arn != **arn));
         let arns: Vec<String> = unlisted.into_iter().chain(listed).map(ToString::to_string).collect();
         for some in arns.chunks(DESCRIBE_BATCH) {
@@ -152,6 +155,7 @@ fn described(described: &types::ServiceDeployment) -> Option<Recorded> {
         [described.updated_at(), described.finished_at(), described.stopped_at(), described.started_at()];
     let revision = described.target_service_revision();
     let breaker = described.deployment_circuit_breaker();
+    let sources = described.source_service_revisions().iter();
     Some(Recorded {
         arn: described.service_deployment_arn()?.into(),
         created_at,
@@ -166,6 +170,7 @@ fn described(described: &types::ServiceDeployment) -> Option<Recorded> {
                 started_at: time(it.started_at()),
                 revision: it.service_revision_arn().map(Into::into),
             }),
+            sources: sources.filter_map(|it| it.arn().map(Into::into)).collect(),
             tasks: Tasks {
                 desired: revision.map_or(0, |it| count(it.requested_task_count())),
                 running: revision.map_or(0, |it| count(it.running_task_count())),

@@ -64,10 +64,10 @@ impl Reach {
             None => None,
         };
         Ok(Look {
-            going_back: false,
             taken_at,
             base: self.base(&order.base, running.as_ref(), &service).await?,
             wanted,
+            going_back: rollouts::going_back(&service, &recorded, &revisions),
             rollouts: self.rollouts(order.since, found).await?,
             running,
             stopped,
@@ -98,11 +98,8 @@ impl Reach {
             let older = self.list(target, &Wanted::Successful).await.map_err(|fault| list_failed(&fault))?;
             recorded.extend(older.unwrap_or_default().into_iter().next());
         }
-        let rollbacks =
-            recorded.iter().filter_map(|it| it.details.as_ref()?.rollback.as_ref()?.revision.clone());
-        let targets = recorded.iter().filter_map(|it| it.revision.clone());
-        let arns = targets.chain(rollbacks).chain(service.revisions.iter().cloned()).collect();
-        let revisions = self.revisions(arns).await?;
+        let named = recorded.iter().flat_map(Recorded::named_revisions);
+        let revisions = self.revisions(named.chain(&service.revisions).cloned().collect()).await?;
         Ok((recorded, revisions))
     }
 
@@ -151,11 +148,14 @@ impl Reach {
         let mut rollouts = Vec::new();
         for it in found.into_iter().filter(|it| it.created_at >= since || it.state.is_live()) {
             rollouts.push(Rollout {
-                previous: None,
                 id: it.id,
                 created_at: it.created_at,
                 updated_at: it.updated_at,
                 definition: self.view(&it.definition).await?,
+                previous: match &it.previous {
+                    Some(id) => Some(self.view(id).await?),
+                    None => None,
+                },
                 digests: it.digests,
                 primary: it.primary,
                 state: it.state,
@@ -171,7 +171,6 @@ impl Reach {
 /// A look at a service that is not there.
 fn empty(service: Service, taken_at: Timestamp) -> Look {
     Look {
-        going_back: false,
         taken_at,
         service: service.state,
         desired: 0,
@@ -179,6 +178,7 @@ fn empty(service: Service, taken_at: Timestamp) -> Look {
         base: Err("there is no such service".into()),
         wanted: None,
         rollouts: Vec::new(),
+        going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),
     }

@@ -40,6 +40,8 @@ pub(super) struct Details {
     pub(super) tripped: bool,
     pub(super) rolls_back: bool,
     pub(super) rollback: Option<Rollback>,
+    /// The ARNs of the revisions that had tasks when it began.
+    pub(super) sources: Vec<Arc<str>>,
     pub(super) tasks: Tasks,
 }
 
@@ -83,6 +85,8 @@ pub(super) struct Found {
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     pub(super) definition: DefinitionId,
+    /// The definition that the service had before, where it is known.
+    pub(super) previous: Option<DefinitionId>,
     pub(super) digests: BTreeMap<ContainerName, Digest>,
     pub(super) primary: bool,
     pub(super) state: RolloutState,
@@ -132,6 +136,27 @@ impl Recorded {
         self.details.is_none() && self.status != Status::Successful
     }
 
+    /// Every revision whose content matters.
+    pub(super) fn named_revisions(&self) -> impl Iterator<Item = &Arc<str>> {
+        let details = self.details.iter();
+        let rollback = self.rollback().and_then(|it| it.revision.as_ref());
+        self.revision.iter().chain(rollback).chain(details.flat_map(|it| &it.sources))
+    }
+
+    /// The definition that the service had when this had ended: that of the rollback, where there was one.
+    fn left(&self, revisions: &Revisions) -> Option<DefinitionId> {
+        let undone = self.status.is_rollback().then(|| self.rollback()?.revision.as_ref()).flatten();
+        Some(revisions.get(undone.or(self.revision.as_ref())?)?.definition.clone())
+    }
+
+    /// The one definition that ran when this began.
+    fn source(&self, revisions: &Revisions) -> Option<DefinitionId> {
+        let mut sources = self.details.as_ref()?.sources.iter().map(|arn| revisions.get(arn));
+        let first = sources.next()??;
+        let same = sources.all(|it| it.is_some_and(|it| it.definition == first.definition));
+        same.then(|| first.definition.clone())
+    }
+
     fn definition<'a>(&self, revisions: &'a Revisions) -> Option<&'a DefinitionId> {
         Some(&revisions.get(self.revision.as_ref()?)?.definition)
     }
@@ -141,7 +166,8 @@ impl Recorded {
     }
 }
 
-/// Every rollout that the two lists show, newest first; the error names a revision that is not known.
+/// Every rollout that the two lists show, newest first; the error names a revision that is not known. `recorded` is
+/// newest first.
 pub(super) fn rollouts(
     service: &Service,
     recorded: &[Recorded],
@@ -156,13 +182,22 @@ pub(super) fn rollouts(
     let newest = recorded.iter().map(|it| it.created_at).chain(unpaired.iter().map(|it| it.created_at)).max();
     let mut found = Vec::new();
     for (position, record) in recorded.iter().enumerate() {
+        let before = || recorded.get(position + 1).and_then(|older| older.left(revisions));
+        let previous = record.source(revisions).or_else(before);
         let entry = pairs.iter().find(|(_, to)| **to == position).map(|(from, _)| &service.entries[*from]);
         let newer = newest > Some(record.created_at);
-        found.push(of_record(service, record, entry, newer, revisions)?);
+        found.push(Found { previous, ..of_record(service, record, entry, newer, revisions)? });
     }
     found.extend(unpaired.into_iter().filter_map(|entry| of_entry(service, entry)));
     found.sort_by_key(|it| Reverse((it.created_at, it.primary)));
     Ok(found)
+}
+
+/// Whether ECS is going back from a rollout and has not arrived.
+pub(super) fn going_back(service: &Service, recorded: &[Recorded], revisions: &Revisions) -> bool {
+    let paired = pairs(service, recorded, revisions).contains_key(&0);
+    let primary = service.primary().filter(|entry| service.progress(entry) == Progress::Ongoing);
+    primary.is_some_and(|entry| says_rollback(entry) || (!paired && is_rollback(entry, recorded, revisions)))
 }
 
 /// What the last completed rollout left running: the primary deployment's where it is complete, else the newest
@@ -264,6 +299,7 @@ fn of_record(
         created_at: record.created_at,
         updated_at: entry.map_or(record.updated_at, |it| it.updated_at.max(record.updated_at)),
         definition: revision.definition.clone(),
+        previous: None,
         digests: revision.digests.clone(),
         primary: entry.is_some_and(|it| it.primary),
         state: state_of_record(record, entry, newer, rolls_back),
@@ -303,6 +339,7 @@ fn of_entry(service: &Service, entry: &Entry) -> Option<Found> {
         created_at: entry.created_at,
         updated_at: entry.updated_at,
         definition,
+        previous: drained(service, entry),
         digests: BTreeMap::new(),
         primary: entry.primary,
         state: state_of_entry(service, entry),
@@ -310,6 +347,12 @@ fn of_entry(service: &Service, entry: &Entry) -> Option<Found> {
         tasks: entry.tasks,
         reason: entry.reason.clone(),
     })
+}
+
+/// The definition of the deployment before, while that still drains.
+fn drained(service: &Service, entry: &Entry) -> Option<DefinitionId> {
+    let older = service.entries.iter().filter(|it| it.created_at < entry.created_at && !says_rollback(it));
+    older.max_by_key(|it| it.created_at)?.definition.clone()
 }
 
 /// A failed deployment is being undone where ECS does so and has something to go back to. One that is no longer the
@@ -330,3 +373,6 @@ fn state_of_entry(service: &Service, entry: &Entry) -> RolloutState {
         (Progress::Ongoing, _) => RolloutState::Stopped,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,53 @@ fn progress(state: &DeploymentRolloutState) -> Option<Progress> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::types::{Deployment, DeploymentController};
+
+    use super::*;
+
+    fn deployment(id: &str, status: &str, created: i64, running: i32) -> Deployment {
+        let built = Deployment::builder().id(id).status(status).desired_count(2).running_count(running);
+        built.task_definition("shop:1").created_at(DateTime::from_secs(created)).build()
+    }
+
+    fn service(deployments: Vec<Deployment>) -> Service {
+        Service::read(&types::Service::builder().status("ACTIVE").set_deployments(Some(deployments)).build())
+    }
+
+    #[test]
+    fn the_primary_deployment_comes_first_and_inactive_ones_are_over() {
+        let listed = [("a", "ACTIVE", 9), ("b", "INACTIVE", 8), ("c", "PRIMARY", 5), ("d", "ACTIVE", 10)];
+        let read = service(listed.map(|(id, status, at)| deployment(id, status, at, 2)).into());
+        assert_eq!(read.entries.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["c", "d", "a"]);
+    }
+
+    #[test]
+    fn where_ecs_does_not_say_how_far_it_is_a_deployment_is_complete_alone_with_all_its_tasks() {
+        let progress = |deployments| {
+            let read = service(deployments);
+            read.progress(&read.entries[0])
+        };
+        assert_eq!(progress(vec![deployment("a", "PRIMARY", 1, 2)]), Progress::Completed);
+        assert_eq!(progress(vec![deployment("a", "PRIMARY", 1, 1)]), Progress::Ongoing);
+        let draining = vec![deployment("a", "PRIMARY", 2, 2), deployment("b", "ACTIVE", 1, 1)];
+        assert_eq!(progress(draining), Progress::Ongoing);
+    }
+
+    #[test]
+    fn another_controller_is_named() {
+        let controller = DeploymentController::builder().r#type(DeploymentControllerType::CodeDeploy).build();
+        let read =
+            types::Service::builder().deployment_controller(controller.expect("it has a type")).build();
+        assert_eq!(Service::read(&read).state, ServiceState::OtherController("CODE_DEPLOY".into()));
+    }
+
+    #[test]
+    fn an_empty_service_is_read_without_a_word() {
+        let read = Service::read(&types::Service::builder().desired_count(-1).build());
+        assert_eq!((read.state.clone(), read.desired, read.primary()), (ServiceState::Active, 0, None));
+        assert_eq!(read.glance().live, []);
+    }
+}

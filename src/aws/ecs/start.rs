@@ -1,12 +1,14 @@
 //! Starts a rollout: registers a revision where the images differ, then calls UpdateService with an exact revision.
 //!
-//! UpdateService has no client token. A call whose answer was lost is made safe by what comes before and after it:
-//! nothing here is tried again by itself, the revision is always an exact one, and a revision that was registered
-//! before the answer was lost is found again and reused, because its content and marks are the same.
+//! UpdateService has no client token, and is told to force a deployment, because without that ECS deploys nothing if
+//! the service has the revision already. So nothing here is tried again by itself: after an answer that was lost a
+//! look decides. A revision that was registered before it was lost is found again and reused, because its content
+//! and marks are the same.
 
 use std::sync::{Arc, PoisonError};
 
-use aws_sdk_ecs::config::http::HttpRequest;
+use aws_sdk_ecs::{config::http::HttpRequest, types::Tag};
+use tracing::warn;
 
 use super::{
     Ecs, Reach,
@@ -16,29 +18,30 @@ use super::{
     tap::Tap,
 };
 use crate::{
-    aws::failure::{Fault, Verb},
+    aws::failure::{Fault, Kind, Verb},
     domain::{
-        CallFailure, Cause, DefinitionId, DefinitionRef, DefinitionView, Remedy, RolloutId, RolloutKey,
-        StartOrder, Started, TargetId,
+        CallFailure, Cause, DefinitionId, DefinitionRef, DefinitionView, Marks, Remedy, RolloutId,
+        RolloutKey, StartOrder, Started, TargetId,
     },
 };
 
 const REGISTER: &str = "RegisterTaskDefinition";
+const TAG: &str = "TagResource";
 
 impl Ecs {
     /// Starts a rollout of the base, or of a revision made from it. The desired count is never touched.
     pub async fn start(&self, order: &StartOrder) -> Result<Started, CallFailure> {
         let reach = self.reach(&order.target)?;
-        let (definition, _) = reach.definition(order).await?;
-        reach.update(&order.target, definition, true).await
+        let definition = reach.definition(order).await?;
+        reach.update(&order.target, definition).await
     }
 }
 
 impl Reach {
-    /// The revision to roll out, and whether it is the base itself.
-    async fn definition(&self, order: &StartOrder) -> Result<(DefinitionView, bool), CallFailure> {
+    /// The revision to roll out.
+    async fn definition(&self, order: &StartOrder) -> Result<DefinitionView, CallFailure> {
         if order.edits.is_empty() {
-            return Ok((self.view(&order.base).await?, true));
+            return self.marked(&order.base, &order.marks).await;
         }
         let lock = self.family_lock(&order.base.family);
         let _only_one_registers = lock.lock().await;
@@ -49,10 +52,45 @@ impl Reach {
             Some(_) | None => self.base_document(&order.base).await?,
         };
         match base.edited(&order.edits, &order.marks).map_err(invalid)? {
-            None => Ok((base.view(), true)),
+            None => Ok(base.view()),
             Some(registration) => match newest.filter(|newest| newest.is(&registration)) {
-                Some(same) => Ok((same.view(), false)),
-                None => Ok((self.register(&order.base, registration).await?, false)),
+                Some(same) => Ok(same.view()),
+                None => self.register(&order.base, registration).await,
+            },
+        }
+    }
+
+    /// A revision that is rolled out as it is, with the version of that request as its tag where it is a new one.
+    async fn marked(&self, base: &DefinitionId, marks: &Marks) -> Result<DefinitionView, CallFailure> {
+        let mut view = self.view(base).await?;
+        if marks.content > view.marks.content {
+            let document = self.base_document(base).await?;
+            view = document.view();
+            if self.tag(&document, marks).await? {
+                view.marks.content = marks.content;
+            }
+            self.remember(view.clone());
+        }
+        Ok(view)
+    }
+
+    /// Tags a revision with what it was last moved to for, and says whether it is tagged. The rollout does not depend on it, so a role or an
+    /// emulator that does not allow it is told of and passed over: older content may then give way to this rollout
+    /// as it would to somebody else's.
+    async fn tag(&self, document: &Document, marks: &Marks) -> Result<bool, CallFailure> {
+        let Some(version) = marks.content else { return Ok(false) };
+        let tag = Tag::builder().key(Marks::CONTENT).value(version.to_string()).build();
+        let call = self.changes.tag_resource().resource_arn(&document.arn).tags(tag).send();
+        match self.make(TAG, call).await {
+            Ok(_) => Ok(true),
+            Err(fault) => match fault.kind() {
+                Kind::Denied | Kind::Unsupported | Kind::Refused => {
+                    let error = fault.reason(TAG);
+                    warn!(definition = %document.id, error, "the definition could not be tagged");
+                    Ok(false)
+                }
+                // Tagging twice is tagging once.
+                _ => Err(fault.of_call(TAG, Verb::Read)),
             },
         }
     }
@@ -81,23 +119,11 @@ impl Reach {
         Ok(view)
     }
 
-    /// Whether the service has this definition now.
-    async fn has(&self, target: &TargetId, definition: &DefinitionId) -> Result<bool, CallFailure> {
-        let (service, _) = self.service(target).await?;
-        let primary = service.primary().and_then(|entry| entry.definition.as_ref());
-        Ok(primary == Some(definition) || service.definition.as_ref() == Some(definition))
-    }
-
-    async fn update(
-        &self,
-        target: &TargetId,
-        definition: DefinitionView,
-        force: bool,
-    ) -> Result<Started, CallFailure> {
+    async fn update(&self, target: &TargetId, definition: DefinitionView) -> Result<Started, CallFailure> {
         let tap = Tap::default();
         let call = self.changes.update_service().cluster(target.cluster().as_str());
         let call = call.service(target.service().as_str()).task_definition(definition.id.to_string());
-        let call = call.force_new_deployment(force).customize().interceptor(tap.clone()).send();
+        let call = call.force_new_deployment(true).customize().interceptor(tap.clone()).send();
         let answer = self.change("UpdateService", call).await?;
         let service = answer.service().map_or_else(Service::missing, Service::read);
         let Some(primary) = service.primary() else {

@@ -62,7 +62,7 @@ impl Buses {
         self.buses.entry((call.scope.clone(), "default".to_owned())).or_default();
         let body = &call.body;
         match call.operation.as_str() {
-            "PutEvents" => Ok(self.put_events(call, post)),
+            "PutEvents" => self.put_events(call, post),
             "CreateEventBus" => self.create(call),
             "DescribeEventBus" => self.describe(call),
             "ListEventBuses" => Ok(self.list(call)),
@@ -80,7 +80,10 @@ impl Buses {
         }
     }
 
-    fn put_events(&mut self, call: &Call, post: &mut Post<'_>) -> Value {
+    fn put_events(&mut self, call: &Call, post: &mut Post<'_>) -> Outcome {
+        if !(1..=10).contains(&list(&call.body, "Entries").len()) {
+            return Err(Fail::new("ValidationException", "Entries must have between 1 and 10 members."));
+        }
         let mut failed = 0;
         let mut entries = Vec::new();
         for entry in list(&call.body, "Entries") {
@@ -92,7 +95,7 @@ impl Buses {
                 }
             });
         }
-        json!({"FailedEntryCount": failed, "Entries": entries})
+        Ok(json!({"FailedEntryCount": failed, "Entries": entries}))
     }
 
     fn put_event(&mut self, scope: &Scope, entry: &Value, post: &mut Post<'_>) -> Result<String, Fail> {
@@ -150,26 +153,29 @@ impl Buses {
     fn route(&mut self, key: BusKey, event: &Value, post: &mut Post<'_>) {
         let mut pending = VecDeque::from([(key, 0)]);
         while let Some((key, hops)) = pending.pop_front() {
-            for target in self.targets(&key, event, post.now) {
+            for (rule, target) in self.targets(&key, event, post.now) {
                 let arn = text(&target, "Arn");
                 if arn.contains(":event-bus/") {
                     if hops < MOST_HOPS {
                         pending.push_back((bus_key(&key.0, &target, "Arn"), hops + 1));
                     }
                 } else {
-                    deliver(&target, event, post);
+                    deliver(&rule, &target, event, post);
                 }
             }
         }
     }
 
-    fn targets(&mut self, key: &BusKey, event: &Value, now: Timestamp) -> Vec<Value> {
+    /// The targets of an event, each with the ARN of its rule.
+    fn targets(&mut self, key: &BusKey, event: &Value, now: Timestamp) -> Vec<(String, Value)> {
         let Some(bus) = self.buses.get_mut(key) else { return Vec::new() };
         for archive in bus.archives.values_mut() {
             archive.keep(event, now);
         }
         let matching = bus.rules.values().filter(|rule| rule.wants(event));
-        matching.flat_map(|rule| rule.targets.clone()).collect()
+        matching
+            .flat_map(|rule| rule.targets.iter().map(|target| (rule.arn.clone(), target.clone())))
+            .collect()
     }
 
     fn create(&mut self, call: &Call) -> Outcome {
@@ -215,7 +221,7 @@ impl Buses {
 }
 
 /// Sends an event to one queue; if that fails, to the target's dead-letter queue with the reason.
-fn deliver(target: &Value, event: &Value, post: &mut Post<'_>) {
+fn deliver(rule: &str, target: &Value, event: &Value, post: &mut Post<'_>) {
     let arn = text(target, "Arn");
     let mut message = json!({"MessageBody": transform::body(target, event)});
     if let Some(group) = target["SqsParameters"]["MessageGroupId"].as_str() {
@@ -224,9 +230,10 @@ fn deliver(target: &Value, event: &Value, post: &mut Post<'_>) {
     let Err(fail) = post.queues.deliver(arn, &message, post.now, post.rng) else { return };
     let Some(dead_letters) = target["DeadLetterConfig"]["Arn"].as_str() else { return };
     let attribute = |value: &str| json!({"DataType": "String", "StringValue": value});
+    let code = if fail.code == "QueueDoesNotExist" { "NO_RESOURCE" } else { "SDK_CLIENT_ERROR" };
     let message = json!({"MessageBody": event.to_string(), "MessageAttributes": {
-        "ERROR_CODE": attribute(fail.code), "ERROR_MESSAGE": attribute(&fail.message),
-        "TARGET_ARN": attribute(arn), "RULE_ARN": attribute(text(target, "RuleArn")),
+        "ERROR_CODE": attribute(code), "ERROR_MESSAGE": attribute(&fail.message),
+        "TARGET_ARN": attribute(arn), "RULE_ARN": attribute(rule),
     }});
     // A dead-letter queue that is missing too loses the event, as in AWS.
     let _ = post.queues.deliver(dead_letters, &message, post.now, post.rng);
@@ -262,3 +269,6 @@ fn test_pattern(body: &Value) -> Outcome {
 fn whole_seconds(at: Timestamp) -> String {
     Timestamp::from_millis(at.as_millis().div_euclid(1000) * 1000).to_string()
 }
+
+#[cfg(test)]
+mod tests;

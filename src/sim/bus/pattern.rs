@@ -1,4 +1,4 @@
-//! The pattern language of EventBridge rules.
+//! The pattern language of rules.
 
 use std::net::IpAddr;
 
@@ -79,12 +79,12 @@ fn any(operand: &Value, test: impl Fn(&Value) -> bool) -> bool {
     operand.as_array().map_or_else(|| test(operand), |all| all.iter().any(&test))
 }
 
-fn affix(operand: &Value, text: &str, test: fn(&str, &str) -> bool) -> bool {
+fn affix(operand: &Value, text: &str, holds: fn(&str, &str) -> bool) -> bool {
     match operand.as_str() {
-        Some(affix) => test(text, affix),
+        Some(affix) => holds(text, affix),
         None => operand["equals-ignore-case"]
             .as_str()
-            .is_some_and(|affix| test(&text.to_lowercase(), &affix.to_lowercase())),
+            .is_some_and(|affix| holds(&text.to_lowercase(), &affix.to_lowercase())),
     }
 }
 
@@ -136,7 +136,7 @@ fn in_block(block: &str, address: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn detail(condition: &Value, value: Value) -> bool {
+    fn detail(condition: &Value, value: &Value) -> bool {
         matches(&json!({"detail": {"a": [condition]}}), Some(&json!({"detail": {"a": value}})))
     }
 
@@ -160,15 +160,15 @@ mod tests {
             (json!({"anything-but": {"wildcard": "*y"}}), json!("x"), json!("xy")),
             (json!({"exists": true}), json!("x"), json!({})),
         ] {
-            assert!(detail(&condition, yes.clone()), "{condition} should match {yes}");
-            assert!(!detail(&condition, no.clone()), "{condition} should not match {no}");
+            assert!(detail(&condition, &yes), "{condition} should match {yes}");
+            assert!(!detail(&condition, &no), "{condition} should not match {no}");
         }
     }
 
     #[test]
     fn a_list_in_the_event_matches_by_any_element() {
-        assert!(detail(&json!("b"), json!(["a", "b"])));
-        assert!(!detail(&json!("c"), json!(["a", "b"])));
+        assert!(detail(&json!("b"), &json!(["a", "b"])));
+        assert!(!detail(&json!("c"), &json!(["a", "b"])));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::sim::call::{Call, Fail, Outcome, list, text, texts};
 /// A rule of one bus.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rule {
-    arn: String,
+    pub(super) arn: String,
     bus: String,
     pattern: Value,
     pattern_text: String,

@@ -1,7 +1,7 @@
 //! Starting, superseding, failing and undoing deployments.
 //!
-//! A rollback is not a new deployment: the last completed one becomes PRIMARY and IN_PROGRESS again under its old
-//! id, and the one that failed stays ACTIVE and FAILED until that is done. While it lasts there is no completed
+//! A rollback is not a new deployment: the last completed one becomes primary and in progress again under its old
+//! id, and the one that failed stays active and failed until that is done. While it lasts there is no completed
 //! deployment to return to, so whatever fails then stalls.
 
 use super::{
@@ -33,7 +33,7 @@ pub(super) fn begin(
     let number = scene.rng.nineteen_digits();
     let deployment = Deployment {
         number,
-        service_deployment: scene.rng.hex()[..21].to_owned(),
+        passage_id: scene.rng.hex()[..21].to_owned(),
         revision: scene.rng.nineteen_digits(),
         source_revision,
         definition,
@@ -79,7 +79,7 @@ fn supersede(service: &mut EcsService, scene: &Scene<'_>) {
 fn ask_to_stop(deployment: &mut Deployment, due: Timestamp) {
     if !deployment.passage.ended() {
         deployment.passage = Passage::StopRequested;
-        deployment.passage_reason = SUPERSEDED.to_owned();
+        SUPERSEDED.clone_into(&mut deployment.passage_reason);
         deployment.passage_due = Some(due);
     }
 }
@@ -138,14 +138,11 @@ fn fail(service: &mut EcsService, number: u64, reason: &str, rollback: bool, sce
         return;
     }
     let target = last_completed(service).filter(|_| rollback);
-    match target {
-        Some(target) => undo(service, number, target, reason, scene),
-        None => {
-            let passage = if rollback { Passage::RollbackFailed } else { Passage::Stopped };
-            if let Some(deployment) = service.deployment(number) {
-                end_passage(deployment, passage, None, now);
-            }
-        }
+    if let Some(target) = target {
+        undo(service, number, target, reason, scene);
+    } else if let Some(deployment) = service.deployment(number) {
+        let passage = if rollback { Passage::RollbackFailed } else { Passage::Stopped };
+        end_passage(deployment, passage, None, now);
     }
 }
 

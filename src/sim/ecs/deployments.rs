@@ -36,7 +36,7 @@ impl Estate {
     pub(super) fn describe_deployments(&self, body: &Value, scene: &Scene<'_>) -> Value {
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for arn in texts(body, "serviceDeploymentArns") {
-            match self.all_deployments().find(|(_, d)| d.service_deployment == tail(arn)) {
+            match self.all_deployments().find(|(_, d)| d.passage_id == tail(arn)) {
                 Some((service, deployment)) => found.push(describe::full(scene, service, deployment)),
                 None => failures.push(missing(arn)),
             }
@@ -66,12 +66,11 @@ impl Estate {
         }
         let due = scene.now + scene.dials.scaled(scene.dials.drain_ms / 5);
         let id = tail(arn);
-        let holds =
-            |service: &&mut EcsService| service.deployments.iter().any(|d| d.service_deployment == id);
+        let holds = |service: &&mut EcsService| service.deployments.iter().any(|d| d.passage_id == id);
         let service = self.services.values_mut().find(holds).ok_or_else(|| {
             Fail::new("ServiceDeploymentNotFoundException", "The service deployment could not be found.")
         })?;
-        let found = service.deployments.iter_mut().find(|d| d.service_deployment == id);
+        let found = service.deployments.iter_mut().find(|d| d.passage_id == id);
         let deployment = found.expect("the service was found by holding it");
         match deployment.passage {
             Passage::InProgress => {

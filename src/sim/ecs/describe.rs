@@ -138,7 +138,7 @@ fn one(service: &EcsService, deployment: &Deployment) -> Value {
 }
 
 pub(super) fn deployment_arn(scene: &Scene<'_>, service: &EcsService, deployment: &Deployment) -> String {
-    let (cluster, name, id) = (&service.cluster, &service.name, &deployment.service_deployment);
+    let (cluster, name, id) = (&service.cluster, &service.name, &deployment.passage_id);
     scene.arn(&format!("service-deployment/{cluster}/{name}/{id}"))
 }
 
@@ -230,12 +230,11 @@ fn breaker_status(service: &EcsService, deployment: &Deployment) -> &'static str
 
 /// A service revision: the only place where ECS says which digests it pinned.
 pub(super) fn revision(scene: &Scene<'_>, service: &EcsService, deployment: &Deployment) -> Value {
-    let images: Vec<Value> = match &deployment.pinned {
-        Some(pinned) => pinned.iter().map(|(pinned, _)| image(pinned)).collect(),
-        None => {
-            let containers = deployment.containers.iter();
-            containers.map(|c| json!({"containerName": c.name, "image": c.image})).collect()
-        }
+    let images: Vec<Value> = if let Some(pinned) = &deployment.pinned {
+        pinned.iter().map(|(pinned, _)| image(pinned)).collect()
+    } else {
+        let containers = deployment.containers.iter();
+        containers.map(|c| json!({"containerName": c.name, "image": c.image})).collect()
     };
     let mut described = json!({
         "serviceRevisionArn": revision_arn(scene, service, deployment.revision),

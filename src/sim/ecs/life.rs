@@ -7,6 +7,7 @@ use super::{
     model::{Defect, EcsService, Ending, Phase, Rollout, Task},
     scene::Scene,
 };
+use crate::domain::Timestamp;
 
 /// What part of the start a task spends in PROVISIONING.
 const PROVISIONING_SHARE: u64 = 5;
@@ -49,11 +50,7 @@ pub(super) fn start(service: &mut EcsService, place: usize, scene: &mut Scene<'_
 /// Begins to stop a task: one that runs is drained first.
 pub(super) fn stop(service: &mut EcsService, place: usize, ending: Ending, scene: &mut Scene<'_>) {
     let running = service.tasks[place].phase == Phase::Running;
-    let task = &mut service.tasks[place];
-    task.stopping = Some(scene.now);
-    task.ending = Some(ending);
-    task.healthy = false;
-    task.healthy_at = None;
+    begin_to_stop(service, place, ending, scene);
     let drain = scene.dials.drain_ms;
     let (phase, millis) = if running {
         (Phase::Deactivating, drain)
@@ -70,7 +67,6 @@ pub(super) fn scaled_in(number: u64) -> Ending {
         reason: format!("Scaling activity initiated by (deployment ecs-svc/{number})"),
         exit: Some(143),
         container_reason: None,
-        failure: false,
     }
 }
 
@@ -85,7 +81,12 @@ pub(super) fn age(service: &mut EcsService, scene: &mut Scene<'_>) {
             move_on(service, place, scene);
         }
     }
-    service.tasks.retain(|task| task.stopped.is_none_or(|at| now.since(at) < REMEMBERED));
+    service.tasks.retain(|task| is_remembered(task, now));
+}
+
+/// Whether a task can still be listed and described.
+pub(super) fn is_remembered(task: &Task, now: Timestamp) -> bool {
+    task.stopped.is_none_or(|at| now.since(at) < REMEMBERED)
 }
 
 fn recover(service: &mut EcsService, place: usize) {
@@ -112,7 +113,7 @@ fn move_on(service: &mut EcsService, place: usize, scene: &mut Scene<'_>) {
         }
         Phase::Pending if task.behaviour.defect == Some(Defect::Unpullable) => {
             let ending = cannot_pull(task);
-            stop(service, place, ending, scene);
+            fail(service, place, ending, scene);
         }
         Phase::Pending => run(service, place, scene),
         Phase::Running => give_up(service, place, scene),
@@ -158,7 +159,6 @@ fn give_up(service: &mut EcsService, place: usize, scene: &mut Scene<'_>) {
         reason: "Essential container in task exited".to_owned(),
         exit: Some(exit),
         container_reason,
-        failure: true,
     };
     let ending = match service.tasks[place].behaviour.defect {
         Some(Defect::Starving) => exited(137, Some("OutOfMemoryError: Container killed due to memory usage")),
@@ -167,7 +167,6 @@ fn give_up(service: &mut EcsService, place: usize, scene: &mut Scene<'_>) {
             reason: "Task failed container health checks".to_owned(),
             exit: Some(143),
             container_reason: None,
-            failure: true,
         },
         Some(Defect::Crashing | Defect::Unpullable | Defect::Unplaceable | Defect::Hanging) | None => {
             exited(1, None)
@@ -177,13 +176,24 @@ fn give_up(service: &mut EcsService, place: usize, scene: &mut Scene<'_>) {
         let task = service.tasks[place].id.clone();
         scene.note(service, &format!("(task {task}) failed container health checks."));
     }
+    fail(service, place, ending, scene);
+}
+
+/// Ends a task that failed. The scheduler counts it and pauses from here on, before the task has quite stopped.
+fn fail(service: &mut EcsService, place: usize, ending: Ending, scene: &mut Scene<'_>) {
+    let millis = scene.dials.drain_ms / PROVISIONING_SHARE;
+    begin_to_stop(service, place, ending, scene);
+    enter(service, place, Phase::Deprovisioning, Some(scene.dials.scaled(millis)), scene);
+    let (number, ran) = (service.tasks[place].deployment, service.tasks[place].started.is_some());
+    count_failure(service, number, ran, scene);
+}
+
+fn begin_to_stop(service: &mut EcsService, place: usize, ending: Ending, scene: &Scene<'_>) {
     let task = &mut service.tasks[place];
     task.stopping = Some(scene.now);
     task.ending = Some(ending);
     task.healthy = false;
     task.healthy_at = None;
-    let millis = scene.dials.drain_ms / PROVISIONING_SHARE;
-    enter(service, place, Phase::Deprovisioning, Some(scene.dials.scaled(millis)), scene);
 }
 
 fn cannot_pull(task: &Task) -> Ending {
@@ -197,18 +207,12 @@ fn cannot_pull(task: &Task) -> Ending {
         ),
         exit: None,
         container_reason: None,
-        failure: true,
     }
 }
 
 fn end(service: &mut EcsService, place: usize, scene: &mut Scene<'_>) {
     service.tasks[place].stopped = Some(scene.now);
     enter(service, place, Phase::Stopped, None, scene);
-    let task = &service.tasks[place];
-    if task.ending.as_ref().is_some_and(|ending| ending.failure) {
-        let (number, ran) = (task.deployment, task.started.is_some());
-        count_failure(service, number, ran, scene);
-    }
 }
 
 fn count_failure(service: &mut EcsService, number: u64, ran: bool, scene: &mut Scene<'_>) {

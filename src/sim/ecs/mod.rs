@@ -40,10 +40,18 @@ struct Estate {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ecs {
     estates: BTreeMap<Scope, Estate>,
+    /// The earliest wake-up of all services: asked for at every step of the world, so kept.
+    wake: Option<Timestamp>,
 }
 
 impl Ecs {
     pub(super) fn call(&mut self, call: &Call, scene: &mut Scene<'_>) -> Outcome {
+        let outcome = self.perform(call, scene);
+        self.wake = self.earliest();
+        outcome
+    }
+
+    fn perform(&mut self, call: &Call, scene: &mut Scene<'_>) -> Outcome {
         let estate = self.estates.entry(call.scope.clone()).or_default();
         let body = &call.body;
         match call.operation.as_str() {
@@ -77,6 +85,10 @@ impl Ecs {
 
     /// When something next happens by itself.
     pub(super) fn next_wakeup(&self) -> Option<Timestamp> {
+        self.wake
+    }
+
+    fn earliest(&self) -> Option<Timestamp> {
         self.estates
             .values()
             .flat_map(|estate| estate.services.values())
@@ -100,6 +112,7 @@ impl Ecs {
                 scheduler::pass(service, scene);
             }
         }
+        self.wake = self.earliest();
     }
 
     /// Every service as it is described, for a test's eyes.
@@ -122,10 +135,10 @@ impl Estate {
             "" => "default",
             name => name,
         };
-        match self.clusters.contains_key(name) {
-            true => Ok(name.to_owned()),
-            false => Err(Fail::new("ClusterNotFoundException", "Cluster not found.")),
+        if self.clusters.contains_key(name) {
+            return Ok(name.to_owned());
         }
+        Err(Fail::new("ClusterNotFoundException", "Cluster not found."))
     }
 
     fn service(&mut self, body: &Value) -> Result<&mut EcsService, Fail> {

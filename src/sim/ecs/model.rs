@@ -138,7 +138,8 @@ pub(super) struct Rollback {
 pub(super) struct Deployment {
     /// The digits of `ecs-svc/…`.
     pub(super) number: u64,
-    pub(super) service_deployment: String,
+    /// The last part of the ARN of its service deployment.
+    pub(super) passage_id: String,
     pub(super) revision: u64,
     /// The revision that ran before.
     pub(super) source_revision: Option<u64>,
@@ -212,8 +213,6 @@ pub(super) struct Ending {
     pub(super) reason: String,
     pub(super) exit: Option<i64>,
     pub(super) container_reason: Option<&'static str>,
-    /// Whether it counts as a failure of its deployment.
-    pub(super) failure: bool,
 }
 
 /// One task of a service.

@@ -155,7 +155,6 @@ fn finish(service: &mut EcsService, number: u64, scene: &mut Scene<'_>) {
         deployment.rollout = Rollout::Completed;
         deployment.reason = format!("ECS deployment {} completed.", deployment.id());
         deployment.updated = now;
-        deployment.failed_tasks = 0;
         if !deployment.passage.ended() {
             end_passage(deployment, Passage::Successful, None, now);
         }
@@ -163,11 +162,6 @@ fn finish(service: &mut EcsService, number: u64, scene: &mut Scene<'_>) {
     });
     if let Some(failed) = undone.and_then(|failed| service.deployment(failed)) {
         end_passage(failed, Passage::RollbackSuccessful, None, now);
-    }
-    for other in &mut service.deployments {
-        if other.number != number {
-            other.standing = Standing::Inactive;
-        }
     }
     scene.note(service, &format!("(deployment ecs-svc/{number}) deployment completed."));
     if let Some(deployment) = service.primary().cloned() {
@@ -187,11 +181,11 @@ pub(super) fn end_passage(
     deployment.finished = Some(now);
     deployment.updated = now;
     if let Some(reason) = reason {
-        deployment.passage_reason = reason.to_owned();
+        reason.clone_into(&mut deployment.passage_reason);
     }
     match passage {
         Passage::Stopped | Passage::RollbackSuccessful | Passage::RollbackFailed => {
-            deployment.stopped = Some(now)
+            deployment.stopped = Some(now);
         }
         Passage::Successful
         | Passage::InProgress

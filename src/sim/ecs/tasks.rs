@@ -21,6 +21,7 @@ impl Estate {
             |other: &&EcsService| other.cluster == cluster && (service.is_empty() || other.name == service);
         let wanted = |task: &&Task| {
             task.phase.wanted() == running
+                && life::is_remembered(task, scene.now)
                 && (family.is_empty()
                     || tail(&task.definition).rsplit_once(':').is_some_and(|(f, _)| f == family))
                 && (started_by.is_empty() || started_by == format!("ecs-svc/{}", task.deployment))
@@ -43,7 +44,7 @@ impl Estate {
         for arn in texts(body, "tasks") {
             let services = self.services.values().filter(|service| service.cluster == cluster);
             let mut all = services.flat_map(|service| service.tasks.iter().map(move |task| (service, task)));
-            match all.find(|(_, task)| task.id == tail(arn)) {
+            match all.find(|(_, task)| task.id == tail(arn) && life::is_remembered(task, scene.now)) {
                 Some((service, task)) => tasks.push(describe::task(scene, (&cluster, &service.name), task)),
                 None => failures.push(missing(arn)),
             }
@@ -55,20 +56,13 @@ impl Estate {
         let cluster = self.cluster(body)?;
         let id = tail(text(body, "task"));
         let place = |service: &EcsService| service.tasks.iter().position(|task| task.id == id);
-        let services = self.services.values_mut().filter(|service| service.cluster == cluster);
+        let mut services = self.services.values_mut().filter(|service| service.cluster == cluster);
         let (service, at) = services
-            .filter_map(|service| place(service).map(|at| (service, at)))
-            .next()
+            .find_map(|service| place(service).map(|at| (service, at)))
             .ok_or_else(|| Fail::new("InvalidParameterException", "The referenced task was not found."))?;
         if service.tasks[at].phase.wanted() {
             let reason = body["reason"].as_str().unwrap_or("Task stopped by user").to_owned();
-            let ending = Ending {
-                code: "UserInitiated",
-                reason,
-                exit: Some(143),
-                container_reason: None,
-                failure: false,
-            };
+            let ending = Ending { code: "UserInitiated", reason, exit: Some(143), container_reason: None };
             life::stop(service, at, ending, scene);
             service.steady = false;
             scheduler::pass(service, scene);

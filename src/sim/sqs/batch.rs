@@ -13,7 +13,7 @@ impl Queues {
         body: &Value,
         mut each: impl FnMut(&mut Queue, &Value) -> Outcome,
     ) -> Outcome {
-        let queue = self.queues.get_mut(key).expect("key() gives keys of queues that exist");
+        let queue = self.all.get_mut(key).expect("key() gives keys of queues that exist");
         let reply = entries(body, |entry| each(queue, entry));
         self.note_arrival(key);
         reply
@@ -51,8 +51,8 @@ fn check(entries: &[Value]) -> Result<(), Fail> {
     }
     let mut ids: Vec<&str> = entries.iter().map(|entry| text(entry, "Id")).collect();
     ids.sort_unstable();
-    if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Fail::new("BatchEntryIdsNotDistinct", format!("Id {} repeated.", twice[0])));
+    if let Some([twice, _]) = ids.array_windows().find(|[one, next]| one == next) {
+        return Err(Fail::new("BatchEntryIdsNotDistinct", format!("Id {twice} repeated.")));
     }
     Ok(())
 }

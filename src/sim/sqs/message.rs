@@ -1,13 +1,13 @@
 //! One message, and the checksums that the SDKs verify.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
 
 use crate::{
     domain::Timestamp,
-    sim::call::{text, texts},
+    sim::call::{hex, text, texts},
 };
 
 /// Where a message is in its life.
@@ -74,7 +74,7 @@ impl Message {
     }
 
     /// The message as `ReceiveMessage` returns it.
-    pub(super) fn received(&self, handle: String, body: &Value) -> Value {
+    pub(super) fn received(&self, handle: &str, body: &Value) -> Value {
         let mut seen = json!({
             "MessageId": self.id, "ReceiptHandle": handle, "Body": &*self.body, "MD5OfBody": self.body_md5,
         });
@@ -112,10 +112,7 @@ fn chosen(attributes: &Value, body: &Value) -> Map<String, Value> {
 
 /// The MD5 of some bytes in hexadecimal.
 pub(super) fn md5_hex(bytes: &[u8]) -> String {
-    Md5::digest(bytes).iter().fold(String::with_capacity(32), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
-        hex
-    })
+    hex(&Md5::digest(bytes))
 }
 
 /// The MD5 of message attributes: names in order, each name, type and value with its length before it, and a byte

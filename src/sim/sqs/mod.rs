@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::{moves::MoveTask, queue::Queue};
 use super::{
-    call::{Call, Fail, Outcome, Reply, Scope, tail, text, texts},
+    call::{Call, Fail, Outcome, Reply, Scope, text, texts},
     rng::Rng,
     settings::WorldSettings,
 };
@@ -27,7 +27,7 @@ pub(super) type QueueKey = (Scope, String);
 /// All queues of the world.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queues {
-    queues: BTreeMap<QueueKey, Queue>,
+    all: BTreeMap<QueueKey, Queue>,
     moves: Vec<MoveTask>,
     created: u64,
     /// Queues in which something became receivable since this was last taken.
@@ -77,7 +77,7 @@ impl Queues {
 
     fn on_queue(&mut self, call: &Call, desk: &Desk<'_>) -> Outcome {
         let key = self.key(call)?;
-        let queue = self.queues.get_mut(&key).expect("key() gives keys of queues that exist");
+        let queue = self.all.get_mut(&key).expect("key() gives keys of queues that exist");
         queue.sweep(desk.now);
         match call.operation.as_str() {
             "GetQueueAttributes" => Ok(attributes(&key, queue, &call.body)),
@@ -113,13 +113,13 @@ impl Queues {
     /// The queue that a call's `QueueUrl` names.
     fn key(&self, call: &Call) -> Result<QueueKey, Fail> {
         let key = named(call);
-        if self.queues.contains_key(&key) { Ok(key) } else { Err(no_queue()) }
+        if self.all.contains_key(&key) { Ok(key) } else { Err(no_queue()) }
     }
 
     fn key_of_arn(&self, arn: &str) -> Option<QueueKey> {
         let (scope, name) = Scope::of_arn(arn)?;
         let key = (scope, name.to_owned());
-        self.queues.contains_key(&key).then_some(key)
+        self.all.contains_key(&key).then_some(key)
     }
 
     fn note_arrival(&mut self, key: &QueueKey) {
@@ -135,12 +135,12 @@ impl Queues {
         }
         let key = (call.scope.clone(), name.to_owned());
         let given = given_attributes(&call.body);
-        if let Some(queue) = self.queues.get(&key) {
+        if let Some(queue) = self.all.get(&key) {
             same_attributes(queue, &given)?;
         } else {
             self.created += 1;
             let queue = new_queue(name, given, &call.body["tags"], self.created, desk.now);
-            self.queues.insert(key.clone(), queue);
+            self.all.insert(key.clone(), queue);
         }
         Ok(json!({"QueueUrl": url(desk.settings, &key)}))
     }
@@ -149,7 +149,7 @@ impl Queues {
         let owner = call.body["QueueOwnerAWSAccountId"].as_str().unwrap_or(&call.scope.account);
         let scope = Scope { account: owner.to_owned(), region: call.scope.region.clone() };
         let key = (scope, text(&call.body, "QueueName").to_owned());
-        if !self.queues.contains_key(&key) {
+        if !self.all.contains_key(&key) {
             return Err(no_queue());
         }
         Ok(json!({"QueueUrl": url(desk.settings, &key)}))
@@ -157,21 +157,19 @@ impl Queues {
 
     fn list(&self, call: &Call, desk: &Desk<'_>) -> Value {
         let prefix = text(&call.body, "QueueNamePrefix");
-        let mine =
-            self.queues.keys().filter(|(scope, name)| *scope == call.scope && name.starts_with(prefix));
+        let mine = self.all.keys().filter(|(scope, name)| *scope == call.scope && name.starts_with(prefix));
         json!({"QueueUrls": mine.map(|key| url(desk.settings, key)).collect::<Vec<_>>()})
     }
 
     fn delete_queue(&mut self, call: &Call) -> Outcome {
         let key = self.key(call)?;
-        self.queues.remove(&key);
+        self.all.remove(&key);
         Ok(json!({}))
     }
 
     fn sources(&self, call: &Call, desk: &Desk<'_>) -> Outcome {
         let arn = arn(&self.key(call)?);
-        let sources =
-            self.queues.iter().filter(|(_, queue)| queue.redrive().is_some_and(|to| to.target == arn));
+        let sources = self.all.iter().filter(|(_, queue)| queue.redrive().is_some_and(|to| to.target == arn));
         Ok(json!({"queueUrls": sources.map(|(key, _)| url(desk.settings, key)).collect::<Vec<_>>()}))
     }
 
@@ -182,7 +180,7 @@ impl Queues {
 
     /// When something in any queue next happens by itself.
     pub(super) fn next_wakeup(&self) -> Option<Timestamp> {
-        let queues = self.queues.values().filter_map(Queue::next_change);
+        let queues = self.all.values().filter_map(Queue::next_change);
         queues.chain(self.moves.iter().filter_map(MoveTask::due)).min()
     }
 
@@ -194,7 +192,7 @@ impl Queues {
     /// Every queue with its counts and messages, for a test's eyes.
     pub(super) fn state(&mut self, now: Timestamp) -> Value {
         let mut all = Map::new();
-        for (key, queue) in &mut self.queues {
+        for (key, queue) in &mut self.all {
             queue.sweep(now);
             let counts = queue.counts();
             all.insert(
@@ -257,7 +255,7 @@ fn new_queue(
     attributes.insert("CreatedTimestamp".to_owned(), created.clone());
     attributes.insert("LastModifiedTimestamp".to_owned(), created);
     attributes.extend(given);
-    let fifo = tail(name).ends_with(".fifo");
+    let fifo = name.rsplit_once('.').is_some_and(|(_, kind)| kind == "fifo");
     let tags = if tags.is_object() { tags.clone() } else { json!({}) };
     Queue::new(attributes, tags, fifo, number)
 }

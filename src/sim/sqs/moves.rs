@@ -75,8 +75,8 @@ impl Queues {
             None => None,
         };
         let handle = desk.rng.hex();
-        self.queues.get_mut(&source).expect("key_of_arn() gives keys of queues that exist").sweep(desk.now);
-        let to_move = self.queues[&source].counts().ready as u64;
+        self.all.get_mut(&source).expect("key_of_arn() gives keys of queues that exist").sweep(desk.now);
+        let to_move = self.all[&source].counts().ready as u64;
         let per_second = body["MaxNumberOfMessagesPerSecond"].as_u64().unwrap_or(FASTEST_PER_SECOND);
         self.moves.push(MoveTask {
             handle: handle.clone(),
@@ -94,7 +94,7 @@ impl Queues {
 
     fn movable(&self, source: &QueueKey) -> Result<(), Fail> {
         let source_arn = arn(source);
-        if !self.queues.values().any(|queue| queue.redrive().is_some_and(|to| to.target == source_arn)) {
+        if !self.all.values().any(|queue| queue.redrive().is_some_and(|to| to.target == source_arn)) {
             return Err(Fail::new(
                 "InvalidParameterValue",
                 "Source queue must be configured as a Dead Letter Queue.",
@@ -136,7 +136,7 @@ impl Queues {
         let task = self.moves[place].clone();
         let left = task.to_move - task.moved;
         let share = (task.per_second / 10).clamp(1, left.max(1)).min(left);
-        let queue = self.queues.get_mut(&task.source);
+        let queue = self.all.get_mut(&task.source);
         let messages = queue.map_or_else(Vec::new, |q| q.take_ready(usize::try_from(share).unwrap_or(0)));
         let took = messages.len() as u64;
         for message in messages {

@@ -10,7 +10,7 @@ use crate::sim::call::{Call, Fail, Reply};
 impl Queues {
     pub(super) fn receive(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Reply, Fail> {
         let key = self.key(call)?;
-        let queue = self.queues.get_mut(&key).expect("key() gives keys of queues that exist");
+        let queue = self.all.get_mut(&key).expect("key() gives keys of queues that exist");
         queue.sweep(desk.now);
         let most = in_range(&call.body, "MaxNumberOfMessages", 1, 1..=10)?;
         let wait = queue.number("ReceiveMessageWaitTimeSeconds", 0);
@@ -26,7 +26,7 @@ impl Queues {
 
     fn wait(&self, key: &QueueKey, seconds: u64, desk: &Desk<'_>) -> Reply {
         let until = desk.now + Duration::from_secs(seconds);
-        let next = self.queues.get(key).and_then(Queue::next_change).unwrap_or(until);
+        let next = self.all.get(key).and_then(Queue::next_change).unwrap_or(until);
         Reply::Wait { until, look_at: next.min(until) }
     }
 
@@ -41,12 +41,12 @@ impl Queues {
         let most = usize::try_from(most).unwrap_or(1);
         let mut taken = Vec::new();
         loop {
-            let queue = self.queues.get_mut(key).expect("the caller holds the key of a queue that exists");
+            let queue = self.all.get_mut(key).expect("the caller holds the key of a queue that exists");
             let chosen = queue.front(most - taken.len(), desk.settings.reorder, desk.rng);
             let redrive = queue.redrive().filter(|to| chosen.iter().any(|&k| queue.receives(k) >= to.limit));
             let redrive = redrive.and_then(|to| Some((to.limit, self.key_of_arn(&to.target)?)));
             let Some(redrive) = redrive.filter(|(_, target)| target != key) else {
-                let queue = self.queues.get_mut(key).expect("nothing removes queues here");
+                let queue = self.all.get_mut(key).expect("nothing removes queues here");
                 taken.extend(chosen.into_iter().map(|k| hand_out(queue, k, hidden, body, desk)));
                 return taken;
             };
@@ -58,7 +58,7 @@ impl Queues {
     /// count stay.
     fn set_aside(&mut self, key: &QueueKey, (limit, target): &(u64, QueueKey), chosen: &[u64]) {
         for &message in chosen {
-            let queue = self.queues.get_mut(key).expect("nothing removes queues here");
+            let queue = self.all.get_mut(key).expect("nothing removes queues here");
             if queue.receives(message) < *limit {
                 continue;
             }
@@ -73,7 +73,7 @@ impl Queues {
 fn hand_out(queue: &mut Queue, key: u64, hidden: Duration, body: &Value, desk: &mut Desk<'_>) -> Value {
     let again = !queue.fifo && !queue.is_twin(key) && desk.rng.chance(desk.settings.duplicates);
     let (handle, message) = queue.receive(key, desk.now, hidden);
-    let seen = message.received(handle, body);
+    let seen = message.received(&handle, body);
     if again {
         queue.twin(key);
     }

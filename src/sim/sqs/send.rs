@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::Timestamp,
     sim::{
-        call::{Call, Fail, Outcome, list, text},
+        call::{Call, Fail, Outcome, hex, list, text},
         rng::Rng,
     },
 };
@@ -28,7 +28,7 @@ const DEDUP_MEMORY: Duration = Duration::from_mins(5);
 impl Queues {
     pub(super) fn send_call(&mut self, call: &Call, desk: &mut Desk<'_>) -> Outcome {
         let key = self.key(call)?;
-        let queue = self.queues.get_mut(&key).expect("key() gives keys of queues that exist");
+        let queue = self.all.get_mut(&key).expect("key() gives keys of queues that exist");
         let sender = format!("AIDA{:0>17}", call.scope.account);
         let mut send = |entry: &Value| send(queue, entry, &sender, desk.now, desk.rng);
         let reply = if call.operation == "SendMessage" {
@@ -49,7 +49,7 @@ impl Queues {
         rng: &mut Rng,
     ) -> Outcome {
         let key = self.key_of_arn(arn).ok_or_else(no_queue)?;
-        let queue = self.queues.get_mut(&key).expect("key_of_arn() gives keys of queues that exist");
+        let queue = self.all.get_mut(&key).expect("key_of_arn() gives keys of queues that exist");
         let reply = send(queue, body, "AIDAEVENTBRIDGE000000", now, rng);
         self.note_arrival(&key);
         reply
@@ -57,7 +57,7 @@ impl Queues {
 
     /// Puts a message that already exists into a queue.
     pub(super) fn transfer(&mut self, key: &QueueKey, message: Message) {
-        if let Some(queue) = self.queues.get_mut(key) {
+        if let Some(queue) = self.all.get_mut(key) {
             queue.put(message, None);
             self.note_arrival(key);
         }
@@ -148,8 +148,7 @@ fn dedup_id(queue: &Queue, entry: &Value) -> Result<String, Fail> {
         return Ok(given.to_owned());
     }
     if queue.flag("ContentBasedDeduplication") {
-        let digest = Sha256::digest(text(entry, "MessageBody").as_bytes());
-        return Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+        return Ok(hex(&Sha256::digest(text(entry, "MessageBody").as_bytes())));
     }
     Err(Fail::new(
         "InvalidParameterValue",

@@ -1,0 +1,220 @@
+//! The adapters over HTTP, with the real SDK, against the simulated world.
+#![cfg(all(feature = "daemon", feature = "sim"))]
+#![expect(clippy::unwrap_used, reason = "what does not hold fails the test")]
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use lockkeeper::{
+    aws::{
+        Connections, Unobserved,
+        account::account,
+        ecs::Ecs,
+        queue::{Queue, QueueErrorKind},
+    },
+    domain::{
+        Base, Digest, ImageReference, Look, LookOrder, Marks, Remedy, Rollout, RolloutState, StartOrder,
+        TargetId, Timestamp,
+    },
+    sim::{
+        Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
+        front::{Front, FrontSettings},
+    },
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+const ACCOUNT: &str = "111122223333";
+const REGION: &str = "eu-west-1";
+const REPOSITORY: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/api";
+
+struct Lab {
+    front: Front,
+    connections: Connections,
+    ecs: Ecs,
+    digests: BTreeMap<&'static str, Digest>,
+}
+
+/// A world, twenty times as fast as its defaults, where `shop/api` runs `api:1` with a circuit breaker.
+async fn lab() -> Lab {
+    let dials = EcsDials { speed: 20.0, ..EcsDials::default() };
+    let world = World::new(7, WorldSettings { ecs: dials, ..WorldSettings::default() });
+    let front = Front::new(world, FrontSettings::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(front.serve(listener));
+    let push = |tag| {
+        let tags = [String::from(tag)];
+        (tag, front.with(|world, now| world.push(now, &scope(), "api", &tags, None)).into())
+    };
+    let digests = ["1", "2", "crash"].map(push).into();
+    let connections =
+        Connections::simulated(&endpoint, &ACCOUNT.into(), REGION.into(), Arc::new(Unobserved)).await;
+    let ecs = Ecs::new(connections.clone(), ACCOUNT.into());
+    let lab = Lab { front, connections, ecs, digests };
+    lab.ask("CreateCluster", json!({"clusterName": "shop"}));
+    let container =
+        json!({"name": "web", "image": format!("{REPOSITORY}:1"), "memory": 64, "essential": true});
+    lab.ask("RegisterTaskDefinition", json!({"family": "api", "containerDefinitions": [container]}));
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    lab.ask(
+        "CreateService",
+        json!({
+            "cluster": "shop", "serviceName": "api", "taskDefinition": "api", "desiredCount": 2,
+            "deploymentConfiguration": breaker,
+        }),
+    );
+    lab.until(|look| look.rollouts[0].state == RolloutState::Succeeded).await;
+    lab
+}
+
+impl Lab {
+    fn ask(&self, operation: &str, body: Value) {
+        let call = Call { service: Service::Ecs, operation: operation.into(), scope: scope(), body };
+        self.front.with(|world, now| world.call(now, &call));
+    }
+
+    async fn look(&self) -> Look {
+        let since = Timestamp::default();
+        let order = LookOrder { target: target(), since, base: Base::Running, wanted: None, evidence: true };
+        self.ecs.look(&order).await.unwrap()
+    }
+
+    /// Looks until this holds. Every look on the way is given back too, the last one last.
+    async fn until(&self, holds: impl Fn(&Look) -> bool) -> Vec<Look> {
+        let mut looks = Vec::new();
+        for _ in 0..500 {
+            looks.push(self.look().await);
+            if holds(looks.last().unwrap()) {
+                return looks;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never held; last: {:#?}", looks.last());
+    }
+}
+
+fn scope() -> Scope {
+    Scope { account: ACCOUNT.into(), region: REGION.into() }
+}
+
+fn target() -> TargetId {
+    format!("{ACCOUNT}/{REGION}/shop/api").parse().unwrap()
+}
+
+fn order(tag: &str) -> StartOrder {
+    let image: ImageReference = format!("{REPOSITORY}:{tag}").parse().unwrap();
+    let marks = Marks { deployment: Some("d-1".into()), ..Marks::default() };
+    let edits = BTreeMap::from([("web".into(), image)]);
+    StartOrder { target: target(), base: "api:1".parse().unwrap(), edits, marks }
+}
+
+fn newest(look: &Look) -> &Rollout {
+    &look.rollouts[0]
+}
+
+#[tokio::test]
+async fn a_rollout_is_followed_by_its_ids_to_its_success_and_its_digest() {
+    let lab = lab().await;
+    let started = lab.ecs.start(&order("2")).await.unwrap();
+    assert!(started.id.deployment.is_some() && started.id.service_deployment.is_some());
+    let looks = lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
+    assert!(looks.iter().all(|look| newest(look).id.is(&started.id)));
+    assert_eq!(newest(&looks[0]).state, RolloutState::InProgress);
+    assert_eq!(looks[0].running.as_ref().unwrap().definition.id.to_string(), "api:1");
+    let last = looks.last().unwrap();
+    let (rollout, running) = (newest(last), last.running.as_ref().unwrap());
+    assert_eq!((rollout.primary, rollout.id.clone()), (true, started.id));
+    assert_eq!(rollout.previous.as_ref().unwrap().id.to_string(), "api:1");
+    assert_eq!(running.definition.id.to_string(), "api:2");
+    assert_eq!(running.definition.marks.deployment, Some("d-1".into()));
+    assert_eq!(running.digests[&"web".into()], lab.digests["2"]);
+}
+
+#[tokio::test]
+async fn a_rollout_that_ecs_undoes_is_rolled_back_and_the_rollback_is_no_rollout() {
+    let lab = lab().await;
+    let started = lab.ecs.start(&order("crash")).await.unwrap();
+    let looks = lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
+    for look in &looks {
+        let ids: Vec<_> = look.rollouts.iter().map(|it| it.definition.id.to_string()).collect();
+        assert_eq!(ids, ["api:2", "api:1"]);
+        assert!(newest(look).id.is(&started.id) && newest(look).rolls_back);
+        assert_eq!(look.running.as_ref().unwrap().definition.id.to_string(), "api:1");
+    }
+    let last = looks.last().unwrap();
+    assert!(!last.going_back);
+    let ours = started.id.deployment.unwrap();
+    let crashed = last.stopped.iter().filter(|(by, it)| *by == ours && it.exit_code == Some(1));
+    assert!(crashed.count() >= 2, "{:?}", last.stopped);
+}
+
+#[tokio::test]
+async fn a_start_whose_answer_was_lost_is_found_by_a_look_and_registers_nothing_again() {
+    for operation in ["RegisterTaskDefinition", "UpdateService"] {
+        let lab = lab().await;
+        let fault = json!({"operation": operation, "kind": {"lost_answer": {"closed": true}}});
+        let fault: Fault = serde_json::from_value(fault).unwrap();
+        assert_eq!(fault.kind, FaultKind::LostAnswer { closed: true });
+        lab.front.with(|world, _| world.add_fault(fault));
+        let failure = lab.ecs.start(&order("2")).await.unwrap_err();
+        assert_eq!(failure.remedy, Remedy::LookFirst, "{failure:?}");
+        let began = newest(&lab.look().await).definition.id.to_string();
+        assert_eq!(began, if operation == "UpdateService" { "api:2" } else { "api:1" });
+        let again = lab.ecs.start(&order("2")).await.unwrap();
+        assert_eq!(again.definition.id.to_string(), "api:2");
+    }
+}
+
+#[tokio::test]
+async fn throttling_is_its_own_cause_and_may_be_tried_again() {
+    let lab = lab().await;
+    let fault: Fault =
+        serde_json::from_value(json!({"operation": "UpdateService", "kind": "throttle"})).unwrap();
+    lab.front.with(|world, _| world.add_fault(fault));
+    let failure = lab.ecs.start(&order("1")).await.unwrap_err();
+    assert_eq!((failure.cause.as_str(), failure.remedy), ("throttled", Remedy::Retry));
+    assert_eq!(failure.reason, "UpdateService: ThrottlingException: Rate exceeded");
+}
+
+async fn queue(lab: &Lab, name: &str) -> Queue {
+    let call = Call {
+        service: Service::Sqs,
+        operation: "CreateQueue".into(),
+        scope: scope(),
+        body: json!({"QueueName": name}),
+    };
+    lab.front.with(|world, now| world.call(now, &call));
+    let url = lab.connections.url_of(&format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")).await.unwrap();
+    lab.connections.queue(&url)
+}
+
+#[tokio::test]
+async fn a_message_that_is_handed_back_comes_again_under_a_new_receipt() {
+    let lab = lab().await;
+    let queue = queue(&lab, "events").await;
+    let attributes = BTreeMap::from([("reason".to_owned(), "no such\u{7} service".to_owned())]);
+    let id = queue.send("a body", &attributes).await.unwrap();
+    let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+    let first = queue.receive(10, second, minute).await.unwrap().remove(0);
+    assert_eq!((&first.message_id, first.body.as_str(), first.receive_count), (&id, "a body", 1));
+    assert_eq!(first.attributes["reason"], "no such\u{fffd} service");
+    assert_eq!(queue.extend(&[(first.receipt.clone(), minute)]).await, [Ok(())]);
+    assert!(queue.receive(10, Duration::ZERO, minute).await.unwrap().is_empty());
+
+    assert_eq!(queue.hand_back(&[(first.receipt.clone(), Duration::ZERO)]).await, [Ok(())]);
+    let again = queue.receive(10, second, minute).await.unwrap().remove(0);
+    assert_eq!((again.message_id, again.receive_count, again.sent_at), (id, 2, first.sent_at));
+    assert_ne!(again.receipt, first.receipt);
+    assert_eq!(queue.delete(std::slice::from_ref(&again.receipt)).await, [Ok(())]);
+    let late = queue.extend(&[(again.receipt, minute)]).await.remove(0).unwrap_err();
+    assert_eq!(late.kind, QueueErrorKind::ReceiptInvalid);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_there_is_gone_and_the_account_is_that_of_the_credentials() {
+    let lab = lab().await;
+    let url = queue(&lab, "events").await.url().replace("events", "nothing");
+    let gone = lab.connections.queue(&url).facts().await.unwrap_err();
+    assert_eq!(gone.kind, QueueErrorKind::Gone);
+    assert_eq!(account(&lab.connections).await, Ok(ACCOUNT.into()));
+}
