@@ -89,7 +89,9 @@ class Stage:
     def __init__(self, emulator, folder: Path, *, speed: float = 5.0):
         number = next(_numbers)
         self.emulator, self.folder, self.speed = emulator, folder, speed
-        self.cluster = f"shop-{number}"
+        self.cluster = f"shop-{number:03}"
+        # What stands in each of this story's calls, and in no other story's.
+        self.mark = self.cluster
         # Moto knows one account; everybody else takes it from the access key.
         self.account = getattr(emulator, "account", f"{200_000_000_000 + number}")
         self.world: World | None = None
@@ -247,8 +249,14 @@ class Stage:
             **self.endpoints,
         }
 
-    def launch(self, *targets: str, environment: dict[str, str] | None = None, url: str | None = None) -> Daemon:
-        """Starts the product without waiting for it."""
+    def launch(
+        self,
+        *targets: str,
+        environment: dict[str, str] | None = None,
+        without: str | None = None,
+        url: str | None = None,
+    ) -> Daemon:
+        """Starts the product without waiting for it: with more in its environment, without a variable, for a queue."""
         name = f"daemon-{len(self.daemons) + 1}"
         settings = self.folder / f"{name}.toml"
         head = (
@@ -256,7 +264,9 @@ class Stage:
             '[engine]\nstart_delay = "0s"\n[log]\nlevel = "debug"\nformat = "json"\n'
         )
         settings.write_text("\n".join([head, *targets]))
-        daemon = Daemon(self.folder, settings, {**self.environment(), **(environment or {})}, name)
+        environment = {**self.environment(), **(environment or {})}
+        environment.pop(without, None)
+        daemon = Daemon(self.folder, settings, environment, name)
         self.daemons.append(daemon)
         return daemon
 
@@ -324,7 +334,7 @@ class Stage:
         if self.world:
             calls = self.world.calls()
         else:
-            calls = [call for call in self.emulator.calls() if self.cluster in json.dumps(call["request"])]
+            calls = [call for call in self.emulator.calls() if self.mark in json.dumps(call["request"])]
         return [call for call in calls if call["operation"] in operations]
 
     def updates(self) -> list[dict]:

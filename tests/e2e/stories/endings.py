@@ -102,20 +102,21 @@ def a_second_signal_ends_it_at_once(stage: Stage) -> None:
 def a_stop_while_messages_wait_hands_them_back(stage: Stage) -> None:
     stage.queues()
     stage.with_rollouts()
-    stage.service()
-    daemon = stage.run(stage.target(quiet="30s", parameters=["/prod/shop/*"]))
-    stage.put(*(events.parameter(f"/prod/shop/{number}") for number in range(5)))
-    until("all are held", lambda: daemon.metric("lockkeeper_leases_held") == 5)
+    names = ["one", "two", "three", "four", "five"]
+    daemon = stage.run(*(stage.target(name, quiet="30s") for name in names))
+    stage.put(*(events.deploy(name) for name in names))
+    until("all are held", lambda: daemon.metric("lockkeeper_leases_held") == len(names))
     daemon.signal(signal.SIGTERM)
     assert daemon.ends_within(10) == 0
     received: set[str] = set()
 
     def probe() -> bool:
         answer = stage.sqs.receive_message(QueueUrl=stage.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=600)
-        received.update(json.loads(message["Body"])["id"] for message in answer.get("Messages", []))
-        return len(received) == 5
+        received.update(json.loads(message["Body"])["detail"]["service"] for message in answer.get("Messages", []))
+        return len(received) == len(names)
 
-    until("all five can be received again", probe, 10)
+    # The visibility of 30 s would end later.
+    until("all can be received again", probe, 10)
     assert not stage.updates()
 
 
@@ -144,7 +145,7 @@ def a_queue_that_does_not_exist_is_refused(stage: Stage) -> None:
 
 def without_a_region_it_does_not_start(stage: Stage) -> None:
     stage.queues()
-    daemon = stage.launch(stage.target(), environment={"AWS_REGION": ""})
+    daemon = stage.launch(stage.target(), without="AWS_REGION")
     assert daemon.ends_within(20) != 0
     assert "AWS_REGION" in daemon.text(), daemon.text()
 
