@@ -154,3 +154,86 @@ def a_rollout_of_somebody_else_is_waited_for(stage: Stage) -> None:
     stage.rest(daemon)
     assert [it["status"] for it in api.rollouts()] == ["SUCCESSFUL", "SUCCESSFUL"], deployment
     assert api.image() == stage.image("api", "v2") and len(stage.updates()) == 1
+
+
+def a_rollout_that_somebody_started_after_the_change_is_adopted(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service()
+    daemon = stage.run(stage.target(parameters=["/prod/shop/api/*"], quiet="3s"))
+    stage.put(events.parameter("/prod/shop/api/KEY"))
+    until("the change waits", lambda: daemon.target("api")["lane"]["waiting"] == 1)
+    # Event times are whole seconds: only what is created a second later is surely newer.
+    stage.world.dials(start_ms=25_000)
+    until("a second has passed", _a_second_later(daemon))
+    stage.ecs.update_service(cluster=api.cluster, service=api.name, forceNewDeployment=True)
+    stage.forget()
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] in ("succeeded", "already_running"), deployment
+    assert not stage.updates() and len(api.rollouts()) == 1
+
+
+def _a_second_later(daemon):
+    """Whether more than a second has passed since the change was asked for."""
+    from datetime import datetime, timezone
+
+    def probe() -> bool:
+        asked = datetime.fromisoformat(daemon.deployments()[0]["version"])
+        return (datetime.now(timezone.utc) - asked).total_seconds() > 1.2
+
+    return probe
+
+
+def what_somebody_moved_the_service_to_meanwhile_is_respected(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service(image=stage.image("api", "v1"))
+    other = {"containerDefinitions": [{"name": "app", "image": stage.image("api", "by-hand"), "memory": 128}]}
+    stage.register(f"{stage.cluster}-api", other)
+    stage.world.dials(start_ms=15_000)
+    daemon = stage.run(stage.target(on_push="pin", tags="glob:v*"))
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    until("the rollout is watched", lambda: daemon.target("api")["lane"]["state"] == "watching")
+    until("a second has passed", _a_second_later(daemon))
+    stage.world.dials(start_ms=1_000)
+    stage.ecs.update_service(cluster=api.cluster, service=api.name, taskDefinition=f"{stage.cluster}-api:2")
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "superseded", deployment
+    assert api.image() == stage.image("api", "by-hand") and api.is_steady()
+    assert stage.no_dead_letters()
+
+
+def a_request_for_what_runs_already_starts_nothing_unless_forced(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    digest = stage.push("api", "latest")
+    stage.service()
+    daemon = stage.run(stage.target())
+    stage.put(events.push("api", "latest", digest))
+    (deployment,) = stage.finished(daemon)
+    assert deployment["outcome"] == "already_running", deployment
+    stage.rest(daemon)
+    assert not stage.calls(*CHANGING)
+    stage.put(events.deploy("api", tag="latest", force=True))
+    (forced,) = stage.finished(daemon, outcome="succeeded")
+    stage.rest(daemon)
+    assert len(stage.updates()) == 1 and not stage.registered(), forced
+
+
+def a_newer_push_interrupts_where_the_settings_say_so(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service(image=stage.image("api", "v1"))
+    stage.world.dials(start_ms=60_000)
+    daemon = stage.run(stage.target(on_push="pin", on_newer="interrupt"))
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    until("the first is rolled out", lambda: len(stage.updates()) == 1)
+    stage.world.dials(start_ms=1_000)
+    stage.put(events.push("api", "v3", stage.push("api", "v3")))
+    stage.finished(daemon, outcome="succeeded")
+    stage.rest(daemon)
+    assert [it["outcome"] for it in stage.finished(daemon, 2)] == ["superseded", "succeeded"], daemon.deployments()
+    assert api.image() == stage.image("api", "v3") and len(stage.updates()) == 2
+    assert stage.no_dead_letters()

@@ -198,3 +198,99 @@ def a_registration_whose_answer_was_lost_is_found_again(stage: Stage) -> None:
     assert deployment["outcome"] == "succeeded", deployment
     assert len(stage.registered()) == 1 and len(stage.updates()) == 1
     assert api.revision() == f"{stage.cluster}-api:2"
+
+
+def an_image_that_does_not_fit_is_told_as_placement(stage: Stage) -> None:
+    _fails_for(stage, "noroom", "placement", retries=0, breaker=None, timeout="2s")
+
+
+def an_image_that_needs_too_much_memory_is_told(stage: Stage) -> None:
+    _fails_for(stage, "oom", "out_of_memory")
+
+
+def an_image_that_fails_its_health_check_is_told(stage: Stage) -> None:
+    _fails_for(stage, "sick", "health_check")
+
+
+def _fails_for(stage: Stage, tag: str, cause: str, breaker: str | None = "stop", **settings: object) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service(image=stage.image("api", "v1"), breaker=breaker)
+    daemon = stage.run(stage.target(on_push="pin", **settings))
+    stage.put(events.push("api", tag, stage.push("api", tag)))
+    (deployment,) = stage.finished(daemon)
+    assert deployment["outcome"] == "failed", deployment
+    assert deployment["cause"] in (cause, "timeout") and cause.split("_")[0] in str(deployment), deployment
+    (letter,) = stage.dead_letters()
+    assert letter["cause"] == deployment["cause"], letter
+
+
+def a_failure_is_not_started_again_by_its_own_redelivery(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service(image=stage.image("api", "v1"))
+    daemon = stage.run(stage.target(on_push="pin"))
+    body = stage.body(events.push("api", "nope", "sha256:" + "b" * 64), "broken")
+    stage.send(body)
+    stage.finished(daemon)
+    stage.rest(daemon)
+    stage.send(body)
+    stage.handled(daemon, 2, trigger="image_pushed")
+    stage.rest(daemon)
+    assert len(stage.updates()) == 1, stage.updates()
+    letters = stage.dead_letters(2)
+    assert len({letter["id"] for letter in letters}) == 1, "one failure is listed once"
+
+
+def after_a_kill_a_failure_is_told_with_its_cause(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service(image=stage.image("api", "v1"))
+    first = stage.run(stage.target(on_push="pin"))
+    stage.put(events.push("api", "nope", "sha256:" + "b" * 64))
+    until("it is started", lambda: len(stage.updates()) == 1)
+    first.process.kill()
+    heir = stage.run(stage.target(on_push="pin"))
+    (deployment,) = stage.finished(heir, seconds=60)
+    stage.rest(heir)
+    assert (deployment["outcome"], deployment["cause"]) == ("rolled_back", "image_pull"), deployment
+    assert len(stage.updates()) == 1 and len(stage.dead_letters()) == 1
+
+
+def a_stuck_service_holds_up_nobody_else(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service("stuck", image=stage.image("stuck", "v1"), breaker=None)
+    stage.service("api")
+    daemon = stage.run(stage.target("stuck", on_push="pin"), stage.target("api"))
+    stage.put(events.push("stuck", "hang", stage.push("stuck", "hang")))
+    until("one is stuck", lambda: daemon.target("stuck")["lane"]["state"] == "watching")
+    stage.put(events.push("api", "latest", stage.push("api", "latest")))
+    (deployment,) = stage.finished(daemon)
+    assert deployment["target"].endswith("/api") and deployment["outcome"] == "succeeded", deployment
+    assert daemon.target("stuck")["lane"]["state"] == "watching"
+
+
+def a_look_that_is_never_answered_is_taken_again(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service()
+    daemon = stage.run(stage.target())
+    stage.world.fault("DescribeServices", "hang", 1)
+    stage.put(events.push("api", "latest", stage.push("api", "latest")))
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "succeeded" and len(stage.updates()) == 1, deployment
+
+
+def a_start_that_is_never_answered_and_never_took_effect_is_made_again(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service()
+    daemon = stage.run(stage.target())
+    stage.world.fault("UpdateService", "hang", 1)
+    stage.put(events.push("api", "latest", stage.push("api", "latest")))
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "succeeded" and deployment["attempts"] == 2, deployment
+    assert [call["took_effect"] for call in stage.calls("UpdateService")] == [False, True]

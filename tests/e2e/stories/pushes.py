@@ -243,3 +243,49 @@ def an_event_of_an_unknown_repository_is_deleted(stage: Stage) -> None:
 def _time(body: str) -> str:
     """An event's time: whole seconds."""
     return json.loads(body)["time"]
+
+
+def every_container_of_the_repository_gets_the_image(stage: Stage) -> None:
+    assert _images(stage) == {"web": "v2", "worker": "v2", "proxy": "v1"}
+
+
+def only_the_named_container_gets_the_image(stage: Stage) -> None:
+    assert _images(stage, container="worker") == {"web": "v1", "worker": "v2", "proxy": "v1"}
+
+
+def _images(stage: Stage, **settings: str) -> dict[str, str]:
+    """The tags that containers have after a push of v2, two of them of the pushed repository."""
+    images = {"web": "api", "worker": "api", "proxy": "proxy"}
+    containers = [{"name": name, "image": stage.image(it, "v1"), "memory": 64} for name, it in images.items()]
+    stage.queues()
+    stage.with_rollouts()
+    api = stage.service(definition={"containerDefinitions": containers})
+    daemon = stage.run(stage.target(on_push="pin", **settings))
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    (deployment,) = stage.finished(daemon)
+    assert deployment["outcome"] == "succeeded", deployment
+    return {name: api.image(name).rsplit(":", 1)[-1] for name in images}
+
+
+def a_service_that_wants_no_tasks_is_told_plainly(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service(desired=0)
+    daemon = stage.run(stage.target())
+    stage.put(events.push("api", "latest", stage.push("api", "latest")))
+    (deployment,) = stage.finished(daemon)
+    assert deployment["outcome"] == "succeeded" and "0 tasks" in deployment["reason"], deployment
+
+
+def thirty_services_of_one_parameter_roll_out_once_each(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    names = [f"svc-{number:02}" for number in range(30)]
+    for name in names:
+        stage.service(name)
+    daemon = stage.run(*(stage.target(name, parameters=["/prod/shop/shared"]) for name in names))
+    stage.put(events.parameter("/prod/shop/shared"))
+    ended = stage.finished(daemon, len(names), seconds=60)
+    stage.rest(daemon)
+    assert {it["outcome"] for it in ended} == {"succeeded"}, ended
+    assert sorted(short(update["service"]) for update in stage.updates()) == names
