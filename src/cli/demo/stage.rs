@@ -58,14 +58,13 @@ pub(super) struct Stage {
 impl Stage {
     /// Serves a new world on a free local port, and builds the account in it.
     pub(super) async fn build() -> anyhow::Result<Self> {
-        let settings = WorldSettings { allow_aws_sources: true, ..WorldSettings::default() };
-        let whoever_calls = FrontSettings { account: ACCOUNT.into(), region: REGION.into() };
-        let front = Front::new(World::new(SEED, settings), whoever_calls);
         let listener = TcpListener::bind("127.0.0.1:0").await.context("open a local port")?;
         let endpoint = format!("http://{}", listener.local_addr().context("read the local port")?);
+        let queue_base = endpoint.clone();
+        let settings = WorldSettings { allow_aws_sources: true, queue_base, ..WorldSettings::default() };
+        let whoever_calls = FrontSettings { account: ACCOUNT.into(), region: REGION.into() };
+        let front = Front::new(World::new(SEED, settings), whoever_calls);
         tokio::spawn(front.serve(listener));
-        // The front learns its address when it is first polled, and queue URLs begin with it.
-        tokio::task::yield_now().await;
         let mut stage = Self { front, endpoint: endpoint.into(), queue: "".into() };
         stage.queue = stage.queues()?.into();
         stage.services()?;
