@@ -34,7 +34,7 @@ unit: ## unit, simulation, integration and doc tests
 
 # `--tests` builds nothing that `unit` has not built: it keeps the dependencies' features as the tests have them.
 e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside
-	cargo build $(FEATURES) --bins --tests
+	cargo build $(FEATURES) --bins --examples --tests
 	LOCKKEEPER_BIN=$(TARGET_DIR)/debug/lockkeeper .venv/bin/python tests/e2e/run.py
 
 .venv/ready: tests/e2e/requirements.txt tests/e2e/venv.sh

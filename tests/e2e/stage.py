@@ -98,6 +98,7 @@ class Stage:
         self.endpoints = {"AWS_ENDPOINT_URL": emulator.url}
         self.settings: dict[str, str] = {}
         self.daemons: list[Daemon] = []
+        self.pushed: set[tuple[str, str]] = set()
         self.sqs, self.events = self.client("sqs"), self.client("events")
 
     def with_rollouts(self) -> "Stage":
@@ -170,6 +171,7 @@ class Stage:
     def push(self, repository: str, *tags: str) -> str:
         """Puts a new image into the registry, without telling anybody. Says its digest."""
         assert self.world, "only the world has a registry whose images tasks run"
+        self.pushed |= {(repository, tag) for tag in tags}
         return self.world.push(repository, list(tags), REGION)
 
     def service(
@@ -190,6 +192,7 @@ class Stage:
         family = f"{cluster}-{name}" if cluster == self.cluster else name
         image = image or self.image(name, "latest")
         document = definition or {"containerDefinitions": [{"name": "app", "image": image, "memory": 128}]}
+        self.push_what_runs(document)
         self.ecs = self.client("ecs")
         self.ecs.create_cluster(clusterName=cluster)
         for _ in range(revisions):
@@ -208,6 +211,14 @@ class Stage:
         until(f"{name} is steady", service.is_steady)
         self.forget()
         return service
+
+    def push_what_runs(self, document: dict) -> None:
+        """Puts the images of a definition that are ours into the registry, where they are not there yet."""
+        for container in document["containerDefinitions"]:
+            registry, _, name = container["image"].partition("/")
+            repository, _, tag = name.partition(":")
+            if self.world and registry == self.image("", "").partition("/")[0] and (repository, tag) not in self.pushed:
+                self.push(repository, tag)
 
     def register(self, family: str, document: dict) -> None:
         """Registers a revision, with every field of the document, whether boto3 knows it or not."""
