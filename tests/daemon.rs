@@ -177,7 +177,7 @@ impl Lab {
     fn slow_down(&self) {
         self.front.with(|world, _| {
             let mut settings = world.settings().clone();
-            settings.ecs.speed = 1.0;
+            settings.ecs.speed = 0.25;
             world.set_settings(settings);
         });
     }
