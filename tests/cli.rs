@@ -17,8 +17,9 @@ fn told(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-    let stderr = stderr.lines().map(|line| format!("[stderr] {line}\n")).collect::<String>();
-    format!("[exit {}]\n{stdout}{stderr}", output.status.code().expect("not killed"))
+    let code = output.status.code().expect("not killed");
+    let stderr: Vec<String> = stderr.lines().map(|line| format!("[stderr] {line}\n")).collect();
+    format!("[exit {code}]\n{stdout}{}", stderr.concat())
 }
 
 /// The binary in an environment of its own, in which it starts in this folder.

@@ -98,10 +98,8 @@ impl Routes {
         let patterns: Vec<String> = patterns.iter().map(file_pattern).collect();
         by_list("files", file, patterns.iter().map(|text| (text.as_str(), text.as_str())), |why| {
             let leads = |at: &usize| self.targets[*at].target.id == *asked.id;
-            match self.files.find(file).iter().any(leads) {
-                true => Ok("by name: it is in the map of the services' files".into()),
-                false => Err(why),
-            }
+            let mapped = self.files.find(file).iter().any(leads);
+            if mapped { Ok("by name: it is in the map of the services' files".into()) } else { Err(why) }
         })
     }
 

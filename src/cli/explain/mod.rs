@@ -197,7 +197,8 @@ impl Targets {
             let region = rule.region.as_ref().unwrap_or(&home.region).clone();
             TargetId::new(account, region, rule.cluster.clone(), rule.service.clone())
         };
-        let rules = settings.targets.iter().map(|rule| (id(rule), rule.clone())).collect();
+        // Backwards, because of two rules for the same target the first one holds.
+        let rules = settings.targets.iter().rev().map(|rule| (id(rule), rule.clone())).collect();
         let routes =
             Routes::new(home.account.clone(), home.region.clone(), settings.targets, settings.naming);
         Self { routes, rules }

@@ -155,7 +155,7 @@ fn pins(image: &ImageChange) -> String {
 }
 
 fn repository(source: &ImageSource) -> &str {
-    source.repository.as_ref().map_or("(what runs)", |it| it.as_str())
+    source.repository.as_ref().map_or("(its repository)", |it| it.as_str())
 }
 
 /// In which container, or from which registry: a named container's registry is not asked for.
@@ -288,7 +288,7 @@ mod tests {
         new tasks of the running definition, if it names an image of shop in container web
         a new revision of the running definition that names shop:2.1.0, unless it runs already or a later push runs
         a new revision of the running definition that names shop@sha256:0123456789abcdef0123456789abcdef, unless it runs already or something that ranks above it by semver:^2 runs
-        a new revision of the running definition that names (what runs):2.1.0, unless something newer was asked for
+        a new revision of the running definition that names (its repository):2.1.0, unless something newer was asked for
         a rollout of shop:12, unless something newer was asked for
         a rollout of the newest ACTIVE revision of shop, unless something newer was asked for
         ");
