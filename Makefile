@@ -40,8 +40,9 @@ e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven f
 .venv/ready: tests/e2e/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv $<
 
+# Without it the stories that need it are skipped, and said to be.
 .venv-ministack/ready: tests/e2e/requirements-ministack.txt tests/e2e/venv.sh
-	tests/e2e/venv.sh .venv-ministack $<
+	tests/e2e/venv.sh .venv-ministack $< || echo "ministack cannot be installed here" >&2
 
 terraform: ## format, validity and tests of the Terraform module
 	deploy/terraform/check.sh

@@ -172,7 +172,6 @@ impl Engine {
 
 impl Running {
     fn now(&self) -> Now {
-        let EngineClock { .. } = &self.engine.clock;
         Now {
             moment: self.engine.clock.moment(),
             wall: self.engine.clock.wall(),

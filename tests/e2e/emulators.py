@@ -29,12 +29,13 @@ class Ministack:
             "MINISTACK_HOST": "127.0.0.1",
         }
         log = folder / "ministack.log"
-        self.process = processes.start([str(self.python), "-m", "ministack"], log, cwd=folder, env=environment)
+        command = [str(self.python), "-m", "ministack"]
+        self.process = processes.start(command, log, cwd=folder, env=environment)
         processes.until("ministack answers", lambda: processes.fetch(self.url)[0] != 0, 30)
 
 
 class Moto:
-    """Everything, with a record of what it was asked. Its rollouts are over at once, and all callers are one account."""
+    """Everything, with a record of what it was asked. Rollouts are over at once, and all callers are one account."""
 
     takes_aws_sources = True
     account = "123456789012"
@@ -53,7 +54,8 @@ class Moto:
         }
         server = Path(sys.executable).with_name("moto_server")
         log = folder / "moto.log"
-        self.process = processes.start([str(server), "-H", "127.0.0.1", "-p", str(port)], log, cwd=folder, env=environment)
+        command = [str(server), "-H", "127.0.0.1", "-p", str(port)]
+        self.process = processes.start(command, log, cwd=folder, env=environment)
         processes.until("moto answers", lambda: processes.fetch(f"{self.url}/moto-api/")[0] != 0, 60)
 
     def calls(self) -> list[dict]:

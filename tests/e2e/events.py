@@ -34,7 +34,7 @@ def file(bucket: str, key: str) -> Event:
     detail = {
         "version": "0",
         "bucket": {"name": bucket},
-        "object": {"key": key, "size": 5, "etag": "b1946ac92492d2347c6235b4d2611184", "sequencer": "00617F08299329D189"},
+        "object": {"key": key, "size": 5, "etag": "b1946ac92492d234", "sequencer": "00617F08299329D189"},
         "reason": "PutObject",
     }
     return Event("aws.s3", "Object Created", detail)

@@ -132,18 +132,19 @@ class Stage:
             policy = {"deadLetterTargetArn": self.arn("sqs", f"{name}-dead"), "maxReceiveCount": 100}
             attributes["RedrivePolicy"] = json.dumps(policy)
         self.queue_url = self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        self.bus()
+        self._bus()
 
-    def bus(self) -> None:
+    def _bus(self) -> None:
         """Makes a bus, and the rules that bring its events to the queue."""
         self.bus_name = self.cluster
         self.events.create_event_bus(Name=self.bus_name)
         queue = self.arn("sqs", self.cluster)
         if self.emulator.takes_aws_sources:
-            sources = [{"prefix": "aws."}, {"prefix": "github.actions"}, {"prefix": "action."}]
-            self._rule("everything", {"source": sources}, {"Id": "queue", "Arn": queue})
+            everybody = [{"prefix": "aws."}, {"prefix": "github.actions"}, {"prefix": "action."}]
+            self._rule("everybody", {"source": everybody}, {"Id": "queue", "Arn": queue})
             return
-        self._rule("people", {"source": [{"prefix": "github.actions"}, {"prefix": "action."}]}, {"Id": "queue", "Arn": queue})
+        people = [{"prefix": "github.actions"}, {"prefix": "action."}]
+        self._rule("people", {"source": people}, {"Id": "queue", "Arn": queue})
         # As AWS does, the emulator lets nobody else send as `aws.*`: the rule makes AWS's event of ours.
         paths = {name: f"$.{name}" for name in ("id", "time", "account", "region", "resources")}
         paths |= {"source": "$.detail.source", "type": "$.detail-type", "body": "$.detail.body"}

@@ -63,8 +63,8 @@ def moto_sees_no_changing_call_in_a_dry_run(stage: Stage) -> None:
     # The cluster's name is how this story's calls are told from those of others.
     project, stage.mark = f"{stage.cluster}x", f"{stage.cluster}x_cluster_dev"
     stage.service(f"{project}_service_api_dev", cluster=f"{project}_cluster_dev", breaker=None)
-    environment = {"PROJECT_NAME": project, "PROJECT_ENV": "dev", "DRY_RUN": "1", "LOCKKEEPER__DEFAULTS__QUIET": "200ms"}
-    daemon = stage.run(environment=environment)
+    variables = {"PROJECT_NAME": project, "PROJECT_ENV": "dev", "DRY_RUN": "1"}
+    daemon = stage.run(environment={**variables, "LOCKKEEPER__DEFAULTS__QUIET": "200ms"})
     stage.put(
         events.push(f"{project}_service_api", "latest", DIGEST),
         events.parameter(f"/dev/{project}/api/KEY"),
