@@ -18,9 +18,17 @@ class Daemon:
         self.port = processes.free_port()
         self.log_file = folder / f"{name}.log"
         environment = {**environment, "LOCKKEEPER__HTTP__LISTEN": f"127.0.0.1:{self.port}"}
-        command = [os.environ["LOCKKEEPER_BIN"], "run", "--config", str(settings)]
+        self._where = {"cwd": folder, "env": environment}
+        self._command = [os.environ["LOCKKEEPER_BIN"], "--config", str(settings)]
         # Not where the project's own `config` folder is.
-        self.process = processes.start(command, self.log_file, cwd=folder, env=environment)
+        self.process = processes.start([*self._command, "run"], self.log_file, **self._where)
+
+    def command(self, *words: str, given: str = "") -> subprocess.CompletedProcess:
+        """Another command of the binary, with the same settings and environment."""
+        command = [*self._command, *words]
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, check=False, timeout=20, **self._where
+        )
 
     def wait_until_ready(self) -> None:
         """Until it receives."""

@@ -156,3 +156,30 @@ def wrong_settings_are_told_all_at_once(stage: Stage) -> None:
     assert daemon.ends_within(20) == 2
     for wrong in ("on_push", "quiet", "colour"):
         assert wrong in daemon.text(), daemon.text()
+
+
+def the_health_command_tells_whether_the_daemon_is_well(stage: Stage) -> None:
+    stage.queues()
+    daemon = stage.run(stage.target())
+    well = daemon.command("health")
+    assert well.returncode == 0, well
+    daemon.signal(signal.SIGKILL)
+    daemon.ends_within(5)
+    gone = daemon.command("health")
+    assert gone.returncode == 1 and gone.stderr + gone.stdout, gone
+
+
+def what_explain_says_is_what_the_daemon_does(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service("api")
+    daemon = stage.run(stage.target("api"), stage.target("web"))
+    body = stage.body(events.push("api", "latest", stage.push("api", "latest")), "explained")
+    explained = daemon.command("explain", "-", given=body)
+    reached, _, others = explained.stdout.partition("Nothing is asked")
+    assert explained.returncode == 0 and "api" in reached and "web" in others, explained
+    assert not stage.updates() and not daemon.deployments(), "it explains without side effects"
+    stage.send(body)
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["target"].endswith("/api") and len(daemon.deployments()) == 1, deployment
