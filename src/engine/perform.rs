@@ -90,7 +90,8 @@ impl Performer {
         let (queue, now) = (self.dead_letters.clone(), self.clock.wall());
         self.answer(async move {
             let attributes = letter::attributes(&message.event, &letter, now);
-            let sent = queue.send(&message.body, &attributes).await;
+            let (body, attributes) = letter::parcel(&message.body, attributes, letter.target.is_some());
+            let sent = queue.send(&body, &attributes).await;
             if let Err(error) = &sent {
                 warn!(event_id = %message.event, error = %error, "setting a message aside failed; it is tried again");
             }
