@@ -317,11 +317,13 @@ fn newer_image(
         .map(|mark| format!("container {container} has an image asked for at {mark}"))
 }
 
-/// Whether a rollout was somebody's decision about content: it moved the service to another definition without a mark
-/// of ours that is newer than those before.
+/// Whether a rollout was somebody's decision about content: it moved the service to another definition, and our marks
+/// do not tell that this was for something as new as what was there.
 fn moved_by_somebody(rollout: &Rollout) -> bool {
     rollout.previous.as_ref().is_some_and(|previous| {
-        previous.id != rollout.definition.id && !rollout.definition.marks.advance(&previous.marks)
+        let (now, before) = (&rollout.definition.marks, &previous.marks);
+        let is_ours = now.advance(before) || (now.deployment.is_some() && !before.advance(now));
+        previous.id != rollout.definition.id && !is_ours
     })
 }
 

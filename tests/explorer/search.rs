@@ -119,7 +119,24 @@ fn told(script: &Script, trace: &[Action]) -> String {
         lines.push(format!("{:>3}. {action} at {} ms", number + 1, world.clock));
         lines.extend(step.told.iter().map(|line| format!("        {line}")));
     }
+    lines.extend(calm_end(world));
     lines.join("\n")
+}
+
+/// What would follow if nothing went wrong any more, where that does not end at rest.
+fn calm_end(mut world: World) -> Vec<String> {
+    let mut lines = Vec::new();
+    for _ in 0..20 {
+        let next = world.enabled().into_iter().filter(|action| action.is_calm()).find_map(|action| {
+            let mut after = world.clone();
+            let step = after.step(action);
+            (action != Action::Wait || step.moved).then_some((action, after))
+        });
+        let Some((action, after)) = next else { break };
+        lines.push(format!("     then {action} at {} ms", after.clock));
+        world = after;
+    }
+    if world.is_at_rest() { Vec::new() } else { lines }
 }
 
 fn fingerprint(world: &World) -> u64 {

@@ -131,33 +131,37 @@ impl World {
     }
 }
 
-/// Whether a rollout that still counts has been started for this, or reality is as new: nothing is to be started for it.
+/// Whether a rollout that still counts has been started for this, or reality is newer: nothing is to be started for it.
 fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let service = &world.services[place];
     let counts = |it: &&Real| it.state != RolloutState::Stopped;
-    service.rollouts.iter().filter(counts).any(|it| carries(world, service, it, message, wish))
-        || is_true(world, place, message, wish)
+    let is_started =
+        service.rollouts.iter().filter(counts).any(|it| carries(world, service, it, message, wish));
+    is_started || runs_since(service.running(), wish, world.letters[message].version + 1)
 }
 
 /// Whether what is asked is so.
 fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let service = &world.services[place];
-    let version = world.letters[message].version;
-    let runs_newer = |definition: &Definition, container: &str| {
-        definition.asked_at.iter().any(|(name, at)| *name == container && *at >= version)
-    };
-    match wish {
+    let complete = |it: &&Real| it.state == RolloutState::Succeeded;
+    let is_carried = match wish {
         Wish::Restart | Wish::Follow => {
-            let complete = |it: &&Real| it.state == RolloutState::Succeeded;
             service.rollouts.iter().filter(complete).any(|it| carries(world, service, it, message, wish))
         }
+        Wish::Image(..) | Wish::Definition(_) => false,
+    };
+    is_carried || runs_since(service.running(), wish, world.letters[message].version)
+}
+
+/// Whether this definition has the content that is asked for, or some that was asked for at that time or later.
+fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
+    match wish {
+        Wish::Restart | Wish::Follow => false,
         Wish::Image(container, number) => {
-            let running = service.running();
-            running.tags[container] == script::tag(number) || runs_newer(running, container)
+            running.tags[container] == script::tag(number) || running.asked_at[container] >= version
         }
         Wish::Definition(revision) => {
-            let running = service.running();
-            running.lineage.contains(&revision) || ["main", "side"].iter().any(|it| runs_newer(running, it))
+            running.lineage.contains(&revision) || running.asked_at.values().any(|at| *at >= version)
         }
     }
 }
