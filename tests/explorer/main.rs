@@ -2,9 +2,12 @@
 //!
 //! Breadth first, so that what is found is found by the shortest way. Each world has few messages, and each thing goes
 //! wrong at most so often, at every moment at which it could. `LOCKKEEPER_EXPLORE=large` adds the worlds that take
-//! minutes.
+//! minutes. Run with `--nocapture` to see how many states each world has.
+
+#![expect(clippy::print_stdout, reason = "the number of states is what a run shows")]
 
 mod search;
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "two tests share it, and each uses its part")]
 #[path = "../world/mod.rs"]
 mod world;
 

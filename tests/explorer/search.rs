@@ -11,15 +11,15 @@ use lockkeeper::plan::{Promise, Violation};
 use crate::world::{Action, Script, World};
 
 /// What was found.
-pub struct Found {
-    pub states: usize,
-    pub broken: Option<Broken>,
+pub(crate) struct Found {
+    pub(crate) states: usize,
+    pub(crate) broken: Option<Broken>,
 }
 
 /// A promise that was broken, and the shortest way there.
-pub struct Broken {
-    pub violation: Violation,
-    pub trace: Vec<Action>,
+pub(crate) struct Broken {
+    pub(crate) violation: Violation,
+    pub(crate) trace: Vec<Action>,
 }
 
 struct Graph {
@@ -31,7 +31,7 @@ struct Graph {
 }
 
 /// Explores until a promise is broken, or everything has been seen.
-pub fn explore(script: &Script, most_states: usize) -> Found {
+pub(crate) fn explore(script: &Script, most_states: usize) -> Found {
     let first = World::new(Arc::new(script.clone()));
     let mut seen: HashMap<u64, u32> = HashMap::from([(fingerprint(&first), 0)]);
     let mut graph = Graph { from: vec![None], calm: Vec::new(), rests: Vec::new() };
@@ -104,7 +104,7 @@ impl Graph {
 
 impl Broken {
     /// The whole story, for people.
-    pub fn told(&self, script: &Script) -> String {
+    pub(crate) fn told(&self, script: &Script) -> String {
         let Violation { promise, what } = &self.violation;
         format!("{promise:?}: {what}\n{}", told(script, &self.trace))
     }

@@ -79,6 +79,18 @@ impl Service {
         self.definition(self.good().revision)
     }
 
+    /// The revision that the service has, complete or not; where a rollout failed, what still runs.
+    pub fn current(&self) -> u32 {
+        let last = self.rollouts.last().expect("the first rollout stays");
+        match last.state {
+            RolloutState::Failed
+            | RolloutState::RollingBack
+            | RolloutState::RolledBack
+            | RolloutState::RollbackFailed => self.good().revision,
+            RolloutState::InProgress | RolloutState::Succeeded | RolloutState::Stopped => last.revision,
+        }
+    }
+
     pub fn live(&self) -> Option<&Real> {
         self.rollouts.last().filter(|it| it.state.is_live())
     }
@@ -89,7 +101,7 @@ impl Service {
 
     /// Does what UpdateService does: the new rollout takes the place of one in progress.
     pub fn roll_out(&mut self, now: u64, revision: u32, ours: bool) -> &Real {
-        let previous = self.good().revision;
+        let previous = self.current();
         if let Some(live) = self.live_mut() {
             live.state = match live.state {
                 RolloutState::RollingBack => RolloutState::RollbackFailed,
@@ -242,9 +254,4 @@ pub fn digest(tag: &str) -> Digest {
 fn tasks(real: &Real) -> Tasks {
     let running = if real.state == RolloutState::Succeeded { DESIRED } else { 0 };
     Tasks { desired: DESIRED, running, pending: 0, failed: real.failed_tasks }
-}
-
-/// A time on ECS's clock as milliseconds of the world's.
-pub fn millis(at: Timestamp) -> u64 {
-    u64::try_from(at.as_millis() - super::BASE_MILLIS).expect("after the beginning")
 }

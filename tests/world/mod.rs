@@ -16,7 +16,7 @@ use lockkeeper::plan::{
 };
 
 use ecs::{Real, Service};
-pub use script::{Budget, Message, NOTHING, Script, Wish};
+pub use script::{Budget, NOTHING, Script, Wish};
 
 /// The world begins here, by AWS's clock.
 pub const BASE_MILLIS: i64 = 1_790_000_000_000;
@@ -227,8 +227,7 @@ impl World {
 
     fn enabled_rollouts(&self, actions: &mut Vec<Action>) {
         for (place, service) in self.services.iter().enumerate() {
-            let is_starting =
-                |call| matches!(call, &Command::Start(ref order) if self.place_of(&order.target) == place);
+            let is_starting = |call: &Command| matches!(call, Command::Start(order) if self.place_of(&order.target) == place);
             let is_too_soon = |live: &Real| !live.ours && self.calls.iter().any(is_starting);
             if service.live().is_some_and(is_too_soon) {
                 // A call takes far less time than a rollout that began while it was under way.
@@ -298,7 +297,7 @@ impl World {
                 self.budget.strangers -= 1;
                 self.clock += GRAIN;
                 let service = &mut self.services[place];
-                let revision = service.live().unwrap_or(service.good()).revision;
+                let revision = service.current();
                 service.roll_out(self.clock, revision, false);
             }
             Action::Move(place) => {
@@ -439,7 +438,7 @@ impl World {
                     self.take_up(command, step);
                 }
                 Command::Look(_) | Command::SetAside { .. } | Command::Delete(_) => {
-                    self.take_up(command, step)
+                    self.take_up(command, step);
                 }
             }
         }

@@ -190,9 +190,10 @@ fn is_left_to_another(world: &World, place: usize, message: usize, wish: Wish) -
 
 fn replaces(newer: Wish, older: Wish) -> bool {
     match (newer, older) {
-        (Wish::Restart, Wish::Restart) | (Wish::Follow, Wish::Follow) => true,
+        (Wish::Restart, Wish::Restart)
+        | (Wish::Follow, Wish::Follow)
+        | (Wish::Definition(_), Wish::Definition(_) | Wish::Image(..)) => true,
         (Wish::Image(one, _), Wish::Image(other, _)) => one == other,
-        (Wish::Definition(_), Wish::Definition(_) | Wish::Image(..)) => true,
         (Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Definition(_), _) => false,
     }
 }

@@ -177,7 +177,7 @@ impl Script {
         });
         let request = |(to, wish): &(usize, Wish)| Request {
             target: target(*to),
-            change: self.change(*to, *wish),
+            change: Self::change(*to, *wish),
             version: at(version),
             floor: at(version),
             settings: Arc::new(self.settings(*to)),
@@ -186,7 +186,7 @@ impl Script {
         message.wishes.iter().map(request).collect()
     }
 
-    fn change(&self, place: usize, wish: Wish) -> Change {
+    fn change(place: usize, wish: Wish) -> Change {
         let source = |container: &'static str| ImageSource {
             repository: Some(format!("shop/{container}").as_str().into()),
             home: None,
