@@ -68,6 +68,9 @@ impl Lane {
             self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
             return self.rest(turn);
         }
+        if !self.is_looked_for() {
+            return self.look(turn, evidence);
+        }
         let verdicts = self.verdicts(look, turn);
         if !evidence && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(_))) {
             return self.look(turn, true);
@@ -243,6 +246,7 @@ impl Lane {
         if self.waiting.is_empty() {
             return self.rest(turn);
         }
+        watch.spared = self.may_supersede(&watch);
         watch.rest(now, turn.watched);
         let is_news = watch.overdue && !was_overdue;
         self.phase = Phase::Blocked(watch);
@@ -284,17 +288,17 @@ impl Lane {
         self.start(needed, None, over, look, turn);
     }
 
-    /// What is waiting and could still be started over a rollout of ours that goes on.
-    pub(super) fn needed_now(&mut self, look: &Look, turn: &mut Turn<'_>) -> Vec<Ask> {
+    /// What is waiting and has to be started over a rollout of ours that goes on; `None` where that may change soon.
+    pub(super) fn needed_now(&mut self, look: &Look, turn: &mut Turn<'_>) -> Option<Vec<Ask>> {
         let verdicts = self.verdicts(look, turn);
-        let all_clear = verdicts.iter().all(|verdict| !matches!(verdict, Verdict::NotBefore(_)));
-        let needed = |verdict: &Verdict| all_clear && *verdict == Verdict::Needed;
-        let (go, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .zip(verdicts)
-            .partition(|(_, verdict)| needed(verdict));
+        let is_early = verdicts.iter().any(|verdict| matches!(verdict, Verdict::NotBefore(_)));
+        if is_early || !self.is_looked_for() {
+            return None;
+        }
+        let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);
+        let (go, stay): (Vec<_>, Vec<_>) = waiting.partition(|(_, verdict)| *verdict == Verdict::Needed);
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
-        go.into_iter().map(|(ask, _)| ask).collect()
+        Some(go.into_iter().map(|(ask, _)| ask).collect())
     }
 }
 

@@ -82,7 +82,9 @@ pub(super) fn join(waiting: &mut Vec<Ask>, mut joining: Ask, flawed: impl Fn(Fla
         }
         stays
     });
-    waiting.push(joining);
+    let order = |ask: &Ask| (ask.request.version, ask.lease);
+    let place = waiting.partition_point(|ask| order(ask) < order(&joining));
+    waiting.insert(place, joining);
     settled
 }
 
@@ -171,10 +173,9 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
             }
         }
     }
-    if running.is_none_or(|running| running.id != start.id) && edits.is_empty() {
-        marks.content = Some(version);
-    } else if let Some(since) = since {
-        marks.content = Some(since);
+    let moves = || edits.is_empty() && running.is_none_or(|running| running.id != start.id);
+    if let Some(content) = since.or_else(|| moves().then_some(version)) {
+        marks.content = Some(content);
     }
     let mut expected = start.images.clone();
     expected.extend(edits.clone());

@@ -101,16 +101,17 @@ impl Lane {
     fn go_on(
         &mut self,
         passage: Box<Passage>,
-        watch: Watch,
+        mut watch: Watch,
         rollout: &Rollout,
         look: &Look,
         turn: &mut Turn<'_>,
     ) {
         let may = self.is_ready() && self.may_supersede(&watch) && self.can_start(look, turn);
-        let newer = if may { self.needed_now(look, turn) } else { Vec::new() };
-        if newer.is_empty() {
+        let newer = if may { self.needed_now(look, turn) } else { None };
+        watch.spared = newer.as_ref().is_some_and(Vec::is_empty);
+        let Some(newer) = newer.filter(|newer| !newer.is_empty()) else {
             return self.keep_watching(passage, watch, turn);
-        }
+        };
         let carried = passage.asks.iter().filter(|ask| turn.ledger.holds(ask.lease)).cloned();
         let asks: Vec<Ask> = carried.chain(newer).collect();
         let folded = fold::merged(asks.clone(), |flaw| turn.flawed(flaw));

@@ -50,13 +50,15 @@ impl Turn<'_> {
 pub(super) struct Lane {
     pub(super) target: TargetId,
     pub(super) settings: Arc<TargetSettings>,
-    /// The requests that are not being deployed, in no particular order.
+    /// The requests that are not being deployed, in the order of their versions.
     pub(super) waiting: Vec<Ask>,
     /// While more requests are expected to come.
     pub(super) gathering: Option<Gathering>,
     pub(super) phase: Phase,
     /// What is known of attempts that failed, while the same requests are tried again.
     pub(super) retrying: Option<Retrying>,
+    /// What was last asked to be looked at: it may not show what a request needs that joined since.
+    pub(super) looked_for: Option<LookOrder>,
     /// What ran when the target was last looked at.
     pub(super) running: Option<Running>,
 }
@@ -132,6 +134,7 @@ impl Lane {
             gathering: None,
             phase: Phase::Idle,
             retrying: None,
+            looked_for: None,
             running: None,
         }
     }
@@ -187,6 +190,9 @@ impl Lane {
         let since = self.gathering.map_or(now, |gathering| gathering.since);
         let until = (now + self.settings.quiet).min(since + LONGEST_QUIET);
         self.gathering = Some(Gathering { since, until });
+        if let Some(watch) = self.watch_mut() {
+            watch.spared = false;
+        }
         self.wake(turn);
     }
 
@@ -236,8 +242,19 @@ impl Lane {
             return;
         }
         self.gathering = None;
+        let order = self.look_order(evidence);
         self.phase = Phase::Looking { evidence };
-        turn.out.push(Command::Look(self.look_order(evidence)));
+        self.looked_for = Some(order.clone());
+        turn.out.push(Command::Look(order));
+    }
+
+    /// Whether the last look showed all that decides about what waits now.
+    pub(super) fn is_looked_for(&self) -> bool {
+        let now = self.look_order(false);
+        self.waiting.is_empty()
+            || self.looked_for.as_ref().is_some_and(|then| {
+                then.since <= now.since && (now.wanted.is_none() || now.wanted == then.wanted)
+            })
     }
 
     pub(super) fn look_order(&self, evidence: bool) -> LookOrder {
@@ -322,7 +339,9 @@ impl Lane {
 
     fn consider_superseding(&mut self, turn: &mut Turn<'_>) {
         let allowed = self.is_ready()
-            && self.watch().is_some_and(|watch| watch.is_quiet() && self.may_supersede(watch));
+            && self
+                .watch()
+                .is_some_and(|watch| watch.is_quiet() && !watch.spared && self.may_supersede(watch));
         if allowed {
             self.look_at_rollout(turn);
         }

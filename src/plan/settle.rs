@@ -266,12 +266,12 @@ fn superseded(
             None => any_newer_image(request.version, definition),
         })
     };
-    for rollout in &look.rollouts {
+    for (place, (rollout, state)) in lasting(&look.rollouts).enumerate() {
         let by_somebody = (rollout.created_at >= request.version + FRESHNESS_MARGIN
-            && moved_by_somebody(rollout))
+            && moved_by_somebody(&look.rollouts[place..]))
         .then(|| format!("the service was moved to {} at {}", rollout.definition.id, rollout.created_at));
         let Some(why) = by_somebody.or_else(|| newer(&rollout.definition)) else { continue };
-        match rollout.state {
+        match state {
             RolloutState::InProgress => return Some(Verdict::Await),
             RolloutState::Succeeded => return Some(Verdict::Settled(Outcome::Superseded, why)),
             RolloutState::Failed
@@ -283,6 +283,20 @@ fn superseded(
     }
     let running = look.running.as_ref().and_then(|running| newer(&running.definition));
     running.map(|why| Verdict::Settled(Outcome::Superseded, why))
+}
+
+/// The rollouts with the state of what they brought: one that gave way to another of the same definition lives on in it.
+fn lasting(rollouts: &[Rollout]) -> impl Iterator<Item = (&Rollout, RolloutState)> {
+    rollouts.iter().scan(None, |after: &mut Option<(&DefinitionId, RolloutState)>, rollout| {
+        let state = match *after {
+            Some((id, state)) if rollout.state == RolloutState::Stopped && *id == rollout.definition.id => {
+                state
+            }
+            Some(_) | None => rollout.state,
+        };
+        *after = Some((&rollout.definition.id, state));
+        Some((rollout, state))
+    })
 }
 
 fn newer_definition(version: Timestamp, definition: &DefinitionView) -> Option<String> {
@@ -317,12 +331,27 @@ fn newer_image(
         .map(|mark| format!("container {container} has an image asked for at {mark}"))
 }
 
-/// Whether a rollout was somebody's decision about content: it moved the service to another definition without a mark
-/// of ours that is newer than those before.
-fn moved_by_somebody(rollout: &Rollout) -> bool {
-    rollout.previous.as_ref().is_some_and(|previous| {
-        previous.id != rollout.definition.id && !rollout.definition.marks.advance(&previous.marks)
+/// Whether the first of these rollouts was somebody's decision about content: it moved the service to another definition,
+/// and our marks do not tell that this was for something as new as what was there.
+fn moved_by_somebody(rollouts: &[Rollout]) -> bool {
+    rollouts.first().zip(ran_before(rollouts)).is_some_and(|(rollout, previous)| {
+        let (now, before) = (&rollout.definition.marks, &previous.marks);
+        let is_ours = now.advance(before) || (now.deployment.is_some() && !before.advance(now));
+        previous.id != rollout.definition.id && !is_ours
     })
+}
+
+/// What the service had before the first of these rollouts: what never completed is passed over, so that going back
+/// from it decides nothing; going on with it does not either.
+fn ran_before(rollouts: &[Rollout]) -> Option<&DefinitionView> {
+    let (rollout, older) = rollouts.split_first()?;
+    match older.first() {
+        None => rollout.previous.as_ref(),
+        Some(it) if it.state == RolloutState::Succeeded || it.definition.id == rollout.definition.id => {
+            Some(&it.definition)
+        }
+        Some(_) => ran_before(older),
+    }
 }
 
 /// What the carriers' fate makes of the change; `None` where there is no carrier that could tell.

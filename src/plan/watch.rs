@@ -50,6 +50,8 @@ pub(super) struct Watch {
     pub(super) overdue: bool,
     /// Whether ECS is undoing it.
     pub(super) going_back: bool,
+    /// Whether nothing that waits would be started over it: only something new has to be looked at then.
+    pub(super) spared: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +83,7 @@ impl Watch {
             most_running: tasks.running,
             overdue: false,
             going_back: false,
+            spared: false,
         }
     }
 
@@ -224,6 +227,7 @@ impl Lane {
             || watch.tasks.failed > 0
             || watch.tasks.running < watch.tasks.desired;
         watch.looking();
+        self.looked_for = Some(order.clone());
         turn.out.push(Command::Look(order));
     }
 

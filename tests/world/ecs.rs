@@ -1,0 +1,257 @@
+//! ECS in miniature: definitions, rollouts, and what a look at them shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockkeeper::domain::{
+    Base, ContainerName, DefinitionId, DefinitionView, Digest, Glance, ImageReference, LiveRollout, Look,
+    LookOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState, StartOrder, Tasks,
+    Timestamp,
+};
+
+use super::at;
+
+/// How many tasks every service is to have.
+const DESIRED: u32 = 2;
+
+/// A task definition, and what is true of it beside what it shows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Definition {
+    /// The tag of each container's image.
+    pub tags: BTreeMap<&'static str, String>,
+    pub marks: Marks,
+    /// When what each container has was asked for, in milliseconds.
+    pub asked_at: BTreeMap<&'static str, u64>,
+    /// The revisions that it was made from, itself too.
+    pub lineage: BTreeSet<u32>,
+}
+
+/// A rollout as it really is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Real {
+    pub id: u32,
+    pub created: u64,
+    pub revision: u32,
+    pub previous: u32,
+    pub state: RolloutState,
+    pub ours: bool,
+    pub failed_tasks: u32,
+    /// Whether it goes on for ever unless somebody ends it.
+    pub is_stalled: bool,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Service {
+    pub family: &'static str,
+    /// Revision 1 stands first.
+    pub definitions: Vec<Definition>,
+    /// Oldest first; never empty.
+    pub rollouts: Vec<Real>,
+}
+
+impl Service {
+    /// A service that runs its first revision.
+    pub fn new(family: &'static str, definitions: Vec<Definition>) -> Self {
+        let first = Real {
+            id: 0,
+            created: 0,
+            revision: 1,
+            previous: 1,
+            state: RolloutState::Succeeded,
+            ours: false,
+            failed_tasks: 0,
+            is_stalled: false,
+        };
+        Self { family, definitions, rollouts: vec![first] }
+    }
+
+    pub fn definition(&self, revision: u32) -> &Definition {
+        &self.definitions[revision as usize - 1]
+    }
+
+    /// What the last completed rollout left running.
+    pub fn good(&self) -> &Real {
+        let complete = |it: &&Real| it.state == RolloutState::Succeeded;
+        self.rollouts.iter().rev().find(complete).expect("the first rollout is complete")
+    }
+
+    pub fn running(&self) -> &Definition {
+        self.definition(self.good().revision)
+    }
+
+    /// The revision that the service has, complete or not; where a rollout failed, what still runs.
+    pub fn current(&self) -> u32 {
+        let last = self.rollouts.last().expect("the first rollout stays");
+        match last.state {
+            RolloutState::Failed
+            | RolloutState::RollingBack
+            | RolloutState::RolledBack
+            | RolloutState::RollbackFailed => self.good().revision,
+            RolloutState::InProgress | RolloutState::Succeeded | RolloutState::Stopped => last.revision,
+        }
+    }
+
+    pub fn live(&self) -> Option<&Real> {
+        self.rollouts.last().filter(|it| it.state.is_live())
+    }
+
+    pub fn live_mut(&mut self) -> Option<&mut Real> {
+        self.rollouts.last_mut().filter(|it| it.state.is_live())
+    }
+
+    /// Does what UpdateService does: the new rollout takes the place of one in progress.
+    pub fn roll_out(&mut self, now: u64, revision: u32, ours: bool) -> &Real {
+        let previous = self.current();
+        if let Some(live) = self.live_mut() {
+            live.state = match live.state {
+                RolloutState::RollingBack => RolloutState::RollbackFailed,
+                _ => RolloutState::Stopped,
+            };
+        }
+        let id = u32::try_from(self.rollouts.len()).expect("few");
+        let state = RolloutState::InProgress;
+        let (failed_tasks, is_stalled) = (0, false);
+        let created = now;
+        self.rollouts.push(Real { id, created, revision, previous, state, ours, failed_tasks, is_stalled });
+        self.rollouts.last().expect("just pushed")
+    }
+
+    /// Somebody registers and rolls out a definition of their own.
+    pub fn move_by_somebody(&mut self, now: u64) {
+        let revision = self.next_revision();
+        let mut made = self.running().clone();
+        for (name, tag) in &mut made.tags {
+            *tag = format!("by-hand-{revision}");
+            made.asked_at.insert(name, now);
+        }
+        made.marks = Marks::default();
+        made.lineage = BTreeSet::from([revision]);
+        self.definitions.push(made);
+        self.roll_out(now, revision, false);
+    }
+
+    /// Registers what an order asks for, unless it exists; tells its revision.
+    pub fn register(&mut self, order: &StartOrder, asked_at: impl Fn(&str) -> u64) -> u32 {
+        let base = order.base.revision;
+        let mut made = self.definition(base).clone();
+        for (container, image) in &order.edits {
+            let (name, tag) = made.tags.iter_mut().find(|it| *it.0 == container.as_str()).expect("known");
+            *tag = image.tag.as_ref().map(|tag| tag.as_str().to_owned()).expect("orders name tags");
+            made.asked_at.insert(name, asked_at(tag));
+        }
+        if made.tags == self.definition(base).tags {
+            let marks = &mut self.definitions[base as usize - 1].marks;
+            if order.marks.advance(marks) {
+                *marks = order.marks.clone();
+            }
+            self.definitions[base as usize - 1].asked_at = made.asked_at;
+            return base;
+        }
+        made.marks = order.marks.clone();
+        if self.definitions.last().is_some_and(|it| it.tags == made.tags && it.marks == made.marks) {
+            return self.next_revision() - 1;
+        }
+        let revision = self.next_revision();
+        made.lineage.insert(revision);
+        self.definitions.push(made);
+        revision
+    }
+
+    fn next_revision(&self) -> u32 {
+        u32::try_from(self.definitions.len()).expect("few") + 1
+    }
+
+    pub fn view(&self, revision: u32) -> DefinitionView {
+        let definition = self.definition(revision);
+        let image = |(name, tag): (&&'static str, &String)| {
+            let image: ImageReference = format!("shop/{name}:{tag}").parse().expect("valid");
+            (ContainerName::from(*name), image)
+        };
+        DefinitionView {
+            id: DefinitionId { family: self.family.into(), revision },
+            images: definition.tags.iter().map(image).collect(),
+            marks: definition.marks.clone(),
+        }
+    }
+
+    fn digests(&self, revision: u32) -> BTreeMap<ContainerName, Digest> {
+        let tags = &self.definition(revision).tags;
+        tags.iter().map(|(name, tag)| ((*name).into(), digest(tag))).collect()
+    }
+
+    pub fn look(&self, order: &LookOrder, now: u64) -> Look {
+        let good = self.good();
+        let running = Running {
+            definition: self.view(good.revision),
+            digests: self.digests(good.revision),
+            since: Some(at(good.created)),
+        };
+        let newest = u32::try_from(self.definitions.len()).expect("few");
+        let wanted = order.wanted.as_ref().map(|wanted| match wanted.revision.unwrap_or(newest) {
+            it if it <= newest => Ok(self.view(it)),
+            it => Err(format!("there is no revision {it}")),
+        });
+        let base = match order.base {
+            Base::Running => self.view(good.revision),
+            Base::Latest(_) => self.view(newest),
+        };
+        let listed = |it: &&Real| at(it.created) >= order.since || it.state.is_live();
+        Look {
+            taken_at: at(now),
+            service: ServiceState::Active,
+            desired: DESIRED,
+            running: Some(running),
+            base: Ok(base),
+            wanted,
+            rollouts: self.rollouts.iter().rev().filter(listed).map(|it| self.shown(it)).collect(),
+            going_back: self.live().is_some_and(|live| live.state == RolloutState::RollingBack),
+            events: Vec::new(),
+            stopped: Vec::new(),
+        }
+    }
+
+    fn shown(&self, real: &Real) -> Rollout {
+        let is_known = real.state == RolloutState::Succeeded;
+        Rollout {
+            id: key(real.id),
+            created_at: at(real.created),
+            updated_at: at(real.created),
+            definition: self.view(real.revision),
+            previous: Some(self.view(real.previous)),
+            digests: if is_known { self.digests(real.revision) } else { BTreeMap::new() },
+            primary: self.rollouts.last().is_some_and(|last| last.id == real.id),
+            state: real.state,
+            rolls_back: false,
+            tasks: tasks(real),
+            reason: "as ECS says".into(),
+        }
+    }
+
+    pub fn glance(&self) -> Glance {
+        let live = self.rollouts.iter().rev().take(2).enumerate().map(|(place, it)| LiveRollout {
+            id: name(it.id),
+            primary: place == 0,
+            in_progress: it.state == RolloutState::InProgress,
+            tasks: tasks(it),
+            reason: "as ECS says".into(),
+        });
+        Glance { service: ServiceState::Active, live: live.collect() }
+    }
+}
+
+pub fn key(id: u32) -> RolloutKey {
+    RolloutKey { deployment: Some(name(id)), service_deployment: None }
+}
+
+pub fn name(id: u32) -> RolloutId {
+    format!("ecs-svc/{id}").into()
+}
+
+pub fn digest(tag: &str) -> Digest {
+    format!("sha256:{tag}").into()
+}
+
+fn tasks(real: &Real) -> Tasks {
+    let running = if real.state == RolloutState::Succeeded { DESIRED } else { 0 };
+    Tasks { desired: DESIRED, running, pending: 0, failed: real.failed_tasks }
+}

@@ -1,0 +1,207 @@
+//! The promises, held against what is true in the world.
+
+use lockkeeper::domain::{Cause, DeploymentRecord, Outcome, RolloutState, StartOrder};
+use lockkeeper::plan::Promise;
+
+use super::{
+    Fate, Step, World,
+    ecs::{self, Definition, Real, Service},
+    script::{self, Wish},
+};
+
+/// A rollout carries freshness if it was created this long after the change.
+const MARGIN: u64 = 1_000;
+
+/// P1, P3 and P4, when the planner has decided on a start and ECS is still as it saw it.
+pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
+    let place = world.place_of(&order.target);
+    let service = &world.services[place];
+    if !world.may_supersede(place) {
+        step.breaks(Promise::P1, format!("{} is started over a rollout in progress", service.family));
+    }
+    let owed = world.owed(place).any(|(message, wish)| !is_met(world, place, message, wish));
+    if !owed {
+        step.breaks(Promise::P3, format!("{} is started, and nothing is asked of it", service.family));
+    }
+    never_older(world, place, order, step);
+}
+
+/// P4: no container gets something older than what it has.
+fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step) {
+    let mut after = world.services[place].clone();
+    let revision = after.register(order, |tag| world.script.asked_at(place, tag, &world.letters));
+    let service = &world.services[place];
+    let sound = service.live().filter(|live| {
+        live.failed_tasks == 0 && !live.is_stalled && live.created + super::TIMEOUT > world.clock
+    });
+    for replaced in [Some(service.good()), sound].into_iter().flatten() {
+        let replaced = service.definition(replaced.revision);
+        for (container, asked_at) in &after.definition(revision).asked_at {
+            if *asked_at < replaced.asked_at[container] {
+                let what = format!(
+                    "{container} of {} goes from {} back to {}",
+                    service.family,
+                    replaced.tags[container],
+                    after.definition(revision).tags[container]
+                );
+                step.breaks(Promise::P4, what);
+            }
+        }
+    }
+}
+
+/// P2: a message is deleted only once each of its wishes is met, set aside, or left to a newer one.
+pub fn about_to_delete(world: &World, message: usize, step: &mut Step) {
+    if world.letters[message].fate == Fate::Deleted {
+        return;
+    }
+    for (place, wish) in &world.script.messages[message].wishes {
+        let is_settled = world.dead.contains(&(message, *place))
+            || is_true(world, *place, message, *wish)
+            || is_left_to_another(world, *place, message, *wish);
+        if !is_settled {
+            step.breaks(Promise::P2, format!("message {message} is deleted, and {wish:?} is not done"));
+        }
+    }
+}
+
+/// P5: what is said of the end of a deployment is so.
+pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
+    let service = &world.services[world.place_of(&record.target)];
+    let outcome = record.outcome.expect("it ended");
+    let named = |it: &&Real| record.rollout_id == Some(ecs::name(it.id));
+    let Some(rollout) = service.rollouts.iter().find(named) else {
+        let is_without_one = match outcome {
+            Outcome::AlreadyRunning | Outcome::Superseded | Outcome::Failed => true,
+            Outcome::Succeeded | Outcome::RolledBack | Outcome::DryRun => false,
+        };
+        if !is_without_one {
+            step.breaks(Promise::P5, format!("{outcome:?} is said of no rollout"));
+        }
+        return;
+    };
+    let is_last = service.rollouts.last().is_some_and(|last| last.id == rollout.id);
+    let is_true = match outcome {
+        Outcome::Succeeded => {
+            let is_as_said = record.definition.as_ref().is_some_and(|it| it.revision == rollout.revision);
+            rollout.state == RolloutState::Succeeded && is_last && is_as_said
+        }
+        Outcome::RolledBack => rollout.state == RolloutState::RolledBack,
+        Outcome::Superseded => !is_last || rollout.state == RolloutState::Stopped,
+        Outcome::Failed if record.cause == Some(Cause::Timeout) => rollout.state.is_live(),
+        Outcome::Failed => matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed),
+        Outcome::AlreadyRunning | Outcome::DryRun => false,
+    };
+    if !is_true {
+        step.breaks(Promise::P5, format!("{outcome:?} is said of a rollout that is {:?}", rollout.state));
+    }
+}
+
+/// P2 and P4, when nothing is owed and nothing goes on: the newest that was asked runs, or was set aside.
+pub fn at_rest(world: &World, step: &mut Step) {
+    for place in 0..world.services.len() {
+        for container in ["main", "side"] {
+            let asked = || world.all_wishes(place).filter(|(_, wish)| touches(*wish, container));
+            let version = |(message, _): &(usize, Wish)| world.letters[*message].version;
+            let Some(newest) = asked().map(|it| version(&it)).max() else { continue };
+            let is_settled = |(message, wish): (usize, Wish)| {
+                world.dead.contains(&(message, place)) || is_true(world, place, message, wish)
+            };
+            if !asked().filter(|it| version(it) == newest).any(is_settled) {
+                let what = format!("what was asked last of {container} does not run in the end");
+                step.breaks(Promise::P4, what);
+            }
+        }
+    }
+}
+
+impl World {
+    fn all_wishes(&self, place: usize) -> impl Iterator<Item = (usize, Wish)> {
+        let all = self.script.messages.iter().enumerate();
+        all.flat_map(|(message, it)| it.wishes.iter().map(move |wish| (message, *wish)))
+            .filter(move |(_, (to, _))| *to == place)
+            .map(|(message, (_, wish))| (message, wish))
+    }
+
+    /// What the messages that are held ask of a target.
+    fn owed(&self, place: usize) -> impl Iterator<Item = (usize, Wish)> {
+        self.all_wishes(place).filter(|(message, _)| {
+            matches!(self.letters[*message].fate, Fate::InFlight(..) | Fate::Visible(_))
+        })
+    }
+}
+
+/// Whether a rollout that still counts has been started for this, or reality is newer: nothing is to be started for it.
+fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
+    let service = &world.services[place];
+    let counts = |it: &&Real| it.state != RolloutState::Stopped;
+    let is_started =
+        service.rollouts.iter().filter(counts).any(|it| carries(world, service, it, message, wish));
+    is_started || runs_since(service.running(), wish, world.letters[message].version + 1)
+}
+
+/// Whether what is asked is so.
+fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
+    let service = &world.services[place];
+    let complete = |it: &&Real| it.state == RolloutState::Succeeded;
+    let is_carried = match wish {
+        Wish::Restart | Wish::Follow => {
+            service.rollouts.iter().filter(complete).any(|it| carries(world, service, it, message, wish))
+        }
+        Wish::Image(..) | Wish::Definition(_) => false,
+    };
+    is_carried || runs_since(service.running(), wish, world.letters[message].version)
+}
+
+/// Whether this definition has the content that is asked for, or some that was asked for at that time or later.
+fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
+    match wish {
+        Wish::Restart | Wish::Follow => false,
+        Wish::Image(container, number) => {
+            running.tags[container] == script::tag(number) || running.asked_at[container] >= version
+        }
+        Wish::Definition(revision) => {
+            running.lineage.contains(&revision) || running.asked_at.values().any(|at| *at >= version)
+        }
+    }
+}
+
+fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wish: Wish) -> bool {
+    let floor = world.letters[message].version;
+    let definition = service.definition(rollout.revision);
+    match wish {
+        Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,
+        Wish::Image(container, number) => {
+            rollout.created >= floor && definition.tags[container] == script::tag(number)
+        }
+        Wish::Definition(revision) => rollout.created >= floor && definition.lineage.contains(&revision),
+    }
+}
+
+/// Whether a newer wish of the same kind was made, whose message is still there or was set aside.
+fn is_left_to_another(world: &World, place: usize, message: usize, wish: Wish) -> bool {
+    world.all_wishes(place).any(|(other, newer)| {
+        let is_kept = world.letters[other].fate != Fate::Deleted || world.dead.contains(&(other, place));
+        let is_newer = (world.letters[other].version, other) != (world.letters[message].version, message)
+            && world.letters[other].version >= world.letters[message].version;
+        is_kept && is_newer && replaces(newer, wish)
+    })
+}
+
+fn replaces(newer: Wish, older: Wish) -> bool {
+    match (newer, older) {
+        (Wish::Restart, Wish::Restart)
+        | (Wish::Follow, Wish::Follow)
+        | (Wish::Definition(_), Wish::Definition(_) | Wish::Image(..)) => true,
+        (Wish::Image(one, _), Wish::Image(other, _)) => one == other,
+        (Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Definition(_), _) => false,
+    }
+}
+
+fn touches(wish: Wish, container: &str) -> bool {
+    match wish {
+        Wish::Restart | Wish::Follow => false,
+        Wish::Image(name, _) => name == container,
+        Wish::Definition(_) => true,
+    }
+}

@@ -1,0 +1,236 @@
+//! What is asked in a world, and how much may go wrong in it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use lockkeeper::domain::{
+    Change, DefinitionRef, FollowedImage, ImageChange, ImageSource, Marks, OnNewer, Origin, Refresh, Request,
+    TagPolicy, TargetId, TargetSettings, TriggerKind,
+};
+use lockkeeper::plan::Flaw;
+
+use super::{
+    Letter, TIMEOUT, at,
+    ecs::{self, Definition, Service},
+};
+
+/// The services, by their place.
+const SERVICES: [&str; 6] = ["api", "web", "jobs", "mail", "feed", "bill"];
+
+/// What one message asks of one target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// New tasks.
+    Restart,
+    /// New tasks, because the tag that the main container follows was pushed with what it has now.
+    Follow,
+    /// This version of a container's image: the number makes the tag.
+    Image(&'static str, u32),
+    /// This revision.
+    Definition(u32),
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Message {
+    pub event: String,
+    /// When it was sent, in milliseconds; `None` is some time after the beginning.
+    pub version: Option<u64>,
+    pub wishes: Vec<(usize, Wish)>,
+}
+
+/// How often each thing may go wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    pub crashes: u16,
+    pub lost_leases: u16,
+    pub lost_answers: u16,
+    pub throttles: u16,
+    pub failures: u16,
+    pub strangers: u16,
+    pub again: u16,
+}
+
+/// Nothing goes wrong.
+pub const NOTHING: Budget =
+    Budget { crashes: 0, lost_leases: 0, lost_answers: 0, throttles: 0, failures: 0, strangers: 0, again: 0 };
+
+/// Everything that is given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Script {
+    pub services: usize,
+    pub messages: Vec<Message>,
+    pub on_newer: OnNewer,
+    pub quiet_millis: u64,
+    pub budget: Budget,
+    pub flaws: BTreeSet<Flaw>,
+    /// Whether somebody else has business with the first service alone.
+    pub first_only: bool,
+}
+
+impl Script {
+    /// So many services, of which nothing is asked yet.
+    pub fn new(services: usize) -> Self {
+        Self {
+            services,
+            messages: Vec::new(),
+            on_newer: OnNewer::WhenFailing,
+            quiet_millis: 2_000,
+            budget: Budget::default(),
+            flaws: BTreeSet::new(),
+            first_only: true,
+        }
+    }
+
+    /// A message that was sent so many seconds after the beginning of the world.
+    pub fn sent(mut self, seconds: u64, wishes: &[(usize, Wish)]) -> Self {
+        let event = format!("event-{}", self.messages.len());
+        self.messages.push(Message { event, version: Some(seconds * 1_000), wishes: wishes.to_vec() });
+        self
+    }
+
+    /// A message that is sent while the world goes on.
+    pub fn sent_later(mut self, wishes: &[(usize, Wish)]) -> Self {
+        let event = format!("event-{}", self.messages.len());
+        self.messages.push(Message { event, version: None, wishes: wishes.to_vec() });
+        self
+    }
+
+    /// The last message once more, as another rule would put it on the queue.
+    pub fn twice(mut self) -> Self {
+        self.messages.extend(self.messages.last().cloned());
+        self
+    }
+
+    pub fn on_newer(mut self, on_newer: OnNewer) -> Self {
+        self.on_newer = on_newer;
+        self
+    }
+
+    pub fn quiet(mut self, millis: u64) -> Self {
+        self.quiet_millis = millis;
+        self
+    }
+
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    pub fn flaw(mut self, flaw: Flaw) -> Self {
+        self.flaws.insert(flaw);
+        self
+    }
+
+    /// The services as they are at first: revision 1 runs, and further ones that were asked for are registered.
+    pub fn services(&self) -> Vec<Service> {
+        (0..self.services).map(|place| Service::new(SERVICES[place], self.definitions(place))).collect()
+    }
+
+    fn definitions(&self, place: usize) -> Vec<Definition> {
+        let wanted = self.wishes(place).filter_map(|(_, wish)| match wish {
+            Wish::Definition(revision) => Some(revision),
+            Wish::Restart | Wish::Follow | Wish::Image(..) => None,
+        });
+        let last = wanted.max().unwrap_or(1);
+        (1..=last).map(|revision| self.definition(place, revision)).collect()
+    }
+
+    fn definition(&self, place: usize, revision: u32) -> Definition {
+        let asked_at = self.wishes(place).filter(|(_, wish)| *wish == Wish::Definition(revision));
+        let asked_at = asked_at.map(|(message, _)| message.version.unwrap_or(0)).max().unwrap_or(0);
+        let tag = if revision == 1 { "latest".to_owned() } else { format!("of-{revision}") };
+        Definition {
+            tags: BTreeMap::from([("main", tag), ("side", format!("base-{revision}"))]),
+            marks: Marks::default(),
+            asked_at: BTreeMap::from([("main", asked_at), ("side", asked_at)]),
+            lineage: BTreeSet::from([revision]),
+        }
+    }
+
+    fn wishes(&self, place: usize) -> impl Iterator<Item = (&Message, Wish)> {
+        let all = self.messages.iter().flat_map(|it| it.wishes.iter().map(move |wish| (it, *wish)));
+        all.filter(move |(_, wish)| wish.0 == place).map(|(message, (_, wish))| (message, wish))
+    }
+
+    /// When an image with this tag was last asked for.
+    pub fn asked_at(&self, place: usize, tag: &str, letters: &[Letter]) -> u64 {
+        let asks = |message: &Message| {
+            message.wishes.iter().any(|(to, wish)| {
+                *to == place && matches!(wish, Wish::Image(_, number) if self::tag(*number) == tag)
+            })
+        };
+        let all = self.messages.iter().zip(letters).filter(|(message, _)| asks(message));
+        all.map(|(_, letter)| letter.version).max().unwrap_or(0)
+    }
+
+    /// What the message at this place asks for.
+    pub fn requests(&self, place: usize, version: u64) -> Vec<Request> {
+        let message = &self.messages[place];
+        let origin = Arc::new(Origin {
+            kind: TriggerKind::DeployRequested,
+            event_id: message.event.as_str().into(),
+            reason: "asked".into(),
+        });
+        let request = |(to, wish): &(usize, Wish)| Request {
+            target: target(*to),
+            change: Self::change(*to, *wish),
+            version: at(version),
+            floor: at(version),
+            settings: Arc::new(self.settings(*to)),
+            origin: Arc::clone(&origin),
+        };
+        message.wishes.iter().map(request).collect()
+    }
+
+    fn change(place: usize, wish: Wish) -> Change {
+        let source = |container: &'static str| ImageSource {
+            repository: Some(format!("shop/{container}").as_str().into()),
+            home: None,
+            container: None,
+        };
+        match wish {
+            Wish::Restart => Change::Refresh(Refresh::Restart),
+            Wish::Follow => Change::Refresh(Refresh::Image(FollowedImage {
+                source: source("main"),
+                tag: "latest".into(),
+                digest: None,
+                any_tag: true,
+            })),
+            Wish::Image(container, number) => Change::Image(ImageChange {
+                source: source(container),
+                tag: Some(tag(number).as_str().into()),
+                digest: Some(ecs::digest(&tag(number))),
+                by_digest: false,
+                policy: Some(TagPolicy::NEWEST),
+                force: false,
+            }),
+            Wish::Definition(revision) => {
+                Change::Definition(DefinitionRef { family: SERVICES[place].into(), revision: Some(revision) })
+            }
+        }
+    }
+
+    fn settings(&self, place: usize) -> TargetSettings {
+        TargetSettings {
+            quiet: Duration::from_millis(self.quiet_millis),
+            timeout: Duration::from_millis(TIMEOUT),
+            on_newer: self.on_newer,
+            ..TargetSettings::named(SERVICES[place].into())
+        }
+    }
+}
+
+/// The target at this place.
+pub fn target(place: usize) -> TargetId {
+    let cluster = "shop";
+    TargetId::new("111122223333".into(), "eu-west-1".into(), cluster.into(), SERVICES[place].into())
+}
+
+/// The tag of an image of this number.
+pub fn tag(number: u32) -> String {
+    format!("v{number}")
+}
