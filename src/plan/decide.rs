@@ -152,7 +152,10 @@ impl Lane {
             }
         }
         for (outcome, reason, asks) in settled {
-            self.settle_waiting(asks, outcome, reason, turn);
+            match self.started_unheard(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
+                Some(rollout) => self.settle_unheard(asks, rollout, turn),
+                None => self.settle_waiting(asks, outcome, reason, turn),
+            }
         }
         for (rollout, failure, asks) in failed {
             let outcome = match rollout.as_ref().map(|rollout| rollout.state) {
@@ -163,6 +166,13 @@ impl Lane {
             self.fail_waiting(asks, outcome, failure, seen, turn);
         }
         sifted
+    }
+
+    /// The completed rollout that our own start of these asked for, where its answer was lost.
+    fn started_unheard<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<&'a Rollout> {
+        let since = self.retrying_of(asks)?.lost_since?;
+        let newest = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
+        (newest.state == RolloutState::Succeeded).then_some(newest)
     }
 
     fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {
@@ -206,10 +216,14 @@ impl Lane {
             asks,
             stage: Stage::Waiting,
             definition: None,
-            previous: self.running.as_ref().map(|running| running.definition.id.clone()),
+            previous: match retrying.and_then(|it| it.previous.clone()) {
+                Some(previous) => Some(previous),
+                None => self.running.as_ref().map(|running| running.definition.id.clone()),
+            },
             images: Vec::new(),
             rollout: None,
             adopted: false,
+            looked_at: Timestamp::default(),
             tasks: Tasks::default(),
             failure: None,
             evidence: Evidence::default(),

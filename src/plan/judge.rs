@@ -1,5 +1,7 @@
 //! How a rollout that is watched ended, if it has.
 
+use std::time::Duration;
+
 use crate::domain::{
     Cause, Change, Digest, Evidence, Failure, Look, Outcome, Refresh, Report, Rollout, RolloutState, Stage,
 };
@@ -149,10 +151,10 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         let (failure, evidence) = seen(&passage, rollout, look);
-        let minutes = self.settings.timeout.as_secs().div_ceil(60);
+        let timeout = in_words(self.settings.timeout);
         let tasks = watch.tasks;
         let reason = format!(
-            "no progress for {minutes} minutes: {} of {} tasks run, {} failed in a row; last: {}",
+            "no progress for {timeout}: {} of {} tasks run, {} failed in a row; last: {}",
             tasks.running, tasks.desired, tasks.failed, failure.reason
         );
         passage.evidence = evidence;
@@ -190,6 +192,13 @@ impl Lane {
         self.retrying = Some(passage.to_retry(passage.attempts.saturating_sub(1), why));
         self.take_back(passage.asks, turn);
         self.decide(look, false, None, turn);
+    }
+}
+
+fn in_words(length: Duration) -> String {
+    match length.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
     }
 }
 

@@ -103,6 +103,9 @@ pub(super) struct Retrying {
     pub(super) failed: u32,
     pub(super) last: Failure,
     pub(super) started_at: Timestamp,
+    pub(super) previous: Option<DefinitionId>,
+    /// The answer of its start was lost: what was created since this look may be what it asked for.
+    pub(super) lost_since: Option<Timestamp>,
 }
 
 /// A deployment under way.
@@ -119,6 +122,8 @@ pub(super) struct Passage {
     pub(super) images: Vec<(ContainerName, ImageReference)>,
     pub(super) rollout: Option<RolloutKey>,
     pub(super) adopted: bool,
+    /// When the look was taken on which it was decided, by AWS's clock.
+    pub(super) looked_at: Timestamp,
     pub(super) started_at: Timestamp,
     pub(super) tasks: Tasks,
     pub(super) failure: Option<Failure>,

@@ -42,6 +42,7 @@ impl Lane {
         let mut passage = self.passage_for(asks, turn);
         let folded = fold::fold(passage.id.clone(), &self.target, &passage.asks, &ground);
         passage.attempts += 1;
+        passage.looked_at = look.taken_at;
         passage.stage = Stage::Starting;
         passage.definition = folded.order.edits.is_empty().then(|| folded.order.base.clone());
         passage.images = folded.images.into_iter().collect();
@@ -131,6 +132,7 @@ impl Lane {
         let CallFailure { cause, reason, remedy } = failure;
         let failure = Failure::new(cause, reason);
         let exhausted = passage.attempts > self.settings.retries;
+        let looked_at = passage.looked_at;
         let delay = match remedy {
             Remedy::GiveUp => return self.finish_failed(passage, Outcome::Failed, failure, turn),
             Remedy::Retry if exhausted => return self.finish_failed(passage, Outcome::Failed, failure, turn),
@@ -138,6 +140,9 @@ impl Lane {
             Remedy::LookFirst => retry::AFTER_LOST_ANSWER + retry::delay(passage.attempts, turn.now.jitter),
         };
         self.try_again(passage, failure, delay, turn);
+        if let Some(retrying) = self.retrying.as_mut().filter(|_| remedy == Remedy::LookFirst) {
+            retrying.lost_since = Some(looked_at);
+        }
     }
 
     /// The requests of an attempt that failed wait again, and what ECS shows then decides what is done.
@@ -180,6 +185,8 @@ impl Passage {
             failed,
             last,
             started_at: self.started_at,
+            previous: self.previous.clone(),
+            lost_since: None,
         }
     }
 }

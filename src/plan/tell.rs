@@ -19,16 +19,22 @@ const MOST_TRIGGERS: usize = 100;
 
 impl Lane {
     pub(super) fn finish_succeeded(&mut self, passage: Passage, rollout: &Rollout, turn: &mut Turn<'_>) {
-        let mut record = self.record(&passage);
+        let adopted = passage.adopted.then_some("carried by a rollout that was in progress");
+        self.tell_succeeded(&passage, rollout, adopted, turn);
+        self.retrying = None;
+        self.rest(turn);
+    }
+
+    fn tell_succeeded(&self, passage: &Passage, rollout: &Rollout, how: Option<&str>, turn: &mut Turn<'_>) {
+        let mut record = self.record(passage);
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
-        let adopted = passage.adopted.then(|| "carried by a rollout that was in progress".to_owned());
-        let parts = [Some(count), adopted, judge::unverified(&passage.asks, rollout)];
+        let parts = [Some(count), how.map(str::to_owned), judge::unverified(&passage.asks, rollout)];
         record.reason = Some(parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        self.finish(record, Outcome::Succeeded, turn);
+        tell_finished(record, Outcome::Succeeded, turn);
     }
 
     pub(super) fn finish_failed(
@@ -72,6 +78,15 @@ impl Lane {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
         tell_finished(record, outcome, turn);
+    }
+
+    /// Requests whose start was not answered turn out to have been started, and to be done.
+    pub(super) fn settle_unheard(&mut self, asks: Vec<Ask>, rollout: &Rollout, turn: &mut Turn<'_>) {
+        let mut passage = self.passage_for(asks, turn);
+        passage.rollout = Some(rollout.id.clone());
+        passage.definition = Some(rollout.definition.id.clone());
+        passage.tasks = rollout.tasks;
+        self.tell_succeeded(&passage, rollout, Some("the answer to its start was lost"), turn);
     }
 
     /// Requests that cannot be met, or whose carrier failed, end as one deployment that failed.
