@@ -34,14 +34,15 @@ unit: ## unit, simulation, integration and doc tests
 
 # `--tests` builds nothing that `unit` has not built: it keeps the dependencies' features as the tests have them.
 e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside
-	cargo build $(FEATURES) --bins --tests
+	cargo build $(FEATURES) --bins --examples --tests
 	LOCKKEEPER_BIN=$(TARGET_DIR)/debug/lockkeeper .venv/bin/python tests/e2e/run.py
 
 .venv/ready: tests/e2e/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv $<
 
+# Without it the stories that need it are skipped, and said to be.
 .venv-ministack/ready: tests/e2e/requirements-ministack.txt tests/e2e/venv.sh
-	tests/e2e/venv.sh .venv-ministack $<
+	tests/e2e/venv.sh .venv-ministack $< || echo "ministack cannot be installed here" >&2
 
 terraform: ## format, validity and tests of the Terraform module
 	deploy/terraform/check.sh

@@ -114,6 +114,13 @@ resource "aws_iam_role_policy" "task" {
         Resource = [aws_sqs_queue.main.arn, aws_sqs_queue.dead_letters.arn]
       },
       {
+        # The redrive policy names an ARN; what is sent to is a URL.
+        Sid      = "FindDeadLetters"
+        Effect   = "Allow"
+        Action   = ["sqs:GetQueueUrl"]
+        Resource = [aws_sqs_queue.dead_letters.arn]
+      },
+      {
         Sid      = "ReadAndUpdateServices"
         Effect   = "Allow"
         Action   = ["ecs:DescribeServices", "ecs:ListServiceDeployments", "ecs:UpdateService"]
@@ -158,6 +165,14 @@ resource "aws_iam_role_policy" "task" {
         Action    = ["ecs:TagResource"]
         Resource  = local.family_arns
         Condition = { StringEquals = { "ecs:CreateAction" = "RegisterTaskDefinition" } }
+      },
+      {
+        # A service that is moved to a definition that exists: the definition is marked with the version of the request.
+        Sid       = "MarkDefinitions"
+        Effect    = "Allow"
+        Action    = ["ecs:TagResource"]
+        Resource  = local.family_arns
+        Condition = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
       },
       {
         Sid       = "PassRolesOfDefinitions"

@@ -62,7 +62,10 @@ impl Connections {
             None => loader(),
         };
         let config = loader.load().await;
-        let found = config.region().context("no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1")?;
+        let found = config
+            .region()
+            .filter(|region| !region.as_ref().is_empty())
+            .context("no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1")?;
         let region = Region::from(found.as_ref());
         Ok(Self { config, region, calls: Calls::new(observer) })
     }

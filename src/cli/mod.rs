@@ -1,14 +1,28 @@
 //! The commands, one file each.
 
+mod check;
 #[cfg(feature = "sim")]
 mod demo;
+mod explain;
+mod health;
 mod run;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
-use crate::settings::{self, Settings, Sources};
+use crate::settings::{self, Problems, Settings, Sources};
+
+/// What was asked for could not be had.
+const FAILED: u8 = 1;
+/// The command was used wrongly, or the settings are wrong; clap uses the same.
+const WRONG_SETTINGS: u8 = 2;
 
 /// Drives deployments to Amazon ECS from events on a queue.
 #[derive(Debug, Parser)]
@@ -22,6 +36,9 @@ struct Arguments {
     /// Settings to read beside the built-in ones; repeatable, the later wins
     #[arg(long, value_name = "FILE", global = true)]
     config: Vec<PathBuf>,
+    /// How to write what a command tells (explain, check, health) [default: text]
+    #[arg(long, value_name = "FORM", global = true)]
+    output: Option<Output>,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,6 +54,33 @@ enum Command {
     #[cfg(feature = "sim")]
     #[command(after_help = "Example:\n  lockkeeper demo --once")]
     Demo(demo::Options),
+    /// Says what an event means, which targets it reaches and why, and what would happen; nothing is done
+    #[command(
+        after_help = "Exit codes: 0 understood, also if nothing follows; 1 malformed; 2 wrong usage or settings.\n\n\
+        Examples:\n  lockkeeper explain event.json\n  \
+        aws sqs receive-message --queue-url \"$DEAD_LETTERS\" | lockkeeper explain -"
+    )]
+    Explain(explain::Options),
+    /// Says what is wrong with the settings, and which targets they name
+    #[command(after_help = "Exit codes: 0 sound, also with warnings; 2 wrong usage or settings.\n\n\
+        Example:\n  lockkeeper check --offline --config config/prod.toml")]
+    Check(check::Options),
+    /// Asks the daemon on this machine whether it is healthy: for the health check of a container
+    #[command(
+        after_help = "Exit codes: 0 healthy, 1 not healthy or no answer within 3 s, 2 wrong usage or settings.\n\n\
+        Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"/lockkeeper\", \"health\"]"
+    )]
+    Health,
+}
+
+/// How a command writes what it tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
 }
 
 /// How a command ended.
@@ -45,6 +89,8 @@ enum Ended {
     Done,
     /// It could not.
     Failed(anyhow::Error),
+    /// It has told everything already, and ends with this code.
+    Told(u8),
     /// It was used wrongly, or the settings are wrong.
     Misused(String),
 }
@@ -56,21 +102,43 @@ pub fn main() -> ExitCode {
         Ended::Done => ExitCode::SUCCESS,
         Ended::Failed(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::from(1)
+            ExitCode::from(FAILED)
         }
+        Ended::Told(code) => ExitCode::from(code),
         Ended::Misused(what) => {
             complain(&what);
-            ExitCode::from(2)
+            ExitCode::from(WRONG_SETTINGS)
         }
     }
 }
 
-fn dispatch(arguments: Arguments) -> Ended {
-    match arguments.command {
-        Command::Run => run::run(&arguments.config),
+fn dispatch(Arguments { config, output, command }: Arguments) -> Ended {
+    let form = output.unwrap_or_default();
+    match command {
+        Command::Run if output.is_some() => no_data("run", "`log.format` chooses the form of its log"),
+        Command::Run => run::run(&config),
+        #[cfg(feature = "sim")]
+        Command::Demo(_) if output.is_some() => no_data("demo", "its HTTP API has JSON"),
         #[cfg(feature = "sim")]
         Command::Demo(options) => demo::demo(&options),
+        Command::Explain(options) => explain::explain(&options, &config, form),
+        Command::Check(options) => check::check(&options, &config, form),
+        Command::Health => health::health(&config, form),
     }
+}
+
+fn no_data(command: &str, instead: &str) -> Ended {
+    Ended::Misused(format!("`{command}` does not take --output: {instead}"))
+}
+
+/// Writes to standard output. Whoever stopped reading is not interested in the rest.
+fn say(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn say_json(data: &impl Serialize) {
+    let text = serde_json::to_string_pretty(data).expect("the answers have text keys only");
+    say(&(text + "\n"));
 }
 
 #[expect(clippy::print_stderr, reason = "this is what the terminal is for")]
@@ -80,10 +148,14 @@ fn complain(what: &str) {
 
 /// The settings as this process finds them, or everything that is wrong with them.
 fn load(files: &[PathBuf]) -> Result<Settings, Ended> {
+    read_settings(files).map_err(|problems| Ended::Misused(problems.to_string()))
+}
+
+fn read_settings(files: &[PathBuf]) -> Result<Settings, Problems> {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let folder = PathBuf::from(".");
     let sources = Sources { files: files.to_vec(), environment, folder };
-    settings::load(&sources).map_err(|problems| Ended::Misused(problems.to_string()))
+    settings::load(&sources)
 }
 
 /// Runs this to its end on a runtime of its own.

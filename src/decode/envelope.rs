@@ -220,7 +220,7 @@ fn text_or_json(field: Field<'_>) -> Result<Cow<'_, str>, Reason> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        decode::{decode, tests::sent},
+        decode::{decode, tests::sent, wrappers},
         domain::{Event, Trigger},
     };
 
@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn the_wrappers_that_are_taken_off_can_be_named() {
+        let wrapped = format!(r#"{{"Messages":[{{"Body":{}}}]}}"#, quote(&sns(DEPLOY)));
+        assert_eq!(
+            wrappers(wrapped.as_bytes()),
+            ["`Body` of the SQS message", "`Message` of the SNS notification"]
+        );
+        for bare in [DEPLOY, "hello", "[]"] {
+            assert!(wrappers(bare.as_bytes()).is_empty(), "{bare}");
+        }
+    }
+
+    #[test]
     fn wrappers_within_wrappers_come_to_an_end() {
         let mut body = DEPLOY.to_owned();
         for _ in 0..super::super::MAX_WRAPPERS {
@@ -270,6 +282,7 @@ mod tests {
         }
         assert_eq!(read(&body), read(DEPLOY));
         assert!(malformed(&sns(&body)).contains("wrapped more than"));
+        assert_eq!(wrappers(sns(&body).as_bytes()).len(), super::super::MAX_WRAPPERS);
     }
 
     #[test]

@@ -46,6 +46,9 @@ const MAX_DEPTH: usize = 128;
 /// bus sent is three.
 const MAX_WRAPPERS: usize = 4;
 
+/// What reasons call the outermost text.
+const BODY: &str = "the message's body";
+
 /// Why something is malformed or ignored, for people.
 type Reason = String;
 
@@ -55,8 +58,27 @@ type Reading = Result<Trigger, Reason>;
 /// What the body of one message means. `sent_at` is when SQS first got it.
 pub fn decode(body: &[u8], sent_at: Timestamp) -> Event {
     match readable(body) {
-        Ok(text) => read(text, "the message's body", sent_at, MAX_WRAPPERS),
+        Ok(text) => read(text, BODY, sent_at, MAX_WRAPPERS),
         Err(reason) => nameless(body, sent_at, Trigger::Malformed(reason)),
+    }
+}
+
+/// The wrappers that [`decode`] takes off this body, the outermost first, as reasons call them.
+pub fn wrappers(body: &[u8]) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    if let Ok(text) = readable(body) {
+        unwrap(text, BODY, &mut found);
+    }
+    found
+}
+
+fn unwrap(text: &str, called: &'static str, found: &mut Vec<&'static str>) {
+    if let Ok(Opened::Wrapper(inner, called)) =
+        shallow(text, called).and_then(|()| envelope::open(text, called))
+        && found.len() < MAX_WRAPPERS
+    {
+        found.push(called);
+        unwrap(&inner, called, found);
     }
 }
 

@@ -40,6 +40,11 @@ impl Timestamp {
         self.0
     }
 
+    /// In RFC 3339 with three digits of a second, always: texts of one length sort as the times do.
+    pub fn to_fixed(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.to_string(), |at| format!("{at:.3}"))
+    }
+
     /// How long after `earlier` this is; zero if it is not after.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -121,6 +126,7 @@ mod tests {
         assert_eq!(at.to_string(), "2026-11-01T12:00:00.25Z");
         assert_eq!(Timestamp::parse("2026-11-01T14:00:00.250+02:00"), Some(at));
         assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(at.to_fixed(), "2026-11-01T12:00:00.250Z");
     }
 
     #[test]

@@ -32,6 +32,7 @@ impl Running {
         answers: &mut mpsc::UnboundedReceiver<Input>,
     ) {
         self.engine.health.closing();
+        self.performer.close();
         let end = Instant::now() + LONGEST;
         let mut receipts =
             self.held.receipts(&self.planner.hand_back()).into_iter().map(|(_, it)| it).collect();
@@ -45,12 +46,20 @@ impl Running {
         }
         receipts.extend(late.unwrap_or_default());
         self.hand_back(&mut receipts).await;
-        self.performer.tasks.close();
-        let calls_ended = timeout_at(end, self.performer.tasks.wait()).await.is_ok();
-        while let Ok(input) = answers.try_recv() {
-            self.turn(input);
-        }
+        let calls_ended = timeout_at(end, self.last_answers(answers)).await.is_ok();
         info!(calls_ended, "stopped");
+    }
+
+    /// Takes the answers of calls that are under way: what one of them settles is still deleted or set aside.
+    async fn last_answers(&mut self, answers: &mut mpsc::UnboundedReceiver<Input>) {
+        let tasks = self.performer.tasks.clone();
+        loop {
+            tokio::select! {
+                biased;
+                Some(input) = answers.recv() => self.turn(input),
+                () = tasks.wait() => return,
+            }
+        }
     }
 
     async fn hand_back(&self, receipts: &mut Vec<Receipt>) {

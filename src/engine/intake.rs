@@ -45,15 +45,18 @@ impl Poller {
     /// Receives until it is stopped. Room is made by the loop taking the batch: only what is not planned yet counts.
     pub(super) async fn poll(self) {
         let mut failures = 0;
+        // The first receive does not wait, so that readiness is known at once.
+        let mut wait = Duration::ZERO;
         while !self.stop.is_cancelled() {
             let asked = self.clock.moment();
-            match self.queue.receive(MOST_PER_RECEIVE, RECEIVE_WAIT, self.visibility).await {
+            match self.queue.receive(MOST_PER_RECEIVE, wait, self.visibility).await {
                 Ok(messages) => {
                     self.health.received(self.clock.moment());
                     if failures > 0 {
                         info!("receiving again");
                     }
                     failures = 0;
+                    wait = RECEIVE_WAIT;
                     let batch = Batch { messages, expires: asked + self.visibility };
                     if !batch.messages.is_empty() && self.batches.send(batch).await.is_err() {
                         return;

@@ -1,8 +1,9 @@
 //! What is said about a message that is set aside: its attributes in the dead-letter queue.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
+    aws::queue::MAX_MESSAGE_BYTES,
     domain::{EventId, TargetId, Timestamp, fingerprint},
     plan::DeadLetter,
 };
@@ -20,6 +21,12 @@ mod name {
     pub(super) const TIME: &str = "lockkeeper.time";
 }
 
+/// A reason longer than this says no more.
+const LONGEST_REASON_BYTES: usize = 1024;
+
+/// What SQS counts of an attribute beside its name and value: its type.
+const TYPE: &str = "String";
+
 /// What a message that comes back says of the time when it was set aside.
 pub(super) struct PutBack {
     pub(super) version: Timestamp,
@@ -30,7 +37,10 @@ pub(super) struct PutBack {
 pub(super) fn attributes(event: &EventId, letter: &DeadLetter, now: Timestamp) -> BTreeMap<String, String> {
     let known = [
         (name::ID, Some(id(event, letter.target.as_ref()))),
-        (name::REASON, Some(letter.reason.clone()).filter(|reason| !reason.is_empty())),
+        (
+            name::REASON,
+            Some(cut(&letter.reason, LONGEST_REASON_BYTES).to_owned()).filter(|it| !it.is_empty()),
+        ),
         (name::TARGET, letter.target.as_ref().map(ToString::to_string)),
         (name::DEPLOYMENT, letter.deployment.as_ref().map(ToString::to_string)),
         (name::OUTCOME, letter.outcome.map(|outcome| outcome.as_str().to_owned())),
@@ -40,6 +50,46 @@ pub(super) fn attributes(event: &EventId, letter: &DeadLetter, now: Timestamp) -
         (name::TIME, Some(now.to_string())),
     ];
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// The body and attributes that fit into one message. A message that nobody understood loses the end of its body,
+/// and its reason says so. One that is to be replayed keeps its body, written shorter if need be; of its attributes
+/// those by which a replay is confined and ordered go last.
+pub(super) fn parcel(
+    body: &str,
+    mut attributes: BTreeMap<String, String>,
+    is_understood: bool,
+) -> (Cow<'_, str>, BTreeMap<String, String>) {
+    if body.len() + size(&attributes) <= MAX_MESSAGE_BYTES {
+        return (body.into(), attributes);
+    }
+    if !is_understood {
+        let reason = attributes.entry(name::REASON.to_owned()).or_default();
+        *reason = format!("{reason} (the end of the body is cut: it had {} bytes)", body.len());
+        let room = MAX_MESSAGE_BYTES - size(&attributes);
+        return (cut(body, room).into(), attributes);
+    }
+    let compact = serde_json::from_str::<serde_json::Value>(body).map(|it| it.to_string());
+    let body: Cow<'_, str> = compact.ok().filter(|it| it.len() < body.len()).map_or(body.into(), Into::into);
+    let last = [name::VERSION, name::TARGET];
+    let mut dispensable: Vec<String> =
+        attributes.keys().filter(|it| !last.contains(&it.as_str())).cloned().collect();
+    dispensable.extend(last.map(str::to_owned));
+    for name in dispensable {
+        if body.len() + size(&attributes) <= MAX_MESSAGE_BYTES {
+            break;
+        }
+        attributes.remove(&name);
+    }
+    (body, attributes)
+}
+
+fn size(attributes: &BTreeMap<String, String>) -> usize {
+    attributes.iter().map(|(name, value)| name.len() + TYPE.len() + value.len()).sum()
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 /// What the attributes of a received message say of an earlier failure, if it was set aside before.
@@ -89,6 +139,27 @@ mod tests {
             one["lockkeeper.id"],
             attributes(&"e-1".into(), &other, Timestamp::default())["lockkeeper.id"]
         );
+    }
+
+    #[test]
+    fn a_message_that_nobody_understood_is_cut_rather_than_set_aside_without_a_reason() {
+        let body = "x".repeat(MAX_MESSAGE_BYTES);
+        let malformed = DeadLetter { target: None, reason: "é".repeat(2_000), ..letter() };
+        let written = attributes(&"e-1".into(), &malformed, Timestamp::default());
+        let (body, written) = parcel(&body, written, false);
+        assert_eq!(body.len() + size(&written), MAX_MESSAGE_BYTES);
+        assert!(written[name::REASON].ends_with("(the end of the body is cut: it had 1048576 bytes)"));
+    }
+
+    #[test]
+    fn a_large_body_that_is_to_be_replayed_is_kept_whole_with_its_target_and_version() {
+        let body = format!("{{ \"junk\": \"{}\" }}", "x".repeat(MAX_MESSAGE_BYTES - 200));
+        let written = attributes(&"e-1".into(), &letter(), Timestamp::default());
+        let (kept, written) = parcel(&body, written, true);
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&kept), value(&body));
+        assert!(read(&written).is_some_and(|it| it.target == letter().target));
+        assert!(kept.len() + size(&written) <= MAX_MESSAGE_BYTES);
     }
 
     #[test]

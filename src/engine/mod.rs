@@ -101,10 +101,12 @@ impl Engine {
         let (answers_in, mut answers) = mpsc::unbounded_channel();
         let (batches_in, mut batches) = mpsc::channel(usize::try_from(self.pollers).unwrap_or(1));
         let (counts_in, mut counts) = mpsc::channel(1);
-        let pollers = self.spawn_pollers(batches_in);
-        let counting = self.spawn_counting(counts_in);
         let stop = self.stop.clone();
         let mut running = self.into_running(answers_in);
+        // Who is told that it is ready finds its targets.
+        running.turn(Input::Wakeup);
+        let pollers = running.engine.spawn_pollers(batches_in);
+        let counting = running.engine.spawn_counting(counts_in);
         loop {
             let wakeup = running.next_wakeup();
             tokio::select! {
@@ -170,7 +172,6 @@ impl Engine {
 
 impl Running {
     fn now(&self) -> Now {
-        let EngineClock { .. } = &self.engine.clock;
         Now {
             moment: self.engine.clock.moment(),
             wall: self.engine.clock.wall(),

@@ -24,13 +24,21 @@ pub(super) struct Performer {
     pub(super) clock: EngineClock,
     pub(super) visibility: Duration,
     pub(super) answers: mpsc::UnboundedSender<Input>,
+    /// The calls that are under way. Once it is closed, only messages are let go of.
     pub(super) tasks: TaskTracker,
 }
 
 impl Performer {
+    /// From now on nothing is begun but deletions and letters: the process ends, and its successor looks afresh.
+    pub(super) fn close(&self) {
+        self.tasks.close();
+    }
+
     pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
         let ecs = Arc::clone(&self.ecs);
         match command {
+            Command::Look(_) | Command::Glance(_) | Command::Start(_) | Command::Extend(_)
+                if self.tasks.is_closed() => {}
             Command::Look(order) => self.answer(async move {
                 let look = ecs.look(&order).await.map(Box::new);
                 vec![Input::Looked { target: order.target, look }]
@@ -90,7 +98,8 @@ impl Performer {
         let (queue, now) = (self.dead_letters.clone(), self.clock.wall());
         self.answer(async move {
             let attributes = letter::attributes(&message.event, &letter, now);
-            let sent = queue.send(&message.body, &attributes).await;
+            let (body, attributes) = letter::parcel(&message.body, attributes, letter.target.is_some());
+            let sent = queue.send(&body, &attributes).await;
             if let Err(error) = &sent {
                 warn!(event_id = %message.event, error = %error, "setting a message aside failed; it is tried again");
             }

@@ -12,6 +12,9 @@ use crate::{
     plan, route,
 };
 
+/// Of a body that is logged, at most so many bytes.
+const MOST_BODY_SHOWN: usize = 4_096;
+
 /// What a message asks for.
 pub(super) struct Understood {
     pub(super) arrival: plan::Arrival,
@@ -27,7 +30,8 @@ pub(super) fn understand(
     held: &mut HeldMessages,
 ) -> Understood {
     let event = decode::decode(message.body.as_bytes(), message.sent_at);
-    debug!(event_id = %event.id, body = %message.body, "event received");
+    let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
+    debug!(event_id = %event.id, body = shown, "event received");
     engine.publisher.decided(engine.clock.wall().since(event.time));
     let arrival = when_asked(&event, &message);
     let (asks, hints) = asks(engine, &event, &arrival);

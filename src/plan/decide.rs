@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use crate::domain::{
-    CallFailure, Cause, Evidence, Failure, Look, Outcome, Remedy, Report, Rollout, RolloutKey, RolloutState,
-    ServiceState, SettledBy, Stage, Started, Tasks, Timestamp,
+    CallFailure, Cause, Change, Evidence, Failure, Look, Outcome, Remedy, Report, Rollout, RolloutKey,
+    RolloutState, ServiceState, SettledBy, Stage, Tasks, Timestamp,
 };
 
 use super::{
-    Command, Flaw, diagnose, fold,
+    Flaw, diagnose, fold,
     fold::Ask,
-    lane::{Lane, Passage, Phase, Retrying, Turn},
-    retry, settle,
+    lane::{Lane, Passage, Phase, Turn},
+    settle,
     settle::Verdict,
     watch::Watch,
 };
@@ -79,13 +79,14 @@ impl Lane {
         match look.rollouts.iter().find(|rollout| rollout.state.is_live()) {
             Some(live) => self.wait_or_supersede(live, sifted, look, blocked, turn),
             None if look.going_back => self.wait_for_rollback(sifted, turn),
-            None => self.proceed(sifted, look, turn),
+            None => self.proceed(sifted, None, look, turn),
         }
     }
 
     fn verdicts(&self, look: &Look, turn: &Turn<'_>) -> Vec<Verdict> {
         let judge = |ask: &Ask| settle::verdict(&ask.request, look, |flaw| turn.flawed(flaw));
         let mut verdicts: Vec<Verdict> = self.waiting.iter().map(judge).collect();
+        self.keep_images_through_a_definition(&mut verdicts);
         if turn.flawed(Flaw::FreshnessSettledByContent) {
             let runs = |(ask, verdict): (&Ask, &Verdict)| {
                 ask.request.change.is_content()
@@ -96,6 +97,23 @@ impl Lane {
             }
         }
         verdicts
+    }
+
+    /// An image that runs already has to be deployed all the same with a definition that was asked for before it.
+    fn keep_images_through_a_definition(&self, verdicts: &mut [Verdict]) {
+        let mut asked = self.waiting.iter().zip(verdicts.iter());
+        let definition = asked.find_map(|(ask, verdict)| match ask.request.change {
+            Change::Definition(_) if *verdict == Verdict::Needed => Some(ask.request.version),
+            Change::Definition(_) | Change::Image(_) | Change::Refresh(_) => None,
+        });
+        let Some(definition) = definition else { return };
+        for (ask, verdict) in self.waiting.iter().zip(verdicts) {
+            let is_later_image =
+                matches!(ask.request.change, Change::Image(_)) && ask.request.version >= definition;
+            if is_later_image && matches!(verdict, Verdict::Settled(Outcome::AlreadyRunning, _)) {
+                *verdict = Verdict::Needed;
+            }
+        }
     }
 
     /// Settles what the look settles, and sorts the rest.
@@ -114,7 +132,7 @@ impl Lane {
                 }
                 Verdict::Failed(rollout) => {
                     if let Some((_, _, asks)) = failed.iter_mut().find(|it| it.0.as_ref() == Some(&rollout)) {
-                        asks.push(ask)
+                        asks.push(ask);
                     } else {
                         let failure = diagnose::failure(&rollout, &diagnose::evidence(&rollout, look));
                         failed.push((Some(rollout), failure, vec![ask]));
@@ -161,7 +179,7 @@ impl Lane {
         };
         let asks: Vec<Ask> = adopted.into_iter().map(|(_, ask)| ask).collect();
         let mut passage = self.passage_for(asks, turn);
-        passage.adopted = true;
+        passage.adopted = passage.attempts == 0;
         passage.definition = Some(rollout.definition.id.clone());
         passage.previous = rollout.previous.as_ref().map(|it| it.id.clone());
         passage.rollout = Some(rollout.id.clone());
@@ -171,26 +189,24 @@ impl Lane {
         self.retrying = None;
         turn.report(Report::Moved(Box::new(self.record(&passage))));
         let mut watch = self.watch_of(rollout, look, turn);
-        watch.learn(rollout, turn.now.moment);
+        watch.going_back = rollout.state == RolloutState::RollingBack;
         self.phase = Phase::Watching(Box::new(passage), watch);
     }
 
-    fn passage_for(&self, asks: Vec<Ask>, turn: &Turn<'_>) -> Passage {
-        let all: Vec<&Ask> = asks.iter().collect();
-        let id =
-            self.retrying.as_ref().map_or_else(|| fold::settled_id(&self.target, &all), |it| it.id.clone());
+    pub(super) fn passage_for(&self, asks: Vec<Ask>, turn: &Turn<'_>) -> Passage {
+        let retrying = self.retrying_of(&asks);
         Passage {
-            id,
+            id: retrying.map_or_else(|| fold::deployment_id(&self.target, &asks), |it| it.id.clone()),
+            attempts: retrying.map_or(0, |it| it.failed),
+            started_at: retrying.map_or(turn.now.wall, |it| it.started_at),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             asks,
             stage: Stage::Waiting,
-            attempts: self.retrying.as_ref().map_or(0, |it| it.failed),
             definition: None,
             previous: self.running.as_ref().map(|running| running.definition.id.clone()),
             images: Vec::new(),
             rollout: None,
             adopted: false,
-            started_at: self.retrying.as_ref().map_or(turn.now.wall, |it| it.started_at),
             tasks: Tasks::default(),
             failure: None,
             evidence: Evidence::default(),
@@ -199,7 +215,8 @@ impl Lane {
 
     fn watch_of(&self, rollout: &Rollout, look: &Look, turn: &Turn<'_>) -> Watch {
         let stalled = look.taken_at.since(rollout.updated_at);
-        Watch::new(rollout.id.clone(), rollout.created_at, turn.now.moment, self.settings.timeout, stalled)
+        let (now, timeout) = (turn.now.moment, self.settings.timeout);
+        Watch::new(rollout.id.clone(), rollout.created_at, now, timeout, stalled, rollout.tasks)
     }
 
     /// A rollout that carries nothing of what waits is in progress.
@@ -216,16 +233,22 @@ impl Lane {
         let mut watch = same.unwrap_or_else(|| self.watch_of(live, look, turn));
         let now = turn.now.moment;
         watch.learn(live, now);
-        watch.overdue |= was_overdue || watch.is_past_deadline(now);
-        if sifted.awaiting.is_empty() && !sifted.needed.is_empty() && self.may_supersede(&watch) {
-            return self.proceed(sifted, look, turn);
+        watch.overdue |= watch.is_past_deadline(now);
+        let decides = !sifted.awaiting.is_empty() && !watch.is_failing();
+        if !decides && !sifted.needed.is_empty() && self.may_supersede(&watch) {
+            let over = (!watch.is_failing()).then_some(live);
+            return self.proceed(sifted, over, look, turn);
         }
         self.waiting = sifted.needed.into_iter().chain(sifted.awaiting).collect();
         if self.waiting.is_empty() {
             return self.rest(turn);
         }
         watch.rest(now, turn.watched);
+        let is_news = watch.overdue && !was_overdue;
         self.phase = Phase::Blocked(watch);
+        if is_news {
+            self.tell_that_it_is_stuck(turn);
+        }
     }
 
     /// ECS goes back from a rollout that it no longer lists.
@@ -238,7 +261,8 @@ impl Lane {
     }
 
     /// Nothing is in the way: what is needed is started, or waits for the moment from which on it may be.
-    fn proceed(&mut self, sifted: Sifted, look: &Look, turn: &mut Turn<'_>) {
+    /// `over` is a sound rollout that gives way.
+    fn proceed(&mut self, sifted: Sifted, over: Option<&Rollout>, look: &Look, turn: &mut Turn<'_>) {
         let Sifted { needed, awaiting, not_before, .. } = sifted;
         let delay = not_before.map(|at| at.since(look.taken_at));
         let held_back = turn.settings.start_after.since(turn.now.moment);
@@ -257,144 +281,13 @@ impl Lane {
             return self.pause(turn, wait.max(Duration::from_millis(1)), why);
         }
         self.waiting = awaiting;
-        self.start(needed, None, look, turn);
-    }
-
-    /// Starts one deployment of all of these. `replaced` is ours that it supersedes.
-    pub(super) fn start(
-        &mut self,
-        asks: Vec<Ask>,
-        replaced: Option<Box<Passage>>,
-        look: &Look,
-        turn: &mut Turn<'_>,
-    ) {
-        if let Some(retrying) = self.retrying.clone().filter(|it| it.failed > self.settings.retries) {
-            self.fail_waiting(asks, Outcome::Failed, retrying.last, None, turn);
-            return self.rest(turn);
-        }
-        let wanted = look.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
-        let base = match (&look.base, wanted) {
-            (Ok(base), _) => base,
-            (Err(_), Some(wanted)) => wanted,
-            (Err(why), None) => {
-                let failure = Failure::new(Cause::DefinitionInvalid, why.clone());
-                self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
-                return self.rest(turn);
-            }
-        };
-        let running = look.running.as_ref().map(|running| &running.definition);
-        let mut folded = fold::fold(&self.target, &asks, base, wanted, running);
-        if let Some(retrying) = &self.retrying {
-            folded.id = retrying.id.clone();
-            folded.order.marks.deployment = Some(retrying.id.clone());
-        }
-        let mut passage = self.passage_for(asks, turn);
-        passage.id = folded.id;
-        passage.attempts += 1;
-        passage.stage = Stage::Starting;
-        passage.definition = folded.order.edits.is_empty().then(|| folded.order.base.clone());
-        passage.images = folded.images.into_iter().collect();
-        if self.settings.dry_run {
-            return self.finish_dry(passage, turn);
-        }
-        turn.report(Report::Moved(Box::new(self.record(&passage))));
-        turn.out.push(Command::Start(folded.order));
-        self.phase = Phase::Starting(Box::new(passage), replaced);
-    }
-
-    /// The answer to a start.
-    pub(super) fn started(&mut self, started: Result<Started, CallFailure>, turn: &mut Turn<'_>) {
-        let (mut passage, replaced) = match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Starting(passage, replaced) => (passage, replaced),
-            phase => return self.phase = phase,
-        };
-        let started = match started {
-            Ok(started) => started,
-            Err(failure) => return self.not_started(*passage, replaced, failure, turn),
-        };
-        if let Some(replaced) = replaced {
-            self.report_superseded(&replaced, &passage, turn);
-        }
-        self.retrying = None;
-        passage.stage = Stage::Rollout;
-        passage.definition = Some(started.definition.id.clone());
-        passage.rollout = Some(started.id.clone());
-        turn.report(Report::Moved(Box::new(self.record(&passage))));
-        let watch = Watch::new(
-            started.id,
-            started.created_at,
-            turn.now.moment,
-            self.settings.timeout,
-            Duration::ZERO,
-        );
-        self.phase = Phase::Watching(passage, watch);
-    }
-
-    fn not_started(
-        &mut self,
-        mut passage: Passage,
-        replaced: Option<Box<Passage>>,
-        failure: CallFailure,
-        turn: &mut Turn<'_>,
-    ) {
-        if let Some(replaced) = replaced {
-            let inherited = |ask: &Ask| replaced.asks.iter().any(|it| it.lease == ask.lease);
-            let (back, own) = passage.asks.into_iter().partition(inherited);
-            passage.asks = own;
-            self.take_back(back, turn);
-        }
-        let CallFailure { cause, reason, remedy } = failure;
-        let failure = Failure::new(cause, reason);
-        let exhausted = passage.attempts > self.settings.retries;
-        let delay = match remedy {
-            Remedy::GiveUp => return self.finish_failed(passage, Outcome::Failed, failure, turn),
-            Remedy::Retry if exhausted => return self.finish_failed(passage, Outcome::Failed, failure, turn),
-            Remedy::Retry => retry::delay(passage.attempts, turn.now.jitter),
-            Remedy::LookFirst => retry::AFTER_LOST_ANSWER + retry::delay(passage.attempts, turn.now.jitter),
-        };
-        self.try_again(passage, failure, delay, turn);
-    }
-
-    /// The requests of an attempt that failed wait again, and what ECS shows then decides what is done.
-    pub(super) fn try_again(
-        &mut self,
-        passage: Passage,
-        failure: Failure,
-        delay: Duration,
-        turn: &mut Turn<'_>,
-    ) {
-        let attempts_left = (self.settings.retries + 1).saturating_sub(passage.attempts);
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        let reason = failure.reason.clone();
-        let deployment = Box::new(self.record(&passage));
-        turn.report(Report::Retrying { deployment, reason: reason.clone(), delay_ms, attempts_left });
-        self.retrying = Some(Retrying {
-            id: passage.id,
-            failed: passage.attempts,
-            last: failure,
-            started_at: passage.started_at,
-        });
-        self.take_back(passage.asks, turn);
-        if self.waiting.is_empty() { self.rest(turn) } else { self.pause(turn, delay, reason) }
-    }
-
-    /// Requests that were being deployed wait again. A newer one that came meanwhile may make them needless.
-    pub(super) fn take_back(&mut self, asks: Vec<Ask>, turn: &mut Turn<'_>) {
-        for ask in asks {
-            if !turn.ledger.holds(ask.lease) {
-                continue;
-            }
-            for lease in fold::join(&mut self.waiting, ask, |flaw| turn.flawed(flaw)) {
-                turn.ledger.settle(lease, &self.target, SettledBy::Newer);
-            }
-        }
+        self.start(needed, None, over, look, turn);
     }
 
     /// What is waiting and could still be started over a rollout of ours that goes on.
     pub(super) fn needed_now(&mut self, look: &Look, turn: &mut Turn<'_>) -> Vec<Ask> {
         let verdicts = self.verdicts(look, turn);
-        let all_clear =
-            verdicts.iter().all(|verdict| !matches!(verdict, Verdict::Await | Verdict::NotBefore(_)));
+        let all_clear = verdicts.iter().all(|verdict| !matches!(verdict, Verdict::NotBefore(_)));
         let needed = |verdict: &Verdict| all_clear && *verdict == Verdict::Needed;
         let (go, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
             .into_iter()

@@ -5,7 +5,12 @@
 //! a flag. A message is settled early only by a newer one of its own kind, which is held, so that a lane holds a
 //! few at most and yet nothing that was asked is lost.
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use sha2::{Digest as _, Sha256};
 
@@ -42,6 +47,15 @@ impl Ask {
         let room = MOST_ORIGINS.saturating_sub(self.merged.len());
         self.merged.splice(0..0, replaced.origins().take(room).cloned());
     }
+}
+
+/// Several deployments become one: what one of them asks for in vain is left out.
+pub(super) fn merged(asks: Vec<Ask>, flawed: impl Fn(Flaw) -> bool) -> Vec<Ask> {
+    let mut merged = Vec::new();
+    for ask in asks {
+        join(&mut merged, ask, &flawed);
+    }
+    merged
 }
 
 /// Lets a request join those that wait. Returns the messages that owe nothing more, because a newer one asks for the
@@ -113,25 +127,28 @@ fn rank(one: &ImageChange, other: &ImageChange) -> Ordering {
 /// What a deployment is to bring about, made of all the requests that it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Folded {
-    pub(super) id: DeploymentId,
-    /// The newest version among the requests.
-    pub(super) version: Timestamp,
     pub(super) order: StartOrder,
     /// What the rollout must have to be a success: the revision is known once it is registered.
     pub(super) images: BTreeMap<ContainerName, ImageReference>,
 }
 
-/// Folds requests that must be started into one order. `base` is where the deployment starts from unless a
-/// definition was asked for; `running` is what it replaces.
-pub(super) fn fold(
-    target: &TargetId,
-    asks: &[Ask],
-    base: &DefinitionView,
-    wanted: Option<&DefinitionView>,
-    running: Option<&DefinitionView>,
-) -> Folded {
-    let definition =
-        wanted.and_then(|wanted| asks.iter().filter(|ask| asks_for(ask, wanted)).max_by_key(by_version));
+/// What a deployment is built on.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    /// Where it starts from, unless a definition was asked for.
+    pub(super) base: &'a DefinitionView,
+    /// The definition that was asked for.
+    pub(super) wanted: Option<&'a DefinitionView>,
+    /// What it replaces.
+    pub(super) running: Option<&'a DefinitionView>,
+}
+
+/// Folds requests that must be started into one order.
+pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &Ground<'_>) -> Folded {
+    let Ground { base, wanted, running } = *ground;
+    let definition = wanted.and_then(|wanted| {
+        asks.iter().filter(|ask| asks_for(ask, wanted)).max_by_key(|ask| ask.request.version)
+    });
     let start = definition.and(wanted).unwrap_or(base);
     let since = definition.map(|ask| ask.request.version);
     let mut images: Vec<(&Ask, &ImageChange)> = asks
@@ -144,7 +161,7 @@ pub(super) fn fold(
         .collect();
     images.sort_by_key(|(ask, _)| ask.request.version);
     let version = asks.iter().map(|ask| ask.request.version).max().unwrap_or_default();
-    let mut marks = Marks { deployment: None, ..start.marks.clone() };
+    let mut marks = Marks { deployment: Some(id), ..start.marks.clone() };
     let mut edits = BTreeMap::new();
     for (ask, image) in images {
         for container in settle::containers(&image.source, start) {
@@ -159,13 +176,9 @@ pub(super) fn fold(
     } else if let Some(since) = since {
         marks.content = Some(since);
     }
-    let id = deployment_id(target, asks, start, &edits, version);
-    marks.deployment = Some(id.clone());
     let mut expected = start.images.clone();
     expected.extend(edits.clone());
     Folded {
-        id,
-        version,
         order: StartOrder { target: target.clone(), base: start.id.clone(), edits, marks },
         images: expected,
     }
@@ -173,16 +186,9 @@ pub(super) fn fold(
 
 fn asks_for(ask: &Ask, definition: &DefinitionView) -> bool {
     match &ask.request.change {
-        Change::Definition(asked) => {
-            asked.family == definition.id.family
-                && asked.revision.is_none_or(|it| it == definition.id.revision)
-        }
+        Change::Definition(asked) => settle::names(asked, &definition.id),
         Change::Image(_) | Change::Refresh(_) => false,
     }
-}
-
-fn by_version(ask: &&Ask) -> Timestamp {
-    ask.request.version
 }
 
 /// The image that a container is to have: the registry and repository stay what they were.
@@ -194,35 +200,26 @@ fn edited(was: &ImageReference, image: &ImageChange) -> ImageReference {
     }
 }
 
+/// What a deployment is asked for, so that an attempt can be told from one for something else.
+pub(super) fn asked(asks: &[Ask]) -> Vec<(Timestamp, Change)> {
+    let mut asked: Vec<_> =
+        asks.iter().map(|ask| (ask.request.version, ask.request.change.clone())).collect();
+    asked.sort();
+    asked
+}
+
 /// The same deployment has the same id after a crash: it is made of what is asked, and of nothing else.
-fn deployment_id(
-    target: &TargetId,
-    asks: &[Ask],
-    start: &DefinitionView,
-    edits: &BTreeMap<ContainerName, ImageReference>,
-    version: Timestamp,
-) -> DeploymentId {
-    let floor = asks.iter().map(|ask| ask.request.floor).min().unwrap_or_default();
-    let mut text = format!("{target}\n{floor}\n{version}\n{}", start.id);
-    for (container, image) in edits {
-        let _ = write!(text, "\n{container}={image}");
+pub(super) fn deployment_id(target: &TargetId, asks: &[Ask]) -> DeploymentId {
+    let asked: BTreeSet<_> = asks
+        .iter()
+        .map(|Ask { request, .. }| (request.version, request.floor, format!("{:?}", request.change)))
+        .collect();
+    let mut text = target.to_string();
+    for (version, floor, change) in asked {
+        let _ = write!(text, "\n{version} {floor} {change}");
     }
-    identify(&text)
-}
-
-/// An id for the requests of a deployment that starts nothing.
-pub(super) fn settled_id(target: &TargetId, asks: &[&Ask]) -> DeploymentId {
-    let mut text = format!("{target}");
-    for ask in asks {
-        let _ = write!(text, "\n{} {} {:?}", ask.request.floor, ask.request.version, ask.request.change);
-    }
-    identify(&text)
-}
-
-fn identify(text: &str) -> DeploymentId {
-    let hash = Sha256::digest(text.as_bytes());
     let mut id = String::from("d-");
-    for byte in hash.iter().take(6) {
+    for byte in Sha256::digest(text.as_bytes()).iter().take(6) {
         let _ = write!(id, "{byte:02x}");
     }
     id.into()

@@ -1,14 +1,14 @@
 //! How a rollout that is watched ended, if it has.
 
 use crate::domain::{
-    Cause, Change, Digest, Failure, Look, Outcome, Refresh, Report, Rollout, RolloutState, Stage,
+    Cause, Change, Digest, Evidence, Failure, Look, Outcome, Refresh, Report, Rollout, RolloutState, Stage,
 };
 
 use super::{
-    decide, diagnose,
+    decide, diagnose, fold,
     fold::Ask,
-    lane::{Lane, Passage, Phase, Turn},
-    retry,
+    lane::{Lane, Passage, Phase, Replaced, Turn},
+    retry, settle,
     watch::Watch,
 };
 
@@ -36,9 +36,11 @@ impl Lane {
         passage.tasks = rollout.tasks;
         passage.rollout = Some(watch.rollout.clone());
         match rollout.state {
-            RolloutState::Succeeded => self.finish_succeeded(*passage, rollout, turn),
-            RolloutState::InProgress if watch.overdue => self.time_out(*passage, &watch, rollout, look, turn),
-            RolloutState::InProgress => self.go_on(passage, watch, look, turn),
+            RolloutState::Succeeded => self.judge_complete(*passage, &watch, rollout, look, turn),
+            RolloutState::InProgress | RolloutState::RollingBack if watch.overdue => {
+                self.time_out(*passage, &watch, Some(rollout), look, turn);
+            }
+            RolloutState::InProgress => self.go_on(passage, watch, rollout, look, turn),
             RolloutState::RollingBack => self.watch_rollback(passage, watch, Some(rollout), look, turn),
             RolloutState::RolledBack => {
                 self.fail_rollout(*passage, Outcome::RolledBack, Some(rollout), look, turn);
@@ -54,7 +56,9 @@ impl Lane {
     /// ECS no longer lists it: a rollback, or a rollout in its place, tells what became of it.
     fn judge_unlisted(&mut self, passage: Box<Passage>, mut watch: Watch, look: &Look, turn: &mut Turn<'_>) {
         let runs = look.running.as_ref().map(|running| &running.definition.id);
-        if look.going_back {
+        if look.going_back && watch.overdue {
+            self.time_out(*passage, &watch, None, look, turn);
+        } else if look.going_back {
             watch.going_back = true;
             self.watch_rollback(passage, watch, None, look, turn);
         } else if successor(&watch, look).is_some() {
@@ -68,26 +72,51 @@ impl Lane {
         }
     }
 
+    /// It is complete: a success if it is still what the service has.
+    fn judge_complete(
+        &mut self,
+        passage: Passage,
+        watch: &Watch,
+        rollout: &Rollout,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        let rolled_out = &rollout.definition.id;
+        if let Some(asked) = passage.definition.as_ref().filter(|asked| *asked != rolled_out) {
+            let failure = Failure::new(Cause::Unknown, format!("ECS rolled out {rolled_out}, not {asked}"));
+            return self.finish_failed(passage, Outcome::Failed, failure, turn);
+        }
+        match successor(watch, look).filter(|_| !rollout.primary) {
+            None => self.finish_succeeded(passage, rollout, turn),
+            Some(newer) => self.finish_outlived(passage, newer, turn),
+        }
+    }
+
     fn keep_watching(&mut self, passage: Box<Passage>, mut watch: Watch, turn: &Turn<'_>) {
         watch.rest(turn.now.moment, turn.watched);
         self.phase = Phase::Watching(passage, watch);
     }
 
     /// It is in progress: something newer that waits may take its place, with all that it carries.
-    fn go_on(&mut self, passage: Box<Passage>, watch: Watch, look: &Look, turn: &mut Turn<'_>) {
-        let newer = if self.is_ready() && self.may_supersede(&watch) {
-            self.needed_now(look, turn)
-        } else {
-            Vec::new()
-        };
+    fn go_on(
+        &mut self,
+        passage: Box<Passage>,
+        watch: Watch,
+        rollout: &Rollout,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        let may = self.is_ready() && self.may_supersede(&watch) && self.can_start(look, turn);
+        let newer = if may { self.needed_now(look, turn) } else { Vec::new() };
         if newer.is_empty() {
             return self.keep_watching(passage, watch, turn);
         }
-        let others = std::mem::take(&mut self.waiting);
-        self.take_back(passage.asks.clone(), turn);
-        self.take_back(newer, turn);
-        let asks = std::mem::replace(&mut self.waiting, others);
-        self.start(asks, Some(passage), look, turn);
+        let carried = passage.asks.iter().filter(|ask| turn.ledger.holds(ask.lease)).cloned();
+        let asks: Vec<Ask> = carried.chain(newer).collect();
+        let folded = fold::merged(asks.clone(), |flaw| turn.flawed(flaw));
+        let replaced = Box::new(Replaced { passage: *passage, asks });
+        let over = (!watch.is_failing()).then_some(rollout);
+        self.start(folded, Some(replaced), over, look, turn);
     }
 
     fn watch_rollback(
@@ -114,16 +143,16 @@ impl Lane {
         &mut self,
         mut passage: Passage,
         watch: &Watch,
-        rollout: &Rollout,
+        rollout: Option<&Rollout>,
         look: &Look,
         turn: &mut Turn<'_>,
     ) {
-        let (failure, evidence) = seen(&passage, Some(rollout), look);
+        let (failure, evidence) = seen(&passage, rollout, look);
         let minutes = self.settings.timeout.as_secs().div_ceil(60);
-        let Rollout { tasks, .. } = rollout;
+        let tasks = watch.tasks;
         let reason = format!(
             "no progress for {minutes} minutes: {} of {} tasks run, {} failed in a row; last: {}",
-            tasks.running, tasks.desired, watch.tasks.failed, failure.reason
+            tasks.running, tasks.desired, tasks.failed, failure.reason
         );
         passage.evidence = evidence;
         self.finish_failed(passage, Outcome::Failed, Failure::new(Cause::Timeout, reason), turn);
@@ -156,19 +185,15 @@ impl Lane {
 
     /// Another rollout took its place: the one rule decides what is left of what it carried.
     fn replaced(&mut self, passage: Passage, look: &Look, turn: &mut Turn<'_>) {
-        self.retrying = Some(super::lane::Retrying {
-            id: passage.id,
-            failed: passage.attempts.saturating_sub(1),
-            last: Failure::new(Cause::Unknown, "another rollout took its place"),
-            started_at: passage.started_at,
-        });
+        let why = Failure::new(Cause::Unknown, "another rollout took its place");
+        self.retrying = Some(passage.to_retry(passage.attempts.saturating_sub(1), why));
         self.take_back(passage.asks, turn);
         self.decide(look, false, None, turn);
     }
 }
 
 /// What was seen of a failure that may no longer be listed.
-fn seen(passage: &Passage, rollout: Option<&Rollout>, look: &Look) -> (Failure, crate::domain::Evidence) {
+fn seen(passage: &Passage, rollout: Option<&Rollout>, look: &Look) -> (Failure, Evidence) {
     let Some(rollout) = rollout else {
         let reason = match (&look.running, &passage.definition) {
             (Some(running), Some(ours)) => {
@@ -177,7 +202,7 @@ fn seen(passage: &Passage, rollout: Option<&Rollout>, look: &Look) -> (Failure, 
             _ => "ECS no longer lists the rollout".into(),
         };
         let own = passage.rollout.as_ref().and_then(|rollout| rollout.deployment.as_ref());
-        let evidence = crate::domain::Evidence {
+        let evidence = Evidence {
             stopped_tasks: look
                 .stopped
                 .iter()
@@ -211,7 +236,7 @@ pub(super) fn unverified(asks: &[Ask], rollout: &Rollout) -> Option<String> {
         Change::Refresh(Refresh::Restart) | Change::Definition(_) => None,
     });
     for (source, digest) in asked {
-        for container in super::settle::containers(source, &rollout.definition) {
+        for container in settle::containers(source, &rollout.definition) {
             match rollout.digests.get(&container) {
                 Some(runs) if runs == digest => {}
                 Some(runs) => return Some(differs(runs, digest)),

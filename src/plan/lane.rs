@@ -15,11 +15,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
-    CallFailure, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure, LeaseId, LookOrder, Moment,
-    OnNewer, Refresh, Report, Request, RolloutKey, Running, SettledBy, Stage, TargetId, TargetName,
-    TargetSettings, Tasks, Timestamp,
+    CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure,
+    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Refresh, Report, Request, RolloutKey, Running,
+    SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
 };
-use crate::domain::{Change, ContainerName, ImageReference};
 
 use super::{Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch};
 
@@ -80,15 +79,25 @@ pub(super) enum Phase {
     /// Somebody else's rollout is in progress.
     Blocked(Watch),
     /// The start of a rollout is under way.
-    Starting(Box<Passage>, Option<Box<Passage>>),
+    Starting(Box<Passage>, Option<Box<Replaced>>),
     /// Its rollout is in progress.
     Watching(Box<Passage>, Watch),
+}
+
+/// A deployment under way whose rollout another one is to supersede. It stands until the other has started.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Replaced {
+    pub(super) passage: Passage,
+    /// What it carries and what the new one adds, before they were folded.
+    pub(super) asks: Vec<Ask>,
 }
 
 /// What is remembered between two attempts of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Retrying {
     pub(super) id: DeploymentId,
+    /// What was tried: something else starts anew.
+    pub(super) asked: Vec<(Timestamp, Change)>,
     pub(super) failed: u32,
     pub(super) last: Failure,
     pub(super) started_at: Timestamp,
@@ -135,16 +144,31 @@ impl Lane {
         self.settings.name.clone()
     }
 
-    /// A request joins those that wait. One that is being deployed already, because its message was received
-    /// again, goes on being deployed for the new receipt.
+    /// The same message was received again: whatever hung on an earlier receipt hangs on this one. Tells whether any did.
+    pub(super) fn reissue(&mut self, earlier: &[LeaseId], lease: LeaseId) -> bool {
+        let mut found = false;
+        let phase: Vec<&mut Ask> = match &mut self.phase {
+            Phase::Starting(passage, Some(replaced)) => {
+                let Replaced { passage: old, asks } = &mut **replaced;
+                passage.asks.iter_mut().chain(&mut old.asks).chain(asks).collect()
+            }
+            Phase::Starting(passage, None) | Phase::Watching(passage, _) => passage.asks.iter_mut().collect(),
+            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => Vec::new(),
+        };
+        for ask in self.waiting.iter_mut().chain(phase).filter(|ask| earlier.contains(&ask.lease)) {
+            ask.lease = lease;
+            found = true;
+        }
+        found
+    }
+
+    /// A request joins those that wait. One that is being deployed already because of the same event goes on being
+    /// deployed for the message that came last.
     pub(super) fn join(&mut self, lease: LeaseId, request: Request, turn: &mut Turn<'_>) {
         self.settings = Arc::clone(&request.settings);
-        if let Some(ask) = self.passage_mut().and_then(|passage| passage.same(&request)) {
-            let held_twice = turn.ledger.holds(ask.lease);
-            let older = std::mem::replace(&mut ask.lease, lease);
-            if held_twice {
-                turn.ledger.settle(older, &request.target, SettledBy::Newer);
-            }
+        if let Some(older) = self.passage().and_then(|passage| passage.same(&request)) {
+            self.reissue(&[older], lease);
+            turn.ledger.settle(older, &request.target, SettledBy::Newer);
             return;
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
@@ -177,6 +201,7 @@ impl Lane {
             Phase::Paused { until, .. } if *until <= turn.now.moment => self.look(turn, false),
             Phase::Blocked(watch) | Phase::Watching(_, watch) if watch.is_overdue_now(turn.now.moment) => {
                 watch.overdue = true;
+                self.tell_that_it_is_stuck(turn);
                 self.look_at_rollout(turn);
             }
             Phase::Blocked(_) | Phase::Watching(..) => self.consider_superseding(turn),
@@ -276,13 +301,6 @@ impl Lane {
         }
     }
 
-    fn passage_mut(&mut self) -> Option<&mut Passage> {
-        match &mut self.phase {
-            Phase::Starting(passage, _) | Phase::Watching(passage, _) => Some(passage),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => None,
-        }
-    }
-
     pub(super) fn watch(&self) -> Option<&Watch> {
         match &self.phase {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
@@ -294,6 +312,7 @@ impl Lane {
     /// it would have nothing to go back to.
     pub(super) fn may_supersede(&self, watch: &Watch) -> bool {
         !watch.going_back
+            && !self.settings.dry_run
             && match self.settings.on_newer {
                 OnNewer::Queue => false,
                 OnNewer::Interrupt => true,
@@ -311,13 +330,13 @@ impl Lane {
 }
 
 impl Passage {
-    /// The request that this deployment carries already because of the same event.
-    fn same(&mut self, request: &Request) -> Option<&mut Ask> {
-        self.asks.iter_mut().find(|ask| {
-            let carried = &ask.request;
+    /// The message for which this deployment carries the same request already, because of the same event.
+    fn same(&self, request: &Request) -> Option<LeaseId> {
+        let is_same = |carried: &Request| {
             carried.origin.event_id == request.origin.event_id
                 && carried.version == request.version
                 && carried.change == request.change
-        })
+        };
+        self.asks.iter().find(|ask| is_same(&ask.request)).map(|ask| ask.lease)
     }
 }

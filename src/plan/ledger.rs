@@ -36,6 +36,17 @@ enum Duty {
     Settled(SettledBy),
 }
 
+impl Duty {
+    /// The same duty under a new receipt, if it is not open: a letter that was being sent is sent once more.
+    fn again(self) -> Option<Self> {
+        match self {
+            Self::Open => None,
+            Self::SettingAside(letter, _) => Some(Self::SettingAside(letter, Call::Idle)),
+            Self::Settled(by) => Some(Self::Settled(by)),
+        }
+    }
+}
+
 /// A call about a message: not made, under way, or to be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Call {
@@ -63,7 +74,7 @@ impl Call {
 
 impl Ledger {
     /// Takes hold of a message that owes something to these targets; returns the holds that this one replaces,
-    /// because the same message was received before.
+    /// because the same message was received before. What was settled or given up on then stays so.
     pub(super) fn hold(
         &mut self,
         lease: LeaseId,
@@ -74,10 +85,11 @@ impl Ledger {
     ) -> Vec<LeaseId> {
         let replaced: Vec<LeaseId> =
             self.held.iter().filter(|(_, held)| held.message == message).map(|(id, _)| *id).collect();
+        let mut duties: BTreeMap<_, _> = targets.map(|target| (Some(target), Duty::Open)).collect();
         for old in &replaced {
-            self.held.remove(old);
+            let before = self.held.remove(old).into_iter().flat_map(|held| held.duties);
+            duties.extend(before.filter_map(|(target, duty)| Some((target, duty.again()?))));
         }
-        let duties = targets.map(|target| (Some(target), Duty::Open)).collect();
         let held = Held { message, event, expires, extension: Call::Idle, duties, deletion: Call::Idle };
         self.held.insert(lease, held);
         replaced
@@ -85,6 +97,12 @@ impl Ledger {
 
     pub(super) fn holds(&self, lease: LeaseId) -> bool {
         self.held.contains_key(&lease)
+    }
+
+    /// Whether this message owes this target something that is neither settled nor being set aside.
+    pub(super) fn owes(&self, lease: LeaseId, target: &TargetId) -> bool {
+        let duty = self.held.get(&lease).and_then(|held| held.duties.get(&Some(target.clone())));
+        matches!(duty, Some(Duty::Open))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -110,9 +128,10 @@ impl Ledger {
 
     /// What the message owed failed, and is to be set aside before it counts as settled.
     pub(super) fn set_aside(&mut self, lease: LeaseId, letter: DeadLetter) {
-        if let Some(held) = self.held.get_mut(&lease) {
-            let duty = Duty::SettingAside(Box::new(letter.clone()), Call::Idle);
-            held.duties.insert(letter.target, duty);
+        let Some(held) = self.held.get_mut(&lease) else { return };
+        let duty = held.duties.entry(letter.target.clone()).or_insert(Duty::Open);
+        if matches!(duty, Duty::Open) {
+            *duty = Duty::SettingAside(Box::new(letter), Call::Idle);
         }
     }
 

@@ -30,224 +30,28 @@ mod agenda;
 mod decide;
 mod diagnose;
 mod fold;
+mod input;
 mod judge;
 mod lane;
 mod ledger;
 mod promises;
 mod retry;
 mod settle;
+mod start;
 mod tell;
 mod watch;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{
-    CallFailure, Cause, DeploymentId, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Outcome,
-    Report, Request, SettledBy, StartOrder, Started, TargetId, Timestamp,
-};
+use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 
 use agenda::Agenda;
 use lane::{Lane, Turn};
 use ledger::Ledger;
 
+pub use input::{Arrival, Asks, Command, DeadLetter, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
-
-/// What the planner is told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Input {
-    /// A message was received, decoded and routed.
-    Arrived(Arrival),
-    /// The visibility of these messages was extended.
-    Extended {
-        /// Their leases.
-        leases: Vec<LeaseId>,
-        /// Until when they are held now.
-        until: Moment,
-    },
-    /// The visibility of these messages could not be extended now, and may be tried again.
-    NotExtended(Vec<LeaseId>),
-    /// These messages are not ours any more.
-    Lost(Vec<LeaseId>),
-    /// These messages were deleted.
-    Deleted(Vec<LeaseId>),
-    /// These messages could not be deleted now, and it may be tried again.
-    NotDeleted(Vec<LeaseId>),
-    /// A letter to the dead-letter queue was sent, or was not.
-    SetAside {
-        /// The message that it was about.
-        lease: LeaseId,
-        /// The target that it was about.
-        target: Option<TargetId>,
-        /// Whether it was sent.
-        done: bool,
-    },
-    /// The answer to [`Command::Look`].
-    Looked {
-        /// The target.
-        target: TargetId,
-        /// What was seen.
-        look: Result<Box<Look>, CallFailure>,
-    },
-    /// The answer to [`Command::Glance`] about one of its targets.
-    Glanced {
-        /// The target.
-        target: TargetId,
-        /// What was seen.
-        glance: Result<Glance, CallFailure>,
-    },
-    /// The answer to [`Command::Start`].
-    Started {
-        /// The target.
-        target: TargetId,
-        /// The new rollout.
-        started: Result<Started, CallFailure>,
-    },
-    /// ECS tells that a target's rollout moved.
-    Hint(TargetId),
-    /// Time has passed.
-    Wakeup,
-}
-
-/// A message that was received, and what it asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Arrival {
-    /// Our hold on it.
-    pub lease: LeaseId,
-    /// SQS's id of it.
-    pub message: MessageId,
-    /// The event in it.
-    pub event: EventId,
-    /// Until when it is held.
-    pub expires: Moment,
-    /// What it asks for.
-    pub asks: Asks,
-}
-
-/// What a message asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Asks {
-    /// These changes, at most one per target.
-    Changes(Vec<Request>),
-    /// Nothing.
-    Nothing,
-    /// Nobody knows: it is to be set aside with this reason.
-    Unknown {
-        /// What is wrong with it.
-        reason: String,
-        /// When it was sent.
-        version: Timestamp,
-    },
-}
-
-/// What the planner wants done. Each is answered by the [`Input`] that its documentation names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Command {
-    /// Look at a target: [`Input::Looked`].
-    Look(LookOrder),
-    /// Glance at targets of one cluster, ten at most: [`Input::Glanced`] for each.
-    Glance(Vec<TargetId>),
-    /// Start a rollout: [`Input::Started`].
-    Start(StartOrder),
-    /// Hold these messages for another visibility: [`Input::Extended`], [`Input::NotExtended`], [`Input::Lost`].
-    Extend(Vec<LeaseId>),
-    /// Send a copy of this message to the dead-letter queue: [`Input::SetAside`].
-    SetAside {
-        /// The message.
-        lease: LeaseId,
-        /// What to say about it.
-        letter: Box<DeadLetter>,
-    },
-    /// Delete these messages: [`Input::Deleted`], [`Input::NotDeleted`], [`Input::Lost`].
-    Delete(Vec<LeaseId>),
-    /// Tell this; no answer.
-    Report(Report),
-}
-
-/// What is said about a message that is set aside.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeadLetter {
-    /// The target to which a replay is confined; `None` for a message that nobody understands.
-    pub target: Option<TargetId>,
-    /// The deployment that failed.
-    pub deployment: Option<DeploymentId>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// Why.
-    pub cause: Option<Cause>,
-    /// Why, in one line.
-    pub reason: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When the change was asked for: a replay keeps it.
-    pub version: Timestamp,
-}
-
-/// The time of a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Now {
-    /// By the monotonic clock: deadlines.
-    pub moment: Moment,
-    /// By the wall clock: only ever shown.
-    pub wall: Timestamp,
-    /// Where in its range a delay falls that begins in this turn.
-    pub jitter: Jitter,
-}
-
-/// What the planner can be told once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PlanSettings {
-    /// How long one extension holds a message.
-    pub visibility: Duration,
-    /// No rollout is started before this moment.
-    pub start_after: Moment,
-    /// Defects planted on purpose.
-    #[cfg(feature = "sim")]
-    pub flaws: BTreeSet<Flaw>,
-}
-
-/// Defects that can be planted, so that tests show that each is caught. Without the feature `sim` none exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Flaw {
-    /// The last to arrive counts as the newest.
-    ArrivalOrder,
-    /// A message is deleted as soon as it is received.
-    DeleteOnReceive,
-    /// The end of a lane's quiet time is not told by `next_wakeup`.
-    HiddenDeadline,
-    /// A rollout created later satisfies an image, whatever it has.
-    AnyLaterRolloutCarriesAnImage,
-    /// A rollout that was rolled back counts as done.
-    RollbackCountsAsRollout,
-    /// Where content turns out to run already, freshness that waits with it counts as settled too.
-    FreshnessSettledByContent,
-}
-
-impl PlanSettings {
-    /// Holds messages for this long, and starts rollouts at once.
-    pub fn new(visibility: Duration) -> Self {
-        Self {
-            visibility,
-            start_after: Moment::default(),
-            #[cfg(feature = "sim")]
-            flaws: BTreeSet::new(),
-        }
-    }
-
-    #[cfg(feature = "sim")]
-    fn flawed(&self, flaw: Flaw) -> bool {
-        self.flaws.contains(&flaw)
-    }
-
-    #[cfg(not(feature = "sim"))]
-    #[expect(clippy::unused_self, reason = "with the feature `sim` it is used")]
-    fn flawed(&self, _: Flaw) -> bool {
-        false
-    }
-}
 
 /// The state of all lanes, and all decisions about them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -348,11 +152,17 @@ impl Planner {
         };
         let targets = requests.iter().map(|request| request.target.clone());
         let replaced = self.ledger.hold(lease, message, event, expires, targets);
-        self.forget(now, &replaced, out);
         for request in requests {
             let target = request.target.clone();
+            if !self.ledger.owes(lease, &target) {
+                continue;
+            }
             self.lanes.entry(target.clone()).or_insert_with(|| Lane::new(&request));
-            self.with_lane(now, &target, out, |lane, turn| lane.join(lease, request, turn));
+            self.with_lane(now, &target, out, |lane, turn| {
+                if !lane.reissue(&replaced, lease) {
+                    lane.join(lease, request, turn);
+                }
+            });
             if self.settings.flawed(Flaw::DeleteOnReceive) {
                 self.ledger.settle(lease, &target, SettledBy::NothingAsked);
             }
@@ -425,11 +235,5 @@ impl Planner {
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching());
-    }
-}
-
-impl DeadLetter {
-    fn malformed(reason: String, version: Timestamp) -> Self {
-        Self { target: None, deployment: None, outcome: None, cause: None, reason, attempts: 0, version }
     }
 }

@@ -12,9 +12,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::domain::{
-    Cause, Change, ContainerName, DefinitionId, DefinitionView, Digest, Failure, FollowedImage, ImageChange,
-    ImageReference, ImageSource, Look, Outcome, Refresh, Request, Rollout, RolloutKey, RolloutState,
-    Timestamp,
+    Cause, Change, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, Failure,
+    FollowedImage, ImageChange, ImageReference, ImageSource, Look, Outcome, Refresh, Request, Rollout,
+    RolloutKey, RolloutState, Timestamp,
 };
 
 use super::Flaw;
@@ -49,7 +49,7 @@ pub(super) fn verdict(request: &Request, look: &Look, flawed: impl Fn(Flaw) -> b
         Change::Refresh(Refresh::Restart) => refresh(request, look, &flawed),
         Change::Refresh(Refresh::Image(followed)) => follow(request, followed, look, &flawed),
         Change::Image(change) => image(request, change, look, &flawed),
-        Change::Definition(_) => definition(request, look, &flawed),
+        Change::Definition(asked) => definition(request, asked, look, &flawed),
     }
 }
 
@@ -91,7 +91,13 @@ fn follow(
         let known = rollout.created_at >= request.floor && runs(&rollout.digests);
         known || rollout.created_at >= request.floor + FRESHNESS_MARGIN
     };
-    fate(look.rollouts.iter().filter(carries), flawed).unwrap_or(Verdict::Needed)
+    let earliest = request.floor + FRESHNESS_MARGIN;
+    let fate = fate(look.rollouts.iter().filter(carries), flawed);
+    fate.unwrap_or(if followed.digest.is_none() && look.taken_at < earliest {
+        Verdict::NotBefore(earliest)
+    } else {
+        Verdict::Needed
+    })
 }
 
 /// The containers of the definition that follow this image, or why none does.
@@ -145,24 +151,67 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
         return already_running(&running.definition.id);
     }
     let any_later = flawed(Flaw::AnyLaterRolloutCarriesAnImage);
+    let is_marked = |rollout: &Rollout| {
+        rollout.created_at >= request.floor + FRESHNESS_MARGIN
+            && containers.iter().all(|name| is_marked_for(request, change, name, &rollout.definition))
+    };
     let carriers = look.rollouts.iter().filter(|rollout| {
-        rollout.created_at >= request.floor && (any_later || has(&rollout.definition, &rollout.digests))
+        rollout.created_at >= request.floor
+            && (any_later || has(&rollout.definition, &rollout.digests) || is_marked(rollout))
     });
     fate(carriers, flawed).unwrap_or(Verdict::Needed)
 }
 
-fn definition(request: &Request, look: &Look, flawed: &impl Fn(Flaw) -> bool) -> Verdict {
+fn definition(
+    request: &Request,
+    asked: &DefinitionRef,
+    look: &Look,
+    flawed: &impl Fn(Flaw) -> bool,
+) -> Verdict {
     let wanted = match &look.wanted {
-        Some(Ok(wanted)) => wanted,
+        Some(Ok(wanted)) if names(asked, &wanted.id) => wanted,
         Some(Err(why)) => return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why.clone())),
-        None => return Verdict::Needed,
+        // The look was for a newer request, which is being deployed.
+        Some(Ok(_)) | None => return Verdict::Await,
+    };
+    let is_it = |definition: &DefinitionView| {
+        definition.id == wanted.id || is_made_from(wanted, request.version, definition)
     };
     let carriers = look
         .rollouts
         .iter()
-        .filter(|rollout| rollout.created_at >= request.floor && rollout.definition.id == wanted.id);
+        .filter(|rollout| rollout.created_at >= request.floor && is_it(&rollout.definition));
     let by_carrier = fate(carriers, flawed);
     by_carrier.or_else(|| superseded(request, None, look, flawed)).unwrap_or(Verdict::Needed)
+}
+
+/// Whether this revision is what was asked for.
+pub(super) fn names(asked: &DefinitionRef, id: &DefinitionId) -> bool {
+    asked.family == id.family && asked.revision.is_none_or(|revision| revision == id.revision)
+}
+
+/// Whether we made this revision of the one that was asked for at that version, with an image that was asked for since.
+fn is_made_from(wanted: &DefinitionView, version: Timestamp, definition: &DefinitionView) -> bool {
+    let marks = &definition.marks;
+    definition.id.family == wanted.id.family
+        && marks.content == Some(version)
+        && marks.versions.values().any(|image| *image >= version)
+}
+
+/// Whether we made this revision for this very request: then it has the image, whatever the digest is called.
+fn is_marked_for(
+    request: &Request,
+    change: &ImageChange,
+    container: &ContainerName,
+    definition: &DefinitionView,
+) -> bool {
+    let Some(image) = definition.images.get(container) else { return false };
+    let is_named = match (&image.digest, &change.tag) {
+        (Some(digest), _) => change.digest.as_ref() == Some(digest),
+        (None, Some(tag)) => image.effective_tag().as_ref() == Some(tag),
+        (None, None) => false,
+    };
+    is_named && definition.marks.versions.get(container) == Some(&request.version)
 }
 
 /// The containers that an image is for, by the definition from which a deployment would start.
@@ -208,15 +257,15 @@ fn superseded(
     if flawed(Flaw::ArrivalOrder) {
         return None;
     }
-    let newer =
-        |definition: &DefinitionView| match image {
+    let newer = |definition: &DefinitionView| {
+        let whole = newer_definition(request.version, definition);
+        whole.or_else(|| match image {
             Some((change, containers)) => containers
                 .iter()
                 .find_map(|container| newer_image(request.version, change, container, definition)),
-            None => definition.marks.versions.iter().find(|(_, version)| **version > request.version).map(
-                |(container, version)| format!("container {container} has an image asked for at {version}"),
-            ),
-        };
+            None => any_newer_image(request.version, definition),
+        })
+    };
     for rollout in &look.rollouts {
         let by_somebody = (rollout.created_at >= request.version + FRESHNESS_MARGIN
             && moved_by_somebody(rollout))
@@ -234,6 +283,16 @@ fn superseded(
     }
     let running = look.running.as_ref().and_then(|running| newer(&running.definition));
     running.map(|why| Verdict::Settled(Outcome::Superseded, why))
+}
+
+fn newer_definition(version: Timestamp, definition: &DefinitionView) -> Option<String> {
+    let mark = definition.marks.content.filter(|mark| *mark > version)?;
+    Some(format!("{} comes of a definition asked for at {mark}", definition.id))
+}
+
+fn any_newer_image(version: Timestamp, definition: &DefinitionView) -> Option<String> {
+    let newer = definition.marks.versions.iter().find(|(_, mark)| **mark > version);
+    newer.map(|(container, mark)| format!("container {container} has an image asked for at {mark}"))
 }
 
 /// Why what this container of a definition has is newer than what is asked for, if it is.

@@ -98,6 +98,24 @@ impl Lane {
         tell_finished(record, outcome, turn);
     }
 
+    /// A rollout of ours was complete, and somebody's has taken its place before that could be said.
+    pub(super) fn finish_outlived(&mut self, passage: Passage, newer: &Rollout, turn: &mut Turn<'_>) {
+        let mut record = self.record(&passage);
+        let by = newer.id.shown().map_or("a rollout", |id| id.as_str());
+        record.reason = Some(format!("it was complete, and {by} has taken its place since"));
+        for ask in &passage.asks {
+            turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
+        }
+        self.finish(record, Outcome::Superseded, turn);
+    }
+
+    /// Something waits behind a rollout that makes no progress.
+    pub(super) fn tell_that_it_is_stuck(&self, turn: &mut Turn<'_>) {
+        if let Some(record) = self.active_record().filter(|record| record.stage == Stage::Waiting) {
+            turn.report(Report::Moved(Box::new(record)));
+        }
+    }
+
     /// A rollout of ours was superseded by one of ours, which carries on what it carried.
     pub(super) fn report_superseded(&self, old: &Passage, new: &Passage, turn: &mut Turn<'_>) {
         let mut record = self.record(old);
@@ -147,7 +165,7 @@ impl Lane {
 
     fn waiting_record(&self, asks: &[Ask]) -> DeploymentRecord {
         let mut record = self.blank_record(asks);
-        if let Some(retrying) = &self.retrying {
+        if let Some(retrying) = self.retrying_of(asks) {
             record.id = retrying.id.clone();
             record.attempts = retrying.failed;
             record.started_at = Some(retrying.started_at);
@@ -157,11 +175,10 @@ impl Lane {
     }
 
     fn blank_record(&self, asks: &[Ask]) -> DeploymentRecord {
-        let all: Vec<&Ask> = asks.iter().collect();
         let triggers: Vec<Arc<Origin>> =
             asks.iter().flat_map(Ask::origins).take(MOST_TRIGGERS).cloned().collect();
         DeploymentRecord {
-            id: fold::settled_id(&self.target, &all),
+            id: fold::deployment_id(&self.target, asks),
             target: self.target.clone(),
             name: self.name(),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),

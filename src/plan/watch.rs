@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::domain::{
-    CallFailure, Glance, LiveRollout, Moment, RolloutKey, RolloutState, ServiceState, TargetId, Tasks,
-    Timestamp,
+    CallFailure, Glance, LiveRollout, Moment, Rollout, RolloutKey, RolloutState, ServiceState, TargetId,
+    Tasks, Timestamp,
 };
 
 use super::{
@@ -44,6 +44,8 @@ pub(super) struct Watch {
     deadline: Moment,
     timeout: Duration,
     pub(super) tasks: Tasks,
+    /// The most tasks that ran at once: one that dies and is replaced is no progress.
+    most_running: u32,
     /// Whether it made no progress for its timeout, and that was told.
     pub(super) overdue: bool,
     /// Whether ECS is undoing it.
@@ -65,6 +67,7 @@ impl Watch {
         now: Moment,
         timeout: Duration,
         stalled: Duration,
+        tasks: Tasks,
     ) -> Self {
         Self {
             rollout,
@@ -74,7 +77,8 @@ impl Watch {
             pace: FIRST_PACE,
             deadline: now + timeout.saturating_sub(stalled),
             timeout,
-            tasks: Tasks::default(),
+            tasks,
+            most_running: tasks.running,
             overdue: false,
             going_back: false,
         }
@@ -117,13 +121,18 @@ impl Watch {
     }
 
     pub(super) fn saw(&mut self, tasks: Tasks, now: Moment) {
-        if tasks.running > self.tasks.running || tasks.desired != self.tasks.desired {
+        if tasks.desired != self.tasks.desired {
+            self.most_running = 0;
+            self.progressed(now);
+        }
+        if tasks.running > self.most_running {
+            self.most_running = tasks.running;
             self.progressed(now);
         }
         self.tasks = tasks;
     }
 
-    pub(super) fn progressed(&mut self, now: Moment) {
+    fn progressed(&mut self, now: Moment) {
         self.deadline = now + self.timeout;
         self.overdue = false;
     }
@@ -198,7 +207,8 @@ impl Lane {
         if let Phase::Watching(passage, _) = &mut self.phase {
             passage.tasks = tasks;
         }
-        if goes_on {
+        let is_to_end = self.passage().is_some() && self.watch().is_some_and(|watch| watch.overdue);
+        if goes_on && !is_to_end {
             self.wake(turn);
         } else {
             self.look_at_rollout(turn);
@@ -242,7 +252,7 @@ impl Watch {
     }
 
     /// Takes in what a whole look shows of the rollout.
-    pub(super) fn learn(&mut self, rollout: &crate::domain::Rollout, now: Moment) {
+    pub(super) fn learn(&mut self, rollout: &Rollout, now: Moment) {
         let id = &rollout.id;
         self.rollout.deployment = id.deployment.clone().or(self.rollout.deployment.take());
         self.rollout.service_deployment =

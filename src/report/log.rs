@@ -152,7 +152,7 @@ where
 impl Lines {
     fn as_json(&self, timestamp: Timestamp, level: tracing::Level, said: &Said) -> String {
         let line = JsonLine {
-            timestamp,
+            timestamp: timestamp.to_fixed(),
             level: level.as_str(),
             message: &said.message,
             project_name: self.0.project.as_deref(),
@@ -166,7 +166,7 @@ impl Lines {
 /// The shape of a line, which saved queries rely on.
 #[derive(Serialize)]
 struct JsonLine<'a> {
-    timestamp: Timestamp,
+    timestamp: String,
     level: &'static str,
     message: &'a str,
     project_name: Option<&'a str>,

@@ -98,13 +98,13 @@ fn past(change: Write, updated: &'static str) -> &'static str {
 }
 
 /// The name in a name or ARN, without the slash that a hierarchy begins with.
-fn parameter_name(text: &str) -> &str {
+pub(super) fn parameter_name(text: &str) -> &str {
     let name = text.strip_prefix("arn:").and_then(|rest| rest.split_once(":parameter/"));
     bare(name.map_or(text, |(_, name)| name))
 }
 
 /// What a name or ARN may name: behind an ARN's `secret:` the name stands with its random end, or without.
-fn secret_names(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn secret_names(text: &str) -> impl Iterator<Item = &str> {
     let tail = text.strip_prefix("arn:").and_then(|rest| rest.split_once(":secret:")).map(|(_, tail)| tail);
     let tail = tail.map(|tail| tail.split_once(':').map_or(tail, |(name, _)| name));
     iter::once(tail.unwrap_or(text)).chain(tail.and_then(without_random_end))

@@ -36,9 +36,12 @@ mod naming;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod why;
 mod words;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
+
+pub use self::why::Asked;
 
 use self::{
     draft::Draft,

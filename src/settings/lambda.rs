@@ -11,6 +11,7 @@ use super::{
     problems::{Complaints, Origin, Wrong},
     section::{Section, items},
     values::{count, duration, ecs_name, flag, text},
+    warnings::Warning,
     written::{Raw, Written, from_json, quoted},
 };
 use crate::domain::{Base, FilePattern, NamedService, OnPush, TargetSettings};
@@ -27,7 +28,7 @@ pub(super) struct Lambda {
     /// The first variable that says that targets are found by name.
     pub(super) used: Option<Origin>,
     /// What the variables ask for that is not done.
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Copy)]
@@ -242,12 +243,13 @@ impl Set<'_> {
     }
 
     /// The URL is a secret: whoever knows it can post.
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Warning> {
         let switch = self.get(SLACK_SWITCH).map(|text| Raw::Loose(text.into()));
         let switch = switch.map(|raw| flag(&Written::new(Origin::new(SLACK_SWITCH), raw)).unwrap_or(true));
         let name = if self.get(SLACK_URL).is_some() { SLACK_URL } else { SLACK_SWITCH };
         let wanted = switch.unwrap_or_else(|| self.get(SLACK_URL).is_some());
-        let warning = || format!("{name} is set, but this version sends nothing to Slack");
+        let mend = format!("remove it, or set {SLACK_SWITCH}=false");
+        let warning = || Warning::new(name, "is set, but this version sends nothing to Slack", mend);
         wanted.then(warning).into_iter().collect()
     }
 }

@@ -19,6 +19,7 @@ mod problems;
 mod section;
 mod targets;
 mod values;
+mod warnings;
 mod written;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ use std::{net::SocketAddr, time::Duration};
 
 pub use layers::Sources;
 pub use problems::{Origin, Problem, Problems};
+pub use warnings::Warning;
 
 use crate::domain::{AccountId, Naming, Region, TargetRule};
 use merge::merge;
@@ -54,7 +56,7 @@ pub struct Settings {
     /// How further targets are found by name.
     pub naming: Option<Naming>,
     /// What is not wrong, but probably not meant.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// The loop.
@@ -178,7 +180,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
     let mut warnings = std::mem::take(&mut lambda.warnings);
     let as_named = lambda.defaults(&defaults, &above.written);
     let naming = root.within("naming", |section| naming::read(section, lambda, as_named, above.incomplete));
-    warnings.extend(warn(&targets, naming.as_ref()));
+    warnings.extend(warnings::of(&targets, naming.as_ref()));
     let settings = Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
@@ -246,23 +248,4 @@ fn log(section: &mut Section<'_>) -> Log {
         level: section.take("level", one_of(&levels)).unwrap_or(LogLevel::Info),
         format: section.take("format", one_of(&formats)).unwrap_or(LogFormat::Auto),
     }
-}
-
-fn warn(targets: &[TargetRule], naming: Option<&Naming>) -> Vec<String> {
-    if targets.is_empty() && naming.is_none() {
-        return vec!["no target is set: every event will be ignored".into()];
-    }
-    let deaf = |rule: &&TargetRule| {
-        rule.repositories.is_empty()
-            && rule.parameters.is_empty()
-            && rule.secrets.is_empty()
-            && rule.files.is_empty()
-    };
-    let warning = |rule: &TargetRule| {
-        format!(
-            "target {} has no repositories, parameters, secrets or files: only deploy requests reach it",
-            rule.settings.name
-        )
-    };
-    targets.iter().filter(deaf).map(warning).collect()
 }

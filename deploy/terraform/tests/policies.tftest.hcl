@@ -125,7 +125,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
       "ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
       "ecs:DescribeTasks", "ecs:ListServiceDeployments", "ecs:ListTasks", "ecs:RegisterTaskDefinition",
       "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService", "iam:PassRole", "sqs:ChangeMessageVisibility",
-      "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",
+      "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:SendMessage",
     ])
     error_message = join(", ", sort(flatten(jsondecode(aws_iam_role_policy.task.policy).Statement[*].Action)))
   }
@@ -133,6 +133,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
     condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Resource } == {
       Receive               = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper"]
       SetAsideAndRenew      = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper", "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
+      FindDeadLetters       = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
       ReadAndUpdateServices = ["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*"]
       WatchAndStopRollouts = [
         "arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*",
@@ -144,6 +145,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
       ReadDefinitions        = ["*"]
       RegisterDefinitions    = ["arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_*:*"]
       TagNewDefinitions      = ["arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_*:*"]
+      MarkDefinitions        = ["arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_*:*"]
       PassRolesOfDefinitions = ["arn:aws:iam::111122223333:role/shop-task"]
     }
     error_message = aws_iam_role_policy.task.policy
@@ -152,6 +154,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
     condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Condition if can(s.Condition) } == {
       ListTasks              = { ArnEquals = { "ecs:cluster" = ["arn:aws:ecs:eu-west-1:111122223333:cluster/shop-prod"] } }
       TagNewDefinitions      = { StringEquals = { "ecs:CreateAction" = "RegisterTaskDefinition" } }
+      MarkDefinitions        = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
       PassRolesOfDefinitions = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
     }
     error_message = aws_iam_role_policy.task.policy

@@ -5,7 +5,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use aws_sdk_ecs::types::{Container, DesiredStatus, Task};
 
 use super::{Reach, service::time};
-use crate::domain::{CallFailure, ContainerName, DefinitionId, Digest, RolloutId, StoppedTask, TargetId};
+use crate::domain::{
+    CallFailure, ContainerName, DefinitionId, Digest, Rollout, RolloutId, StoppedTask, TargetId, Timestamp,
+};
 
 /// How many tasks are described, by one call: ECS's limit. ECS forgets a stopped task after about an hour.
 const MAX_TASKS: i32 = 100;
@@ -13,17 +15,43 @@ const MAX_TASKS: i32 = 100;
 /// How many stopped tasks are reported: a rollout that fails repeats itself.
 const MAX_STOPPED: usize = 20;
 
+/// A task that stopped, and what tells which rollout started it.
+pub(super) struct Stopped {
+    pub(super) by: RolloutId,
+    definition: Option<DefinitionId>,
+    created_at: Option<Timestamp>,
+    pub(super) task: StoppedTask,
+}
+
+/// Gives its `ecs-svc/…` id to each rollout that ECS no longer lists under it: once a rollback has ended, only the
+/// tasks that the rollout started still tell it.
+pub(super) fn identify(rollouts: &mut [Rollout], stopped: &[Stopped]) {
+    let known: Vec<RolloutId> = rollouts.iter().filter_map(|rollout| rollout.id.deployment.clone()).collect();
+    for rollout in rollouts.iter_mut().filter(|rollout| rollout.id.deployment.is_none()) {
+        let started = |it: &&Stopped| {
+            let is_later =
+                it.created_at.is_some_and(|at| at >= rollout.created_at && at <= rollout.updated_at);
+            is_later && it.definition.as_ref() == Some(&rollout.definition.id) && !known.contains(&it.by)
+        };
+        rollout.id.deployment = stopped.iter().find(started).map(|it| it.by.clone());
+    }
+}
+
 impl Reach {
-    /// The last tasks that stopped, newest first, with the rollout that started each.
-    pub(super) async fn stopped(
-        &self,
-        target: &TargetId,
-    ) -> Result<Vec<(RolloutId, StoppedTask)>, CallFailure> {
+    /// The last tasks that stopped, newest first.
+    pub(super) async fn stopped(&self, target: &TargetId) -> Result<Vec<Stopped>, CallFailure> {
         let mut tasks = self.tasks(target, DesiredStatus::Stopped).await?;
         // A task that is still being stopped has its reasons already, but not all of them.
         tasks.retain(|task| task.last_status() == Some("STOPPED"));
         tasks.sort_by_key(|task| Reverse(time(task.stopped_at())));
-        let stopped = tasks.iter().filter_map(|task| Some((task.started_by()?.into(), stopped_task(task))));
+        let stopped = tasks.iter().filter_map(|task| {
+            Some(Stopped {
+                by: task.started_by()?.into(),
+                definition: task.task_definition_arn().and_then(|arn| arn.parse().ok()),
+                created_at: time(task.created_at()),
+                task: stopped_task(task),
+            })
+        });
         Ok(stopped.take(MAX_STOPPED).collect())
     }
 

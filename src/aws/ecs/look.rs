@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Ecs, Reach,
+    Ecs, Reach, evidence,
     history::{Wanted, list_failed},
     rollouts::{self, Found, Good, Recorded, Revisions},
     service::Service,
@@ -63,14 +63,16 @@ impl Reach {
             Some(which) => Some(self.wanted(which).await?),
             None => None,
         };
+        let mut rollouts = self.rollouts(order.since, found).await?;
+        evidence::identify(&mut rollouts, &stopped);
         Ok(Look {
             taken_at,
             base: self.base(&order.base, running.as_ref(), &service).await?,
             wanted,
             going_back: rollouts::going_back(&service, &recorded, &revisions),
-            rollouts: self.rollouts(order.since, found).await?,
+            rollouts,
             running,
-            stopped,
+            stopped: stopped.into_iter().map(|it| (it.by, it.task)).collect(),
             desired: service.desired,
             events: if order.evidence { service.events } else { Vec::new() },
             service: service.state,

@@ -53,10 +53,10 @@ impl Teller {
         let (account, region) = (stage::ACCOUNT, stage::REGION);
         self.plain(&format!(
             "\nStill running; end with Ctrl-C. Look at http://{page}/?live, and make more happen:\n\
-             \n  curl -d '{{\"repository\": \"shop/api\", \"tags\": [\"latest\"]}}' {endpoint}/_sim/push\
-             \n  curl -d '{{\"repository\": \"shop/web\", \"tags\": [\"release-9\"]}}' {endpoint}/_sim/push\
+             \n  curl --json '{{\"repository\": \"shop/api\", \"tags\": [\"latest\"]}}' {endpoint}/_sim/push\
+             \n  curl --json '{{\"repository\": \"shop/web\", \"tags\": [\"release-9\"]}}' {endpoint}/_sim/push\
              \n\nor with the aws CLI:\n\
-             \n  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=none\
+             \n  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=none\
              \n  aws ssm put-parameter --name /prod/shop/api/LOG_LEVEL --value debug --type String --overwrite\
              \n  aws ecs describe-services --cluster shop --services shop-api --query 'services[0].deployments'\n"
         ))

@@ -2,6 +2,7 @@
 
 mod explicit;
 mod table;
+mod why;
 
 use std::{collections::BTreeSet, sync::Arc};
 

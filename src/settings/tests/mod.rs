@@ -26,6 +26,11 @@ fn told_of(toml: &str) -> String {
     from_document(toml).expect_err("wrong").to_string()
 }
 
+/// The warnings, a line each.
+fn told(settings: &Settings) -> String {
+    settings.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 fn project(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -58,7 +63,11 @@ fn without_any_source_the_defaults_hold() {
         targets: [],
         naming: None,
         warnings: [
-            "no target is set: every event will be ignored",
+            Warning {
+                key: "target",
+                wrong: "is not set: every event will be ignored",
+                mend: "write a [[target]], or set [naming]",
+            },
         ],
     }
     "#);
@@ -175,7 +184,7 @@ fn the_example_is_valid_and_gives_no_warning() {
     let sources = Sources { files: vec![project("config/examples/shop.toml")], ..Sources::default() };
     let settings = load(&sources).expect("valid");
     assert_eq!(settings.targets.len(), 3);
-    assert_eq!(settings.warnings, Vec::<String>::new());
+    assert_eq!(told(&settings), "");
     let worker = &settings.targets[2].settings;
     assert!(!worker.triggers.requests && worker.triggers.images);
     assert_eq!(worker.timeout, Duration::from_mins(90));
@@ -183,7 +192,90 @@ fn the_example_is_valid_and_gives_no_warning() {
 
 #[test]
 fn what_is_probably_not_meant_is_a_warning() {
-    assert_eq!(from_document("").expect("valid").warnings, ["no target is set: every event will be ignored"]);
-    let settings = from_document("[[target]]\ncluster = 'c'\nservice = 's'").expect("valid");
-    insta::assert_snapshot!(settings.warnings.join("\n"), @r#"target s has no repositories, parameters, secrets or files: only deploy requests reach it"#);
+    insta::assert_snapshot!(told(&from_document("").expect("valid")), @"target is not set: every event will be ignored; write a [[target]], or set [naming]");
+    let settings = from_document(
+        r#"
+        [defaults]
+        on_push = "pin"
+        [[target]]
+        cluster = "c"
+        service = "deaf"
+        image_reference = "digest"
+        [[target]]
+        cluster = "c"
+        service = "hasty"
+        quiet = "30s"
+        timeout = "30s"
+        repositories = ["a"]
+        [[target]]
+        cluster = "c"
+        service = "never"
+        tags = "glob:release-*"
+        ignore_tags = ["exact:x", "glob:release-*"]
+        repositories = ["a"]
+        [[target]]
+        cluster = "c"
+        service = "nothing"
+        on_push = "always"
+        ignore_tags = ["newest"]
+        repositories = ["a"]
+        [[target]]
+        cluster = "c"
+        service = "one"
+        tags = "exact:latest"
+        ignore_tags = ["glob:late*"]
+        repositories = ["a"]
+        [[target]]
+        cluster = "c"
+        service = "same"
+        tags = "exact:latest"
+        repositories = ["a"]
+        "#,
+    )
+    .expect("valid");
+    insta::assert_snapshot!(told(&settings), @r#"
+    target.deaf has no repositories, parameters, secrets or files: only deploy requests reach it; list what it depends on, if there is anything
+    target.hasty.quiet = "30s" gathers requests for as long as a rollout may go without progress (timeout = "30s"); make it shorter, or the timeout longer
+    target.never.ignore_tags has `glob:release-*`, which takes every tag of `glob:release-*`: no push will ever deploy; remove it, or write on_push = "ignore" if that is meant
+    target.nothing.ignore_tags has `newest`, which takes every tag of `newest`: no push will ever deploy; remove it, or write on_push = "ignore" if that is meant
+    target.one.ignore_tags has `glob:late*`, which takes every tag of `exact:latest`: no push will ever deploy; remove it, or write on_push = "ignore" if that is meant
+    target.one.tags = "exact:latest" pins one tag, so every revision would name the same; write on_push = "follow", or image_reference = "digest"
+    target.same.tags = "exact:latest" pins one tag, so every revision would name the same; write on_push = "follow", or image_reference = "digest"
+    "#);
+}
+
+#[test]
+fn what_could_still_match_is_no_warning() {
+    let settings = from_document(
+        r#"
+        [defaults]
+        ignore_tags = ["glob:*-debug", "exact:x"]
+        [[target]]
+        cluster = "c"
+        service = "pins"
+        on_push = "pin"
+        tags = "semver:^2"
+        repositories = ["a"]
+        [[target]]
+        cluster = "c"
+        service = "digests"
+        on_push = "pin"
+        tags = "exact:latest"
+        image_reference = "digest"
+        repositories = ["a"]
+        [[target]]
+        cluster = "c"
+        service = "ignores"
+        on_push = "ignore"
+        ignore_tags = ["newest"]
+        repositories = ["a"]
+        [[target]]
+        cluster = "c"
+        service = "follows"
+        tags = "glob:*-debug"
+        repositories = ["a"]
+        "#,
+    )
+    .expect("valid");
+    assert_eq!(told(&settings), "");
 }

@@ -1,0 +1,181 @@
+//! `lockkeeper check`: what the settings say, and what is wrong with them.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use serde::Serialize;
+
+use super::{Ended, Output, WRONG_SETTINGS, say, say_json};
+use crate::{
+    domain::{ImageStyle, OnPush, TargetRule, TargetSettings},
+    settings::{Problems, Settings, Warning},
+};
+
+/// How an account or Region is written that is Lockkeeper's own: only AWS knows which that is.
+pub(super) const OWN: &str = "own";
+
+/// What is to be checked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Read and check the settings alone: nothing is asked of AWS. Required, because this version checks nothing else
+    #[arg(long, required = true)]
+    offline: bool,
+}
+
+pub(super) fn check(Options { offline: _ }: &Options, files: &[PathBuf], output: Output) -> Ended {
+    match (super::read_settings(files), output) {
+        (Ok(settings), Output::Text) => say(&text(&settings)),
+        (Ok(settings), Output::Json) => say_json(&Checked::sound(&settings)),
+        (Err(problems), Output::Text) => return Ended::Misused(problems.to_string()),
+        (Err(problems), Output::Json) => {
+            say_json(&Checked::unsound(&problems));
+            return Ended::Told(WRONG_SETTINGS);
+        }
+    }
+    Ended::Done
+}
+
+/// The answer in JSON; `docs/commands.md` gives its shape.
+#[derive(Serialize)]
+struct Checked {
+    sound: bool,
+    problems: Vec<Finding>,
+    warnings: Vec<Finding>,
+    targets: Vec<Target>,
+    naming: Option<Naming>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    /// The file or variable, where the finding is about something that was written.
+    source: Option<String>,
+    line: Option<usize>,
+    key: String,
+    value: Option<String>,
+    wrong: String,
+    mend: String,
+}
+
+#[derive(Serialize)]
+struct Target {
+    name: String,
+    id: String,
+    policy: String,
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Naming {
+    project: String,
+    environment: String,
+    policy: String,
+    dry_run: bool,
+}
+
+impl Checked {
+    fn sound(settings: &Settings) -> Self {
+        let naming = settings.naming.as_ref().map(|naming| Naming {
+            project: naming.project.to_string(),
+            environment: naming.environment.to_string(),
+            policy: policy(&naming.defaults),
+            dry_run: naming.defaults.dry_run,
+        });
+        let targets = settings.targets.iter().map(|rule| Target::new(rule, settings)).collect();
+        Self { sound: true, problems: Vec::new(), warnings: warnings(settings), targets, naming }
+    }
+
+    fn unsound(problems: &Problems) -> Self {
+        let finding = |it: &crate::settings::Problem| Finding {
+            source: Some(it.origin.source.to_string()),
+            line: it.origin.line,
+            key: it.key.clone(),
+            value: it.value.clone(),
+            wrong: it.wrong.clone(),
+            mend: it.mend.clone(),
+        };
+        let problems = problems.0.iter().map(finding).collect();
+        Self { sound: false, problems, warnings: Vec::new(), targets: Vec::new(), naming: None }
+    }
+}
+
+impl Target {
+    fn new(rule: &TargetRule, settings: &Settings) -> Self {
+        let account = rule.account.as_ref().map_or(OWN, |it| it.as_str());
+        let region = rule.region.as_ref().or(settings.aws.region.as_ref()).map_or(OWN, |it| it.as_str());
+        Self {
+            name: rule.settings.name.to_string(),
+            id: format!("{account}/{region}/{}/{}", rule.cluster, rule.service),
+            policy: policy(&rule.settings),
+            dry_run: rule.settings.dry_run,
+        }
+    }
+}
+
+impl From<&Warning> for Finding {
+    fn from(Warning { key, wrong, mend }: &Warning) -> Self {
+        let (key, wrong, mend) = (key.clone(), wrong.clone(), mend.clone());
+        Self { source: None, line: None, key, value: None, wrong, mend }
+    }
+}
+
+/// What the settings themselves warn of, and what only `run` cannot do without.
+fn warnings(settings: &Settings) -> Vec<Finding> {
+    let queue = settings.require_queue().err().into_iter().flat_map(|problems| problems.0);
+    let queue = queue.map(|it| Finding {
+        source: None,
+        line: None,
+        key: it.key,
+        value: None,
+        wrong: format!("{}: `run` would not start", it.wrong),
+        mend: it.mend,
+    });
+    queue.chain(settings.warnings.iter().map(Finding::from)).collect()
+}
+
+/// What a push does, in a few words.
+pub(super) fn policy(settings: &TargetSettings) -> String {
+    match (settings.on_push, settings.image_reference) {
+        (OnPush::Follow, _) => "follow".into(),
+        (OnPush::Pin, ImageStyle::Tag) => format!("pin {}", settings.tags),
+        (OnPush::Pin, ImageStyle::Digest) => format!("pin {} by digest", settings.tags),
+        (OnPush::Always, _) => "always".into(),
+        (OnPush::Ignore, _) => "ignore".into(),
+    }
+}
+
+fn text(settings: &Settings) -> String {
+    let checked = Checked::sound(settings);
+    let mut text = String::new();
+    for Finding { key, wrong, mend, .. } in &checked.warnings {
+        let _ = writeln!(text, "warning: {key} {wrong}; {mend}");
+    }
+    let by_name = checked.naming.as_ref().map(|naming| {
+        let Naming { project, environment, policy, dry_run } = naming;
+        let dry_run = if *dry_run { ", dry run" } else { "" };
+        format!(", and by name those of {project} in {environment} ({policy}{dry_run})")
+    });
+    let _ = writeln!(
+        text,
+        "The settings are sound: {}, {}{}.",
+        counted(checked.warnings.len(), "warning"),
+        counted(checked.targets.len(), "target"),
+        by_name.unwrap_or_default()
+    );
+    text + &table(&checked.targets)
+}
+
+fn table(targets: &[Target]) -> String {
+    let width = |of: fn(&Target) -> &str| targets.iter().map(|it| of(it).chars().count()).max().unwrap_or(0);
+    let (name_width, id_width) = (width(|it| &it.name), width(|it| &it.id));
+    let mut text = String::new();
+    for Target { name, id, policy, dry_run } in targets {
+        let dry_run = if *dry_run { ", dry run" } else { "" };
+        let _ = writeln!(text, "  {name:name_width$}  {id:id_width$}  {policy}{dry_run}");
+    }
+    text
+}
+
+/// As `1 target` or `3 targets`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}

@@ -1,0 +1,263 @@
+//! `lockkeeper explain`: what an event means, whom it reaches and why, and what would happen.
+//!
+//! It asks decoding and routing, as the daemon does, and nobody else: no call is made, so what needs to know what runs is
+//! told as a condition. Nobody knows the own account without AWS, so that of the event stands for it; see [`home`].
+
+mod home;
+mod text;
+mod words;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{Ended, FAILED, Output, check, say, say_json};
+use crate::{
+    decode,
+    domain::{
+        AccountId, Event, EventId, Region, Request, TargetId, TargetName, TargetRule, TargetSettings,
+        Timestamp, Trigger, TriggerKind,
+    },
+    route::{Arrival, Asked, Routes, Routing},
+    settings::Settings,
+};
+use home::Home;
+
+/// A message has at most 1 MiB; within what SQS returns it is escaped, and other things stand around it.
+const LARGEST_FILE_BYTES: u64 = 16 << 20;
+/// Of the targets that are not reached, so many are told.
+const MOST_OTHERS: usize = 20;
+/// When SQS got the message: not known here. No event is later, so its own time counts.
+const UNKNOWN_SENT_AT: i64 = i64::MAX;
+
+/// What is to be explained.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The event as EventBridge sends it, or the answer of `aws sqs receive-message`; `-` reads standard input
+    #[arg(value_name = "EVENT.json")]
+    event: PathBuf,
+}
+
+pub(super) fn explain(options: &Options, files: &[PathBuf], output: Output) -> Ended {
+    let settings = match super::load(files) {
+        Ok(settings) => settings,
+        Err(ended) => return ended,
+    };
+    let body = match read(&options.event) {
+        Ok(body) => body,
+        Err(error) => {
+            return Ended::Misused(format!("{} cannot be read: {error}", options.event.display()));
+        }
+    };
+    let explanation = Explanation::new(&body, settings);
+    match output {
+        Output::Text => say(&text::text(&explanation)),
+        Output::Json => say_json(&explanation),
+    }
+    if explanation.result == Verdict::Malformed { Ended::Told(FAILED) } else { Ended::Done }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let source: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+    let mut body = Vec::new();
+    source.take(LARGEST_FILE_BYTES).read_to_end(&mut body)?;
+    Ok(body)
+}
+
+/// The answer; `docs/commands.md` gives its shape.
+#[derive(Serialize)]
+struct Explanation {
+    result: Verdict,
+    trigger: TriggerKind,
+    /// What happened, in one line; none where that is not understood.
+    meaning: Option<String>,
+    /// Why nothing (more) follows from the event as a whole.
+    reason: Option<String>,
+    event: EventShown,
+    /// The event's time; none where it tells none.
+    version: Option<Timestamp>,
+    home: Home,
+    targets: Vec<Reached>,
+    others: Vec<Other>,
+    /// How many targets are not reached beside those told.
+    more_others: usize,
+}
+
+/// What follows from the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    /// It asks something of a target.
+    Asks,
+    /// It lets Lockkeeper look at a target now.
+    Hints,
+    /// It is understood, and asks nothing of any target.
+    AsksNothing,
+    /// It is of no kind that asks for anything.
+    Ignored,
+    /// It is not understood, and would be set aside.
+    Malformed,
+}
+
+#[derive(Serialize)]
+struct EventShown {
+    id: EventId,
+    source: String,
+    detail_type: String,
+    account: Option<AccountId>,
+    region: Option<Region>,
+    /// The replay by EventBridge that sent it again.
+    replay: Option<String>,
+    /// What was taken off around it, the outermost first.
+    wrappers: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Reached {
+    name: TargetName,
+    id: TargetId,
+    /// What led there.
+    because: String,
+    /// What its settings say of such an event, where they say anything.
+    policy: Option<String>,
+    would: String,
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Other {
+    name: TargetName,
+    /// None for a target that is found by its name, and told by no other.
+    id: Option<TargetId>,
+    reason: String,
+}
+
+impl Explanation {
+    fn new(body: &[u8], settings: Settings) -> Self {
+        let unknown = Timestamp::from_millis(UNKNOWN_SENT_AT);
+        let event = decode::decode(body, unknown);
+        let home = Home::guess(&event, &settings);
+        let at = Targets::new(&home, settings);
+        let arrival = Arrival { version: event.time, floor: event.time, confined_to: None };
+        let routing = at.routes.route(&event, &arrival);
+        let reason = routing.notes.iter().find(|note| note.target.is_none()).map(|note| note.reason.clone());
+        let mut others = at.others(&event, &routing, reason.as_deref());
+        let more_others = others.len().saturating_sub(MOST_OTHERS);
+        others.truncate(MOST_OTHERS);
+        Self {
+            result: verdict(&event.trigger, &routing),
+            trigger: event.trigger.kind(),
+            meaning: words::meaning(&event),
+            reason,
+            version: (event.time != unknown).then_some(event.time),
+            targets: at.reached(&event, &routing),
+            others,
+            more_others,
+            home,
+            event: EventShown::new(event, decode::wrappers(body)),
+        }
+    }
+}
+
+impl EventShown {
+    fn new(event: Event, wrappers: Vec<&'static str>) -> Self {
+        let Event { id, source, detail_type, account, region, replay, time: _, trigger: _ } = event;
+        let replay = replay.map(|name| name.to_string());
+        let (source, detail_type) = (source.to_string(), detail_type.to_string());
+        Self { id, source, detail_type, account, region, replay, wrappers }
+    }
+}
+
+fn verdict(trigger: &Trigger, routing: &Routing) -> Verdict {
+    match trigger.kind() {
+        TriggerKind::Malformed => Verdict::Malformed,
+        TriggerKind::Ignored => Verdict::Ignored,
+        _ if !routing.requests.is_empty() => Verdict::Asks,
+        _ if !routing.hints.is_empty() => Verdict::Hints,
+        _ => Verdict::AsksNothing,
+    }
+}
+
+/// The targets that are known, and how events find them.
+struct Targets {
+    routes: Routes,
+    rules: BTreeMap<TargetId, TargetRule>,
+}
+
+impl Targets {
+    fn new(home: &Home, settings: Settings) -> Self {
+        let id = |rule: &TargetRule| {
+            let account = rule.account.as_ref().unwrap_or(&home.account).clone();
+            let region = rule.region.as_ref().unwrap_or(&home.region).clone();
+            TargetId::new(account, region, rule.cluster.clone(), rule.service.clone())
+        };
+        // Backwards, because of two rules for the same target the first one holds.
+        let rules = settings.targets.iter().rev().map(|rule| (id(rule), rule.clone())).collect();
+        let routes =
+            Routes::new(home.account.clone(), home.region.clone(), settings.targets, settings.naming);
+        Self { routes, rules }
+    }
+
+    fn reached(&self, event: &Event, routing: &Routing) -> Vec<Reached> {
+        let asked = routing.requests.iter().map(|request| self.asked(event, request));
+        let hinted = routing.hints.iter().map(|id| self.hinted(event, id));
+        asked.chain(hinted).collect()
+    }
+
+    fn asked(&self, event: &Event, Request { target, change, settings, .. }: &Request) -> Reached {
+        Reached {
+            name: settings.name.clone(),
+            id: target.clone(),
+            because: self.why(event, target, settings).unwrap_or_else(|why| why),
+            policy: words::policy(&event.trigger, settings),
+            would: words::would(change, settings),
+            dry_run: settings.dry_run,
+        }
+    }
+
+    /// A hint is about a service, so that its name leads back to the settings.
+    fn hinted(&self, event: &Event, id: &TargetId) -> Reached {
+        let settings = match self.routes.resolve(&id.to_string()) {
+            Some((_, settings)) => settings,
+            None => TargetSettings::named(id.service().as_str().into()).into(),
+        };
+        Reached {
+            name: settings.name.clone(),
+            id: id.clone(),
+            because: self.why(event, id, &settings).unwrap_or_else(|why| why),
+            policy: None,
+            would: words::LOOK.into(),
+            dry_run: settings.dry_run,
+        }
+    }
+
+    /// Those that the event finds but asks nothing of come first: their reason is the more interesting one.
+    fn others(&self, event: &Event, routing: &Routing, reason: Option<&str>) -> Vec<Other> {
+        let told = |name: &TargetName| routing.notes.iter().any(|note| note.target.as_ref() == Some(name));
+        let noted = routing.notes.iter().filter_map(|note| {
+            let name = note.target.clone()?;
+            let id = self.routes.targets().find(|(_, it)| it.name == name).map(|(id, _)| id.clone());
+            Some(Other { name, id, reason: note.reason.clone() })
+        });
+        let is_reached = |id: &TargetId| {
+            routing.requests.iter().any(|request| request.target == *id) || routing.hints.contains(id)
+        };
+        let missed = self.routes.targets().filter(|(id, it)| !is_reached(id) && !told(&it.name));
+        let missed = missed.map(|(id, settings)| {
+            let meant_too = |_| reason.unwrap_or("another target is meant").to_owned();
+            let why = self.why(event, id, settings).map_or_else(|why| why, meant_too);
+            Other { name: settings.name.clone(), id: Some(id.clone()), reason: why }
+        });
+        noted.chain(missed.filter(|_| words::concerns_targets(&event.trigger))).collect()
+    }
+
+    fn why(&self, event: &Event, id: &TargetId, settings: &TargetSettings) -> Result<String, String> {
+        self.routes.why(event, Asked { id, settings, rule: self.rules.get(id) })
+    }
+}

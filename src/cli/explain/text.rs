@@ -1,0 +1,94 @@
+//! An explanation for people.
+
+use super::{Explanation, Other, Reached, Verdict, check::counted};
+
+/// What stands before what is said of the event, so that it lines up.
+const LABEL_WIDTH: usize = 9;
+
+pub(super) fn text(it: &Explanation) -> String {
+    let mut lines = head(it);
+    if !it.targets.is_empty() {
+        lines.push(String::new());
+        lines.push(format!("It reaches {}:", counted(it.targets.len(), "target")));
+        lines.extend(it.targets.iter().flat_map(reached));
+    }
+    if !it.others.is_empty() {
+        lines.push(String::new());
+        let other = if it.targets.is_empty() { "target" } else { "other target" };
+        lines.push(format!("Nothing is asked of {}:", counted(it.others.len() + it.more_others, other)));
+        lines.extend(others(&it.others));
+        if it.more_others > 0 {
+            lines.push(format!("  and {} more", it.more_others));
+        }
+    }
+    lines.iter().map(|line| harmless(line) + "\n").collect()
+}
+
+fn head(it: &Explanation) -> Vec<String> {
+    let kind = it.trigger.as_str();
+    let mut lines = vec![match &it.meaning {
+        Some(meaning) => format!("{kind}: {meaning}"),
+        None => format!("{kind}: {}", it.reason.as_deref().unwrap_or_default()),
+    }];
+    let mut say = |label: &str, text: String| lines.push(format!("  {label:LABEL_WIDTH$}{text}"));
+    match &it.event.source[..] {
+        "" => say("event", it.event.id.to_string()),
+        source => say("event", format!("{} from {source}, `{}`", it.event.id, it.event.detail_type)),
+    }
+    if let Some(replay) = &it.event.replay {
+        say("replay", format!("sent again by EventBridge's replay {replay}"));
+    }
+    if !it.event.wrappers.is_empty() {
+        say("in", it.event.wrappers.join(", then "));
+    }
+    say("version", version(it));
+    if it.result != Verdict::Malformed {
+        let home = &it.home;
+        let (account, region) = (home.account_from.in_words(), home.region_from.in_words());
+        say("own", format!("account {} ({account}), Region {} ({region})", home.account, home.region));
+        for remark in &home.remarks {
+            say("", remark.clone());
+        }
+    }
+    say("result", result(it));
+    lines
+}
+
+fn version(it: &Explanation) -> String {
+    match it.version {
+        Some(time) => {
+            format!("{time}, the event's time; or when SQS first got the message, if that is earlier")
+        }
+        None => "when SQS first gets the message: the event tells no time".into(),
+    }
+}
+
+fn result(it: &Explanation) -> String {
+    let reason = it.reason.as_deref().filter(|_| it.meaning.is_some());
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    match it.result {
+        Verdict::Asks => format!("{} would be asked{reason}", counted(it.targets.len(), "target")),
+        Verdict::Hints => format!("{} would be looked at{reason}", counted(it.targets.len(), "target")),
+        Verdict::AsksNothing => format!("nothing follows, and the message is deleted{reason}"),
+        Verdict::Ignored => "nothing follows, and the message is deleted".into(),
+        Verdict::Malformed => "the message is set aside in the dead-letter queue, with this reason".into(),
+    }
+}
+
+fn reached(Reached { name, id, because, policy, would, dry_run: _ }: &Reached) -> Vec<String> {
+    let policy = policy.as_ref().map(|policy| format!("; {policy}")).unwrap_or_default();
+    vec![format!("  {name} ({id})"), format!("    because {because}{policy}"), format!("    would   {would}")]
+}
+
+fn others(others: &[Other]) -> impl Iterator<Item = String> {
+    let width = others.iter().map(|other| other.name.as_str().chars().count()).max().unwrap_or(0);
+    others.iter().map(move |Other { name, reason, .. }| format!("  {:width$}  {reason}", name.as_str()))
+}
+
+/// Texts of events stand in the lines, and a terminal obeys control characters.
+fn harmless(line: &str) -> String {
+    let line = line.trim_end();
+    line.chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .collect()
+}

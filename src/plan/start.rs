@@ -1,0 +1,185 @@
+//! Starting a rollout, and what follows where that fails.
+
+use std::time::Duration;
+
+use crate::domain::{
+    Base, CallFailure, Cause, DefinitionView, Failure, Look, Outcome, Remedy, Report, Rollout, SettledBy,
+    Stage, Started, Tasks,
+};
+
+use super::{
+    Command, fold,
+    fold::{Ask, Ground},
+    lane::{Lane, Passage, Phase, Replaced, Retrying, Turn},
+    retry,
+    watch::Watch,
+};
+
+impl Lane {
+    /// Starts one deployment of all of these. `replaced` is ours whose rollout it supersedes; `over` is a sound rollout
+    /// that gives way, ours or not: the deployment starts from its definition, so that what it brought is kept.
+    pub(super) fn start(
+        &mut self,
+        asks: Vec<Ask>,
+        replaced: Option<Box<Replaced>>,
+        over: Option<&Rollout>,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(retrying) = self.retrying_of(&asks).filter(|it| it.failed > self.settings.retries) {
+            let last = retrying.last.clone();
+            self.fail_waiting(asks, Outcome::Failed, last, None, turn);
+            return self.rest(turn);
+        }
+        let ground = match self.ground(over, look) {
+            Ok(ground) => ground,
+            Err(why) => {
+                let failure = Failure::new(Cause::DefinitionInvalid, why);
+                self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
+                return self.rest(turn);
+            }
+        };
+        let mut passage = self.passage_for(asks, turn);
+        let folded = fold::fold(passage.id.clone(), &self.target, &passage.asks, &ground);
+        passage.attempts += 1;
+        passage.stage = Stage::Starting;
+        passage.definition = folded.order.edits.is_empty().then(|| folded.order.base.clone());
+        passage.images = folded.images.into_iter().collect();
+        if self.settings.dry_run {
+            return self.finish_dry(passage, turn);
+        }
+        turn.report(Report::Moved(Box::new(self.record(&passage))));
+        turn.out.push(Command::Start(folded.order));
+        self.phase = Phase::Starting(Box::new(passage), replaced);
+    }
+
+    /// What a deployment is built on, or why it has nothing to start from.
+    fn ground<'a>(&self, over: Option<&'a Rollout>, look: &'a Look) -> Result<Ground<'a>, String> {
+        let wanted = look.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
+        let live: Option<&DefinitionView> = over.map(|rollout| &rollout.definition);
+        let kept = match &self.settings.base {
+            Base::Running => live,
+            Base::Latest(_) => None,
+        };
+        let base = match (kept, &look.base, wanted) {
+            (Some(kept), _, _) => kept,
+            (None, Ok(base), _) => base,
+            (None, Err(_), Some(wanted)) => wanted,
+            (None, Err(why), None) => return Err(why.clone()),
+        };
+        let running = live.or(look.running.as_ref().map(|running| &running.definition));
+        Ok(Ground { base, wanted, running })
+    }
+
+    /// Whether a rollout could be started now at all.
+    pub(super) fn can_start(&self, look: &Look, turn: &Turn<'_>) -> bool {
+        turn.settings.start_after <= turn.now.moment && self.ground(None, look).is_ok()
+    }
+
+    /// What is remembered of earlier attempts at just this.
+    pub(super) fn retrying_of(&self, asks: &[Ask]) -> Option<&Retrying> {
+        self.retrying.as_ref().filter(|retrying| retrying.asked == fold::asked(asks))
+    }
+
+    /// The answer to a start.
+    pub(super) fn started(&mut self, started: Result<Started, CallFailure>, turn: &mut Turn<'_>) {
+        let (mut passage, replaced) = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Starting(passage, replaced) => (passage, replaced),
+            phase => return self.phase = phase,
+        };
+        let started = match started {
+            Ok(started) => started,
+            Err(failure) => return self.not_started(*passage, replaced, failure, turn),
+        };
+        if let Some(replaced) = replaced {
+            self.let_go(&replaced, &passage, turn);
+        }
+        self.retrying = None;
+        passage.stage = Stage::Rollout;
+        passage.definition = Some(started.definition.id.clone());
+        passage.rollout = Some(started.id.clone());
+        turn.report(Report::Moved(Box::new(self.record(&passage))));
+        let (now, timeout) = (turn.now.moment, self.settings.timeout);
+        let watch =
+            Watch::new(started.id, started.created_at, now, timeout, Duration::ZERO, Tasks::default());
+        self.phase = Phase::Watching(passage, watch);
+    }
+
+    /// What the superseded deployment carried is carried on, or was replaced by what superseded it.
+    fn let_go(&self, replaced: &Replaced, passage: &Passage, turn: &mut Turn<'_>) {
+        let is_carried = |ask: &Ask| passage.asks.iter().any(|it| it.lease == ask.lease);
+        for ask in replaced.asks.iter().filter(|ask| !is_carried(ask)) {
+            turn.ledger.settle(ask.lease, &self.target, SettledBy::Newer);
+        }
+        self.report_superseded(&replaced.passage, passage, turn);
+    }
+
+    fn not_started(
+        &mut self,
+        mut passage: Passage,
+        replaced: Option<Box<Replaced>>,
+        failure: CallFailure,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(replaced) = replaced {
+            let Replaced { passage: old, asks } = *replaced;
+            let is_old = |ask: &Ask| old.asks.iter().any(|it| it.lease == ask.lease);
+            let (back, own) = asks.into_iter().partition(is_old);
+            passage.asks = own;
+            self.take_back(back, turn);
+        }
+        let CallFailure { cause, reason, remedy } = failure;
+        let failure = Failure::new(cause, reason);
+        let exhausted = passage.attempts > self.settings.retries;
+        let delay = match remedy {
+            Remedy::GiveUp => return self.finish_failed(passage, Outcome::Failed, failure, turn),
+            Remedy::Retry if exhausted => return self.finish_failed(passage, Outcome::Failed, failure, turn),
+            Remedy::Retry => retry::delay(passage.attempts, turn.now.jitter),
+            Remedy::LookFirst => retry::AFTER_LOST_ANSWER + retry::delay(passage.attempts, turn.now.jitter),
+        };
+        self.try_again(passage, failure, delay, turn);
+    }
+
+    /// The requests of an attempt that failed wait again, and what ECS shows then decides what is done.
+    pub(super) fn try_again(
+        &mut self,
+        passage: Passage,
+        failure: Failure,
+        delay: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        let attempts_left = (self.settings.retries + 1).saturating_sub(passage.attempts);
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let reason = failure.reason.clone();
+        let deployment = Box::new(self.record(&passage));
+        turn.report(Report::Retrying { deployment, reason: reason.clone(), delay_ms, attempts_left });
+        self.retrying = Some(passage.to_retry(passage.attempts, failure));
+        self.take_back(passage.asks, turn);
+        if self.waiting.is_empty() { self.rest(turn) } else { self.pause(turn, delay, reason) }
+    }
+
+    /// Requests that were being deployed wait again. A newer one that came meanwhile may make them needless.
+    pub(super) fn take_back(&mut self, asks: Vec<Ask>, turn: &mut Turn<'_>) {
+        for ask in asks {
+            if !turn.ledger.holds(ask.lease) {
+                continue;
+            }
+            for lease in fold::join(&mut self.waiting, ask, |flaw| turn.flawed(flaw)) {
+                turn.ledger.settle(lease, &self.target, SettledBy::Newer);
+            }
+        }
+    }
+}
+
+impl Passage {
+    /// What is remembered of it while it is tried again.
+    pub(super) fn to_retry(&self, failed: u32, last: Failure) -> Retrying {
+        Retrying {
+            id: self.id.clone(),
+            asked: fold::asked(&self.asks),
+            failed,
+            last,
+            started_at: self.started_at,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+"""The AWS that the product talks to: two emulators that others wrote, and our own world for rollouts that take time."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import processes
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Ministack:
+    """SQS, EventBridge and STS. A caller's access key of twelve digits is its account, so stories share nothing."""
+
+    takes_aws_sources = False
+    python = REPOSITORY / ".venv-ministack" / "bin" / "python"
+
+    def __init__(self, folder: Path):
+        port = processes.free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_HOST": "127.0.0.1",
+        }
+        log = folder / "ministack.log"
+        command = [str(self.python), "-m", "ministack"]
+        self.process = processes.start(command, log, cwd=folder, env=environment)
+        processes.until("ministack answers", lambda: processes.fetch(self.url)[0] != 0, 30)
+
+
+class Moto:
+    """Everything, with a record of what it was asked. Rollouts are over at once, and all callers are one account."""
+
+    takes_aws_sources = True
+    account = "123456789012"
+
+    def __init__(self, folder: Path):
+        port = processes.free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.record = folder / "moto-record.jsonl"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "MOTO_ENABLE_RECORDING": "1",
+            "MOTO_RECORDER_FILEPATH": str(self.record),
+            # As many tasks run at once as are desired: new services are COMPLETED.
+            "MOTO_ECS_SERVICE_RUNNING": "1",
+        }
+        server = Path(sys.executable).with_name("moto_server")
+        log = folder / "moto.log"
+        command = [str(server), "-H", "127.0.0.1", "-p", str(port)]
+        self.process = processes.start(command, log, cwd=folder, env=environment)
+        processes.until("moto answers", lambda: processes.fetch(f"{self.url}/moto-api/")[0] != 0, 60)
+
+    def calls(self) -> list[dict]:
+        """What the product asked of ECS, in order."""
+        calls = []
+        for line in self.record.read_text().splitlines():
+            entry = json.loads(line)
+            headers = {name.lower(): value for name, value in entry["headers"].items()}
+            service, _, operation = headers.get("x-amz-target", "").partition(".")
+            if service.startswith("AmazonEC2ContainerService") and "rust" in headers.get("user-agent", ""):
+                body = base64.b64decode(entry["body"]) if entry["body_encoded"] else entry["body"]
+                calls.append({"operation": operation, "request": json.loads(body or "{}")})
+        return calls
+
+
+class World:
+    """Our simulated ECS, one per story: what it was asked is the story's alone, and so are its faults."""
+
+    def __init__(self, folder: Path, account: str, speed: float):
+        binary = Path(os.environ["LOCKKEEPER_BIN"]).parent / "examples" / "world"
+        log = folder / "world.log"
+        command = [str(binary), "--listen", "127.0.0.1:0", "--no-throttle", "--speed", str(speed), "--account", account]
+        self.process = processes.start(command, log, cwd=folder)
+        self.url = processes.until("the world says its address", lambda: log.read_text().strip(), 20)
+        self._seen = 0
+
+    def calls(self) -> list[dict]:
+        """What ECS was asked since `forget`, in order."""
+        return [call for call in self._get(f"calls?after={self._seen}") if call["service"] == "ecs"]
+
+    def forget(self) -> None:
+        """Forgets the calls until now: they were the story's own."""
+        calls = self._get(f"calls?after={self._seen}")
+        self._seen = calls[-1]["sequence"] if calls else self._seen
+
+    def push(self, repository: str, tags: list[str], region: str) -> str:
+        """Pushes a new image under these tags, and says its digest."""
+        return self._post("push", {"repository": repository, "tags": tags, "region": region})["digest"]
+
+    def fault(self, operation: str, kind: object, count: int = 1) -> None:
+        """Lets the next calls of an operation go wrong."""
+        self._post("faults", {"service": "ecs", "operation": operation, "kind": kind, "count": count})
+
+    def dials(self, **ecs: float) -> None:
+        """Sets how long things take in ECS, in milliseconds before the speed."""
+        self._post("settings", {"ecs": ecs})
+
+    def _get(self, path: str) -> list[dict]:
+        status, body = processes.fetch(f"{self.url}/_sim/{path}")
+        assert status == 200, f"the world answers {status}: {body}"
+        return json.loads(body)
+
+    def _post(self, path: str, body: object) -> dict:
+        request = urllib.request.Request(
+            f"{self.url}/_sim/{path}", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.loads(answer.read() or b"{}")
+
+
+def has_ministack() -> bool:
+    """Whether ministack is installed."""
+    if not Ministack.python.exists():
+        return False
+    check = [str(Ministack.python), "-c", "import ministack"]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0

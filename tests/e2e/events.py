@@ -1,0 +1,51 @@
+"""Events in the shapes in which AWS, CI systems and people send them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is put on a bus."""
+
+    source: str
+    detail_type: str
+    detail: dict
+
+
+def push(repository: str, tag: str, digest: str) -> Event:
+    """An image was pushed to ECR."""
+    detail = {
+        "result": "SUCCESS",
+        "repository-name": repository,
+        "image-digest": digest,
+        "action-type": "PUSH",
+        "image-tag": tag,
+    }
+    return Event("aws.ecr", "ECR Image Action", detail)
+
+
+def parameter(name: str, operation: str = "Update") -> Event:
+    """A parameter was written to SSM."""
+    return Event("aws.ssm", "Parameter Store Change", {"operation": operation, "name": name, "type": "String"})
+
+
+def file(bucket: str, key: str) -> Event:
+    """An object was written to S3."""
+    detail = {
+        "version": "0",
+        "bucket": {"name": bucket},
+        "object": {"key": key, "size": 5, "etag": "b1946ac92492d234", "sequencer": "00617F08299329D189"},
+        "reason": "PutObject",
+    }
+    return Event("aws.s3", "Object Created", detail)
+
+
+def ready(repository: str, tag: str, branch: str | None = "main") -> Event:
+    """A CI system says that an image is ready."""
+    detail = {"repository": repository, "tag": tag, "branch": branch, "commit": "0f1e2d3"}
+    return Event("github.actions", "Deployment Ready", {key: value for key, value in detail.items() if value})
+
+
+def deploy(service: str, **wishes: object) -> Event:
+    """A person asks for a deployment."""
+    return Event("action.deploy", "DEPLOY", {"service": service, **wishes})

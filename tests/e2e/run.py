@@ -1,0 +1,141 @@
+"""Plays every story: the built binary as a process, emulators around it, and real clients outside.
+
+    run.py [WORD…]     only the stories whose names contain one of the words
+    run.py --jobs N    that many at once (default 8: stories mostly wait)
+    run.py --keep      keeps the folder with logs and settings of each story
+"""
+
+import argparse
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType
+
+import emulators
+import processes
+from stage import Stage
+
+# The lane of each module of stories. Those with the longest waits come first.
+MODULES = {
+    "endings": "ministack",
+    "failures": "ministack",
+    "pushes": "ministack",
+    "announcements": "ministack",
+    "messages": "ministack",
+    "switches": "ministack",
+    "second_opinion": "moto",
+}
+
+
+@dataclass
+class Story:
+    """A claim and the function that proves it."""
+
+    lane: str
+    name: str
+    play: FunctionType
+
+
+@dataclass
+class Told:
+    """How a story ended."""
+
+    story: Story
+    seconds: float
+    failure: str | None
+
+
+def stories(words: list[str]) -> list[Story]:
+    """The stories whose names contain one of the words, or all."""
+    found = []
+    for module, lane in MODULES.items():
+        for name, value in vars(importlib.import_module(f"stories.{module}")).items():
+            if isinstance(value, FunctionType) and value.__module__ == f"stories.{module}" and not name.startswith("_"):
+                found.append(Story(lane, name, value))
+    return [it for it in found if not words or any(word in it.name or word == it.lane for word in words)]
+
+
+def tell(story: Story, emulator: object, folder: Path) -> Told:
+    """Plays one story on a stage of its own."""
+    began = time.monotonic()
+    folder.mkdir()
+    stage, failure = None, None
+    try:
+        stage = Stage(emulator, folder)
+        story.play(stage)
+        stage.check_promises()
+    except Exception as error:  # Whatever goes wrong is a failure of this story, and of no other.
+        where = traceback.extract_tb(error.__traceback__)
+        line = next((it for it in reversed(where) if "/stories/" in it.filename), where[-1])
+        told = f"{line.filename}:{line.lineno}: {line.line}\n{type(error).__name__}: {error}"
+        failure = f"{told}\n{stage.traces() if stage else ''}"
+    finally:
+        if stage:
+            stage.close()
+    return Told(story, time.monotonic() - began, failure)
+
+
+def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
+    """The emulators that can be had."""
+    running = {}
+    if "ministack" in lanes and emulators.has_ministack():
+        running["ministack"] = emulators.Ministack(folder)
+    if "moto" in lanes:
+        running["moto"] = emulators.Moto(folder)
+    return running
+
+
+def play_all(wanted: list[Story], jobs: int, folder: Path) -> bool:
+    """Plays the stories, tells how each ended, and says whether all is well."""
+    running = start_emulators({story.lane for story in wanted}, folder)
+    skipped = [story for story in wanted if story.lane not in running]
+    for story in skipped:
+        print(f"SKIPPED  {story.lane}: {story.name}: {story.lane} cannot be installed on this machine", flush=True)
+    failures = []
+    with ThreadPoolExecutor(jobs) as pool:
+        played = [
+            pool.submit(tell, story, running[story.lane], folder / f"{number:02}-{story.name}")
+            for number, story in enumerate(wanted)
+            if story.lane in running
+        ]
+        for future in as_completed(played):
+            told = future.result()
+            verdict = "FAILED" if told.failure else "ok"
+            print(f"{verdict:8} {told.story.lane}: {told.story.name} ({told.seconds:.1f} s)", flush=True)
+            if told.failure:
+                failures.append(told)
+    for told in failures:
+        print(f"\n=== {told.story.name}\n{told.failure}", flush=True)
+    print(f"{len(played) - len(failures)} passed, {len(failures)} failed, {len(skipped)} skipped", flush=True)
+    return not failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--jobs", type=int, default=8)
+    parser.add_argument("--keep", action="store_true")
+    arguments = parser.parse_args()
+    binary = Path(os.environ.get("LOCKKEEPER_BIN", "target/debug/lockkeeper")).resolve()
+    os.environ["LOCKKEEPER_BIN"] = str(binary)
+    assert binary.exists(), f"there is no {binary}: build it, or set LOCKKEEPER_BIN"
+    processes.die_with_the_terminal()
+    folder = Path(tempfile.mkdtemp(prefix="lockkeeper-e2e-"))
+    try:
+        return 0 if play_all(stories(arguments.words), arguments.jobs, folder) else 1
+    finally:
+        if arguments.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

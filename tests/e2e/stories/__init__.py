@@ -1,0 +1,1 @@
+"""The stories: each function is a claim, and plays it on a stage of its own."""
