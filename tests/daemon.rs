@@ -134,7 +134,7 @@ impl Lab {
             Arc::new(Unobserved),
         )
         .await;
-        let Opened { queue, dead_letters, account } =
+        let Opened { queue, dead_letters, letter_room, account } =
             engine::open(&connections, &self.queue, None).await.unwrap();
         let clock = EngineClock::start();
         let (listener, reports) = mpsc::unbounded_channel();
@@ -146,6 +146,7 @@ impl Lab {
         let engine = Engine {
             queue,
             dead_letters,
+            letter_room,
             ecs: Arc::new(Ecs::new(connections, account.clone())),
             routes: Routes::new(account.clone(), REGION.into(), targets(quiet), None),
             accounts: vec![account],

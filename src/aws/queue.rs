@@ -81,6 +81,8 @@ pub struct QueueFacts {
     pub max_receive_count: Option<u32>,
     /// How long it keeps a message.
     pub retention: Duration,
+    /// The largest message that it takes, attributes included; what AWS allows at most where it does not say.
+    pub max_message_bytes: usize,
     /// About how many messages can be received.
     pub visible: u64,
     /// About how many are received and not deleted.
@@ -409,6 +411,10 @@ fn facts<'a>(attribute: impl Fn(QueueAttributeName) -> Option<&'a str>) -> Queue
         dead_letter: redrive["deadLetterTargetArn"].as_str().map(str::to_owned),
         max_receive_count: receives.and_then(|count| u32::try_from(count).ok()),
         retention: Duration::from_secs(number(QueueAttributeName::MessageRetentionPeriod)),
+        max_message_bytes: attribute(QueueAttributeName::MaximumMessageSize)
+            .and_then(whole)
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(MAX_MESSAGE_BYTES),
         visible: number(QueueAttributeName::ApproximateNumberOfMessages),
         in_flight: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
         delayed: number(QueueAttributeName::ApproximateNumberOfMessagesDelayed),

@@ -137,7 +137,8 @@ async fn assemble(
 ) -> anyhow::Result<Engine> {
     let url = settings.require_queue()?.to_owned();
     let dead_letter_url = settings.queue.dead_letter_url.as_deref();
-    let Opened { queue, dead_letters, account } = engine::open(&connections, &url, dead_letter_url).await?;
+    let Opened { queue, dead_letters, letter_room, account } =
+        engine::open(&connections, &url, dead_letter_url).await?;
     let region = connections.region().clone();
     info!(account = account.as_str(), region = region.as_str(), queue = url, "receiving");
     let mut accounts = settings.aws.allowed_accounts;
@@ -145,6 +146,7 @@ async fn assemble(
     Ok(Engine {
         queue,
         dead_letters,
+        letter_room,
         ecs: Arc::new(Ecs::new(connections, account.clone())),
         routes: Routes::new(account, region, settings.targets, settings.naming),
         accounts,

@@ -34,18 +34,16 @@ impl Running {
         self.engine.health.closing();
         self.performer.close();
         let end = Instant::now() + LONGEST;
-        let mut receipts =
-            self.held.receipts(&self.planner.hand_back()).into_iter().map(|(_, it)| it).collect();
-        self.hand_back(&mut receipts).await;
+        let held = self.held.receipts(&self.planner.hand_back()).into_iter().map(|(_, it)| it).collect();
+        self.hand_back(held).await;
         let receives_end = end.checked_sub(HANDING_BACK).unwrap_or(end);
-        let late = timeout_at(receives_end, late_messages(pollers, batches)).await;
-        if late.is_err() {
+        let mut late = Vec::new();
+        if timeout_at(receives_end, late_messages(pollers, batches, &mut late)).await.is_err() {
             warn!(
                 "a receive did not end within {RECEIVE_WAIT:?}: what it brings comes back after its visibility"
             );
         }
-        receipts.extend(late.unwrap_or_default());
-        self.hand_back(&mut receipts).await;
+        self.hand_back(late).await;
         let calls_ended = timeout_at(end, self.last_answers(answers)).await.is_ok();
         info!(calls_ended, "stopped");
     }
@@ -56,33 +54,55 @@ impl Running {
         loop {
             tokio::select! {
                 biased;
-                Some(input) = answers.recv() => self.turn(input),
+                Some(input) = answers.recv() => self.last_turn(input),
                 () = tasks.wait() => return,
             }
         }
     }
 
-    async fn hand_back(&self, receipts: &mut Vec<Receipt>) {
-        let all = std::mem::take(receipts);
-        for batch in all.chunks(BATCH) {
+    /// What a look shows now is for the successor to decide about.
+    fn last_turn(&mut self, input: Input) {
+        match input {
+            Input::Looked { .. } | Input::Glanced { .. } | Input::Hint(_) | Input::Arrived(_) => {}
+            Input::Started { .. }
+            | Input::Extended { .. }
+            | Input::NotExtended(_)
+            | Input::Lost(_)
+            | Input::Deleted(_)
+            | Input::NotDeleted(_)
+            | Input::SetAside { .. }
+            | Input::Wakeup => self.turn(input),
+        }
+    }
+
+    /// Hands all of these back at once, in as many calls as it takes.
+    async fn hand_back(&self, receipts: Vec<Receipt>) {
+        let calls = TaskTracker::new();
+        for batch in receipts.chunks(BATCH) {
             let delayed: Vec<_> = batch.iter().map(|receipt| (receipt.clone(), delay())).collect();
-            let results = tokio::time::timeout(HANDING_BACK, self.engine.queue.hand_back(&delayed)).await;
-            let failed = results.map_or(batch.len(), |it| it.into_iter().filter(Result::is_err).count());
-            info!(messages = batch.len() - failed, failed, "messages handed back");
+            let queue = self.engine.queue.clone();
+            calls.spawn(async move {
+                let results = queue.hand_back(&delayed).await;
+                let failed = results.iter().filter(|result| result.is_err()).count();
+                info!(messages = results.len() - failed, failed, "messages handed back");
+            });
+        }
+        calls.close();
+        if tokio::time::timeout(HANDING_BACK, calls.wait()).await.is_err() {
+            warn!("SQS does not answer: what is not handed back comes back after its visibility");
         }
     }
 }
 
-/// What receives bring that were in flight when the end began.
-async fn late_messages(pollers: &TaskTracker, batches: &mut mpsc::Receiver<Batch>) -> Vec<Receipt> {
-    let mut receipts = Vec::new();
+/// Collects what receives bring that were in flight when the end began.
+async fn late_messages(pollers: &TaskTracker, batches: &mut mpsc::Receiver<Batch>, late: &mut Vec<Receipt>) {
     loop {
         tokio::select! {
             batch = batches.recv() => match batch {
-                Some(batch) => receipts.extend(batch.messages.into_iter().map(|message| message.receipt)),
-                None => return receipts,
+                Some(batch) => late.extend(batch.messages.into_iter().map(|message| message.receipt)),
+                None => return,
             },
-            () = pollers.wait(), if batches.is_empty() => return receipts,
+            () = pollers.wait(), if batches.is_empty() => return,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The messages that are held, as they were received. The planner knows them by lease only.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     aws::queue::{RawMessage, Receipt},
@@ -11,6 +14,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct HeldMessages {
     by_lease: BTreeMap<LeaseId, Arc<HeldMessage>>,
+    triggers: BTreeMap<EventId, TriggerKind>,
+    bytes: usize,
     last: u64,
 }
 
@@ -20,7 +25,6 @@ pub(super) struct HeldMessage {
     pub(super) receipt: Receipt,
     pub(super) body: String,
     pub(super) event: EventId,
-    pub(super) trigger: TriggerKind,
 }
 
 impl HeldMessages {
@@ -28,7 +32,9 @@ impl HeldMessages {
     pub(super) fn hold(&mut self, raw: RawMessage, event: EventId, trigger: TriggerKind) -> LeaseId {
         self.last += 1;
         let lease = LeaseId(self.last);
-        let held = HeldMessage { receipt: raw.receipt, body: raw.body, event, trigger };
+        self.triggers.insert(event.clone(), trigger);
+        self.bytes += raw.body.len();
+        let held = HeldMessage { receipt: raw.receipt, body: raw.body, event };
         self.by_lease.insert(lease, Arc::new(held));
         lease
     }
@@ -44,11 +50,22 @@ impl HeldMessages {
 
     /// The kind of trigger that this event is.
     pub(super) fn trigger_of(&self, event: &EventId) -> Option<TriggerKind> {
-        self.by_lease.values().find(|held| held.event == *event).map(|held| held.trigger)
+        self.triggers.get(event).copied()
     }
 
     /// Forgets the messages that nobody holds any more.
     pub(super) fn keep_only(&mut self, is_held: impl Fn(LeaseId) -> bool) {
+        let count = self.by_lease.len();
         self.by_lease.retain(|lease, _| is_held(*lease));
+        if self.by_lease.len() < count {
+            let events: BTreeSet<&EventId> = self.by_lease.values().map(|held| &held.event).collect();
+            self.triggers.retain(|event, _| events.contains(event));
+            self.bytes = self.by_lease.values().map(|held| held.body.len()).sum();
+        }
+    }
+
+    /// How much the bodies take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }

@@ -3,8 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
-    aws::queue::MAX_MESSAGE_BYTES,
-    domain::{EventId, TargetId, Timestamp, fingerprint},
+    domain::{EventId, NotATargetId, TargetId, Timestamp, fingerprint},
     plan::DeadLetter,
 };
 
@@ -30,7 +29,8 @@ const TYPE: &str = "String";
 /// What a message that comes back says of the time when it was set aside.
 pub(super) struct PutBack {
     pub(super) version: Timestamp,
-    pub(super) target: Option<TargetId>,
+    /// The only target that it is for; an error names what cannot be read.
+    pub(super) target: Option<Result<TargetId, NotATargetId>>,
 }
 
 /// The attributes of a letter that is sent now.
@@ -59,14 +59,15 @@ pub(super) fn parcel(
     body: &str,
     mut attributes: BTreeMap<String, String>,
     is_understood: bool,
+    room: usize,
 ) -> (Cow<'_, str>, BTreeMap<String, String>) {
-    if body.len() + size(&attributes) <= MAX_MESSAGE_BYTES {
+    if body.len() + size(&attributes) <= room {
         return (body.into(), attributes);
     }
     if !is_understood {
         let reason = attributes.entry(name::REASON.to_owned()).or_default();
         *reason = format!("{reason} (the end of the body is cut: it had {} bytes)", body.len());
-        let room = MAX_MESSAGE_BYTES - size(&attributes);
+        let room = room.saturating_sub(size(&attributes));
         return (cut(body, room).into(), attributes);
     }
     let compact = serde_json::from_str::<serde_json::Value>(body).map(|it| it.to_string());
@@ -76,7 +77,7 @@ pub(super) fn parcel(
         attributes.keys().filter(|it| !last.contains(&it.as_str())).cloned().collect();
     dispensable.extend(last.map(str::to_owned));
     for name in dispensable {
-        if body.len() + size(&attributes) <= MAX_MESSAGE_BYTES {
+        if body.len() + size(&attributes) <= room {
             break;
         }
         attributes.remove(&name);
@@ -95,7 +96,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 /// What the attributes of a received message say of an earlier failure, if it was set aside before.
 pub(super) fn read(attributes: &BTreeMap<String, String>) -> Option<PutBack> {
     let version = Timestamp::parse(attributes.get(name::VERSION)?)?;
-    let target = attributes.get(name::TARGET).and_then(|text| text.parse().ok());
+    let target = attributes.get(name::TARGET).map(|text| text.parse());
     Some(PutBack { version, target })
 }
 
@@ -108,7 +109,10 @@ fn id(event: &EventId, target: Option<&TargetId>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Cause, Outcome};
+    use crate::{
+        aws::queue::MAX_MESSAGE_BYTES,
+        domain::{Cause, Outcome},
+    };
 
     fn letter() -> DeadLetter {
         DeadLetter {
@@ -127,7 +131,7 @@ mod tests {
         let written = attributes(&"e-1".into(), &letter(), Timestamp::from_millis(5_000));
         assert!(written.len() <= 10);
         let read = read(&written).expect("it was set aside");
-        assert_eq!((read.version, read.target), (letter().version, letter().target));
+        assert_eq!((read.version, read.target), (letter().version, letter().target.map(Ok)));
     }
 
     #[test]
@@ -146,7 +150,7 @@ mod tests {
         let body = "x".repeat(MAX_MESSAGE_BYTES);
         let malformed = DeadLetter { target: None, reason: "é".repeat(2_000), ..letter() };
         let written = attributes(&"e-1".into(), &malformed, Timestamp::default());
-        let (body, written) = parcel(&body, written, false);
+        let (body, written) = parcel(&body, written, false, MAX_MESSAGE_BYTES);
         assert_eq!(body.len() + size(&written), MAX_MESSAGE_BYTES);
         assert!(written[name::REASON].ends_with("(the end of the body is cut: it had 1048576 bytes)"));
     }
@@ -155,10 +159,10 @@ mod tests {
     fn a_large_body_that_is_to_be_replayed_is_kept_whole_with_its_target_and_version() {
         let body = format!("{{ \"junk\": \"{}\" }}", "x".repeat(MAX_MESSAGE_BYTES - 200));
         let written = attributes(&"e-1".into(), &letter(), Timestamp::default());
-        let (kept, written) = parcel(&body, written, true);
+        let (kept, written) = parcel(&body, written, true, MAX_MESSAGE_BYTES);
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(&kept), value(&body));
-        assert!(read(&written).is_some_and(|it| it.target == letter().target));
+        assert!(read(&written).is_some_and(|it| it.target == letter().target.map(Ok)));
         assert!(kept.len() + size(&written) <= MAX_MESSAGE_BYTES);
     }
 

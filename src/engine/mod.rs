@@ -54,6 +54,9 @@ use perform::Performer;
 /// The loop turns at least this often, so that its health shows that it does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// The bodies of all held messages take no more than this: far more than waiting messages ever do.
+const MOST_HELD_BYTES: usize = 128 << 20;
+
 /// How often the queues are asked for their counts.
 const COUNT_PERIOD: Duration = Duration::from_secs(30);
 
@@ -64,6 +67,8 @@ pub struct Engine {
     pub queue: Queue,
     /// Where messages are set aside.
     pub dead_letters: Queue,
+    /// The largest message that it takes, in bytes.
+    pub letter_room: usize,
     /// ECS.
     pub ecs: Arc<Ecs>,
     /// Which events reach which targets.
@@ -113,7 +118,7 @@ impl Engine {
                 biased;
                 () = stop.cancelled() => break,
                 Some(input) = answers.recv() => running.on_answer(input),
-                Some(batch) = batches.recv() => running.on_batch(batch),
+                Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
@@ -128,6 +133,7 @@ impl Engine {
         let performer = Performer {
             queue: self.queue.clone(),
             dead_letters: self.dead_letters.clone(),
+            letter_room: self.letter_room,
             ecs: Arc::clone(&self.ecs),
             clock: self.clock.clone(),
             visibility: self.visibility,
@@ -194,7 +200,12 @@ impl Running {
 
     fn on_wakeup(&mut self) {
         self.turn(Input::Wakeup);
-        self.held.keep_only(|lease| self.planner.holds(lease));
+    }
+
+    /// Bodies are kept for the dead-letter queue. If that takes nothing for long, receiving waits rather than memory
+    /// grow without end.
+    fn has_room(&self) -> bool {
+        self.held.bytes() < MOST_HELD_BYTES
     }
 
     fn on_counts(&mut self, queues: Vec<QueueRecord>) {
@@ -241,7 +252,9 @@ impl Running {
     }
 
     fn publish(&mut self, now: Moment) {
-        let Self { engine, planner, queues, .. } = self;
-        engine.publisher.publish(now, planner, &engine.routes, queues);
+        let Self { engine, planner, queues, held, .. } = self;
+        if engine.publisher.publish(now, planner, &engine.routes, queues) {
+            held.keep_only(|lease| planner.holds(lease));
+        }
     }
 }

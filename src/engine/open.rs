@@ -1,7 +1,7 @@
 //! What must be true before the first receive.
 
-use anyhow::{Context as _, bail, ensure};
-use tracing::{info, warn};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use tracing::warn;
 
 use crate::{
     aws::{
@@ -21,6 +21,8 @@ pub struct Opened {
     pub queue: Queue,
     /// Where messages are set aside.
     pub dead_letters: Queue,
+    /// The largest message that it takes, in bytes.
+    pub letter_room: usize,
     /// Our own account.
     pub account: AccountId,
 }
@@ -66,16 +68,13 @@ pub async fn open(
             "maxReceiveCount of {url} is below {FEWEST_RECEIVES}: restarts alone may set good messages aside"
         );
     }
-    let account = match account {
-        Ok(account) => account,
-        Err(failure) => {
-            let owner = facts.arn.split(':').nth(4).unwrap_or_default();
-            info!(
-                error = failure.reason,
-                "our account could not be asked for; that of the queue is taken: {owner}"
-            );
-            owner.into()
-        }
-    };
-    Ok(Opened { queue, dead_letters: connections.queue(&dead_letter_url), account })
+    let account = account.map_err(|failure| anyhow!(failure.reason)).context(
+        "GetCallerIdentity did not tell our account, and events of other accounts are refused: check the credentials, \
+         and in a subnet without a way out the endpoint of STS",
+    )?;
+    let dead_letters = connections.queue(&dead_letter_url);
+    let letters = dead_letters.facts().await;
+    let letters =
+        letters.with_context(|| format!("the dead-letter queue {dead_letter_url} cannot be read"))?;
+    Ok(Opened { queue, dead_letters, letter_room: letters.max_message_bytes, account })
 }

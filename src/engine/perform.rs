@@ -20,6 +20,8 @@ use crate::{
 pub(super) struct Performer {
     pub(super) queue: Queue,
     pub(super) dead_letters: Queue,
+    /// The largest message that the dead-letter queue takes, in bytes.
+    pub(super) letter_room: usize,
     pub(super) ecs: Arc<Ecs>,
     pub(super) clock: EngineClock,
     pub(super) visibility: Duration,
@@ -32,6 +34,7 @@ impl Performer {
     /// From now on nothing is begun but deletions and letters: the process ends, and its successor looks afresh.
     pub(super) fn close(&self) {
         self.tasks.close();
+        self.ecs.stop_changes();
     }
 
     pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
@@ -95,10 +98,10 @@ impl Performer {
 
     fn set_aside(&self, lease: LeaseId, letter: DeadLetter, held: &HeldMessages) {
         let Some(message) = held.get(lease).cloned() else { return };
-        let (queue, now) = (self.dead_letters.clone(), self.clock.wall());
+        let (queue, room, now) = (self.dead_letters.clone(), self.letter_room, self.clock.wall());
         self.answer(async move {
             let attributes = letter::attributes(&message.event, &letter, now);
-            let (body, attributes) = letter::parcel(&message.body, attributes, letter.target.is_some());
+            let (body, attributes) = letter::parcel(&message.body, attributes, letter.target.is_some(), room);
             let sent = queue.send(&body, &attributes).await;
             if let Err(error) = &sent {
                 warn!(event_id = %message.event, error = %error, "setting a message aside failed; it is tried again");
@@ -117,6 +120,9 @@ struct Sorted {
 
 fn sort(leases: Vec<LeaseId>, results: Vec<Result<(), QueueError>>) -> Sorted {
     let mut sorted = Sorted { done: Vec::new(), retry: Vec::new(), lost: Vec::new() };
+    if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
+        warn!(error = %error, "a message could not be held longer, or not be deleted");
+    }
     for (lease, result) in leases.into_iter().zip(results) {
         match result.map_err(|error| error.kind) {
             Ok(()) => sorted.done.push(lease),

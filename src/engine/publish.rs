@@ -68,17 +68,17 @@ impl Publisher {
         self.is_stale.then(|| self.published + SNAPSHOT_PERIOD)
     }
 
-    /// Publishes the state, unless it was published just now: then it is due soon.
+    /// Publishes the state, unless it was published just now: then it is due soon. Says whether it was.
     pub(super) fn publish(
         &mut self,
         now: Moment,
         planner: &Planner,
         routes: &Routes,
         queues: &[QueueRecord],
-    ) {
+    ) -> bool {
         if now < self.published + SNAPSHOT_PERIOD && self.published != Moment::default() {
             self.is_stale = true;
-            return;
+            return false;
         }
         let snapshot = Snapshot {
             taken_at: now,
@@ -92,6 +92,7 @@ impl Publisher {
         self.snapshots.send_replace(Arc::new(snapshot));
         self.published = now;
         self.is_stale = false;
+        true
     }
 }
 

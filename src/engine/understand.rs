@@ -8,7 +8,7 @@ use super::{Engine, held::HeldMessages, letter};
 use crate::{
     aws::queue::RawMessage,
     decode,
-    domain::{Event, Moment, TargetId, Timestamp, Trigger},
+    domain::{Event, Moment, NotATargetId, TargetId, Timestamp, Trigger},
     plan, route,
 };
 
@@ -33,8 +33,14 @@ pub(super) fn understand(
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
     engine.publisher.decided(engine.clock.wall().since(event.time));
-    let arrival = when_asked(&event, &message);
-    let (asks, hints) = asks(engine, &event, &arrival);
+    let (asks, hints) = match when_asked(&event, &message) {
+        Ok(arrival) => asks(engine, &event, &arrival),
+        Err(wrong) => {
+            warn!(event_id = %event.id, error = %wrong, "message not understood");
+            let reason = format!("the attribute lockkeeper.target is wrong: {wrong}");
+            (plan::Asks::Unknown { reason, version: message.sent_at }, Vec::new())
+        }
+    };
     let message_id = message.message_id.clone();
     let lease = held.hold(message, event.id.clone(), event.trigger.kind());
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
@@ -43,15 +49,17 @@ pub(super) fn understand(
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order, gets
 /// a new floor, and reaches only the target for which it failed.
-fn when_asked(event: &Event, message: &RawMessage) -> route::Arrival {
-    let set_aside = letter::read(&message.attributes);
+fn when_asked(event: &Event, message: &RawMessage) -> Result<route::Arrival, NotATargetId> {
     let asked = event.time.min(message.sent_at);
-    let version = set_aside.as_ref().map_or(asked, |letter| letter.version);
-    route::Arrival {
-        version,
-        floor: if set_aside.is_some() { message.sent_at } else { version },
-        confined_to: set_aside.and_then(|letter| letter.target).map(|target| BTreeSet::from([target])),
-    }
+    let Some(put_back) = letter::read(&message.attributes) else {
+        return Ok(route::Arrival { version: asked, floor: asked, confined_to: None });
+    };
+    let target = put_back.target.transpose()?;
+    Ok(route::Arrival {
+        version: put_back.version.min(message.sent_at),
+        floor: message.sent_at,
+        confined_to: target.map(|target| BTreeSet::from([target])),
+    })
 }
 
 fn asks(engine: &Engine, event: &Event, arrival: &route::Arrival) -> (plan::Asks, Vec<TargetId>) {

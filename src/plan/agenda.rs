@@ -10,16 +10,15 @@ pub(super) struct Agenda {
     by_target: BTreeMap<TargetId, Moment>,
     by_moment: BTreeSet<(Moment, TargetId)>,
     watching: BTreeSet<TargetId>,
+    /// The lanes that nothing would wake although something is left to do: there must be none.
+    asleep: BTreeSet<TargetId>,
 }
 
 impl Agenda {
     /// Replaces what is known of one lane.
-    pub(super) fn set(&mut self, target: &TargetId, deadline: Option<Moment>, watches: bool) {
-        if watches {
-            self.watching.insert(target.clone());
-        } else {
-            self.watching.remove(target);
-        }
+    pub(super) fn set(&mut self, target: &TargetId, deadline: Option<Moment>, watches: bool, asleep: bool) {
+        keep(&mut self.watching, target, watches);
+        keep(&mut self.asleep, target, asleep);
         if self.by_target.get(target).copied() == deadline {
             return;
         }
@@ -42,8 +41,21 @@ impl Agenda {
         self.by_moment.iter().take_while(|(at, _)| *at <= by).map(|(_, target)| target.clone()).collect()
     }
 
+    /// The lanes that nothing would wake.
+    pub(super) fn asleep(&self) -> impl Iterator<Item = &TargetId> {
+        self.asleep.iter()
+    }
+
     /// How many rollouts are being watched.
     pub(super) fn watched(&self) -> usize {
         self.watching.len()
+    }
+}
+
+fn keep(set: &mut BTreeSet<TargetId>, target: &TargetId, belongs: bool) {
+    if !belongs {
+        set.remove(target);
+    } else if !set.contains(target) {
+        set.insert(target.clone());
     }
 }

@@ -32,6 +32,7 @@ impl Lane {
             Ok(look) => look,
             Err(failure) => return self.not_looked(failure, turn),
         };
+        self.failed_looks = 0;
         self.running.clone_from(&look.running);
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),

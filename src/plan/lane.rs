@@ -59,6 +59,8 @@ pub(super) struct Lane {
     pub(super) retrying: Option<Retrying>,
     /// What was last asked to be looked at: it may not show what a request needs that joined since.
     pub(super) looked_for: Option<LookOrder>,
+    /// How many looks failed in a row.
+    pub(super) failed_looks: u32,
     /// What ran when the target was last looked at.
     pub(super) running: Option<Running>,
 }
@@ -140,8 +142,14 @@ impl Lane {
             phase: Phase::Idle,
             retrying: None,
             looked_for: None,
+            failed_looks: 0,
             running: None,
         }
+    }
+
+    /// Whether nothing is asked of it, and nothing was ever seen there: a name that somebody made up leaves no trace.
+    pub(super) fn is_forgettable(&self) -> bool {
+        self.phase == Phase::Idle && self.waiting.is_empty() && self.running.is_none()
     }
 
     pub(super) fn target(&self) -> &TargetId {
@@ -289,7 +297,9 @@ impl Lane {
 
     /// A look failed. Nothing was changed, so nothing is lost by trying until it succeeds.
     pub(super) fn look_failed(&mut self, failure: CallFailure, turn: &Turn<'_>) {
-        self.pause(turn, retry::delay(1, turn.now.jitter).max(Duration::from_secs(1)), failure.reason);
+        self.failed_looks = self.failed_looks.saturating_add(1);
+        let delay = retry::delay(self.failed_looks, turn.now.jitter);
+        self.pause(turn, delay.max(Duration::from_secs(1)), failure.reason);
     }
 
     /// Whether one of these messages holds something that waits here.

@@ -12,6 +12,9 @@ use super::{Command, DeadLetter};
 /// After a failed call about a message, so long until it is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// However often it failed, no longer than this.
+const LONGEST_RETRY_DELAY: Duration = Duration::from_mins(1);
+
 /// Every message that is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ledger {
@@ -26,13 +29,15 @@ struct Held {
     extension: Call,
     duties: BTreeMap<Option<TargetId>, Duty>,
     deletion: Call,
+    failed_deletions: u32,
 }
 
 /// What is owed to one target because of one message, or for a message that names none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Duty {
     Open,
-    SettingAside(Box<DeadLetter>, Call),
+    /// A letter, the call that sends it, and how often that has failed.
+    SettingAside(Box<DeadLetter>, Call, u32),
     Settled(SettledBy),
 }
 
@@ -41,7 +46,7 @@ impl Duty {
     fn again(self) -> Option<Self> {
         match self {
             Self::Open => None,
-            Self::SettingAside(letter, _) => Some(Self::SettingAside(letter, Call::Idle)),
+            Self::SettingAside(letter, ..) => Some(Self::SettingAside(letter, Call::Idle, 0)),
             Self::Settled(by) => Some(Self::Settled(by)),
         }
     }
@@ -90,7 +95,15 @@ impl Ledger {
             let before = self.held.remove(old).into_iter().flat_map(|held| held.duties);
             duties.extend(before.filter_map(|(target, duty)| Some((target, duty.again()?))));
         }
-        let held = Held { message, event, expires, extension: Call::Idle, duties, deletion: Call::Idle };
+        let held = Held {
+            message,
+            event,
+            expires,
+            extension: Call::Idle,
+            duties,
+            deletion: Call::Idle,
+            failed_deletions: 0,
+        };
         self.held.insert(lease, held);
         replaced
     }
@@ -119,6 +132,11 @@ impl Ledger {
         self.held.get(&lease).is_none_or(|held| held.settled_by().is_some())
     }
 
+    /// The targets that this message reaches.
+    pub(super) fn targets_of(&self, lease: LeaseId) -> impl Iterator<Item = &TargetId> {
+        self.held.get(&lease).into_iter().flat_map(|held| held.duties.keys().flatten())
+    }
+
     /// What the message owed to this target is settled.
     pub(super) fn settle(&mut self, lease: LeaseId, target: &TargetId, by: SettledBy) {
         if let Some(duty) = self.duty(lease, Some(target)) {
@@ -131,7 +149,7 @@ impl Ledger {
         let Some(held) = self.held.get_mut(&lease) else { return };
         let duty = held.duties.entry(letter.target.clone()).or_insert(Duty::Open);
         if matches!(duty, Duty::Open) {
-            *duty = Duty::SettingAside(Box::new(letter), Call::Idle);
+            *duty = Duty::SettingAside(Box::new(letter), Call::Idle, 0);
         }
     }
 
@@ -144,22 +162,27 @@ impl Ledger {
         now: Moment,
     ) {
         let Some(duty) = self.duty(lease, target) else { return };
-        if let Duty::SettingAside(_, call) = duty {
+        if let Duty::SettingAside(_, call, failed) = duty {
             if done {
                 *duty = Duty::Settled(SettledBy::SetAside);
             } else {
-                *call = Call::RetryAt(now + RETRY_DELAY);
+                *failed = failed.saturating_add(1);
+                *call = Call::RetryAt(now + backoff(*failed));
             }
         }
     }
 
     /// The answer to a deletion.
-    pub(super) fn deletion_answered(&mut self, lease: LeaseId, done: bool, now: Moment) {
+    pub(super) fn deletion_answered(&mut self, lease: LeaseId, done: bool, now: Moment) -> Option<Report> {
         if done {
-            self.held.remove(&lease);
-        } else if let Some(held) = self.held.get_mut(&lease) {
-            held.deletion = Call::RetryAt(now + RETRY_DELAY);
+            let held = self.held.remove(&lease)?;
+            let reason = held.settled_by()?;
+            return Some(Report::Settled { event_id: held.event, reason });
         }
+        let held = self.held.get_mut(&lease)?;
+        held.failed_deletions = held.failed_deletions.saturating_add(1);
+        held.deletion = Call::RetryAt(now + backoff(held.failed_deletions));
+        None
     }
 
     /// The answer to an extension.
@@ -196,7 +219,7 @@ impl Ledger {
         let mut commands = Vec::new();
         for (lease, held) in &mut self.held {
             for duty in held.duties.values_mut() {
-                if let Duty::SettingAside(letter, call) = duty
+                if let Duty::SettingAside(letter, call, _) = duty
                     && call.is_due(now)
                 {
                     *call = Call::Underway;
@@ -223,21 +246,15 @@ impl Ledger {
         })
     }
 
-    fn deletions(&mut self, now: Moment) -> Vec<Command> {
+    fn deletions(&mut self, now: Moment) -> Option<Command> {
         let mut leases = Vec::new();
-        let mut commands = Vec::new();
         for (lease, held) in &mut self.held {
-            let Some(reason) = held.settled_by().filter(|_| held.deletion.is_due(now)) else { continue };
-            if held.deletion == Call::Idle {
-                commands.push(Command::Report(Report::Settled { event_id: held.event.clone(), reason }));
+            if held.deletion.is_due(now) && held.settled_by().is_some() {
+                held.deletion = Call::Underway;
+                leases.push(*lease);
             }
-            held.deletion = Call::Underway;
-            leases.push(*lease);
         }
-        if !leases.is_empty() {
-            commands.push(Command::Delete(leases));
-        }
-        commands
+        (!leases.is_empty()).then_some(Command::Delete(leases))
     }
 
     /// When something about a message is due next.
@@ -280,12 +297,17 @@ impl Held {
             Call::Underway | Call::RetryAt(_) => self.extension.wakeup(),
         };
         let letters = self.duties.values().filter_map(|duty| match duty {
-            Duty::SettingAside(_, call) => call.wakeup(),
+            Duty::SettingAside(_, call, _) => call.wakeup(),
             Duty::Open | Duty::Settled(_) => None,
         });
         let extension = extension.filter(|_| self.is_wanted());
         letters.chain(extension).chain(self.deletion.wakeup()).chain([self.expires]).min()
     }
+}
+
+/// The delay after so many failures of one call about a message.
+fn backoff(failed: u32) -> Duration {
+    RETRY_DELAY.saturating_mul(1 << failed.saturating_sub(1).min(10)).min(LONGEST_RETRY_DELAY)
 }
 
 fn weightier(one: SettledBy, other: SettledBy) -> SettledBy {

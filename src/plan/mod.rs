@@ -114,7 +114,8 @@ impl Planner {
             Input::Lost(leases) => self.lose(now, &leases, out),
             Input::Deleted(leases) => {
                 for lease in leases {
-                    self.ledger.deletion_answered(lease, true, now.moment);
+                    let settled = self.ledger.deletion_answered(lease, true, now.moment);
+                    out.extend(settled.map(Command::Report));
                 }
             }
             Input::NotDeleted(leases) => {
@@ -234,6 +235,9 @@ impl Planner {
         act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
-        self.agenda.set(target, told, lane.is_watching());
+        self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());
+        if lane.is_forgettable() {
+            self.lanes.remove(target);
+        }
     }
 }

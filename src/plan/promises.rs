@@ -115,16 +115,15 @@ impl Planner {
                 | Command::Report(_) => {}
             }
         }
-        let asleep = self.lanes.values().filter(|lane| lane.is_asleep());
-        broken.extend(
-            asleep.map(|lane| Violation::new(Promise::P9, format!("nothing would wake {}", lane.target()))),
-        );
+        let asleep = self.agenda.asleep();
+        broken
+            .extend(asleep.map(|target| Violation::new(Promise::P9, format!("nothing would wake {target}"))));
         broken
     }
 
     fn early(&self, lease: LeaseId) -> Option<Violation> {
-        let waits = |lane: &Lane| lane.waits_for(&[lease]);
-        let open = !self.ledger.is_settled(lease) || self.lanes.values().any(waits);
+        let waits = |target: &TargetId| self.lanes.get(target).is_some_and(|lane| lane.waits_for(&[lease]));
+        let open = !self.ledger.is_settled(lease) || self.ledger.targets_of(lease).any(waits);
         open.then(|| {
             Violation::new(Promise::P2, format!("{lease} would be deleted while it is owed something"))
         })
@@ -137,7 +136,7 @@ impl Lane {
     }
 
     /// Whether something is left to do, and neither an answer nor a deadline would bring the lane back to it.
-    fn is_asleep(&self) -> bool {
+    pub(super) fn is_asleep(&self) -> bool {
         let is_answered = match &self.phase {
             Phase::Looking { .. } | Phase::Starting(..) => true,
             Phase::Blocked(watch) | Phase::Watching(_, watch) => !watch.is_quiet(),

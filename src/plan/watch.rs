@@ -22,6 +22,9 @@ const FIRST_PACE: Duration = Duration::from_millis(5);
 /// looks at 300 rollouts every three seconds, ten to a call.
 const SLOWEST_PACE: Duration = Duration::from_secs(3);
 
+/// Hints bring no two glances nearer together than this.
+const HINT_SPACING: Duration = Duration::from_secs(1);
+
 /// DescribeServices takes ten services at most.
 const MOST_IN_BATCH: usize = 10;
 
@@ -39,6 +42,8 @@ pub(super) struct Watch {
     /// Since when it is watched.
     since: Moment,
     call: Call,
+    /// When the last glance or look ended.
+    glanced: Moment,
     pace: Duration,
     /// When it will have made no progress for its timeout.
     deadline: Moment,
@@ -76,6 +81,7 @@ impl Watch {
             created_at,
             since: now,
             call: Call::NextAt(now + FIRST_PACE),
+            glanced: now,
             pace: FIRST_PACE,
             deadline: now + timeout.saturating_sub(stalled),
             timeout,
@@ -142,6 +148,7 @@ impl Watch {
 
     /// Plans the next glance: the pace doubles, and many rollouts share what the budget allows.
     pub(super) fn rest(&mut self, now: Moment, watched: usize) {
+        self.glanced = now;
         self.pace = (self.pace * 2).min(SLOWEST_PACE);
         let calls = u32::try_from(watched.div_ceil(MOST_IN_BATCH)).unwrap_or(u32::MAX);
         let shared = Duration::from_secs(1) * calls / GLANCES_PER_SECOND;
@@ -189,11 +196,13 @@ impl Lane {
         }
     }
 
-    /// ECS says that something moved: the next glance comes now.
+    /// ECS says that something moved: the next glance comes soon. Hints may come by the dozen, and do not change the pace.
     pub(super) fn hinted(&mut self, turn: &Turn<'_>) {
-        if let Some(watch) = self.watch_mut().filter(|watch| watch.is_quiet()) {
-            watch.pace = FIRST_PACE;
-            watch.call = Call::NextAt(turn.now.moment);
+        let now = turn.now.moment;
+        if let Some(watch) = self.watch_mut()
+            && let Call::NextAt(at) = watch.call
+        {
+            watch.call = Call::NextAt(at.min((watch.glanced + HINT_SPACING).max(now)));
         }
     }
 

@@ -128,8 +128,9 @@ pub enum LogFormat {
     Text,
 }
 
-/// The longest that SQS lets a message be invisible.
-const LONGEST_VISIBILITY: Duration = Duration::from_hours(12);
+/// SQS lets a message be invisible for 12 hours from its first receive, and refuses an extension beyond that: short
+/// extensions lose little of them.
+const LONGEST_VISIBILITY: Duration = Duration::from_hours(1);
 /// Shorter, a lease could end before one slow round of extending it.
 const SHORTEST_VISIBILITY: Duration = Duration::from_secs(30);
 const MOST_POLLERS: u32 = 16;

@@ -14,7 +14,7 @@ use prometheus::{
 
 use super::{QueueRecord, Snapshot};
 use crate::{
-    domain::{DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, TriggerKind},
+    domain::{Cause, DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, TriggerKind},
     report::message::took,
 };
 
@@ -187,7 +187,7 @@ impl Metrics {
     }
 
     fn finished(&self, it: &DeploymentRecord) {
-        let target = it.name.as_str();
+        let target = target_label(it);
         let trigger = it.triggers.first().map_or("none", |origin| origin.kind.as_str());
         let Some(outcome) = it.outcome else { return };
         self.deployments.with_label_values(&[target, trigger, outcome.as_str()]).inc();
@@ -238,6 +238,12 @@ impl Metrics {
             self.promise_violations.with_label_values(&[promise]);
         }
     }
+}
+
+/// The label of a deployment's target. Only what exists has a name of its own: where targets are found by name, an event
+/// could make names up.
+fn target_label(it: &DeploymentRecord) -> &str {
+    if it.cause == Some(Cause::TargetMissing) { "missing" } else { it.name.as_str() }
 }
 
 /// Whether an image was asked for, so that there was a push from which to count.

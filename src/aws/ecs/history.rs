@@ -11,6 +11,8 @@ use aws_sdk_ecs::{
     },
 };
 
+use tracing::warn;
+
 use super::{
     Reach,
     rollouts::{Details, Recorded, Revision, Revisions, Rollback, Status},
@@ -119,8 +121,10 @@ impl Reach {
     /// deployment, so there an error without a code is a failure of AWS and nothing else.
     pub(super) fn lacks_history(&self, fault: &Fault, current: Option<&Arc<str>>) -> bool {
         let lacks = current.is_none() && fault.looks_unimplemented();
-        if lacks {
-            let _ = self.has_history.set(false);
+        if lacks && self.has_history.set(false).is_ok() {
+            warn!(
+                "this endpoint has no calls about service deployments: rollouts are judged by DescribeServices alone"
+            );
         }
         lacks
     }

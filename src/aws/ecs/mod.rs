@@ -27,7 +27,10 @@ pub use glance::GLANCE_BATCH;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use aws_sdk_ecs::{
@@ -50,6 +53,8 @@ pub struct Ecs {
     connections: Connections,
     account: AccountId,
     regions: Mutex<BTreeMap<Region, Arc<Reach>>>,
+    /// Whether calls that change something are still begun.
+    closing: Arc<AtomicBool>,
 }
 
 /// ECS in one Region.
@@ -62,6 +67,7 @@ struct Reach {
     /// For calls that change something.
     changes: Client,
     calls: Calls,
+    closing: Arc<AtomicBool>,
     /// Whether the endpoint has the calls about service deployments; unset until one was answered.
     has_history: OnceLock<bool>,
     definitions: Mutex<BTreeMap<DefinitionId, DefinitionView>>,
@@ -72,7 +78,12 @@ struct Reach {
 impl Ecs {
     /// ECS in the account that these credentials belong to.
     pub fn new(connections: Connections, account: AccountId) -> Self {
-        Self { connections, account, regions: Mutex::default() }
+        Self { connections, account, regions: Mutex::default(), closing: Arc::default() }
+    }
+
+    /// From now on no call that changes something is begun, not even by a start that is under way.
+    pub fn stop_changes(&self) {
+        self.closing.store(true, Ordering::Relaxed);
     }
 
     /// ECS where this target is. Another account is refused: a service of the same name here is not the one meant.
@@ -88,14 +99,17 @@ impl Ecs {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let known = regions.entry(target.region().clone());
         Ok(known
-            .or_insert_with(|| Arc::new(Reach::new(&self.connections.in_region(target.region()))))
+            .or_insert_with(|| {
+                Arc::new(Reach::new(&self.connections.in_region(target.region()), &self.closing))
+            })
             .clone())
     }
 }
 
 impl Reach {
-    fn new(connections: &Connections) -> Self {
+    fn new(connections: &Connections, closing: &Arc<AtomicBool>) -> Self {
         Self {
+            closing: Arc::clone(closing),
             reads: connections.ecs_reads(),
             once: connections.ecs_reads_once(),
             changes: connections.ecs_changes(),
@@ -132,6 +146,11 @@ impl Reach {
         async move { call.await.map_err(|fault| fault.of_call(operation, Verb::Read)) }
     }
 
+    /// Whether calls that change something are no longer begun.
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     /// A call that changes something.
     fn change<T, E>(
         &self,
@@ -143,6 +162,13 @@ impl Reach {
         E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     {
         let call = self.make(operation, call);
-        async move { call.await.map_err(|fault| fault.of_call(operation, Verb::Change)) }
+        let closing = Arc::clone(&self.closing);
+        async move {
+            if closing.load(Ordering::Relaxed) {
+                let reason = format!("{operation} was not begun: the process is stopping");
+                return Err(CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry });
+            }
+            call.await.map_err(|fault| fault.of_call(operation, Verb::Change))
+        }
     }
 }

@@ -78,7 +78,7 @@ impl Reach {
     /// emulator that does not allow it is told of and passed over: older content may then give way to this rollout
     /// as it would to somebody else's.
     async fn tag(&self, document: &Document, marks: &Marks) -> Result<bool, CallFailure> {
-        let Some(version) = marks.content else { return Ok(false) };
+        let Some(version) = marks.content.filter(|_| !self.is_closing()) else { return Ok(false) };
         let tag = Tag::builder().key(Marks::CONTENT).value(version.to_string()).build();
         let call = self.changes.tag_resource().resource_arn(&document.arn).tags(tag).send();
         match self.make(TAG, call).await {

@@ -68,13 +68,13 @@ fn what_ended_is_counted_with_how_long_it_took() {
     lockkeeper_deployment_duration_seconds_count{outcome="rolled_back",target="api"} 1
     lockkeeper_deployment_duration_seconds_sum{outcome="succeeded",target="api"} 8
     lockkeeper_deployment_duration_seconds_count{outcome="succeeded",target="api"} 1
-    lockkeeper_deployments_total{outcome="failed",target="api",trigger="image_pushed"} 1
+    lockkeeper_deployments_total{outcome="failed",target="missing",trigger="image_pushed"} 1
     lockkeeper_deployments_total{outcome="rolled_back",target="api",trigger="image_ready"} 1
     lockkeeper_deployments_total{outcome="succeeded",target="api",trigger="image_pushed"} 1
     lockkeeper_lead_time_seconds_sum{target="api"} 13
     lockkeeper_lead_time_seconds_count{target="api"} 1
     lockkeeper_rollout_failures_total{cause="crash_loop",target="api"} 1
-    lockkeeper_rollout_failures_total{cause="target_missing",target="api"} 1
+    lockkeeper_rollout_failures_total{cause="target_missing",target="missing"} 1
     "#);
 }
 
