@@ -1,16 +1,20 @@
 //! The messages that are held, as they were received. The planner knows them by lease only.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     aws::queue::{RawMessage, Receipt},
     domain::{EventId, LeaseId, TriggerKind},
 };
 
-/// Every message that is held, by lease.
+/// Every message that is held, by lease and by event: an event may come in several messages.
 #[derive(Debug, Default)]
 pub(super) struct HeldMessages {
     by_lease: BTreeMap<LeaseId, Arc<HeldMessage>>,
+    by_event: BTreeSet<(EventId, LeaseId)>,
     last: u64,
 }
 
@@ -28,6 +32,7 @@ impl HeldMessages {
     pub(super) fn hold(&mut self, raw: RawMessage, event: EventId, trigger: TriggerKind) -> LeaseId {
         self.last += 1;
         let lease = LeaseId(self.last);
+        self.by_event.insert((event.clone(), lease));
         let held = HeldMessage { receipt: raw.receipt, body: raw.body, event, trigger };
         self.by_lease.insert(lease, Arc::new(held));
         lease
@@ -44,11 +49,55 @@ impl HeldMessages {
 
     /// The kind of trigger that this event is.
     pub(super) fn trigger_of(&self, event: &EventId) -> Option<TriggerKind> {
-        self.by_lease.values().find(|held| held.event == *event).map(|held| held.trigger)
+        let first = self.by_event.range((event.clone(), LeaseId(0))..).next();
+        let (_, lease) = first.filter(|(of, _)| of == event)?;
+        self.get(*lease).map(|held| held.trigger)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_lease.len()
     }
 
     /// Forgets the messages that nobody holds any more.
     pub(super) fn keep_only(&mut self, is_held: impl Fn(LeaseId) -> bool) {
-        self.by_lease.retain(|lease, _| is_held(*lease));
+        self.by_lease.retain(|lease, held| {
+            let stays = is_held(*lease);
+            if !stays {
+                self.by_event.remove(&(held.event.clone(), *lease));
+            }
+            stays
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn message(id: &str) -> RawMessage {
+        RawMessage {
+            message_id: id.into(),
+            receipt: Receipt::new(id),
+            body: String::new(),
+            sent_at: Timestamp::default(),
+            first_received: Timestamp::default(),
+            receive_count: 1,
+            sender_id: None,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_trigger_of_an_event_is_known_while_one_of_its_messages_is_held() {
+        let mut held = HeldMessages::default();
+        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged);
+        let [first, second] =
+            ["m-2", "m-3"].map(|id| held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed));
+        held.keep_only(|lease| lease != first);
+        assert_eq!(held.trigger_of(&"e-1".into()), Some(TriggerKind::ImagePushed));
+        held.keep_only(|lease| lease != second);
+        assert_eq!((held.trigger_of(&"e-1".into()), held.len()), (None, 1));
     }
 }
