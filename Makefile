@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit e2e terraform scripts bench fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,16 @@ scripts: ## shellcheck
 # The pure modules alone: the AWS SDK would be optimized for minutes, and is not measured.
 bench: ## decode, route and plan, per event
 	cargo bench --no-default-features $(FEATURES) $(ARGS)
+
+# The world is another family of features: only its example is built so, and the daemon stays what is shipped.
+measure: .venv-measure/ready ## the release binary: latency, memory, CPU, beside ecs-deploy
+	cargo build --release --locked
+	cargo build --release --locked $(FEATURES) --example world
+	.venv-measure/bin/python tests/measure/measure.py --daemon $(TARGET_DIR)/release/lockkeeper \
+	  --world $(TARGET_DIR)/release/examples/world --peer .venv-measure/bin/ecs $(ARGS)
+
+.venv-measure/ready: tests/measure/requirements.txt tests/e2e/venv.sh
+	tests/e2e/venv.sh .venv-measure $<
 
 fmt: ## formats code and Terraform
 	cargo fmt

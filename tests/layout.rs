@@ -135,7 +135,7 @@ fn broken_by_use(source: &Source) -> impl Iterator<Item = String> {
 fn broken_by_name(source: &Source) -> impl Iterator<Item = String> {
     let module = source.module.join("::") + "::";
     let is_below = |begin: &&str| module.starts_with(&format!("{begin}::"));
-    let is_pure = PURE.iter().any(&is_below) && !NOT_PURE.iter().any(is_below);
+    let is_pure = PURE.iter().any(is_below) && !NOT_PURE.iter().any(is_below);
     let may_hash = MAY_HASH.contains(&source.path.as_str()) && source.comments.contains("order");
     let tokens = source.tokens.iter().filter(move |_| is_pure);
     tokens.filter_map(move |token| {
@@ -210,7 +210,7 @@ impl Source {
                 "}" => drop(open.pop()),
                 "crate" | "super" | "self" | "lockkeeper" if before(1) != "::" => {
                     let depth = self.module.len() + open.iter().filter(|name| !name.is_empty()).count();
-                    for (name, line) in self.paths_below(at, depth) {
+                    for (name, line) in self.behind_root(at, depth) {
                         used.entry(name).or_insert(line);
                     }
                 }
@@ -221,7 +221,7 @@ impl Source {
     }
 
     /// What follows the root of the crate in the path that begins here, if it gets there.
-    fn paths_below(&self, mut at: usize, mut depth: usize) -> BTreeSet<(String, usize)> {
+    fn behind_root(&self, mut at: usize, mut depth: usize) -> BTreeSet<(String, usize)> {
         match self.tokens[at].text.as_str() {
             "super" => depth -= 1,
             "self" => {}

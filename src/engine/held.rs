@@ -10,7 +10,7 @@ use crate::{
     domain::{EventId, LeaseId, TriggerKind},
 };
 
-/// Every message that is held, by lease.
+/// Every message that is held, by lease and by event: an event may come in several messages.
 #[derive(Debug, Default)]
 pub(super) struct HeldMessages {
     by_lease: BTreeMap<LeaseId, Arc<HeldMessage>>,
@@ -67,5 +67,36 @@ impl HeldMessages {
     /// How much the bodies take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn message(id: &str) -> RawMessage {
+        RawMessage {
+            message_id: id.into(),
+            receipt: Receipt::new(id),
+            body: "four".into(),
+            sent_at: Timestamp::default(),
+            first_received: Timestamp::default(),
+            receive_count: 1,
+            sender_id: None,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_trigger_of_an_event_is_known_while_one_of_its_messages_is_held() {
+        let mut held = HeldMessages::default();
+        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged);
+        let [first, second] =
+            ["m-2", "m-3"].map(|id| held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed));
+        held.keep_only(|lease| lease != first);
+        assert_eq!(held.trigger_of(&"e-1".into()), Some(TriggerKind::ImagePushed));
+        held.keep_only(|lease| lease != second);
+        assert_eq!((held.trigger_of(&"e-1".into()), held.bytes()), (None, 4));
     }
 }
