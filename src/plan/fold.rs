@@ -165,6 +165,11 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
     let version = asks.iter().map(|ask| ask.request.version).max().unwrap_or_default();
     let mut marks = Marks { deployment: Some(id), ..start.marks.clone() };
     let mut edits = BTreeMap::new();
+    for (container, version, image) in since.into_iter().flat_map(|since| newer_images(since, start, running))
+    {
+        marks.versions.insert(container.clone(), version);
+        edits.insert(container, image);
+    }
     for (ask, image) in images {
         for container in settle::containers(&image.source, start) {
             if let Some(reference) = start.images.get(&container).map(|was| edited(was, image)) {
@@ -183,6 +188,20 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         order: StartOrder { target: target.clone(), base: start.id.clone(), edits, marks },
         images: expected,
     }
+}
+
+/// The images that run and were asked for after a definition was: they are kept through it.
+fn newer_images<'a>(
+    since: Timestamp,
+    start: &'a DefinitionView,
+    running: Option<&'a DefinitionView>,
+) -> impl Iterator<Item = (ContainerName, Timestamp, ImageReference)> + 'a {
+    let marked = running.into_iter().flat_map(|running| {
+        running.marks.versions.iter().filter_map(|(name, at)| Some((name, *at, running.images.get(name)?)))
+    });
+    marked
+        .filter(move |(name, at, _)| *at > since && start.images.contains_key(*name))
+        .map(|(name, at, image)| (name.clone(), at, image.clone()))
 }
 
 fn asks_for(ask: &Ask, definition: &DefinitionView) -> bool {
