@@ -143,11 +143,13 @@ pub(super) struct Ground<'a> {
     pub(super) wanted: Option<&'a DefinitionView>,
     /// What it replaces.
     pub(super) running: Option<&'a DefinitionView>,
+    /// When somebody decided on the base, whose rollout gives way to this deployment and leaves no other trace.
+    pub(super) decided: Option<Timestamp>,
 }
 
 /// Folds requests that must be started into one order.
 pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &Ground<'_>) -> Folded {
-    let Ground { base, wanted, running } = *ground;
+    let Ground { base, wanted, running, decided } = *ground;
     let definition = wanted.and_then(|wanted| {
         asks.iter().filter(|ask| asks_for(ask, wanted)).max_by_key(|ask| ask.request.version)
     });
@@ -179,7 +181,7 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         }
     }
     let moves = || edits.is_empty() && running.is_none_or(|running| running.id != start.id);
-    if let Some(content) = since.or_else(|| moves().then_some(version)) {
+    if let Some(content) = since.or(decided).or_else(|| moves().then_some(version)) {
         marks.content = Some(content);
     }
     let mut expected = start.images.clone();

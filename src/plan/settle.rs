@@ -356,6 +356,14 @@ fn moved_by_somebody(rollouts: &[Rollout]) -> bool {
     })
 }
 
+/// When somebody decided on what this rollout brings, if it was somebody.
+pub(super) fn decided_by_somebody(rollout: &Rollout, look: &Look) -> Option<Timestamp> {
+    let place = look.rollouts.iter().position(|it| it.id == rollout.id)?;
+    let brings_it = |it: &&Rollout| it.definition.id == rollout.definition.id;
+    let first = place + look.rollouts[place..].iter().take_while(brings_it).count() - 1;
+    moved_by_somebody(&look.rollouts[first..]).then_some(look.rollouts[first].created_at)
+}
+
 /// What the service had before the first of these rollouts: what never completed is passed over, so that going back
 /// from it decides nothing; going on with it does not either.
 fn ran_before(rollouts: &[Rollout]) -> Option<&DefinitionView> {
