@@ -43,6 +43,10 @@ mod retry;
 mod settle;
 mod start;
 mod tell;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
