@@ -143,11 +143,13 @@ pub(super) struct Ground<'a> {
     pub(super) wanted: Option<&'a DefinitionView>,
     /// What it replaces.
     pub(super) running: Option<&'a DefinitionView>,
+    /// When somebody decided on the base, whose rollout gives way to this deployment and leaves no other trace.
+    pub(super) decided: Option<Timestamp>,
 }
 
 /// Folds requests that must be started into one order.
 pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &Ground<'_>) -> Folded {
-    let Ground { base, wanted, running } = *ground;
+    let Ground { base, wanted, running, decided } = *ground;
     let definition = wanted.and_then(|wanted| {
         asks.iter().filter(|ask| asks_for(ask, wanted)).max_by_key(|ask| ask.request.version)
     });
@@ -165,6 +167,11 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
     let version = asks.iter().map(|ask| ask.request.version).max().unwrap_or_default();
     let mut marks = Marks { deployment: Some(id), ..start.marks.clone() };
     let mut edits = BTreeMap::new();
+    for (container, version, image) in since.into_iter().flat_map(|since| newer_images(since, start, running))
+    {
+        marks.versions.insert(container.clone(), version);
+        edits.insert(container, image);
+    }
     for (ask, image) in images {
         for container in settle::containers(&image.source, start) {
             if let Some(reference) = start.images.get(&container).map(|was| edited(was, image)) {
@@ -174,7 +181,7 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         }
     }
     let moves = || edits.is_empty() && running.is_none_or(|running| running.id != start.id);
-    if let Some(content) = since.or_else(|| moves().then_some(version)) {
+    if let Some(content) = since.or(decided).or_else(|| moves().then_some(version)) {
         marks.content = Some(content);
     }
     let mut expected = start.images.clone();
@@ -183,6 +190,20 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         order: StartOrder { target: target.clone(), base: start.id.clone(), edits, marks },
         images: expected,
     }
+}
+
+/// The images that run and were asked for after a definition was: they are kept through it.
+fn newer_images<'a>(
+    since: Timestamp,
+    start: &'a DefinitionView,
+    running: Option<&'a DefinitionView>,
+) -> impl Iterator<Item = (ContainerName, Timestamp, ImageReference)> + 'a {
+    let marked = running.into_iter().flat_map(|running| {
+        running.marks.versions.iter().filter_map(|(name, at)| Some((name, *at, running.images.get(name)?)))
+    });
+    marked
+        .filter(move |(name, at, _)| *at > since && start.images.contains_key(*name))
+        .map(|(name, at, image)| (name.clone(), at, image.clone()))
 }
 
 fn asks_for(ask: &Ask, definition: &DefinitionView) -> bool {

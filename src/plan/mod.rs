@@ -25,6 +25,10 @@
 //!   which costs less than a second, and only where the quiet time is shorter than that.
 //! - A definition that was once moved to on request, and is later moved to by hand, counts as our older decision: content
 //!   asked for between the two is deployed over it.
+//! - An image that turns out to run already leaves no mark. Where the same image is asked for twice, and another one
+//!   that was asked for in between is received after both, that other one is deployed.
+//! - A pushed image that is followed without quiet time may be rolled out within the second of its event. If the process
+//!   dies then, and ECS calls the digest by another name, it is rolled out once more.
 
 mod agenda;
 mod decide;
@@ -39,6 +43,10 @@ mod retry;
 mod settle;
 mod start;
 mod tell;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

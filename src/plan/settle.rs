@@ -135,7 +135,7 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
             None => Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why)),
         };
     }
-    if let Some(why) = superseded(request, Some((change, &containers)), look, flawed) {
+    if let Some(why) = superseded(request, Content::Image(change, &containers), look, flawed) {
         return why;
     }
     let has = |definition: &DefinitionView, digests: &_| {
@@ -182,7 +182,9 @@ fn definition(
         .iter()
         .filter(|rollout| rollout.created_at >= request.floor && is_it(&rollout.definition));
     let by_carrier = fate(carriers, flawed);
-    by_carrier.or_else(|| superseded(request, None, look, flawed)).unwrap_or(Verdict::Needed)
+    by_carrier
+        .or_else(|| superseded(request, Content::Definition(wanted), look, flawed))
+        .unwrap_or(Verdict::Needed)
 }
 
 /// Whether this revision is what was asked for.
@@ -247,10 +249,17 @@ fn carries_image(
     }
 }
 
+/// What a request wants of the content.
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    Image(&'a ImageChange, &'a [ContainerName]),
+    Definition(&'a DefinitionView),
+}
+
 /// Whether something newer than this content runs, or is being rolled out.
 fn superseded(
     request: &Request,
-    image: Option<(&ImageChange, &[ContainerName])>,
+    content: Content<'_>,
     look: &Look,
     flawed: &impl Fn(Flaw) -> bool,
 ) -> Option<Verdict> {
@@ -259,11 +268,11 @@ fn superseded(
     }
     let newer = |definition: &DefinitionView| {
         let whole = newer_definition(request.version, definition);
-        whole.or_else(|| match image {
-            Some((change, containers)) => containers
+        whole.or_else(|| match content {
+            Content::Image(change, containers) => containers
                 .iter()
                 .find_map(|container| newer_image(request.version, change, container, definition)),
-            None => any_newer_image(request.version, definition),
+            Content::Definition(wanted) => all_newer_images(request.version, wanted, definition),
         })
     };
     for (place, (rollout, state)) in lasting(&look.rollouts).enumerate() {
@@ -304,9 +313,15 @@ fn newer_definition(version: Timestamp, definition: &DefinitionView) -> Option<S
     Some(format!("{} comes of a definition asked for at {mark}", definition.id))
 }
 
-fn any_newer_image(version: Timestamp, definition: &DefinitionView) -> Option<String> {
-    let newer = definition.marks.versions.iter().find(|(_, mark)| **mark > version);
-    newer.map(|(container, mark)| format!("container {container} has an image asked for at {mark}"))
+/// Why nothing would be left of a definition, because each of its containers has an image that was asked for since.
+fn all_newer_images(
+    version: Timestamp,
+    wanted: &DefinitionView,
+    definition: &DefinitionView,
+) -> Option<String> {
+    let is_newer = |name| definition.marks.versions.get(name).is_some_and(|mark| *mark > version);
+    (!wanted.images.is_empty() && wanted.images.keys().all(is_newer))
+        .then(|| format!("every container of {} has an image asked for since", definition.id))
 }
 
 /// Why what this container of a definition has is newer than what is asked for, if it is.
@@ -341,16 +356,25 @@ fn moved_by_somebody(rollouts: &[Rollout]) -> bool {
     })
 }
 
+/// When somebody decided on what this rollout brings, if it was somebody.
+pub(super) fn decided_by_somebody(rollout: &Rollout, look: &Look) -> Option<Timestamp> {
+    let place = look.rollouts.iter().position(|it| it.id == rollout.id)?;
+    let brings_it = |it: &&Rollout| it.definition.id == rollout.definition.id;
+    let first = place + look.rollouts[place..].iter().take_while(brings_it).count() - 1;
+    moved_by_somebody(&look.rollouts[first..]).then_some(look.rollouts[first].created_at)
+}
+
 /// What the service had before the first of these rollouts: what never completed is passed over, so that going back
 /// from it decides nothing; going on with it does not either.
 fn ran_before(rollouts: &[Rollout]) -> Option<&DefinitionView> {
     let (rollout, older) = rollouts.split_first()?;
-    match older.first() {
-        None => rollout.previous.as_ref(),
-        Some(it) if it.state == RolloutState::Succeeded || it.definition.id == rollout.definition.id => {
-            Some(&it.definition)
+    match older {
+        [] => rollout.previous.as_ref(),
+        [same, ..] if same.definition.id == rollout.definition.id => Some(&same.definition),
+        [.., oldest] => {
+            let complete = older.iter().find(|it| it.state == RolloutState::Succeeded);
+            complete.map(|it| &it.definition).or(oldest.previous.as_ref())
         }
-        Some(_) => ran_before(older),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     Command, fold,
     fold::{Ask, Ground},
     lane::{Lane, Passage, Phase, Replaced, Retrying, Turn},
-    retry,
+    retry, settle,
     watch::Watch,
 };
 
@@ -69,7 +69,9 @@ impl Lane {
             (None, Err(why), None) => return Err(why.clone()),
         };
         let running = live.or(look.running.as_ref().map(|running| &running.definition));
-        Ok(Ground { base, wanted, running })
+        let decided =
+            over.filter(|_| kept.is_some()).and_then(|over| settle::decided_by_somebody(over, look));
+        Ok(Ground { base, wanted, running, decided })
     }
 
     /// Whether a rollout could be started now at all.

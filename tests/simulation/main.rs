@@ -114,10 +114,10 @@ fn tell_many(messages: usize, runs: u64) {
 
 #[test]
 fn short_stories_keep_every_promise() {
-    tell_many(6, 400);
+    tell_many(6, 20_000);
 }
 
 #[test]
 fn long_stories_keep_every_promise() {
-    tell_many(200, 6);
+    tell_many(200, 300);
 }

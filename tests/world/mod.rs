@@ -255,7 +255,7 @@ impl World {
         let mut step = Step::default();
         match action {
             Action::Send(place) => {
-                self.letters[place].version = self.clock / 1_000 * 1_000;
+                self.letters[place].version = self.time_of_event(place);
                 self.letters[place].fate = Fate::Visible(self.clock);
             }
             Action::Receive(place) => self.receive(place, &mut step),
@@ -295,14 +295,14 @@ impl World {
             }
             Action::Refresh(place) => {
                 self.budget.strangers -= 1;
-                self.clock += GRAIN;
+                self.clock = (self.clock + 1).next_multiple_of(GRAIN);
                 let service = &mut self.services[place];
                 let revision = service.current();
                 service.roll_out(self.clock, revision, false);
             }
             Action::Move(place) => {
                 self.budget.strangers -= 1;
-                self.clock += GRAIN;
+                self.clock = (self.clock + 1).next_multiple_of(GRAIN);
                 self.services[place].move_by_somebody(self.clock);
             }
             Action::LoseLease(place) => self.lose_lease(place, &mut step),
@@ -319,6 +319,15 @@ impl World {
             oracle::at_rest(self, &mut step);
         }
         step
+    }
+
+    /// An event has one time, in whole seconds, however many messages tell of it.
+    fn time_of_event(&self, place: usize) -> u64 {
+        let messages = self.script.messages.iter().zip(&self.letters);
+        let told = messages.filter(|(it, letter)| {
+            it.event == self.script.messages[place].event && letter.fate != Fate::Unsent
+        });
+        told.map(|(_, letter)| letter.version).next().unwrap_or(self.clock / 1_000 * 1_000)
     }
 
     fn turn_to(&mut self, place: usize, state: RolloutState) {

@@ -161,7 +161,7 @@ fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
             running.tags[container] == script::tag(number) || running.asked_at[container] >= version
         }
         Wish::Definition(revision) => {
-            running.lineage.contains(&revision) || running.asked_at.values().any(|at| *at >= version)
+            running.lineage.contains(&revision) || running.asked_at.values().all(|at| *at >= version)
         }
     }
 }

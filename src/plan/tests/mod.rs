@@ -1,0 +1,9 @@
+//! The planner's decisions, as stories.
+
+mod folding;
+mod judging;
+mod leases;
+mod settling;
+mod superseding;
+mod time;
+mod trying_again;
