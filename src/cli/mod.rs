@@ -118,6 +118,9 @@ fn dispatch(Arguments { config, output, command }: Arguments) -> Ended {
         Command::Run if output.is_some() => no_data("run", "`log.format` chooses the form of its log"),
         Command::Run => run::run(&config),
         #[cfg(feature = "sim")]
+        Command::Demo(_) if !config.is_empty() => {
+            Ended::Misused("`demo` does not take --config: its story has settings of its own".into())
+        }
         Command::Demo(_) if output.is_some() => no_data("demo", "its HTTP API has JSON"),
         #[cfg(feature = "sim")]
         Command::Demo(options) => demo::demo(&options),

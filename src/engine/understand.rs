@@ -8,7 +8,7 @@ use super::{Engine, held::HeldMessages, letter};
 use crate::{
     aws::queue::RawMessage,
     decode,
-    domain::{Event, Moment, NotATargetId, TargetId, Timestamp, Trigger},
+    domain::{Event, Moment, NotATargetId, TargetId, Timestamp, Trigger, TriggerKind},
     plan, route,
 };
 
@@ -71,7 +71,13 @@ fn asks(engine: &Engine, event: &Event, arrival: &route::Arrival) -> (plan::Asks
             return (plan::Asks::Unknown { reason: reason.clone(), version }, Vec::new());
         }
         Trigger::Ignored(reason) => {
-            info!(event_id = %event.id, event_type = kind, "event ignored: {reason}");
+            let what = format!("event ignored ({}, {}): {reason}", event.source, event.detail_type);
+            // ECS tells of every step of every task.
+            if &*event.source == "aws.ecs" {
+                debug!(event_id = %event.id, event_type = kind, "{what}");
+            } else {
+                info!(event_id = %event.id, event_type = kind, "{what}");
+            }
             return (plan::Asks::Nothing, Vec::new());
         }
         _ => {}
@@ -83,7 +89,17 @@ fn asks(engine: &Engine, event: &Event, arrival: &route::Arrival) -> (plan::Asks
     let routing = engine.routes.route(event, arrival);
     for note in &routing.notes {
         let service = note.target.as_ref().map(ToString::to_string);
-        info!(event_id = %event.id, event_type = kind, service, "event asks nothing here: {}", note.reason);
+        let what = format!("{kind} asks nothing here: {}", note.reason);
+        match event.trigger.kind() {
+            // Somebody waits for what comes of it.
+            TriggerKind::DeployRequested | TriggerKind::ImageReady | TriggerKind::Decision => {
+                warn!(event_id = %event.id, event_type = kind, service, "{what}");
+            }
+            TriggerKind::RolloutChanged | TriggerKind::TaskStopped | TriggerKind::HookWaiting => {
+                debug!(event_id = %event.id, event_type = kind, service, "{what}");
+            }
+            _ => info!(event_id = %event.id, event_type = kind, service, "{what}"),
+        }
     }
     let asks =
         if routing.requests.is_empty() { plan::Asks::Nothing } else { plan::Asks::Changes(routing.requests) };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{
     CallFailure, Cause, Change, Evidence, Failure, Look, Outcome, Remedy, Report, Rollout, RolloutKey,
-    RolloutState, ServiceState, SettledBy, Stage, Tasks, Timestamp,
+    RolloutState, ServiceState, SettledBy, Stage, TargetId, Tasks, Timestamp,
 };
 
 use super::{
@@ -64,7 +64,7 @@ impl Lane {
         blocked: Option<Watch>,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(failure) = unavailable(look) {
+        if let Some(failure) = unavailable(&self.target, look) {
             let asks = std::mem::take(&mut self.waiting);
             self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
             return self.rest(turn);
@@ -318,13 +318,14 @@ impl Lane {
 }
 
 /// Why the target cannot be deployed at all, if it cannot.
-pub(super) fn unavailable(look: &Look) -> Option<Failure> {
-    let missing = |what: &str| Some(Failure::new(Cause::TargetMissing, what));
+pub(super) fn unavailable(target: &TargetId, look: &Look) -> Option<Failure> {
+    let what = format!("service {} in cluster {}", target.service(), target.cluster());
+    let missing = |reason| Some(Failure::new(Cause::TargetMissing, reason));
     match &look.service {
         ServiceState::Active => None,
-        ServiceState::Draining => missing("the service is being deleted (DRAINING)"),
-        ServiceState::Inactive => missing("the service was deleted (INACTIVE)"),
-        ServiceState::Missing => missing("there is no such service, or no such cluster"),
+        ServiceState::Draining => missing(format!("{what} is being deleted (DRAINING)")),
+        ServiceState::Inactive => missing(format!("{what} was deleted (INACTIVE)")),
+        ServiceState::Missing => missing(format!("there is no {what}")),
         ServiceState::OtherController(name) => Some(Failure::new(
             Cause::Unknown,
             format!("the service is deployed by {name}, which is not driven here"),

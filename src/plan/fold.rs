@@ -126,6 +126,36 @@ fn rank(one: &ImageChange, other: &ImageChange) -> Ordering {
     }
 }
 
+/// Leaves out the images of which no container would be left: requests that name the same image in different ways
+/// are found to be for the same container only by the definition. Returns the messages that owe nothing more.
+pub(super) fn shed(asks: Vec<Ask>, ground: &Ground<'_>) -> (Vec<Ask>, Vec<LeaseId>) {
+    let start = ground.wanted.unwrap_or(ground.base);
+    let image = |ask: &Ask| match &ask.request.change {
+        Change::Image(image) => Some((settle::containers(&image.source, start), image.clone())),
+        Change::Definition(_) | Change::Refresh(_) => None,
+    };
+    let covers = |later: &Ask, (containers, one): &(Vec<ContainerName>, ImageChange), earlier: &Ask| {
+        image(later).is_some_and(|(others, other)| {
+            let order = rank(&other, one).then(later.request.version.cmp(&earlier.request.version));
+            let is_later = order.then(later.lease.cmp(&earlier.lease)) == Ordering::Greater;
+            is_later && !containers.is_empty() && containers.iter().all(|name| others.contains(name))
+        })
+    };
+    let needless: Vec<Option<usize>> = asks
+        .iter()
+        .map(|ask| image(ask).and_then(|it| asks.iter().position(|later| covers(later, &it, ask))))
+        .collect();
+    let (mut kept, mut settled) = (asks.clone(), Vec::new());
+    for (ask, by) in asks.iter().zip(&needless) {
+        if let Some(by) = by {
+            kept[*by].absorb(ask);
+            settled.push(ask.lease);
+        }
+    }
+    kept.retain(|ask| !settled.contains(&ask.lease));
+    (kept, settled)
+}
+
 /// What a deployment is to bring about, made of all the requests that it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Folded {

@@ -418,6 +418,6 @@ fn shown(source: &ImageSource) -> String {
         (Some(container), Some(repository)) => format!("{repository} in {container}"),
         (Some(container), None) => format!("container {container}"),
         (None, Some(repository)) => repository.to_string(),
-        (None, None) => "no repository: several containers, and none was named".into(),
+        (None, None) => "its only container: it has several, so set `container`, or name the image".into(),
     }
 }

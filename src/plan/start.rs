@@ -26,11 +26,6 @@ impl Lane {
         look: &Look,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(retrying) = self.retrying_of(&asks).filter(|it| it.failed > self.settings.retries) {
-            let last = retrying.last.clone();
-            self.fail_waiting(asks, Outcome::Failed, last, None, turn);
-            return self.rest(turn);
-        }
         let ground = match self.ground(over, look) {
             Ok(ground) => ground,
             Err(why) => {
@@ -39,6 +34,15 @@ impl Lane {
                 return self.rest(turn);
             }
         };
+        let (asks, needless) = fold::shed(asks, &ground);
+        for lease in needless {
+            turn.ledger.settle(lease, &self.target, SettledBy::Newer);
+        }
+        if let Some(retrying) = self.retrying_of(&asks).filter(|it| it.failed > self.settings.retries) {
+            let last = retrying.last.clone();
+            self.fail_waiting(asks, Outcome::Failed, last, None, turn);
+            return self.rest(turn);
+        }
         let mut passage = self.passage_for(asks, turn);
         let folded = fold::fold(passage.id.clone(), &self.target, &passage.asks, &ground);
         passage.attempts += 1;

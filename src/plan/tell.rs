@@ -55,8 +55,9 @@ impl Lane {
         let mut record = self.record(&passage);
         let images: Vec<String> =
             passage.images.iter().map(|(name, image)| format!("{name}={image}")).collect();
+        let revision = passage.definition.as_ref().map_or("a new revision".into(), ToString::to_string);
         record.reason =
-            Some(format!("dry run: a rollout would have been started with {}", images.join(", ")));
+            Some(format!("a rollout of {revision} would have been started with {}", images.join(", ")));
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::DryRun);
         }

@@ -73,7 +73,8 @@ impl History {
 
     /// The newest with this id. After a redelivery the same deployment may have been told twice.
     pub fn find(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
-        self.iter().find(|record| record.id == *id)
+        let all = || self.iter().filter(|record| record.id == *id);
+        all().find(|record| record.rollout_id.is_some()).or_else(|| all().next())
     }
 
     /// How many there are.

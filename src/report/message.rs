@@ -55,7 +55,7 @@ pub fn line(report: &Report) -> LogLine {
         }
         Report::Finished(it) => finished(it),
         Report::Settled { event_id, reason } => LogLine::new(
-            Level::Info,
+            if *reason == SettledBy::NothingAsked { Level::Debug } else { Level::Info },
             format!("message of event {event_id} deleted: {}", settled_because(*reason)),
             Fields::default().text("event_id", event_id),
         ),

@@ -49,8 +49,8 @@ use self::{
     naming::Names,
 };
 use crate::domain::{
-    AccountId, Event, Glob, Naming, Region, Request, TargetId, TargetName, TargetRule, TargetSettings,
-    Timestamp, Trigger,
+    AccountId, Event, Glob, Naming, Region, RepositoryName, Request, TargetId, TargetName, TargetRule,
+    TargetSettings, Timestamp, Trigger,
 };
 
 /// What routing has to know of the message that an event came in.
@@ -104,6 +104,8 @@ pub struct Routes {
 struct Target {
     id: TargetId,
     settings: Arc<TargetSettings>,
+    /// The repository of its image, where its rule lists exactly one.
+    repository: Option<RepositoryName>,
 }
 
 /// A target that the settings name, and of which kinds of thing they list what it depends on.
@@ -180,7 +182,7 @@ impl Routes {
 
     /// The target that is called so: by its name, its id or ECS's name of it. `None` if there is none, or more than one.
     pub fn resolve(&self, name: &str) -> Option<(TargetId, Arc<TargetSettings>)> {
-        self.called(name).ok().map(|Target { id, settings }| (id, settings))
+        self.called(name).ok().map(|Target { id, settings, .. }| (id, settings))
     }
 
     fn add_rule(&mut self, rule: TargetRule) {
@@ -189,6 +191,7 @@ impl Routes {
         let position = self.know(Target {
             id: TargetId::new(account, region, rule.cluster, rule.service.clone()),
             settings: rule.settings.clone(),
+            repository: only_one(&rule.repositories),
         });
         let known = &mut self.targets[position];
         known.lists_repositories |= !rule.repositories.is_empty();
@@ -238,7 +241,7 @@ impl Routes {
         let id = TargetId::new(account, region, names.cluster().clone(), names.service(name));
         match self.by_id.get(&id) {
             Some(&position) => self.targets[position].target.clone(),
-            None => Target { id, settings: names.settings(name) },
+            None => Target { id, settings: names.settings(name), repository: None },
         }
     }
 
@@ -273,5 +276,13 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.account, self.region)
+    }
+}
+
+/// The repository that these patterns name, if they can name no other.
+fn only_one(repositories: &[Glob]) -> Option<RepositoryName> {
+    match repositories {
+        [one] if !one.as_str().contains(['*', '?']) => Some(one.as_str().into()),
+        _ => None,
     }
 }

@@ -5,17 +5,18 @@ use super::{
     words::{listed, switched_off},
 };
 use crate::domain::{
-    Change, DeployRequest, ImageChange, ImageReference, ImageSource, ImageStyle, Refresh, TargetId,
-    TargetSettings, Wanted,
+    Change, DeployRequest, ImageChange, ImageReference, ImageSource, ImageStyle, Refresh, RepositoryName,
+    TargetId, TargetSettings, Wanted,
 };
 
 impl Routes {
     pub(super) fn on_request(&self, request: &DeployRequest, draft: &mut Draft<'_>) {
         let reached = self.ours(request).and_then(|()| self.called(&request.service));
+        let repository = reached.as_ref().ok().and_then(|target| target.repository.clone());
         draft.ask(
             reached.map(|target| vec![target]),
             || asked(request),
-            |settings| wanted(request, settings),
+            |settings| wanted(request, settings, repository.as_ref()),
         );
     }
 
@@ -71,7 +72,11 @@ impl Routes {
 }
 
 /// What a request asks of its target, or why nothing.
-fn wanted(request: &DeployRequest, settings: &TargetSettings) -> Result<Change, String> {
+fn wanted(
+    request: &DeployRequest,
+    settings: &TargetSettings,
+    repository: Option<&RepositoryName>,
+) -> Result<Change, String> {
     if !settings.triggers.requests {
         return Err(switched_off("requests", &settings.name));
     }
@@ -80,7 +85,11 @@ fn wanted(request: &DeployRequest, settings: &TargetSettings) -> Result<Change, 
         Wanted::Definition(definition) => Change::Definition(definition.clone()),
         Wanted::Image(image) => Change::Image(this_image(image, request.force, settings)),
         Wanted::Tag(tag) => Change::Image(ImageChange {
-            source: ImageSource { repository: None, home: None, container: settings.container.clone() },
+            source: ImageSource {
+                repository: repository.cloned(),
+                home: None,
+                container: settings.container.clone(),
+            },
             tag: Some(tag.clone()),
             digest: None,
             by_digest: settings.image_reference == ImageStyle::Digest,

@@ -52,7 +52,7 @@ impl Reach {
             Some(_) | None => self.base_document(&order.base).await?,
         };
         match base.edited(&order.edits, &order.marks).map_err(invalid)? {
-            None => Ok(base.view()),
+            None => self.marked(&order.base, &order.marks).await,
             Some(registration) => match newest.filter(|newest| newest.is(&registration)) {
                 Some(same) => Ok(same.view()),
                 None => self.register(&order.base, registration).await,
@@ -60,27 +60,32 @@ impl Reach {
         }
     }
 
-    /// A revision that is rolled out as it is, with the version of that request as its tag where it is a new one.
+    /// A revision that is rolled out as it is, tagged with the versions of what it is rolled out for where they are newer.
     async fn marked(&self, base: &DefinitionId, marks: &Marks) -> Result<DefinitionView, CallFailure> {
         let mut view = self.view(base).await?;
-        if marks.content > view.marks.content {
+        if marks.advance(&view.marks) {
             let document = self.base_document(base).await?;
             view = document.view();
             if self.tag(&document, marks).await? {
-                view.marks.content = marks.content;
+                view.marks.content = marks.content.max(view.marks.content);
+                view.marks.versions.extend(marks.versions.clone());
             }
             self.remember(view.clone());
         }
         Ok(view)
     }
 
-    /// Tags a revision with what it was last moved to for, and says whether it is tagged. The rollout does not depend on it, so a role or an
-    /// emulator that does not allow it is told of and passed over: older content may then give way to this rollout
-    /// as it would to somebody else's.
+    /// Tags a revision with what it is rolled out for, and says whether it is tagged. The rollout does not depend on
+    /// it, so a role or an emulator that does not allow it is told of and passed over: older content may then give
+    /// way to this rollout as it would to somebody else's.
     async fn tag(&self, document: &Document, marks: &Marks) -> Result<bool, CallFailure> {
-        let Some(version) = marks.content.filter(|_| !self.is_closing()) else { return Ok(false) };
-        let tag = Tag::builder().key(Marks::CONTENT).value(version.to_string()).build();
-        let call = self.changes.tag_resource().resource_arn(&document.arn).tags(tag).send();
+        if self.is_closing() {
+            return Ok(false);
+        }
+        // Another deployment registered it: that tag stays as it is.
+        let versions = Marks { deployment: None, ..marks.clone() }.to_tags();
+        let tags = versions.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let call = self.changes.tag_resource().resource_arn(&document.arn).set_tags(Some(tags)).send();
         match self.make(TAG, call).await {
             Ok(_) => Ok(true),
             Err(fault) => match fault.kind() {

@@ -106,7 +106,7 @@ fn glances_go_ten_to_a_call_and_slow_down_to_three_seconds() {
 }
 
 #[test]
-fn the_pace_of_glances_doubles_to_three_seconds_and_a_hint_makes_it_quick_again() {
+fn the_pace_of_glances_doubles_to_three_seconds_and_a_hint_brings_the_next_within_one() {
     let mut story = Story::new();
     story.rolling_out(restart(10), 101, view(1, "latest"));
     let live = Tasks { desired: 2, running: 0, pending: 2, failed: 0 };
@@ -118,6 +118,9 @@ fn the_pace_of_glances_doubles_to_three_seconds_and_a_hint_makes_it_quick_again(
     }
     assert_eq!(paces[..4], [10, 20, 40, 80]);
     assert_eq!(paces[11], 3_000);
-    story.glanced(101, true, live).tell(Input::Hint(api()));
-    assert_eq!(story.glances(), [1]);
+    let before = story.clock;
+    story.glanced(101, true, live).tell(Input::Hint(api())).tell(Input::Hint(api()));
+    assert_eq!(story.glances(), [0; 0]);
+    story.sleep();
+    assert_eq!((story.clock - before, story.glances()), (1_000, vec![1]));
 }
