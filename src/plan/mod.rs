@@ -21,6 +21,8 @@
 //!
 //! - Between the look and the start somebody else may start a rollout: UpdateService has no condition. Theirs is then
 //!   superseded by ours, as it would be by hand; the next look shows it.
+//! - A failing rollout that gives way to a newer one may recover in that moment. What it brought is then left behind, and
+//!   counts as done.
 //! - Event times are whole seconds. A refresh waits until a rollout created now is surely later than the change,
 //!   which costs less than a second, and only where the quiet time is shorter than that.
 //! - A definition that was once moved to on request, and is later moved to by hand, counts as our older decision: content

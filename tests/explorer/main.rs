@@ -117,8 +117,19 @@ fn nothing_is_started_over_a_rollout_unless_the_settings_say_so() {
 #[test]
 fn five_messages_for_two_targets() {
     holds("five messages", &five());
-    if std::env::var_os("LOCKKEEPER_EXPLORE").is_some() {
-        holds_with_each("five messages", &five(), &EVERY_FAULT);
+}
+
+#[test]
+fn a_crash_beside_every_other_fault() {
+    if std::env::var_os("LOCKKEEPER_EXPLORE").is_none() {
+        return;
+    }
+    for (fault, budget) in EVERY_FAULT {
+        let both = Budget { crashes: budget.crashes + 1, ..budget };
+        let budgets = [(format!("a crash and {fault}"), both)];
+        let budgets = budgets.each_ref().map(|(fault, budget)| (fault.as_str(), *budget));
+        holds_with_each("two targets", &two_targets(), &budgets);
+        holds_with_each("a definition and images", &definition_and_images(), &budgets);
     }
 }
 

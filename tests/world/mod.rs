@@ -228,9 +228,11 @@ impl World {
     fn enabled_rollouts(&self, actions: &mut Vec<Action>) {
         for (place, service) in self.services.iter().enumerate() {
             let is_starting = |call: &Command| matches!(call, Command::Start(order) if self.place_of(&order.target) == place);
-            let is_too_soon = |live: &Real| !live.ours && self.calls.iter().any(is_starting);
+            let is_young = |live: &Real| !live.ours || live.failed_tasks > 0 || live.is_stalled;
+            let is_too_soon = |live: &Real| is_young(live) && self.calls.iter().any(is_starting);
             if service.live().is_some_and(is_too_soon) {
-                // A call takes far less time than a rollout that began while it was under way.
+                // A call takes far less time than a rollout that began while it was under way, or than one that fails to
+                // recover.
                 continue;
             }
             match service.live().map(|live| (live.state, live.failed_tasks)) {
