@@ -52,7 +52,7 @@ impl Reach {
             Some(_) | None => self.base_document(&order.base).await?,
         };
         match base.edited(&order.edits, &order.marks).map_err(invalid)? {
-            None => self.marked(&order.base, &order.marks).await,
+            None => self.marked(&base.id, &order.marks).await,
             Some(registration) => match newest.filter(|newest| newest.is(&registration)) {
                 Some(same) => Ok(same.view()),
                 None => self.register(&order.base, registration).await,
@@ -84,7 +84,8 @@ impl Reach {
         }
         // Another deployment registered it: that tag stays as it is.
         let versions = Marks { deployment: None, ..marks.clone() }.to_tags();
-        let tags = versions.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let tags =
+            versions.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let call = self.changes.tag_resource().resource_arn(&document.arn).set_tags(Some(tags)).send();
         match self.make(TAG, call).await {
             Ok(_) => Ok(true),
