@@ -121,6 +121,7 @@ fn dispatch(Arguments { config, output, command }: Arguments) -> Ended {
         Command::Demo(_) if !config.is_empty() => {
             Ended::Misused("`demo` does not take --config: its story has settings of its own".into())
         }
+        #[cfg(feature = "sim")]
         Command::Demo(_) if output.is_some() => no_data("demo", "its HTTP API has JSON"),
         #[cfg(feature = "sim")]
         Command::Demo(options) => demo::demo(&options),

@@ -59,6 +59,8 @@ pub(super) struct Lane {
     pub(super) retrying: Option<Retrying>,
     /// What was last asked to be looked at: it may not show what a request needs that joined since.
     pub(super) looked_for: Option<LookOrder>,
+    /// A start was not answered: what a look shows before then may be older than what it did.
+    pub(super) no_look_before: Option<Moment>,
     /// How many looks failed in a row.
     pub(super) failed_looks: u32,
     /// What ran when the target was last looked at.
@@ -142,6 +144,7 @@ impl Lane {
             phase: Phase::Idle,
             retrying: None,
             looked_for: None,
+            no_look_before: None,
             failed_looks: 0,
             running: None,
         }
@@ -149,7 +152,10 @@ impl Lane {
 
     /// Whether nothing is asked of it, and nothing was ever seen there: a name that somebody made up leaves no trace.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.phase == Phase::Idle && self.waiting.is_empty() && self.running.is_none()
+        self.phase == Phase::Idle
+            && self.waiting.is_empty()
+            && self.running.is_none()
+            && self.no_look_before.is_none()
     }
 
     pub(super) fn target(&self) -> &TargetId {
@@ -255,6 +261,11 @@ impl Lane {
             return;
         }
         self.gathering = None;
+        let now = turn.now.moment;
+        self.no_look_before = self.no_look_before.filter(|at| *at > now);
+        if let Some(at) = self.no_look_before {
+            return self.pause(turn, at.since(now), "the answer to a start was lost");
+        }
         let order = self.look_order(evidence);
         self.phase = Phase::Looking { evidence };
         self.looked_for = Some(order.clone());

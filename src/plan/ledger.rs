@@ -2,8 +2,14 @@
 //!
 //! A message is deleted when all its obligations are settled, and by its latest receipt only. A hold that ran out is
 //! lost at that moment, whatever SQS would say: the message may be somebody else's by now.
+//!
+//! Each message is kept by the moment at which something about it falls due, so that a turn costs no more than the
+//! messages that it concerns, however many are held.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::domain::{EventId, LeaseId, MessageId, Moment, Report, SettledBy, TargetId};
 
@@ -16,9 +22,12 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// Every message that is held.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ledger {
+    visibility: Duration,
     held: BTreeMap<LeaseId, Held>,
+    by_message: BTreeMap<MessageId, LeaseId>,
+    by_due: BTreeSet<(Moment, LeaseId)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +39,8 @@ struct Held {
     duties: BTreeMap<Option<TargetId>, Duty>,
     deletion: Call,
     failed_deletions: u32,
+    /// When something about it falls due, as it is entered in the ledger.
+    due: Moment,
 }
 
 /// What is owed to one target because of one message, or for a message that names none.
@@ -78,8 +89,13 @@ impl Call {
 }
 
 impl Ledger {
-    /// Takes hold of a message that owes something to these targets; returns the holds that this one replaces,
-    /// because the same message was received before. What was settled or given up on then stays so.
+    /// An empty one, for messages that each extension holds for so long.
+    pub(super) fn new(visibility: Duration) -> Self {
+        Self { visibility, held: BTreeMap::new(), by_message: BTreeMap::new(), by_due: BTreeSet::new() }
+    }
+
+    /// Takes hold of a message that owes something to these targets; returns the hold that this one replaces, if the
+    /// same message was received before. What was settled or given up on then stays so.
     pub(super) fn hold(
         &mut self,
         lease: LeaseId,
@@ -87,14 +103,13 @@ impl Ledger {
         event: EventId,
         expires: Moment,
         targets: impl Iterator<Item = TargetId>,
-    ) -> Vec<LeaseId> {
-        let replaced: Vec<LeaseId> =
-            self.held.iter().filter(|(_, held)| held.message == message).map(|(id, _)| *id).collect();
+    ) -> Option<LeaseId> {
+        let replaced = self.by_message.get(&message).copied();
         let mut duties: BTreeMap<_, _> = targets.map(|target| (Some(target), Duty::Open)).collect();
-        for old in &replaced {
-            let before = self.held.remove(old).into_iter().flat_map(|held| held.duties);
-            duties.extend(before.filter_map(|(target, duty)| Some((target, duty.again()?))));
-        }
+        let before = replaced.and_then(|replaced| self.remove(replaced)).into_iter();
+        let before = before.flat_map(|held| held.duties);
+        duties.extend(before.filter_map(|(target, duty)| Some((target, duty.again()?))));
+        self.by_message.insert(message.clone(), lease);
         let held = Held {
             message,
             event,
@@ -103,8 +118,10 @@ impl Ledger {
             duties,
             deletion: Call::Idle,
             failed_deletions: 0,
+            due: Moment::default(),
         };
         self.held.insert(lease, held);
+        self.change(lease, |_| ());
         replaced
     }
 
@@ -132,25 +149,24 @@ impl Ledger {
         self.held.get(&lease).is_none_or(|held| held.settled_by().is_some())
     }
 
-    /// The targets that this message reaches.
+    /// The targets that the message reached.
     pub(super) fn targets_of(&self, lease: LeaseId) -> impl Iterator<Item = &TargetId> {
         self.held.get(&lease).into_iter().flat_map(|held| held.duties.keys().flatten())
     }
 
     /// What the message owed to this target is settled.
     pub(super) fn settle(&mut self, lease: LeaseId, target: &TargetId, by: SettledBy) {
-        if let Some(duty) = self.duty(lease, Some(target)) {
-            *duty = Duty::Settled(by);
-        }
+        self.change_duty(lease, Some(target), |duty| *duty = Duty::Settled(by));
     }
 
     /// What the message owed failed, and is to be set aside before it counts as settled.
     pub(super) fn set_aside(&mut self, lease: LeaseId, letter: DeadLetter) {
-        let Some(held) = self.held.get_mut(&lease) else { return };
-        let duty = held.duties.entry(letter.target.clone()).or_insert(Duty::Open);
-        if matches!(duty, Duty::Open) {
-            *duty = Duty::SettingAside(Box::new(letter), Call::Idle, 0);
-        }
+        self.change(lease, |held| {
+            let duty = held.duties.entry(letter.target.clone()).or_insert(Duty::Open);
+            if matches!(duty, Duty::Open) {
+                *duty = Duty::SettingAside(Box::new(letter), Call::Idle, 0);
+            }
+        });
     }
 
     /// The answer to a [`Command::SetAside`].
@@ -161,109 +177,140 @@ impl Ledger {
         done: bool,
         now: Moment,
     ) {
-        let Some(duty) = self.duty(lease, target) else { return };
-        if let Duty::SettingAside(_, call, failed) = duty {
-            if done {
-                *duty = Duty::Settled(SettledBy::SetAside);
-            } else {
-                *failed = failed.saturating_add(1);
-                *call = Call::RetryAt(now + backoff(*failed));
+        self.change_duty(lease, target, |duty| {
+            if let Duty::SettingAside(_, call, failed) = duty {
+                if done {
+                    *duty = Duty::Settled(SettledBy::SetAside);
+                } else {
+                    *failed = failed.saturating_add(1);
+                    *call = Call::RetryAt(now + backoff(*failed));
+                }
             }
-        }
+        });
     }
 
-    /// The answer to a deletion.
+    /// The answer to a deletion; says that the message is gone, if it is.
     pub(super) fn deletion_answered(&mut self, lease: LeaseId, done: bool, now: Moment) -> Option<Report> {
         if done {
-            let held = self.held.remove(&lease)?;
+            let held = self.remove(lease)?;
             let reason = held.settled_by()?;
             return Some(Report::Settled { event_id: held.event, reason });
         }
-        let held = self.held.get_mut(&lease)?;
-        held.failed_deletions = held.failed_deletions.saturating_add(1);
-        held.deletion = Call::RetryAt(now + backoff(held.failed_deletions));
+        self.change(lease, |held| {
+            held.failed_deletions = held.failed_deletions.saturating_add(1);
+            held.deletion = Call::RetryAt(now + backoff(held.failed_deletions));
+        });
         None
     }
 
     /// The answer to an extension.
     pub(super) fn extension_answered(&mut self, lease: LeaseId, until: Option<Moment>, now: Moment) {
-        let Some(held) = self.held.get_mut(&lease) else { return };
-        match until {
+        self.change(lease, |held| match until {
             Some(until) => {
                 held.expires = until;
                 held.extension = Call::Idle;
             }
             None => held.extension = Call::RetryAt(now + RETRY_DELAY),
-        }
+        });
     }
 
     /// Lets go of a message that is not ours any more.
     pub(super) fn lose(&mut self, lease: LeaseId) -> Option<Report> {
-        self.held.remove(&lease).map(|held| Report::LeaseLost { event_id: held.event })
+        self.remove(lease).map(|held| Report::LeaseLost { event_id: held.event })
     }
 
     /// The holds that have run out.
     pub(super) fn expired(&self, now: Moment) -> Vec<LeaseId> {
-        self.held.iter().filter(|(_, held)| held.expires <= now).map(|(lease, _)| *lease).collect()
+        self.due(now).filter(|lease| self.held[lease].expires <= now).collect()
     }
 
     /// What is to be done about messages now: extensions with half their time left, letters, deletions.
-    pub(super) fn commands(&mut self, now: Moment, visibility: Duration) -> Vec<Command> {
-        let mut commands = self.letters(now);
-        commands.extend(self.extensions(now, visibility));
-        commands.extend(self.deletions(now));
+    pub(super) fn commands(&mut self, now: Moment) -> Vec<Command> {
+        let due: BTreeSet<LeaseId> = self.due(now).collect();
+        let mut commands = self.letters(&due, now);
+        commands.extend(self.extensions(&due, now));
+        commands.extend(self.deletions(&due, now));
         commands
     }
 
-    fn letters(&mut self, now: Moment) -> Vec<Command> {
+    fn letters(&mut self, due: &BTreeSet<LeaseId>, now: Moment) -> Vec<Command> {
         let mut commands = Vec::new();
-        for (lease, held) in &mut self.held {
-            for duty in held.duties.values_mut() {
-                if let Duty::SettingAside(letter, call, _) = duty
-                    && call.is_due(now)
-                {
-                    *call = Call::Underway;
-                    commands.push(Command::SetAside { lease: *lease, letter: letter.clone() });
+        for &lease in due {
+            self.change(lease, |held| {
+                for duty in held.duties.values_mut() {
+                    if let Duty::SettingAside(letter, call, _) = duty
+                        && call.is_due(now)
+                    {
+                        *call = Call::Underway;
+                        commands.push(Command::SetAside { lease, letter: letter.clone() });
+                    }
                 }
-            }
+            });
         }
         commands
     }
 
     /// Once one hold is due, those that will be due soon go along: calls are batched.
-    fn extensions(&mut self, now: Moment, visibility: Duration) -> Option<Command> {
-        let due =
-            |held: &Held, slack| now + slack >= held.extend_at(visibility) && held.extension.is_due(now);
-        self.held.values().any(|held| held.is_wanted() && due(held, Duration::ZERO)).then(|| {
-            let mut leases = Vec::new();
-            for (lease, held) in &mut self.held {
-                if held.is_wanted() && due(held, visibility / 4) {
-                    held.extension = Call::Underway;
-                    leases.push(*lease);
-                }
+    fn extensions(&mut self, due: &BTreeSet<LeaseId>, now: Moment) -> Option<Command> {
+        let visibility = self.visibility;
+        let is_due = |held: &Held, slack| {
+            held.is_wanted() && now + slack >= held.extend_at(visibility) && held.extension.is_due(now)
+        };
+        due.iter().any(|lease| is_due(&self.held[lease], Duration::ZERO)).then(|| {
+            let soon: BTreeSet<LeaseId> = self.due(now + visibility / 4).collect();
+            let leases: Vec<LeaseId> =
+                soon.into_iter().filter(|lease| is_due(&self.held[lease], visibility / 4)).collect();
+            for lease in &leases {
+                self.change(*lease, |held| held.extension = Call::Underway);
             }
             Command::Extend(leases)
         })
     }
 
-    fn deletions(&mut self, now: Moment) -> Option<Command> {
-        let mut leases = Vec::new();
-        for (lease, held) in &mut self.held {
-            if held.deletion.is_due(now) && held.settled_by().is_some() {
-                held.deletion = Call::Underway;
-                leases.push(*lease);
-            }
+    fn deletions(&mut self, due: &BTreeSet<LeaseId>, now: Moment) -> Option<Command> {
+        let is_due = |held: &Held| held.deletion.is_due(now) && held.settled_by().is_some();
+        let leases: Vec<LeaseId> = due.iter().copied().filter(|lease| is_due(&self.held[lease])).collect();
+        for lease in &leases {
+            self.change(*lease, |held| held.deletion = Call::Underway);
         }
         (!leases.is_empty()).then_some(Command::Delete(leases))
     }
 
     /// When something about a message is due next.
-    pub(super) fn next_wakeup(&self, visibility: Duration) -> Option<Moment> {
-        self.held.values().filter_map(|held| held.next_wakeup(visibility)).min()
+    pub(super) fn next_wakeup(&self) -> Option<Moment> {
+        self.by_due.first().map(|(at, _)| *at)
     }
 
-    fn duty(&mut self, lease: LeaseId, target: Option<&TargetId>) -> Option<&mut Duty> {
-        self.held.get_mut(&lease)?.duties.get_mut(&target.cloned())
+    /// The messages about which something has fallen due by then.
+    fn due(&self, by: Moment) -> impl Iterator<Item = LeaseId> {
+        self.by_due.iter().take_while(move |(at, _)| *at <= by).map(|(_, lease)| *lease)
+    }
+
+    /// Changes one message, if it is held, and enters anew when something about it falls due.
+    fn change(&mut self, lease: LeaseId, change: impl FnOnce(&mut Held)) {
+        let Some(held) = self.held.get_mut(&lease) else { return };
+        change(held);
+        let due = held.falls_due(self.visibility);
+        let before = std::mem::replace(&mut held.due, due);
+        if before != due {
+            self.by_due.remove(&(before, lease));
+        }
+        self.by_due.insert((due, lease));
+    }
+
+    fn change_duty(&mut self, lease: LeaseId, target: Option<&TargetId>, change: impl FnOnce(&mut Duty)) {
+        self.change(lease, |held| {
+            if let Some(duty) = held.duties.get_mut(&target.cloned()) {
+                change(duty);
+            }
+        });
+    }
+
+    fn remove(&mut self, lease: LeaseId) -> Option<Held> {
+        let held = self.held.remove(&lease)?;
+        self.by_due.remove(&(held.due, lease));
+        self.by_message.remove(&held.message);
+        Some(held)
     }
 }
 
@@ -291,17 +338,22 @@ impl Held {
         )
     }
 
-    fn next_wakeup(&self, visibility: Duration) -> Option<Moment> {
-        let extension = match self.extension {
-            Call::Idle => Some(self.extend_at(visibility)),
-            Call::Underway | Call::RetryAt(_) => self.extension.wakeup(),
-        };
+    /// When something about it falls due: at once where nothing but a turn is missing.
+    fn falls_due(&self, visibility: Duration) -> Moment {
+        let at_once = |call: Call| call.wakeup().or((call == Call::Idle).then(Moment::default));
         let letters = self.duties.values().filter_map(|duty| match duty {
-            Duty::SettingAside(_, call, _) => call.wakeup(),
+            Duty::SettingAside(_, call, _) => at_once(*call),
             Duty::Open | Duty::Settled(_) => None,
         });
-        let extension = extension.filter(|_| self.is_wanted());
-        letters.chain(extension).chain(self.deletion.wakeup()).chain([self.expires]).min()
+        let own = if self.is_wanted() {
+            match self.extension {
+                Call::Idle => Some(self.extend_at(visibility)),
+                Call::Underway | Call::RetryAt(_) => self.extension.wakeup(),
+            }
+        } else {
+            at_once(self.deletion)
+        };
+        letters.chain(own).chain([self.expires]).min().unwrap_or(self.expires)
     }
 }
 

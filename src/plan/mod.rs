@@ -75,7 +75,8 @@ pub struct Planner {
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
-        Self { settings, ledger: Ledger::default(), lanes: BTreeMap::new(), agenda: Agenda::default() }
+        let ledger = Ledger::new(settings.visibility);
+        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default() }
     }
 
     /// Takes one input, and does whatever else is due at this time.
@@ -84,13 +85,13 @@ impl Planner {
         self.expire(now, &mut out);
         self.take(now, input, &mut out);
         self.wake(now, &mut out);
-        out.extend(self.ledger.commands(now.moment, self.settings.visibility));
+        out.extend(self.ledger.commands(now.moment));
         out
     }
 
     /// When [`Self::handle`] has something to do next, if nothing is told until then.
     pub fn next_wakeup(&self) -> Option<Moment> {
-        [self.agenda.first(), self.ledger.next_wakeup(self.settings.visibility)].into_iter().flatten().min()
+        [self.agenda.first(), self.ledger.next_wakeup()].into_iter().flatten().min()
     }
 
     /// The leases to hand back when the process stops: all that still owe something.
@@ -170,7 +171,7 @@ impl Planner {
             }
             self.lanes.entry(target.clone()).or_insert_with(|| Lane::new(&request));
             self.with_lane(now, &target, out, |lane, turn| {
-                if !lane.reissue(&replaced, lease) {
+                if !lane.reissue(replaced.as_slice(), lease) {
                     lane.join(lease, request, turn);
                 }
             });
@@ -213,11 +214,11 @@ impl Planner {
         for target in self.agenda.due(now.moment) {
             self.with_lane(now, &target, out, lane::Lane::wake);
         }
-        let due = self.agenda.due(now.moment + watch::BATCH_SLACK);
         let wants = |lane: &Lane, by| lane.wants_glance(by);
-        if !self.lanes_of(&due).any(|lane| wants(lane, now.moment)) {
+        if !self.lanes_of(&self.agenda.due(now.moment)).any(|lane| wants(lane, now.moment)) {
             return;
         }
+        let due = self.agenda.due(now.moment + watch::BATCH_SLACK);
         let targets: BTreeSet<TargetId> = self
             .lanes_of(&due)
             .filter(|lane| wants(lane, now.moment + watch::BATCH_SLACK))

@@ -139,6 +139,9 @@ impl Lane {
         let failure = Failure::new(cause, reason);
         let exhausted = passage.attempts > self.settings.retries;
         let looked_at = passage.looked_at;
+        if remedy == Remedy::LookFirst {
+            self.no_look_before = Some(turn.now.moment + retry::AFTER_LOST_ANSWER);
+        }
         let delay = match remedy {
             Remedy::GiveUp => return self.finish_failed(passage, Outcome::Failed, failure, turn),
             Remedy::Retry if exhausted => return self.finish_failed(passage, Outcome::Failed, failure, turn),
