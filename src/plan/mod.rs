@@ -44,6 +44,8 @@ mod promises;
 mod retry;
 mod settle;
 mod start;
+#[cfg(test)]
+mod stories;
 mod tell;
 #[cfg(test)]
 mod testing;
