@@ -211,7 +211,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "Subnets of the daemon: private ones with a NAT gateway or endpoints (sqs, ecs, logs, and ecr.api, ecr.dkr, s3 for the image)."
+  description = "Subnets of the daemon: private ones with a NAT gateway or endpoints (sqs, ecs, sts, logs, and ecr.api, ecr.dkr, s3 for the image)."
   type        = list(string)
 
   validation {
