@@ -256,6 +256,18 @@ enum Content<'a> {
     Definition(&'a DefinitionView),
 }
 
+impl Content<'_> {
+    /// Whether a rollout brings just this: then whoever started it decided the same.
+    fn is_brought_by(&self, rollout: &Rollout) -> bool {
+        match self {
+            Self::Image(change, containers) => containers
+                .iter()
+                .all(|name| carries_image(change, name, &rollout.definition, &rollout.digests)),
+            Self::Definition(wanted) => rollout.definition.id == wanted.id,
+        }
+    }
+}
+
 /// Whether something newer than this content runs, or is being rolled out.
 fn superseded(
     request: &Request,
@@ -277,7 +289,8 @@ fn superseded(
     };
     for (place, (rollout, state)) in lasting(&look.rollouts).enumerate() {
         let by_somebody = (rollout.created_at >= request.version + FRESHNESS_MARGIN
-            && moved_by_somebody(&look.rollouts[place..]))
+            && moved_by_somebody(&look.rollouts[place..])
+            && !content.is_brought_by(rollout))
         .then(|| format!("the service was moved to {} at {}", rollout.definition.id, rollout.created_at));
         let Some(why) = by_somebody.or_else(|| newer(&rollout.definition)) else { continue };
         match state {

@@ -428,3 +428,13 @@ fn a_move_within_the_second_of_the_push_may_have_come_before_it() {
     let it = asked(image("v2", 990), [succeeded(990, revision(7, "hotfix"))]);
     assert_eq!(it.ordered_image().as_deref(), Some("v2"));
 }
+
+#[test]
+fn somebodys_rollout_of_just_the_image_that_is_asked_for_is_adopted() {
+    let mut it = Bench::new();
+    it.scene().rollouts = vec![rollout("x", 995, revision(2, "v2"))];
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(10);
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!((it.starts().len(), it.outcomes()), (0, vec![Outcome::Succeeded]));
+}
