@@ -57,10 +57,14 @@ impl Calls {
                 Err(error) => error.request_id(),
             };
             let request_id = request_id.unwrap_or("-").to_owned();
+            let status = match &answer {
+                Ok(_) => Some(200),
+                Err(error) => error.raw_response().map(|response| response.status().as_u16()),
+            };
             let answer = answer.map_err(|error| Fault::from_sdk(&error));
             let result = answer.as_ref().map_or_else(|fault| fault.kind().as_str(), |_| "ok");
-            let duration_ms = took.as_millis();
-            debug!(service, operation, result, duration_ms, request_id, "aws call");
+            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            debug!(service, operation, result, status, duration_ms, request_id, "aws call");
             self.0.called(service, operation, result, took);
             answer
         }

@@ -106,8 +106,11 @@ fn subscriber<W>(settings: LogSettings, writer: W) -> impl Subscriber + Send + S
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    // Why a call is tried again, and after how long, is known to the SDK alone; of requests it says nothing there.
+    let retries = if settings.level == Level::Debug { LevelFilter::DEBUG } else { LevelFilter::WARN };
     let filter = Targets::new()
         .with_default(LevelFilter::WARN)
+        .with_target("aws_smithy_runtime::client::retries", retries)
         .with_target("lockkeeper", LevelFilter::from(settings.level));
     let lines = tracing_subscriber::fmt::layer().event_format(Lines(settings)).with_writer(writer);
     tracing_subscriber::registry().with(lines.with_filter(filter))

@@ -8,7 +8,7 @@
 use std::sync::{Arc, PoisonError};
 
 use aws_sdk_ecs::{config::http::HttpRequest, types::Tag};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
     Ecs, Reach,
@@ -33,6 +33,8 @@ impl Ecs {
     pub async fn start(&self, order: &StartOrder) -> Result<Started, CallFailure> {
         let reach = self.reach(&order.target)?;
         let definition = reach.definition(order).await?;
+        let edits = order.edits.len();
+        debug!(target_id = %order.target, base = %order.base, edits, task_definition = %definition.id, "definition chosen");
         reach.update(&order.target, definition).await
     }
 }
