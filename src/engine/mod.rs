@@ -216,10 +216,11 @@ impl Running {
     fn on_batch(&mut self, batch: Batch) {
         for message in batch.messages {
             let understood = understand::understand(&self.engine, message, batch.expires, &mut self.held);
+            // First the message itself: what the planner does not hold yet could be forgotten by the turn of a hint.
+            self.turn(Input::Arrived(understood.arrival));
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
-            self.turn(Input::Arrived(understood.arrival));
         }
     }
 
