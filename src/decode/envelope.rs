@@ -1,14 +1,12 @@
 //! What stands around an event: EventBridge's envelope, and the wrappers that it may travel in.
 
-use std::{borrow::Cow, fmt::Write, sync::Arc};
-
-use sha2::{Digest, Sha256};
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     Reason,
     json::{Field, Object, harmless, quoted},
 };
-use crate::domain::{EventId, Timestamp};
+use crate::domain::{EventId, Timestamp, fingerprint};
 
 /// The longest id, source, detail-type or other name that is kept, in characters: EventBridge allows 256.
 const NAME_CHARS: usize = 256;
@@ -126,11 +124,7 @@ impl<'a> Envelope<'a> {
 
 /// An id for what has none: the same for the same bytes, so that a second delivery is known as one.
 pub(super) fn id_of(bytes: &[u8]) -> EventId {
-    let mut id = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
-        write!(id, "{byte:02x}").expect("a String takes every character");
-    }
-    id.into()
+    format!("sha256:{}", fingerprint(bytes, 32)).into()
 }
 
 /// A name for keeping, cut where no real one would be.

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// The first bytes of the text's SHA-256, in hexadecimal digits.
-pub fn fingerprint(text: &str, bytes: usize) -> String {
+/// The first bytes of the content's SHA-256, in hexadecimal digits.
+pub fn fingerprint(content: impl AsRef<[u8]>, bytes: usize) -> String {
     let mut digits = String::with_capacity(2 * bytes);
-    for byte in Sha256::digest(text.as_bytes()).iter().take(bytes) {
+    for byte in Sha256::digest(content.as_ref()).iter().take(bytes) {
         let _ = write!(digits, "{byte:02x}");
     }
     digits

@@ -12,11 +12,9 @@ use std::{
     sync::Arc,
 };
 
-use sha2::{Digest as _, Sha256};
-
 use crate::domain::{
     Change, ContainerName, DefinitionView, DeploymentId, ImageChange, ImageReference, LeaseId, Marks, Origin,
-    Refresh, Request, StartOrder, TargetId, Timestamp,
+    Refresh, Request, StartOrder, TargetId, Timestamp, fingerprint,
 };
 
 use super::{Flaw, settle};
@@ -270,11 +268,7 @@ pub(super) fn deployment_id(target: &TargetId, asks: &[Ask]) -> DeploymentId {
     for (version, floor, change) in asked {
         let _ = write!(text, "\n{version} {floor} {change}");
     }
-    let mut id = String::from("d-");
-    for byte in Sha256::digest(text.as_bytes()).iter().take(6) {
-        let _ = write!(id, "{byte:02x}");
-    }
-    id.into()
+    format!("d-{}", fingerprint(text, 6)).into()
 }
 
 /// What a request asks for, in words.
