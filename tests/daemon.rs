@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn an_event_on_the_queue_becomes_one_finished_rollout() {
     let mut lab = Lab::open("0s").await;
+    lab.hear_of_ecs();
     lab.push("v2");
     let ended = lab.until_finished().await;
     assert_eq!((ended.outcome, ended.attempts), (Some(Outcome::Succeeded), 1));
@@ -173,6 +174,12 @@ impl Lab {
 
     fn send(&self, body: &str) {
         call(&self.front, Service::Sqs, "SendMessage", json!({"QueueUrl": self.queue, "MessageBody": body}));
+    }
+
+    /// ECS's own events come to the queue too: hints, and much that asks nothing.
+    fn hear_of_ecs(&self) {
+        let pattern = json!({"source": ["aws.ecr", "aws.ecs"]}).to_string();
+        call(&self.front, Service::Events, "PutRule", json!({"Name": "pushes", "EventPattern": pattern}));
     }
 
     fn slow_down(&self) {

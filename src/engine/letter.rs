@@ -103,7 +103,7 @@ pub(super) fn read(attributes: &BTreeMap<String, String>) -> Option<PutBack> {
 /// The same event failing for the same target is the same letter, however often it is sent.
 fn id(event: &EventId, target: Option<&TargetId>) -> String {
     let target = target.map(ToString::to_string).unwrap_or_default();
-    fingerprint(&format!("{event}\n{target}"), 8)
+    fingerprint(format!("{event}\n{target}"), 8)
 }
 
 #[cfg(test)]

@@ -71,8 +71,18 @@ impl Performer {
         });
     }
 
+    /// The receipts of these messages. One that is not here any more is not ours, and the planner hears so.
+    fn receipts(&self, leases: &[LeaseId], held: &HeldMessages) -> Vec<(LeaseId, Receipt)> {
+        let unknown: Vec<LeaseId> =
+            leases.iter().copied().filter(|lease| held.get(*lease).is_none()).collect();
+        if !unknown.is_empty() {
+            let _ = self.answers.send(Input::Lost(unknown));
+        }
+        held.receipts(leases)
+    }
+
     fn extend(&self, leases: &[LeaseId], held: &HeldMessages) {
-        for batch in held.receipts(leases).chunks(BATCH) {
+        for batch in self.receipts(leases, held).chunks(BATCH) {
             let (queue, visibility) = (self.queue.clone(), self.visibility);
             let (leases, receipts): (Vec<LeaseId>, Vec<Receipt>) = batch.iter().cloned().unzip();
             let until = self.clock.moment() + visibility;
@@ -86,7 +96,7 @@ impl Performer {
     }
 
     fn delete(&self, leases: &[LeaseId], held: &HeldMessages) {
-        for batch in held.receipts(leases).chunks(BATCH) {
+        for batch in self.receipts(leases, held).chunks(BATCH) {
             let queue = self.queue.clone();
             let (leases, receipts): (Vec<LeaseId>, Vec<Receipt>) = batch.iter().cloned().unzip();
             self.answer(async move {
@@ -97,7 +107,10 @@ impl Performer {
     }
 
     fn set_aside(&self, lease: LeaseId, letter: DeadLetter, held: &HeldMessages) {
-        let Some(message) = held.get(lease).cloned() else { return };
+        let Some(message) = held.get(lease).cloned() else {
+            let _ = self.answers.send(Input::Lost(vec![lease]));
+            return;
+        };
         let (queue, room, now) = (self.dead_letters.clone(), self.letter_room, self.clock.wall());
         self.answer(async move {
             let attributes = letter::attributes(&message.event, &letter, now);
