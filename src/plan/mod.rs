@@ -23,8 +23,8 @@
 //!   superseded by ours, as it would be by hand; the next look shows it.
 //! - A failing rollout that gives way to a newer one may recover in that moment. What it brought is then left behind, and
 //!   counts as done.
-//! - Event times are whole seconds. A refresh waits until a rollout created now is surely later than the change,
-//!   which costs less than a second, and only where the quiet time is shorter than that.
+//! - Event times are whole seconds. A refresh, and what is forced, waits until a rollout created now is surely later than
+//!   the change, which costs less than a second, and only where the quiet time is shorter than that.
 //! - A definition that was once moved to on request, and is later moved to by hand, counts as our older decision: content
 //!   asked for between the two is deployed over it.
 //! - An image that turns out to run already leaves no mark. Where the same image is asked for twice, and another one

@@ -155,11 +155,17 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
         rollout.created_at >= request.floor + FRESHNESS_MARGIN
             && containers.iter().all(|name| is_marked_for(request, change, name, &rollout.definition))
     };
+    // A forced request asks for a rollout of its own, so that one of just before it must not be taken for that.
+    let earliest = if change.force { request.floor + FRESHNESS_MARGIN } else { request.floor };
     let carriers = look.rollouts.iter().filter(|rollout| {
-        rollout.created_at >= request.floor
+        rollout.created_at >= earliest
             && (any_later || has(&rollout.definition, &rollout.digests) || is_marked(rollout))
     });
-    fate(carriers, flawed).unwrap_or(Verdict::Needed)
+    fate(carriers, flawed).unwrap_or(if look.taken_at < earliest {
+        Verdict::NotBefore(earliest)
+    } else {
+        Verdict::Needed
+    })
 }
 
 fn definition(

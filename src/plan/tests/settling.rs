@@ -1,5 +1,7 @@
 //! The one rule: every verdict.
 
+use std::time::Duration;
+
 use crate::domain::{Change, Look, Outcome, Refresh, Request, RolloutState, RolloutState::*};
 use crate::plan::settle::{Verdict, verdict};
 use crate::plan::testing::*;
@@ -93,6 +95,22 @@ fn an_image_is_deployed_though_it_runs_where_that_is_forced() {
     forced.force = true;
     let runs = running(look(100, Vec::new()), view(2, "v1"), "v1");
     assert_eq!(judge(&ask(90, Change::Image(forced)), &runs), Verdict::Needed);
+}
+
+#[test]
+fn what_is_forced_is_not_settled_by_a_rollout_of_the_same_second() {
+    let mut forced = pin_change("shop/web", "v1");
+    forced.force = true;
+    let forced = ask(90, Change::Image(forced));
+    let mut before = rollout(90, view(2, "v1"), Succeeded);
+    before.created_at = at(90) + Duration::from_millis(400);
+    let mut now = running(look(90, vec![before.clone()]), view(2, "v1"), "v1");
+    now.taken_at = at(90) + Duration::from_millis(500);
+    assert_eq!(judge(&forced, &now), Verdict::NotBefore(at(91)));
+    now.taken_at = at(91);
+    assert_eq!(judge(&forced, &now), Verdict::Needed);
+    now.rollouts = vec![rollout(91, view(2, "v1"), Succeeded), before];
+    assert!(is_settled(&judge(&forced, &now), Outcome::AlreadyRunning), "it was started before a crash");
 }
 
 #[test]
