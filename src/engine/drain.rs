@@ -65,6 +65,7 @@ impl Running {
         match input {
             Input::Looked { .. } | Input::Glanced { .. } | Input::Hint(_) | Input::Arrived(_) => {}
             Input::Started { .. }
+            | Input::Stopped { .. }
             | Input::Extended { .. }
             | Input::NotExtended(_)
             | Input::Lost(_)

@@ -238,6 +238,7 @@ impl Running {
                 Command::Look(_)
                 | Command::Glance(_)
                 | Command::Start(_)
+                | Command::Stop(_)
                 | Command::Extend(_)
                 | Command::SetAside { .. }
                 | Command::Delete(_) => self.performer.perform(command, &self.held),

@@ -40,7 +40,11 @@ impl Performer {
     pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
         let ecs = Arc::clone(&self.ecs);
         match command {
-            Command::Look(_) | Command::Glance(_) | Command::Start(_) | Command::Extend(_)
+            Command::Look(_)
+            | Command::Glance(_)
+            | Command::Start(_)
+            | Command::Stop(_)
+            | Command::Extend(_)
                 if self.tasks.is_closed() => {}
             Command::Look(order) => self.answer(async move {
                 let look = ecs.look(&order).await.map(Box::new);
@@ -53,6 +57,10 @@ impl Performer {
             Command::Start(order) => self.answer(async move {
                 let started = ecs.start(&order).await;
                 vec![Input::Started { target: order.target, started }]
+            }),
+            Command::Stop(order) => self.answer(async move {
+                let stopped = ecs.stop(&order).await;
+                vec![Input::Stopped { target: order.target, stopped }]
             }),
             Command::Extend(leases) => self.extend(&leases, held),
             Command::Delete(leases) => self.delete(&leases, held),

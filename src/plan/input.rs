@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     CallFailure, Cause, DeploymentId, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Outcome,
-    Report, Request, StartOrder, Started, TargetId, Timestamp,
+    Report, Request, StartOrder, Started, StopOrder, TargetId, Timestamp,
 };
 
 use super::retry::Jitter;
@@ -62,6 +62,13 @@ pub enum Input {
         /// The new rollout.
         started: Result<Started, CallFailure>,
     },
+    /// The answer to [`Command::Stop`].
+    Stopped {
+        /// The target.
+        target: TargetId,
+        /// Whether ECS goes back now.
+        stopped: Result<(), CallFailure>,
+    },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
     /// Time has passed.
@@ -108,6 +115,8 @@ pub enum Command {
     Glance(Vec<TargetId>),
     /// Start a rollout: [`Input::Started`].
     Start(StartOrder),
+    /// Stop a rollout, and go back: [`Input::Stopped`].
+    Stop(StopOrder),
     /// Hold these messages for another visibility: [`Input::Extended`], [`Input::NotExtended`], [`Input::Lost`].
     Extend(Vec<LeaseId>),
     /// Send a copy of this message to the dead-letter queue: [`Input::SetAside`].

@@ -51,6 +51,7 @@ mod tell;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,6 +148,9 @@ impl Planner {
             }
             Input::Started { target, started } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.started(started, turn));
+            }
+            Input::Stopped { target, stopped } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.stopped(stopped, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}

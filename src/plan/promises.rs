@@ -110,6 +110,7 @@ impl Planner {
                 }
                 Command::Look(_)
                 | Command::Glance(_)
+                | Command::Stop(_)
                 | Command::Extend(_)
                 | Command::SetAside { .. }
                 | Command::Report(_) => {}

@@ -448,7 +448,7 @@ impl World {
                     oracle::about_to_start(self, order, step);
                     self.take_up(command, step);
                 }
-                Command::Look(_) | Command::SetAside { .. } | Command::Delete(_) => {
+                Command::Look(_) | Command::Stop(_) | Command::SetAside { .. } | Command::Delete(_) => {
                     self.take_up(command, step);
                 }
             }
@@ -462,6 +462,7 @@ impl World {
             Command::Start(order) => {
                 format!("start {} of {} {:?}", order.target.service(), order.base, order.edits)
             }
+            Command::Stop(order) => format!("stop {}", order.rollout),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
             Command::Glance(_) | Command::Extend(_) | Command::Report(_) => String::new(),
@@ -502,6 +503,11 @@ impl World {
             Command::Start(order) => {
                 let started = Ok(self.execute(&order));
                 self.tell(Input::Started { target: order.target, started }, step);
+            }
+            Command::Stop(order) => {
+                let place = self.place_of(&order.target);
+                self.turn_to(place, RolloutState::RollingBack);
+                self.tell(Input::Stopped { target: order.target, stopped: Ok(()) }, step);
             }
             Command::SetAside { lease, letter } => {
                 let target = letter.target.clone();

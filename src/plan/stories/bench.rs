@@ -64,7 +64,7 @@ impl Bench {
             planner: Planner::new(settings),
             now: Moment::from_millis(1_000_000),
             jitter: Jitter(0),
-            settings: TargetSettings::named(API.into()),
+            settings: TargetSettings { rollback: false, ..TargetSettings::named(API.into()) },
             scenes: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             failing_starts: VecDeque::new(),
@@ -188,6 +188,7 @@ impl Bench {
             Command::Look(_)
             | Command::Glance(_)
             | Command::Start(_)
+            | Command::Stop(_)
             | Command::Extend(_)
             | Command::SetAside { .. }
             | Command::Delete(_)
