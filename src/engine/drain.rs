@@ -71,6 +71,7 @@ impl Running {
             | Input::Lost(_)
             | Input::Deleted(_)
             | Input::NotDeleted(_)
+            | Input::Renewed { .. }
             | Input::SetAside { .. }
             | Input::Wakeup => self.turn(input),
         }

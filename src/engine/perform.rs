@@ -1,18 +1,18 @@
 //! A command to a call, and its answer to an input. Each call runs beside the loop.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{EngineClock, held::HeldMessages, letter};
+use super::{EngineClock, held::HeldMessages, letter, renewal};
 use crate::{
     aws::{
         ecs::Ecs,
-        queue::{BATCH, Queue, QueueError, QueueErrorKind, Receipt},
+        queue::{BATCH, MAX_MESSAGE_BYTES, Queue, QueueError, QueueErrorKind, Receipt},
     },
-    domain::LeaseId,
+    domain::{LeaseId, TargetId},
     plan::{Command, DeadLetter, Input},
 };
 
@@ -44,6 +44,7 @@ impl Performer {
             | Command::Glance(_)
             | Command::Start(_)
             | Command::Stop(_)
+            | Command::Renew { .. }
             | Command::Extend(_)
                 if self.tasks.is_closed() => {}
             Command::Look(order) => self.answer(async move {
@@ -64,6 +65,7 @@ impl Performer {
             }),
             Command::Extend(leases) => self.extend(&leases, held),
             Command::Delete(leases) => self.delete(&leases, held),
+            Command::Renew { lease, targets } => self.renew(lease, &targets, held),
             Command::SetAside { lease, letter } => self.set_aside(lease, *letter, held),
             Command::Report(_) => {}
         }
@@ -112,6 +114,26 @@ impl Performer {
                 sort(leases, results).into_inputs(Input::Deleted, Input::NotDeleted)
             });
         }
+    }
+
+    fn renew(&self, lease: LeaseId, targets: &BTreeSet<TargetId>, held: &HeldMessages) {
+        let Some(message) = held.get(lease).cloned() else {
+            let _ = self.answers.send(Input::Lost(vec![lease]));
+            return;
+        };
+        let queue = self.queue.clone();
+        let room = MAX_MESSAGE_BYTES.saturating_sub(message.body.len());
+        let attributes = renewal::attributes(&message.id, message.counted, targets, room);
+        self.answer(async move {
+            let sent = queue.send(&message.body, &attributes).await;
+            match &sent {
+                Ok(copy) => info!(event_id = %message.event, copy = %copy, "message renewed: a copy goes on for it"),
+                Err(error) => {
+                    warn!(event_id = %message.event, error = %error, "renewing a message failed; it is tried again");
+                }
+            }
+            vec![Input::Renewed { lease, done: sent.is_ok() }]
+        });
     }
 
     fn set_aside(&self, lease: LeaseId, letter: DeadLetter, held: &HeldMessages) {

@@ -43,7 +43,9 @@ impl Ask {
 
     fn absorb(&mut self, replaced: &Self) {
         let room = MOST_ORIGINS.saturating_sub(self.merged.len());
-        self.merged.splice(0..0, replaced.origins().take(room).cloned());
+        let own = &self.request.origin.event_id;
+        let others = replaced.origins().filter(|it| it.event_id != *own).take(room);
+        self.merged.splice(0..0, others.cloned().collect::<Vec<_>>());
     }
 }
 

@@ -112,6 +112,7 @@ impl Planner {
                 | Command::Glance(_)
                 | Command::Stop(_)
                 | Command::Extend(_)
+                | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Report(_) => {}
             }

@@ -443,6 +443,7 @@ impl World {
                     let until = Moment::from_millis(until);
                     self.tell(Input::Extended { leases, until }, step);
                 }
+                Command::Renew { .. } => {}
                 Command::Report(report) => self.take_report(&report, step),
                 Command::Start(ref order) => {
                     oracle::about_to_start(self, order, step);
@@ -465,7 +466,9 @@ impl World {
             Command::Stop(order) => format!("stop {}", order.rollout),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
-            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => String::new(),
+            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {
+                String::new()
+            }
         });
         self.calls.push(command);
     }
@@ -523,7 +526,7 @@ impl World {
                 }
                 self.tell(Input::Deleted(leases), step);
             }
-            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
+            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {}
         }
     }
 

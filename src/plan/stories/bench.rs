@@ -190,6 +190,7 @@ impl Bench {
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Extend(_)
+            | Command::Renew { .. }
             | Command::SetAside { .. }
             | Command::Delete(_)
             | Command::Report(_) => Vec::new(),
