@@ -69,6 +69,14 @@ enum Reached {
 }
 
 impl Kind {
+    /// Whether asking again soon may succeed, where asking twice does no harm.
+    pub(super) fn may_pass(self) -> bool {
+        match self {
+            Self::Throttled | Self::Server | Self::Lost | Self::Unreachable => true,
+            Self::Denied | Self::Credentials | Self::Missing | Self::Unsupported | Self::Refused => false,
+        }
+    }
+
     /// As a label.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,6 +115,11 @@ impl Fault {
             // What remains: the connection broke, or what came back is no answer of this service.
             _ => fault(Reached::Perhaps, innermost(error)),
         }
+    }
+
+    /// One that was never sent.
+    pub(super) fn never_sent(why: &str) -> Self {
+        Self { reached: Reached::Nothing, status: None, code: None, message: why.into() }
     }
 
     /// One that did not come from AWS: the answer did not hold what it must.
@@ -273,8 +286,8 @@ fn cause(kind: Kind, operation: &str) -> Cause {
 /// permission is given by a person.
 fn remedy(kind: Kind, verb: Verb) -> Remedy {
     match (kind, verb) {
-        (Kind::Throttled | Kind::Credentials | Kind::Unreachable, _)
-        | (Kind::Server | Kind::Lost, Verb::Read) => Remedy::Retry,
+        (Kind::Throttled, _) => Remedy::Wait,
+        (Kind::Credentials | Kind::Unreachable, _) | (Kind::Server | Kind::Lost, Verb::Read) => Remedy::Retry,
         (Kind::Server | Kind::Lost, Verb::Change) => Remedy::LookFirst,
         (Kind::Denied | Kind::Missing | Kind::Unsupported | Kind::Refused, _) => Remedy::GiveUp,
     }

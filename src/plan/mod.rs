@@ -53,7 +53,10 @@ mod testing;
 mod tests;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 
@@ -220,16 +223,18 @@ impl Planner {
         if !self.lanes_of(&self.agenda.due(now.moment)).any(|lane| wants(lane, now.moment)) {
             return;
         }
-        let due = self.agenda.due(now.moment + watch::BATCH_SLACK);
-        let targets: BTreeSet<TargetId> = self
-            .lanes_of(&due)
-            .filter(|lane| wants(lane, now.moment + watch::BATCH_SLACK))
-            .map(|lane| lane.target().clone())
-            .collect();
+        let by = now.moment + watch::slack(self.glance_spacing());
+        let due = self.agenda.due(by);
+        let targets: BTreeSet<TargetId> =
+            self.lanes_of(&due).filter(|lane| wants(lane, by)).map(|lane| lane.target().clone()).collect();
         for target in &targets {
             self.with_lane(now, target, out, |lane, _| lane.glance_sent());
         }
         out.extend(watch::batches(targets).into_iter().map(Command::Glance));
+    }
+
+    fn glance_spacing(&self) -> Duration {
+        watch::spacing(self.agenda.watched(), self.settings.glances_per_second)
     }
 
     fn lanes_of<'a>(&'a self, targets: &'a [TargetId]) -> impl Iterator<Item = &'a Lane> {
@@ -243,9 +248,9 @@ impl Planner {
         out: &mut Vec<Command>,
         act: impl FnOnce(&mut Lane, &mut Turn<'_>),
     ) {
+        let spacing = self.glance_spacing();
         let Some(lane) = self.lanes.get_mut(target) else { return };
-        let watched = self.agenda.watched();
-        act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
+        act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, spacing });
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());

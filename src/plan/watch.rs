@@ -13,13 +13,12 @@ use super::{
 };
 
 /// Glances that are due within this go along with one that is due now.
-pub(super) const BATCH_SLACK: Duration = Duration::from_millis(100);
+const BATCH_SLACK: Duration = Duration::from_millis(100);
 
 /// The first glance at a new rollout comes this soon: one without tasks is complete at once.
 const FIRST_PACE: Duration = Duration::from_millis(5);
 
-/// The pace doubles up to this. ECS allows an account 20 reads a second, so that half of that still
-/// looks at 300 rollouts every three seconds, ten to a call.
+/// The pace doubles up to this, and more slowly where there are more rollouts than may be glanced at so often.
 const SLOWEST_PACE: Duration = Duration::from_secs(3);
 
 /// Hints bring no two glances nearer together than this.
@@ -27,9 +26,6 @@ const HINT_SPACING: Duration = Duration::from_secs(1);
 
 /// DescribeServices takes ten services at most.
 const MOST_IN_BATCH: usize = 10;
-
-/// With so many glances a second, ten targets to each, half of what ECS allows is used.
-const GLANCES_PER_SECOND: u32 = 10;
 
 /// Reads of ECS may be this stale: a rollout younger than this that is not listed is not gone.
 const STALE_READS: Duration = Duration::from_secs(5);
@@ -147,13 +143,10 @@ impl Watch {
     }
 
     /// Plans the next glance: the pace doubles, and many rollouts share what the budget allows.
-    pub(super) fn rest(&mut self, now: Moment, watched: usize) {
+    pub(super) fn rest(&mut self, now: Moment, spacing: Duration) {
         self.glanced = now;
         self.pace = (self.pace * 2).min(SLOWEST_PACE);
-        let calls = u32::try_from(watched.div_ceil(MOST_IN_BATCH)).unwrap_or(u32::MAX);
-        let shared = Duration::from_secs(1) * calls / GLANCES_PER_SECOND;
-        let least = if watched > MOST_IN_BATCH { shared } else { Duration::ZERO };
-        self.call = Call::NextAt(now + self.pace.max(least));
+        self.call = Call::NextAt(now + self.pace.max(spacing));
     }
 
     pub(super) fn looking(&mut self) {
@@ -163,6 +156,19 @@ impl Watch {
     fn deployment_in<'a>(&self, glance: &'a Glance) -> Option<&'a LiveRollout> {
         glance.live.iter().find(|live| Some(&live.id) == self.rollout.deployment.as_ref())
     }
+}
+
+/// The least time between two glances at one rollout, where so many are watched and so many glances may be sent.
+pub(super) fn spacing(watched: usize, glances_per_second: u32) -> Duration {
+    let calls = u32::try_from(watched.div_ceil(MOST_IN_BATCH)).unwrap_or(u32::MAX);
+    let shared = Duration::from_secs(1).saturating_mul(calls) / glances_per_second.max(1);
+    if watched > MOST_IN_BATCH { shared } else { Duration::ZERO }
+}
+
+/// How much earlier than it is due a glance goes along with another: where many rollouts that began one by one are
+/// watched, each glance is full soon, and they stay together then.
+pub(super) fn slack(spacing: Duration) -> Duration {
+    BATCH_SLACK.max(spacing / 2)
 }
 
 /// Groups glances so that each names targets of one cluster, ten at most.
@@ -208,13 +214,13 @@ impl Lane {
 
     /// A glance only ever tells whether there is something to judge: a whole look follows then.
     pub(super) fn glanced(&mut self, glance: Result<Glance, CallFailure>, turn: &mut Turn<'_>) {
-        let (now, watched) = (turn.now.moment, turn.watched);
+        let (now, spacing) = (turn.now.moment, turn.spacing);
         let Some(watch) = self.watch_mut().filter(|watch| watch.call == Call::Glancing) else { return };
         let goes_on = match &glance {
             Err(_) => true,
             Ok(glance) => watch.goes_on(glance, now),
         };
-        watch.rest(now, watched);
+        watch.rest(now, spacing);
         let tasks = watch.tasks;
         if let Phase::Watching(passage, _) = &mut self.phase {
             passage.tasks = tasks;

@@ -6,7 +6,11 @@ use aws_sdk_ecs::types::TaskDefinitionField;
 
 use super::{Reach, definition::Document, tap::Tap};
 use crate::{
-    aws::failure::{Fault, Kind, Verb},
+    aws::{
+        budget::Urgency,
+        connect::READ_ATTEMPTS,
+        failure::{Fault, Kind, Verb},
+    },
     domain::{CallFailure, DefinitionId, DefinitionRef, DefinitionView, Marks},
 };
 
@@ -20,8 +24,9 @@ impl Reach {
     pub(super) async fn document(&self, which: &DefinitionRef) -> Result<Option<Document>, CallFailure> {
         let tap = Tap::default();
         let call = self.reads.describe_task_definition().task_definition(which.to_string());
-        let call = call.include(TaskDefinitionField::Tags).customize().interceptor(tap.clone()).send();
-        match self.make(OPERATION, call).await {
+        let call = call.include(TaskDefinitionField::Tags);
+        let call = || call.clone().customize().interceptor(tap.clone()).send();
+        match self.ask(OPERATION, READ_ATTEMPTS, Urgency::Soon, call).await {
             Ok(_) => {
                 let document = Document::parse(&tap.body());
                 let document = document.map_err(|why| unusable(&format!("{which}: {why}")))?;

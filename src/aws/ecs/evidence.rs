@@ -81,13 +81,13 @@ impl Reach {
     async fn tasks(&self, target: &TargetId, desired: DesiredStatus) -> Result<Vec<Task>, CallFailure> {
         let cluster = target.cluster().as_str();
         let call = self.reads.list_tasks().cluster(cluster).service_name(target.service().as_str());
-        let call = call.desired_status(desired).max_results(MAX_TASKS).send();
-        let listed = self.read("ListTasks", call).await?.task_arns.unwrap_or_default();
+        let call = call.desired_status(desired).max_results(MAX_TASKS);
+        let listed = self.read("ListTasks", || call.clone().send()).await?.task_arns.unwrap_or_default();
         if listed.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.reads.describe_tasks().cluster(cluster).set_tasks(Some(listed)).send();
-        Ok(self.read("DescribeTasks", call).await?.tasks.unwrap_or_default())
+        let call = self.reads.describe_tasks().cluster(cluster).set_tasks(Some(listed));
+        Ok(self.read("DescribeTasks", || call.clone().send()).await?.tasks.unwrap_or_default())
     }
 }
 
