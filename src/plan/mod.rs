@@ -223,14 +223,19 @@ impl Planner {
         if !self.lanes_of(&self.agenda.due(now.moment)).any(|lane| wants(lane, now.moment)) {
             return;
         }
-        let by = now.moment + watch::slack(self.glance_spacing());
-        let due = self.agenda.due(by);
-        let targets: BTreeSet<TargetId> =
-            self.lanes_of(&due).filter(|lane| wants(lane, by)).map(|lane| lane.target().clone()).collect();
+        let mut targets: BTreeSet<TargetId> =
+            self.wanting_glances(now.moment + watch::BATCH_SLACK).into_iter().collect();
+        watch::fill(&mut targets, self.wanting_glances(now.moment + watch::RIDE_ALONG).into_iter());
         for target in &targets {
             self.with_lane(now, target, out, |lane, _| lane.glance_sent());
         }
         out.extend(watch::batches(targets).into_iter().map(Command::Glance));
+    }
+
+    /// The lanes whose next glance is due by then, in that order.
+    fn wanting_glances(&self, by: Moment) -> Vec<TargetId> {
+        let due = self.agenda.due(by);
+        self.lanes_of(&due).filter(|lane| lane.wants_glance(by)).map(|lane| lane.target().clone()).collect()
     }
 
     fn glance_spacing(&self) -> Duration {

@@ -1,6 +1,9 @@
 //! Watching a rollout: cheap glances at a growing pace, and a whole look when something is to be judged.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::domain::{
     CallFailure, Glance, LiveRollout, Moment, Rollout, RolloutKey, RolloutState, ServiceState, TargetId,
@@ -13,7 +16,11 @@ use super::{
 };
 
 /// Glances that are due within this go along with one that is due now.
-const BATCH_SLACK: Duration = Duration::from_millis(100);
+pub(super) const BATCH_SLACK: Duration = Duration::from_millis(100);
+
+/// Where a call has room, those that are due within this fill it: that costs nothing, and rollouts that began one by one
+/// are glanced at together from then on.
+pub(super) const RIDE_ALONG: Duration = Duration::from_millis(1_500);
 
 /// The first glance at a new rollout comes this soon: one without tasks is complete at once.
 const FIRST_PACE: Duration = Duration::from_millis(5);
@@ -165,10 +172,19 @@ pub(super) fn spacing(watched: usize, glances_per_second: u32) -> Duration {
     if watched > MOST_IN_BATCH { shared } else { Duration::ZERO }
 }
 
-/// How much earlier than it is due a glance goes along with another: where many rollouts that began one by one are
-/// watched, each glance is full soon, and they stay together then.
-pub(super) fn slack(spacing: Duration) -> Duration {
-    BATCH_SLACK.max(spacing / 2)
+/// Adds to these, in the order of their deadlines, those that fit into the same calls.
+pub(super) fn fill(targets: &mut BTreeSet<TargetId>, soon: impl Iterator<Item = TargetId>) {
+    let home = |it: &TargetId| (it.account().clone(), it.region().clone(), it.cluster().clone());
+    let mut sizes: BTreeMap<_, usize> = BTreeMap::new();
+    for target in &*targets {
+        *sizes.entry(home(target)).or_default() += 1;
+    }
+    for target in soon {
+        let Some(size) = sizes.get_mut(&home(&target)) else { continue };
+        if !size.is_multiple_of(MOST_IN_BATCH) && targets.insert(target) {
+            *size += 1;
+        }
+    }
 }
 
 /// Groups glances so that each names targets of one cluster, ten at most.

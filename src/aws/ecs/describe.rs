@@ -1,10 +1,10 @@
 //! Reads task definitions. A revision never changes, so what decisions need of it is remembered.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use aws_sdk_ecs::types::TaskDefinitionField;
 
-use super::{Reach, definition::Document, tap::Tap};
+use super::{Reach, Remembered, definition::Document, logs::Logs, tap::Tap};
 use crate::{
     aws::{
         budget::Urgency,
@@ -30,7 +30,7 @@ impl Reach {
             Ok(_) => {
                 let document = Document::parse(&tap.body());
                 let document = document.map_err(|why| unusable(&format!("{which}: {why}")))?;
-                self.remember(document.view());
+                self.remember(document.view(), document.logs());
                 Ok(Some(document))
             }
             // ECS has no code of its own for a definition that does not exist.
@@ -41,9 +41,8 @@ impl Reach {
 
     /// What decisions need of a revision. One that was deleted since is known by its id only.
     pub(super) async fn view(&self, id: &DefinitionId) -> Result<DefinitionView, CallFailure> {
-        let remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some(view) = remembered {
-            return Ok(view);
+        if let Some(remembered) = self.remembered(id) {
+            return Ok(remembered.view);
         }
         let document = self.document(&id.clone().into()).await?;
         let unknown = || DefinitionView { id: id.clone(), images: [].into(), marks: Marks::default() };
@@ -66,12 +65,25 @@ impl Reach {
         })
     }
 
-    pub(super) fn remember(&self, view: DefinitionView) {
+    /// Where the containers of a revision write to.
+    pub(super) async fn logs(&self, id: &DefinitionId) -> Result<Arc<Logs>, CallFailure> {
+        if let Some(remembered) = self.remembered(id) {
+            return Ok(remembered.logs);
+        }
+        let document = self.document(&id.clone().into()).await?;
+        Ok(Arc::new(document.map(|document| document.logs()).unwrap_or_default()))
+    }
+
+    fn remembered(&self, id: &DefinitionId) -> Option<Remembered> {
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(super) fn remember(&self, view: DefinitionView, logs: Logs) {
         let mut remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= MAX_REMEMBERED {
             remembered.pop_first();
         }
-        remembered.insert(view.id.clone(), view);
+        remembered.insert(view.id.clone(), Remembered { view, logs: Arc::new(logs) });
     }
 }
 

@@ -11,12 +11,14 @@
 //! | `describe` | reads definitions, and remembers them: they never change |
 //! | `start` | registers where needed, and calls UpdateService |
 //! | `evidence` | stopped tasks and running digests |
+//! | `logs` | pure: where CloudWatch shows what a container wrote |
 
 mod definition;
 mod describe;
 mod evidence;
 mod glance;
 mod history;
+mod logs;
 mod look;
 mod rollouts;
 mod service;
@@ -38,6 +40,7 @@ use aws_sdk_ecs::{
     operation::RequestId,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{
     Connections,
@@ -60,6 +63,13 @@ pub struct Ecs {
     regions: Mutex<BTreeMap<Region, Arc<Reach>>>,
     /// From then on nothing is begun.
     closing: CancellationToken,
+}
+
+/// What is remembered of a revision.
+#[derive(Clone, Debug)]
+struct Remembered {
+    view: DefinitionView,
+    logs: Arc<logs::Logs>,
 }
 
 /// The calls that are kept free for a start: it follows a look at once, so that it is decided on what is so.
@@ -87,7 +97,8 @@ struct Reach {
     closing: CancellationToken,
     /// Whether the endpoint has the calls about service deployments; unset until one was answered.
     has_history: OnceLock<bool>,
-    definitions: Mutex<BTreeMap<DefinitionId, DefinitionView>>,
+    definitions: Mutex<BTreeMap<DefinitionId, Remembered>>,
+    region: Region,
     /// One lock per family that was registered to.
     families: Mutex<BTreeMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -178,6 +189,7 @@ impl Reach {
             closing: closing.clone(),
             has_history: OnceLock::new(),
             definitions: Mutex::default(),
+            region: connections.region().clone(),
             families: Mutex::default(),
         }
     }
@@ -207,8 +219,10 @@ impl Reach {
             if attempt >= attempts || !fault.kind().may_pass() {
                 return answer;
             }
-            let longest = FIRST_READ_DELAY * (1 << (attempt - 1));
-            tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+            let delay = (FIRST_READ_DELAY * (1 << (attempt - 1))).mul_f64(fastrand::f64());
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            debug!(operation, attempt, delay_ms, error = fault.reason(operation), "aws call is tried again");
+            tokio::time::sleep(delay).await;
             attempt += 1;
         }
     }

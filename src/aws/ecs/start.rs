@@ -81,7 +81,7 @@ impl Reach {
                 view.marks.content = marks.content.max(view.marks.content);
                 view.marks.versions.extend(marks.versions.clone());
             }
-            self.remember(view.clone());
+            self.remember(view.clone(), document.logs());
         }
         Ok(view)
     }
@@ -133,7 +133,7 @@ impl Reach {
             .parse()
             .map_err(|error| Fault::unusable(format!("{error}")).of_call(REGISTER, Verb::Change))?;
         let view = registration.view(id);
-        self.remember(view.clone());
+        self.remember(view.clone(), registration.logs());
         Ok(view)
     }
 
