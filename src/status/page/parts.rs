@@ -110,7 +110,6 @@ fn stopped(task: &StoppedTask) -> Markup {
         @if let Some(container) = &task.container { ", container " code { (container) } }
         @if let Some(code) = task.exit_code { ", exit code " (code) }
         @for words in [&task.reason, &task.container_reason].into_iter().flatten() { ": " (words) }
-        @if let Some(url) = &task.log_url { " " a href=(url) { "its log" } }
     }
 }
 
