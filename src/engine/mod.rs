@@ -11,7 +11,6 @@
 //! | `understand` | a message to what it asks for |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
-//! | `letter` | what is said about a message that is set aside |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `drain` | the end: receives in flight end, what is held is handed back |
 //!
@@ -22,7 +21,6 @@ mod clock;
 mod drain;
 mod held;
 mod intake;
-mod letter;
 mod open;
 mod perform;
 mod publish;

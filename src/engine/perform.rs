@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::{EngineClock, held::HeldMessages, letter};
+use super::{EngineClock, held::HeldMessages};
 use crate::{
     aws::{
         ecs::Ecs,
         queue::{BATCH, Queue, QueueError, QueueErrorKind, Receipt},
     },
-    domain::LeaseId,
-    plan::{Command, DeadLetter, Input},
+    domain::{DeadLetter, LeaseId, letter},
+    plan::{Command, Input},
 };
 
 /// Makes the calls that are commanded.

@@ -61,7 +61,8 @@ use agenda::Agenda;
 use lane::{Lane, Turn};
 use ledger::Ledger;
 
-pub use input::{Arrival, Asks, Command, DeadLetter, Flaw, Input, Now, PlanSettings};
+pub use crate::domain::DeadLetter;
+pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 
