@@ -670,3 +670,44 @@ fn each_command_shows_an_example_in_its_help() {
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text")
 }
+
+#[test]
+fn a_replay_says_what_it_is_to_put_back() {
+    let folder = shop(&[]);
+    for (arguments, wrong) in [
+        (&["replay"][..], "required arguments were not provided"),
+        (&["replay", "--force", "--dry-run"], "required arguments were not provided"),
+        (&["replay", "--all", "--id", "x"], "cannot be used with"),
+        (&["replay", "--id", "x", "--target", "api"], "cannot be used with"),
+        (&["replay", "--all", "--rate", "0"], "write how many a second or minute"),
+        (&["replay", "--since", "yesterday"], "write how long ago"),
+        (&["dead-letters", "--cause", "bad_luck"], "possible values: image_pull"),
+        (&["dead-letters", "--limit", "0"], "invalid value '0'"),
+    ] {
+        let told = told(&mut lockkeeper(folder.path(), &[arguments, &["--config", "shop.toml"]].concat()));
+        assert!(told.starts_with("[exit 2]") && told.contains(wrong), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn letters_cannot_be_found_without_a_queue() {
+    let folder = shop(&[]);
+    for arguments in [&["dead-letters"][..], &["replay", "--all"]] {
+        let told = told(&mut lockkeeper(folder.path(), arguments));
+        assert!(told.starts_with("[exit 2]") && told.contains("queue.url"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_queue_that_cannot_be_read_is_told_with_its_url() {
+    let folder = shop(&[]);
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port");
+    let mut command = lockkeeper(folder.path(), &["dead-letters", "--config", "shop.toml"]);
+    let credentials = [("AWS_ACCESS_KEY_ID", "111122223333"), ("AWS_SECRET_ACCESS_KEY", "none")];
+    command
+        .envs(credentials)
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL", format!("http://{nobody}"));
+    let told = told(&mut command);
+    assert!(told.starts_with("[exit 1]") && told.contains("/lockkeeper cannot be read"), "{told}");
+}

@@ -63,7 +63,7 @@ impl Shown {
             outcome: letter.said.outcome.clone(),
             cause: letter.said.cause.clone(),
             attempts: letter.said.attempts,
-            reason: letter.reason.clone(),
+            reason: letter.reason.clone().or_else(|| letter.is_not_understood()),
             version: letter.version,
             copies: copies.len(),
             event: EventShown {
@@ -142,6 +142,8 @@ mod tests {
     fn where_no_target_is_named_those_that_are_reached_stand_in_brackets() {
         assert_eq!(row(&message(&[]))[2..4], ["(the-api)", "-"]);
         let malformed = RawMessage { body: "x".into(), ..message(&[]) };
-        assert_eq!(row(&malformed)[2..], ["-", "-", "malformed"]);
+        let [_, _, target, why, event] = row(&malformed);
+        assert_eq!((target.as_str(), event.as_str()), ("-", "malformed"));
+        assert!(why.contains("must be a JSON object"), "{why}");
     }
 }
