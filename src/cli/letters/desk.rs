@@ -51,8 +51,8 @@ pub(in crate::cli) struct Desk {
     pub(in crate::cli) room: usize,
     /// What the dead-letter queue said of itself when it was opened.
     pub(in crate::cli) facts: QueueFacts,
-    /// The account of the queue of events.
-    pub(in crate::cli) account: AccountId,
+    /// The ARN of the queue of events.
+    pub(in crate::cli) arn: String,
 }
 
 /// How much is gathered at most.
@@ -122,8 +122,12 @@ impl Desk {
                 dead.max_receive_count.unwrap_or_default()
             );
         }
-        let account = facts.arn.split(':').nth(4).unwrap_or_default().into();
-        Ok(Self { queue, letters, room: facts.max_message_bytes, facts: dead, account })
+        Ok(Self { queue, letters, room: facts.max_message_bytes, facts: dead, arn: facts.arn })
+    }
+
+    /// The account of the queue of events, which is the daemon's own.
+    pub(in crate::cli) fn account(&self) -> AccountId {
+        self.arn.split(':').nth(4).unwrap_or_default().into()
     }
 
     /// Receives until nothing new comes, and keeps what is wanted.

@@ -27,6 +27,8 @@ pub(in crate::cli) struct Letter {
     pub(in crate::cli) reason: Option<String>,
     pub(in crate::cli) said: Said,
     pub(in crate::cli) event: Event,
+    /// The ARN of the queue from which SQS moved it, if it did.
+    moved_from: Option<String>,
 }
 
 /// Who put a message into the dead-letter queue.
@@ -65,12 +67,20 @@ impl Letter {
             reason: reason(message, &said, put_by),
             said,
             event,
+            moved_from: message.moved_from.clone(),
         }
     }
 
     /// The target that it is for, if it is for one alone.
     pub(in crate::cli) fn target(&self) -> Option<&TargetId> {
         self.said.target.as_ref().and_then(|target| target.as_ref().ok())
+    }
+
+    /// Why it is put back only where it is named: nobody would understand it, or it belongs to another queue than this.
+    pub(in crate::cli) fn is_left(&self, queue: &str) -> Option<String> {
+        let elsewhere = self.moved_from.as_deref().filter(|from| *from != queue);
+        let elsewhere = elsewhere.map(|from| format!("SQS moved it here from another queue, {from}"));
+        elsewhere.or_else(|| self.is_not_understood())
     }
 
     /// Why it would be set aside again at once, if it would.
@@ -190,6 +200,17 @@ pub(super) mod tests {
         );
         assert!(letter.reason.is_some_and(|it| it.contains("from shop:")));
         assert_eq!((letter.said.target, letter.id), (None, letter::id(&"e-1".into(), None)));
+    }
+
+    #[test]
+    fn what_belongs_to_another_queue_is_left() {
+        let from = |queue: &str| RawMessage { moved_from: Some(queue.into()), ..message(&[]) };
+        let left = |message| Letter::read(&message).is_left("arn:ours").is_some();
+        assert_eq!(
+            [left(from("arn:theirs")), left(from("arn:ours")), left(set_aside())],
+            [true, false, false]
+        );
+        assert!(left(RawMessage { body: "x".into(), ..message(&[]) }));
     }
 
     #[test]

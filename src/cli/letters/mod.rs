@@ -55,7 +55,7 @@ impl Office {
         stop_on_signals(stop.clone())?;
         let connections = Connections::load(settings.aws.region.clone(), Arc::new(Unobserved)).await?;
         let desk = Desk::open(&connections, &settings, despite_redrive).await?;
-        let outlook = Outlook::new(desk.account.clone(), connections.region(), settings);
+        let outlook = Outlook::new(desk.account(), connections.region(), settings);
         let pick = Pick::new(filter, &outlook, now());
         Ok(Self { desk, outlook, pick, stop })
     }

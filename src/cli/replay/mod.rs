@@ -96,9 +96,9 @@ enum Fate {
     Kept,
     /// It would be put back.
     WouldReplay,
-    /// It is left, because nobody understands it.
-    NotUnderstood,
-    /// It is left, because somebody else has it now.
+    /// It is left: nobody understands it, or it belongs to another queue.
+    Left,
+    /// It was not put back: somebody else has it now.
     Taken,
     /// It could not be put back.
     Failed,
@@ -172,20 +172,20 @@ impl Answer {
     async fn round(&mut self, office: &Office, mut swept: Swept, post: &mut Post<'_>, output: Output) {
         let is_named = |found: &Found| office.pick.names(&found.letter);
         let found = std::mem::take(&mut swept.found).into_values();
-        let (mut found, unclear): (Vec<Found>, Vec<Found>) =
-            found.partition(|found| is_named(found) || found.letter.is_not_understood().is_none());
+        let (mut found, left): (Vec<Found>, Vec<Found>) =
+            found.partition(|found| is_named(found) || found.letter.is_left(&office.desk.arn).is_none());
         found.sort_by_key(|found| found.letter.version);
         self.selected += found.len();
         if output == Output::Text {
-            let of = format!("of {}", counted(found.len() + unclear.len(), "letter"));
+            let of = format!("of {}", counted(found.len() + left.len(), "letter"));
             say(&format!("{} {of} selected.\n", found.len()));
         }
-        for found in &unclear {
-            let why = found.letter.is_not_understood();
-            self.add(office, found, Fate::NotUnderstood, why, post.force());
+        for found in &left {
+            let why = found.letter.is_left(&office.desk.arn);
+            self.add(office, found, Fate::Left, why, post.force());
         }
-        let unclear = receipts_of(&unclear, &swept.receipts);
-        office.desk.give_back(unclear).await;
+        let left = receipts_of(&left, &swept.receipts);
+        office.desk.give_back(left).await;
         if self.dry_run {
             office.desk.give_back(receipts_of(&found, &swept.receipts)).await;
             for found in &found {
@@ -208,7 +208,7 @@ impl Answer {
     /// Whether all that was asked for was done.
     fn is_done(&self) -> bool {
         let is_done = |it: &Replayed| match it.fate {
-            Fate::Replayed | Fate::WouldReplay | Fate::NotUnderstood => true,
+            Fate::Replayed | Fate::WouldReplay | Fate::Left => true,
             Fate::Kept | Fate::Taken | Fate::Failed | Fate::Interrupted => false,
         };
         self.missing.is_empty() && !self.interrupted && self.letters.iter().all(is_done)
@@ -224,8 +224,8 @@ impl Answer {
             }
         }
         lines.extend(self.missing.iter().map(|id| format!("{id}: no letter has this id")));
-        if self.letters.iter().any(|it| it.fate == Fate::NotUnderstood) {
-            lines.push("What nobody understands is put back only where --id names it.".into());
+        if self.letters.iter().any(|it| it.fate == Fate::Left) {
+            lines.push("What is left is put back only where --id names it.".into());
         }
         let put_back = if dry_run { "would be put back" } else { "put back" };
         let count = if dry_run { self.selected } else { self.replayed };
@@ -261,10 +261,10 @@ impl Fate {
             Self::Replayed => "put back",
             Self::Kept => "put back, and still in the dead-letter queue",
             Self::WouldReplay => "would be put back",
-            Self::NotUnderstood => "left, because it would be set aside again",
-            Self::Taken => "left",
+            Self::Left => "left",
+            Self::Taken => "not put back",
             Self::Failed => "not put back",
-            Self::Interrupted => "left, because of the interruption",
+            Self::Interrupted => "not put back, because of the interruption",
         }
     }
 }
