@@ -579,6 +579,9 @@ fn a_daemon_that_hangs_is_given_up_after_three_seconds() {
 fn each_command_shows_an_example_in_its_help() {
     let folder = shop(&[]);
     let help = |command: &str| told(&mut lockkeeper(folder.path(), &[command, "--help"]));
+    for command in ["dead-letters", "replay"] {
+        assert!(help(command).contains(&format!("Examples:\n  lockkeeper {command} --")), "{command}");
+    }
     insta::assert_snapshot!(help("explain"), @r#"
     [exit 0]
     Says what an event means, which targets it reaches and why, and what would happen; nothing is done
@@ -594,7 +597,7 @@ fn each_command_shows_an_example_in_its_help() {
               Settings to read beside the built-in ones; repeatable, the later wins
 
           --output <FORM>
-              How to write what a command tells (explain, check, health) [default: text]
+              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
 
               Possible values:
               - text: Lines for people
@@ -623,7 +626,7 @@ fn each_command_shows_an_example_in_its_help() {
               Read and check the settings alone: nothing is asked of AWS. Required, because this version checks nothing else
 
           --output <FORM>
-              How to write what a command tells (explain, check, health) [default: text]
+              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
 
               Possible values:
               - text: Lines for people
@@ -648,7 +651,7 @@ fn each_command_shows_an_example_in_its_help() {
               Settings to read beside the built-in ones; repeatable, the later wins
 
           --output <FORM>
-              How to write what a command tells (explain, check, health) [default: text]
+              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
 
               Possible values:
               - text: Lines for people
