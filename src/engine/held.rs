@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use super::renewal::Counted;
 use crate::{
     aws::queue::{RawMessage, Receipt},
-    domain::{EventId, LeaseId, TriggerKind},
+    domain::{EventId, LeaseId, MessageId, TriggerKind},
 };
 
 /// Every message that is held, by lease and by event: an event may come in several messages.
@@ -31,9 +32,11 @@ pub(super) struct HeldEvent {
 /// One message.
 #[derive(Debug)]
 pub(super) struct HeldMessage {
+    pub(super) id: MessageId,
     pub(super) receipt: Receipt,
     pub(super) body: String,
     pub(super) event: EventId,
+    pub(super) counted: Counted,
 }
 
 impl HeldMessages {
@@ -43,6 +46,7 @@ impl HeldMessages {
         raw: RawMessage,
         event: EventId,
         trigger: TriggerKind,
+        counted: Counted,
         is_replay: bool,
     ) -> LeaseId {
         self.last += 1;
@@ -50,7 +54,8 @@ impl HeldMessages {
         let known = HeldEvent { trigger, is_replay };
         self.events.entry(event.clone()).or_insert(known).is_replay |= is_replay;
         self.bytes += raw.body.len();
-        let held = HeldMessage { receipt: raw.receipt, body: raw.body, event };
+        let RawMessage { message_id: id, receipt, body, .. } = raw;
+        let held = HeldMessage { id, receipt, body, event, counted };
         self.by_lease.insert(lease, Arc::new(held));
         lease
     }
@@ -108,9 +113,11 @@ mod tests {
     #[test]
     fn an_event_is_known_while_one_of_its_messages_is_held() {
         let mut held = HeldMessages::default();
-        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged, false);
-        let first = held.hold(message("m-2"), "e-1".into(), TriggerKind::ImagePushed, true);
-        let second = held.hold(message("m-3"), "e-1".into(), TriggerKind::ImagePushed, false);
+        let counted = Counted { version: Timestamp::default(), floor: Timestamp::default() };
+        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged, counted, false);
+        let [first, second] = [("m-2", true), ("m-3", false)].map(|(id, is_replay)| {
+            held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed, counted, is_replay)
+        });
         held.keep_only(|lease| lease != first);
         let known = HeldEvent { trigger: TriggerKind::ImagePushed, is_replay: true };
         assert_eq!(held.event(&"e-1".into()), Some(known));

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use tracing::{debug, info, warn};
 
-use super::{Engine, held::HeldMessages};
+use super::{
+    Engine,
+    held::HeldMessages,
+    renewal::{self, Counted},
+};
 use crate::{
     aws::queue::RawMessage,
     decode,
@@ -33,11 +37,18 @@ pub(super) fn understand(
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
     let said = Said::read(&message.attributes);
-    let (is_replay, is_forced) = (said.version(message.sent_at).is_some(), said.is_forced());
+    let is_copy = renewal::read(&message.attributes).is_some();
+    let is_replay = !is_copy && said.version(message.sent_at).is_some();
+    let is_forced = said.is_forced();
     if !is_replay {
         engine.publisher.decided(engine.clock.wall().since(event.time));
     }
-    let (asks, hints) = match when_asked(event.time, message.sent_at, said) {
+    let asked = when_asked(event.time, &message, said);
+    let counted = match &asked {
+        Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
+        Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
+    };
+    let (asks, hints) = match asked {
         Ok(arrival) => asks(engine, &event, &arrival, is_forced),
         Err(wrong) => {
             warn!(event_id = %event.id, error = %wrong, "message not understood");
@@ -46,14 +57,26 @@ pub(super) fn understand(
         }
     };
     let message_id = message.message_id.clone();
-    let lease = held.hold(message, event.id.clone(), event.trigger.kind(), is_replay);
+    let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
     Understood { arrival, hints }
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it
-/// is forced, gets a new floor, and reaches only the target for which it failed.
-fn when_asked(event_time: Timestamp, sent_at: Timestamp, said: Said) -> Result<route::Arrival, NotATargetId> {
+/// is forced, gets a new floor, and reaches only the target for which it failed. A copy of one that was held for long
+/// keeps both.
+fn when_asked(
+    event_time: Timestamp,
+    message: &RawMessage,
+    said: Said,
+) -> Result<route::Arrival, NotATargetId> {
+    let sent_at = message.sent_at;
+    if let Some(renewed) = renewal::read(&message.attributes) {
+        let Counted { version, floor } = renewed.counted;
+        let confined_to = renewed.targets.transpose()?;
+        let (version, floor) = (version.min(sent_at), floor.min(sent_at));
+        return Ok(route::Arrival { version, floor, confined_to });
+    }
     let Some(version) = said.version(sent_at) else {
         let asked = event_time.min(sent_at);
         return Ok(route::Arrival { version: asked, floor: asked, confined_to: None });
