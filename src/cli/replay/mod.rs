@@ -262,8 +262,7 @@ impl Fate {
             Self::Kept => "put back, and still in the dead-letter queue",
             Self::WouldReplay => "would be put back",
             Self::Left => "left",
-            Self::Taken => "not put back",
-            Self::Failed => "not put back",
+            Self::Taken | Self::Failed => "not put back",
             Self::Interrupted => "not put back, because of the interruption",
         }
     }
