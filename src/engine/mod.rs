@@ -11,7 +11,6 @@
 //! | `understand` | a message to what it asks for |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
-//! | `letter` | what is said about a message that is set aside |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `drain` | the end: receives in flight end, what is held is handed back |
@@ -23,7 +22,6 @@ mod clock;
 mod drain;
 mod held;
 mod intake;
-mod letter;
 mod open;
 mod perform;
 mod publish;
