@@ -53,7 +53,10 @@ mod testing;
 mod tests;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 
@@ -70,7 +73,8 @@ pub use retry::Jitter;
 pub struct Planner {
     settings: PlanSettings,
     ledger: Ledger,
-    lanes: BTreeMap<TargetId, Lane>,
+    /// Shared with the copies of this planner in which a lane is as it is here: whoever explores keeps millions.
+    lanes: BTreeMap<TargetId, Arc<Lane>>,
     agenda: Agenda,
 }
 
@@ -171,7 +175,7 @@ impl Planner {
             if !self.ledger.owes(lease, &target) {
                 continue;
             }
-            self.lanes.entry(target.clone()).or_insert_with(|| Lane::new(&request));
+            self.lanes.entry(target.clone()).or_insert_with(|| Arc::new(Lane::new(&request)));
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
                     lane.join(lease, request, turn);
@@ -233,7 +237,7 @@ impl Planner {
     }
 
     fn lanes_of<'a>(&'a self, targets: &'a [TargetId]) -> impl Iterator<Item = &'a Lane> {
-        targets.iter().filter_map(|target| self.lanes.get(target))
+        targets.iter().filter_map(|target| self.lanes.get(target).map(Arc::as_ref))
     }
 
     fn with_lane(
@@ -244,6 +248,7 @@ impl Planner {
         act: impl FnOnce(&mut Lane, &mut Turn<'_>),
     ) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
+        let lane = Arc::make_mut(lane);
         let watched = self.agenda.watched();
         act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
         let deadline = lane.next_wakeup();
