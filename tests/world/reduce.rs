@@ -7,8 +7,8 @@
 //!   before one of these can.
 //! - While nothing else can happen to a target, a call about it is answered before all that concerns others.
 //!
-//! A crash touches everything, and somebody else's rollout moves everybody's clock: while there may be one, nothing is
-//! left out.
+//! A crash touches everything: while there may be one, nothing is left out. Nor is it where somebody else may start
+//! rollouts, which moves everybody's clock.
 
 use lockkeeper::plan::Command;
 
@@ -19,7 +19,7 @@ impl World {
     pub fn chosen(&self) -> Vec<Action> {
         let mut actions = self.enabled();
         if self.budget.crashes > 0
-            || self.budget.strangers > 0
+            || self.script.budget.strangers > 0
             || self.calls.is_empty()
             || self.calls.iter().any(|call| super::is_about_a_message(call))
         {
