@@ -24,17 +24,17 @@ pub(crate) struct Broken {
     pub(crate) trace: Vec<Action>,
 }
 
-/// In which orders things are tried.
+/// How much is taken for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Orders {
-    /// In those that stand for all others.
-    Chosen,
-    /// In every one.
-    All,
+pub(crate) enum Sameness {
+    /// Orders of independent steps, and states that differ in what is only told to people.
+    Wide,
+    /// States that differ in nothing.
+    Narrow,
 }
 
 struct Search {
-    orders: Orders,
+    sameness: Sameness,
     pools: Pools,
     seen: Seen,
     /// By place: where each state was reached from first, and how.
@@ -44,13 +44,14 @@ struct Search {
     /// By place: where its calm steps begin.
     calm_of: Vec<u32>,
     rests: Vec<u32>,
+    ends: BTreeSet<u128>,
 }
 
 /// Explores until a promise is broken, or everything has been seen.
-pub(crate) fn explore(script: &Script, orders: Orders, most_states: usize) -> Found {
-    let mut search = Search::new(orders);
+pub(crate) fn explore(script: &Script, sameness: Sameness, most_states: usize) -> Found {
+    let mut search = Search::new(sameness);
     let mut layer = vec![World::new(Arc::new(script.clone()))];
-    search.seen.insert(fingerprint(&layer[0]));
+    search.seen.insert(search.identity(&layer[0]));
     let mut place = 0;
     while !layer.is_empty() {
         let mut next = Vec::new();
@@ -73,21 +74,21 @@ pub(crate) fn explore(script: &Script, orders: Orders, most_states: usize) -> Fo
 }
 
 impl Search {
-    fn new(orders: Orders) -> Self {
+    fn new(sameness: Sameness) -> Self {
         Self {
-            orders,
+            sameness,
             pools: Pools::default(),
             seen: Seen::new(),
             from: vec![(0, Action::Wait)],
             calm: Vec::new(),
             calm_of: Vec::new(),
             rests: Vec::new(),
+            ends: BTreeSet::new(),
         }
     }
 
     fn found(&self, broken: Option<Broken>) -> Found {
-        let ends = self.rests.iter().map(|place| self.seen.print(*place)).collect();
-        Found { states: self.seen.len(), ends, broken }
+        Found { states: self.seen.len(), ends: self.ends.clone(), broken }
     }
 
     /// Takes every step that the world at this place can take.
@@ -95,11 +96,12 @@ impl Search {
         self.calm_of.push(u32::try_from(self.calm.len()).expect("fewer than four billion steps"));
         if world.is_at_rest() {
             self.rests.push(place);
+            self.ends.insert(fingerprint(world));
             return None;
         }
-        let actions = match self.orders {
-            Orders::Chosen => world.chosen(),
-            Orders::All => world.enabled(),
+        let actions = match self.sameness {
+            Sameness::Wide => world.chosen(),
+            Sameness::Narrow => world.enabled(),
         };
         for action in actions {
             let mut after = world.clone();
@@ -116,8 +118,15 @@ impl Search {
         None
     }
 
+    fn identity(&self, world: &World) -> u128 {
+        match self.sameness {
+            Sameness::Wide => fingerprint(world),
+            Sameness::Narrow => fingerprint(&format!("{world:?}")),
+        }
+    }
+
     fn reach(&mut self, place: u32, action: Action, mut after: World, next: &mut Vec<World>) {
-        let (to, is_new) = self.seen.insert(fingerprint(&after));
+        let (to, is_new) = self.seen.insert(self.identity(&after));
         if action.is_calm() {
             self.calm.push(to);
         }

@@ -16,11 +16,6 @@ impl Seen {
         self.prints.len()
     }
 
-    /// The fingerprint that came at this place.
-    pub(crate) fn print(&self, place: u32) -> u128 {
-        self.prints[place as usize]
-    }
-
     /// The place of this fingerprint, and whether it is new.
     pub(crate) fn insert(&mut self, print: u128) -> (u32, bool) {
         if self.prints.len() * 2 >= self.slots.len() {

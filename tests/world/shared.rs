@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     hash::{Hash, Hasher},
     ops::{Deref, DerefMut},
     sync::{Arc, OnceLock},
@@ -12,10 +13,8 @@ use lockkeeper::plan::{Command, Planner};
 use super::{World, ecs::Service};
 
 /// A value that many states have in common, and its fingerprint once somebody asked for it.
-#[derive(Debug)]
 pub struct Shared<T>(Arc<Printed<T>>);
 
-#[derive(Debug)]
 struct Printed<T> {
     value: T,
     print: OnceLock<u128>,
@@ -53,6 +52,12 @@ impl<T: Clone> DerefMut for Shared<T> {
         let printed = Arc::make_mut(&mut self.0);
         printed.print.take();
         &mut printed.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.value.fmt(f)
     }
 }
 
