@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ unit: ## unit, simulation, integration and doc tests
 	else \
 	  set -x; cargo test $(FEATURES); \
 	fi
+
+explore: ## every state of larger worlds: minutes for each, and up to 4 GB
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOCKKEEPER_EXPLORE=1 \
+	  cargo test --no-default-features $(FEATURES) --test explorer -- --nocapture --test-threads 1
 
 # `--tests` builds nothing that `unit` has not built: it keeps the dependencies' features as the tests have them.
 e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside

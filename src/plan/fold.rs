@@ -9,6 +9,7 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
@@ -23,12 +24,20 @@ use super::{Flaw, settle};
 const MOST_ORIGINS: usize = 100;
 
 /// One request that waits or is being deployed, and the message that holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ask {
     pub(super) lease: LeaseId,
     pub(super) request: Request,
     /// Why those that it replaced were made, oldest first.
     pub(super) merged: Vec<Arc<Origin>>,
+}
+
+impl Hash for Ask {
+    /// What is only told to people makes no state of its own.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { lease, request, merged: _ } = self;
+        (lease, request).hash(state);
+    }
 }
 
 impl Ask {

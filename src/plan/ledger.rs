@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,7 +28,7 @@ pub(super) struct Ledger {
     visibility: Duration,
     /// How long one receipt is held before the message is renewed.
     renew_after: Duration,
-    held: BTreeMap<LeaseId, Held>,
+    held: BTreeMap<LeaseId, Arc<Held>>,
     by_message: BTreeMap<MessageId, LeaseId>,
     by_due: BTreeSet<(Moment, LeaseId)>,
 }
@@ -134,7 +135,7 @@ impl Ledger {
             failed_deletions: 0,
             due: Moment::default(),
         };
-        self.held.insert(lease, held);
+        self.held.insert(lease, Arc::new(held));
         self.change(lease, |_| ());
         replaced
     }
@@ -335,6 +336,7 @@ impl Ledger {
     /// Changes one message, if it is held, and enters anew when something about it falls due.
     fn change(&mut self, lease: LeaseId, change: impl FnOnce(&mut Held)) {
         let Some(held) = self.held.get_mut(&lease) else { return };
+        let held = Arc::make_mut(held);
         change(held);
         let due = held.falls_due(self.visibility);
         let before = std::mem::replace(&mut held.due, due);
@@ -356,7 +358,7 @@ impl Ledger {
         let held = self.held.remove(&lease)?;
         self.by_due.remove(&(held.due, lease));
         self.by_message.remove(&held.message);
-        Some(held)
+        Some(Arc::unwrap_or_clone(held))
     }
 }
 

@@ -57,6 +57,7 @@ mod waves;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -77,7 +78,8 @@ pub use retry::Jitter;
 pub struct Planner {
     settings: PlanSettings,
     ledger: Ledger,
-    lanes: BTreeMap<TargetId, Lane>,
+    /// Shared with the copies of this planner in which a lane is as it is here: whoever explores keeps millions.
+    lanes: BTreeMap<TargetId, Arc<Lane>>,
     agenda: Agenda,
     waves: Waves,
 }
@@ -188,7 +190,7 @@ impl Planner {
             if !self.ledger.owes(lease, &target) {
                 continue;
             }
-            self.lanes.entry(target.clone()).or_insert_with(|| Lane::new(&request));
+            self.lanes.entry(target.clone()).or_insert_with(|| Arc::new(Lane::new(&request)));
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
                     lane.join(lease, request, turn);
@@ -258,7 +260,7 @@ impl Planner {
     }
 
     fn lanes_of<'a>(&'a self, targets: &'a [TargetId]) -> impl Iterator<Item = &'a Lane> {
-        targets.iter().filter_map(|target| self.lanes.get(target))
+        targets.iter().filter_map(|target| self.lanes.get(target).map(Arc::as_ref))
     }
 
     fn with_lane(
@@ -270,6 +272,7 @@ impl Planner {
     ) {
         let spacing = self.glance_spacing();
         let Some(lane) = self.lanes.get_mut(target) else { return };
+        let lane = Arc::make_mut(lane);
         act(
             lane,
             &mut Turn {

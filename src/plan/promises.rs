@@ -97,7 +97,7 @@ impl Planner {
         for command in commands {
             match command {
                 Command::Start(order) => {
-                    let is_starting = self.lanes.get(&order.target).is_some_and(Lane::is_starting);
+                    let is_starting = self.lanes.get(&order.target).is_some_and(|lane| lane.is_starting());
                     if !is_starting || !started.insert(&order.target) {
                         broken.push(Violation::new(
                             Promise::P1,

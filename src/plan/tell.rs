@@ -315,6 +315,6 @@ impl Planner {
 
     /// The deployments that have not ended, the waiting ones too: one per lane.
     pub fn deployments(&self) -> Vec<DeploymentRecord> {
-        self.lanes.values().filter_map(Lane::active_record).collect()
+        self.lanes.values().filter_map(|lane| lane.active_record()).collect()
     }
 }

@@ -1,18 +1,20 @@
 //! Breadth-first search over every state that a world can reach.
+//!
+//! A state that was seen is kept as a fingerprint of 128 bits, where it was reached from, and how: a few dozen bytes.
+//! Whole states are kept for the layer that is explored and for the one that it leads to, and for these alone.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use lockkeeper::plan::{Promise, Violation};
 
-use crate::world::{Action, Script, World};
+use crate::seen::Seen;
+use crate::world::{Action, Pools, Script, World, fingerprint};
 
 /// What was found.
 pub(crate) struct Found {
     pub(crate) states: usize,
+    /// The fingerprints of the states at rest.
+    pub(crate) ends: BTreeSet<u128>,
     pub(crate) broken: Option<Broken>,
 }
 
@@ -22,60 +24,123 @@ pub(crate) struct Broken {
     pub(crate) trace: Vec<Action>,
 }
 
-struct Graph {
+/// How much is taken for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sameness {
+    /// Orders of independent steps, and states that differ in what is only told to people.
+    Wide,
+    /// States that differ in nothing.
+    Narrow,
+}
+
+struct Search {
+    sameness: Sameness,
+    pools: Pools,
+    seen: Seen,
     /// By place: where each state was reached from first, and how.
-    from: Vec<Option<(u32, Action)>>,
-    /// Ends and beginnings of every step that the world takes where nothing goes wrong.
-    calm: Vec<(u32, u32)>,
+    from: Vec<(u32, Action)>,
+    /// Where the steps lead that the world takes where nothing goes wrong: those of a state lie together.
+    calm: Vec<u32>,
+    /// By place: where its calm steps begin.
+    calm_of: Vec<u32>,
     rests: Vec<u32>,
+    ends: BTreeSet<u128>,
 }
 
 /// Explores until a promise is broken, or everything has been seen.
-pub(crate) fn explore(script: &Script, most_states: usize) -> Found {
-    let first = World::new(Arc::new(script.clone()));
-    let mut seen: HashMap<u64, u32> = HashMap::from([(fingerprint(&first), 0)]);
-    let mut graph = Graph { from: vec![None], calm: Vec::new(), rests: Vec::new() };
-    let mut next: VecDeque<(u32, World)> = VecDeque::from([(0, first)]);
-    while let Some((place, world)) = next.pop_front() {
-        if world.is_at_rest() {
-            graph.rests.push(place);
-            continue;
+pub(crate) fn explore(script: &Script, sameness: Sameness, most_states: usize) -> Found {
+    let mut search = Search::new(sameness);
+    let mut layer = vec![World::new(Arc::new(script.clone()))];
+    search.seen.insert(search.identity(&layer[0]));
+    let mut place = 0;
+    while !layer.is_empty() {
+        let mut next = Vec::new();
+        for world in layer {
+            if let Some(broken) = search.expand(place, &world, &mut next) {
+                return search.found(Some(broken));
+            }
+            if search.seen.len() > most_states {
+                let violation = Violation::new(Promise::P9, format!("more than {most_states} states"));
+                let trace = search.trace(place);
+                return search.found(Some(Broken { violation, trace }));
+            }
+            place += 1;
         }
-        for action in world.enabled() {
+        search.pools.shrink();
+        layer = next;
+    }
+    let stuck = search.stuck();
+    search.found(stuck)
+}
+
+impl Search {
+    fn new(sameness: Sameness) -> Self {
+        Self {
+            sameness,
+            pools: Pools::default(),
+            seen: Seen::new(),
+            from: vec![(0, Action::Wait)],
+            calm: Vec::new(),
+            calm_of: Vec::new(),
+            rests: Vec::new(),
+            ends: BTreeSet::new(),
+        }
+    }
+
+    fn found(&self, broken: Option<Broken>) -> Found {
+        Found { states: self.seen.len(), ends: self.ends.clone(), broken }
+    }
+
+    /// Takes every step that the world at this place can take.
+    fn expand(&mut self, place: u32, world: &World, next: &mut Vec<World>) -> Option<Broken> {
+        self.calm_of.push(u32::try_from(self.calm.len()).expect("fewer than four billion steps"));
+        if world.is_at_rest() {
+            self.rests.push(place);
+            self.ends.insert(fingerprint(world));
+            return None;
+        }
+        let actions = match self.sameness {
+            Sameness::Wide => world.chosen(),
+            Sameness::Narrow => world.enabled(),
+        };
+        for action in actions {
             let mut after = world.clone();
             let step = after.step(action);
             if action == Action::Wait && !step.moved && step.broken.is_empty() {
                 continue;
             }
             if let Some(violation) = step.broken.into_iter().next() {
-                let trace = graph.trace(place).into_iter().chain([action]).collect();
-                return Found { states: seen.len(), broken: Some(Broken { violation, trace }) };
+                let trace = self.trace(place).into_iter().chain([action]).collect();
+                return Some(Broken { violation, trace });
             }
-            let fresh = u32::try_from(seen.len()).expect("fewer than four billion states");
-            let to = *seen.entry(fingerprint(&after)).or_insert(fresh);
-            if action.is_calm() {
-                graph.calm.push((to, place));
-            }
-            if to == fresh {
-                graph.from.push(Some((place, action)));
-                next.push_back((to, after));
-                if seen.len() > most_states {
-                    let violation = Violation::new(Promise::P9, format!("more than {most_states} states"));
-                    return Found {
-                        states: seen.len(),
-                        broken: Some(Broken { violation, trace: graph.trace(to) }),
-                    };
-                }
-            }
+            self.reach(place, action, after, next);
+        }
+        None
+    }
+
+    fn identity(&self, world: &World) -> u128 {
+        match self.sameness {
+            Sameness::Wide => fingerprint(world),
+            Sameness::Narrow => fingerprint(&format!("{world:?}")),
         }
     }
-    Found { states: seen.len(), broken: graph.stuck() }
-}
 
-impl Graph {
+    fn reach(&mut self, place: u32, action: Action, mut after: World, next: &mut Vec<World>) {
+        let (to, is_new) = self.seen.insert(self.identity(&after));
+        if action.is_calm() {
+            self.calm.push(to);
+        }
+        if is_new {
+            self.from.push((place, action));
+            self.pools.share(&mut after);
+            next.push(after);
+        }
+    }
+
     fn trace(&self, mut place: u32) -> Vec<Action> {
         let mut trace = Vec::new();
-        while let Some((before, action)) = self.from[place as usize] {
+        while place > 0 {
+            let (before, action) = self.from[place as usize];
             trace.push(action);
             place = before;
         }
@@ -83,17 +148,28 @@ impl Graph {
         trace
     }
 
+    fn calm_from(&self, place: usize) -> &[u32] {
+        let begin = self.calm_of[place] as usize;
+        let end = self.calm_of.get(place + 1).map_or(self.calm.len(), |it| *it as usize);
+        &self.calm[begin..end]
+    }
+
     /// P9: the first state from which the world cannot come to rest, though nothing goes wrong any more.
-    fn stuck(mut self) -> Option<Broken> {
-        self.calm.sort_unstable();
+    fn stuck(&self) -> Option<Broken> {
         let mut can_rest = vec![false; self.from.len()];
-        let mut next = self.rests.clone();
-        while let Some(place) = next.pop() {
-            if std::mem::replace(&mut can_rest[place as usize], true) {
-                continue;
+        for place in &self.rests {
+            can_rest[*place as usize] = true;
+        }
+        // Nearly every step leads to a state that was found later: going backwards, few rounds are enough.
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for place in (0..self.from.len()).rev() {
+                if !can_rest[place] && self.calm_from(place).iter().any(|to| can_rest[*to as usize]) {
+                    can_rest[place] = true;
+                    changed = true;
+                }
             }
-            let first = self.calm.partition_point(|(to, _)| *to < place);
-            next.extend(self.calm[first..].iter().take_while(|(to, _)| *to == place).map(|(_, from)| *from));
         }
         let stuck = can_rest.iter().position(|can| !can)?;
         let trace = self.trace(u32::try_from(stuck).expect("a place"));
@@ -137,10 +213,4 @@ fn calm_end(mut world: World) -> Vec<String> {
         world = after;
     }
     if world.is_at_rest() { Vec::new() } else { lines }
-}
-
-fn fingerprint(world: &World) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    world.hash(&mut hasher);
-    hasher.finish()
 }

@@ -3,9 +3,17 @@
 
 pub mod ecs;
 mod oracle;
+mod reduce;
 mod script;
+mod shared;
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use lockkeeper::domain::{
     CallFailure, Cause, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, StartOrder,
@@ -17,6 +25,7 @@ use lockkeeper::plan::{
 
 use ecs::{Real, Service};
 pub use script::{Budget, NOTHING, Script, Wish};
+pub use shared::{Pools, Shared, fingerprint};
 
 /// The world begins here, by AWS's clock.
 pub const BASE_MILLIS: i64 = 1_790_000_000_000;
@@ -32,9 +41,6 @@ pub const TIMEOUT: u64 = 90_000;
 
 /// Whoever waits is woken this coarsely, so that the same story told in another order ends in the same state.
 const GRAIN: u64 = 5_000;
-
-/// What happens by itself happens within this.
-const PATIENCE: u64 = 20_000;
 
 /// Nobody waits longer than until then: by that time every deadline has passed more than once.
 const END: u64 = BEGIN + 8 * TIMEOUT;
@@ -131,17 +137,25 @@ pub struct Letter {
 }
 
 /// The whole world.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct World {
     pub script: Arc<Script>,
     pub clock: u64,
     pub letters: Vec<Letter>,
     /// What was set aside: message and target.
     pub dead: BTreeSet<(usize, usize)>,
-    pub services: Vec<Service>,
-    pub planner: Planner,
-    pub calls: Vec<Command>,
+    pub services: Vec<Shared<Service>>,
+    pub planner: Shared<Planner>,
+    pub calls: Vec<Shared<Command>>,
     pub budget: Budget,
+}
+
+impl Hash for World {
+    /// Of one script alone: it is not hashed itself.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { script: _, clock, letters, dead, services, planner, calls, budget } = self;
+        (clock, letters, dead, services, planner, calls, budget).hash(state);
+    }
 }
 
 /// What came of one step.
@@ -170,8 +184,8 @@ impl World {
             clock: BEGIN,
             letters: letters.collect(),
             dead: BTreeSet::new(),
-            services: script.services(),
-            planner: planner(&script.flaws),
+            services: script.services().into_iter().map(Shared::from).collect(),
+            planner: planner(&script.flaws).into(),
             calls: Vec::new(),
             budget: script.budget,
             script,
@@ -189,12 +203,18 @@ impl World {
     pub fn enabled(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         let crash = (self.budget.crashes > 0).then_some(Action::Crash);
-        if let Some(place) = self.calls.iter().position(is_about_a_message) {
+        if let Some(place) = self.calls.iter().position(|call| is_about_a_message(call)) {
             actions.push(Action::Answer(place));
             actions.extend(crash);
             return actions;
         }
-        self.enabled_calls(&mut actions);
+        for place in 0..self.calls.len() {
+            // Calls about different targets do not touch each other, so that their order makes no difference; but of two
+            // starts a crash lets either come alone.
+            if place == 0 || self.budget.crashes > 0 && matches!(*self.calls[place], Command::Start(_)) {
+                self.enabled_call(place, &mut actions);
+            }
+        }
         for (place, letter) in self.letters.iter().enumerate() {
             match letter.fate {
                 Fate::Unsent => actions.push(Action::Send(place)),
@@ -212,22 +232,18 @@ impl World {
         actions
     }
 
-    fn enabled_calls(&self, actions: &mut Vec<Action>) {
-        // Calls about different targets do not touch each other, so that their order makes no difference.
-        if let Some(call) = self.calls.first() {
-            let place = 0;
-            actions.push(Action::Answer(place));
-            if matches!(call, Command::Start(_)) {
-                actions.extend((self.budget.lost_answers > 0).then_some(Action::LoseAnswer(place)));
-                actions.extend((self.budget.throttles > 0).then_some(Action::Throttle(place)));
-                actions.extend((self.budget.crashes > 0).then_some(Action::CrashAfterStart(place)));
-            }
+    fn enabled_call(&self, place: usize, actions: &mut Vec<Action>) {
+        actions.push(Action::Answer(place));
+        if matches!(*self.calls[place], Command::Start(_)) {
+            actions.extend((self.budget.lost_answers > 0).then_some(Action::LoseAnswer(place)));
+            actions.extend((self.budget.throttles > 0).then_some(Action::Throttle(place)));
+            actions.extend((self.budget.crashes > 0).then_some(Action::CrashAfterStart(place)));
         }
     }
 
     fn enabled_rollouts(&self, actions: &mut Vec<Action>) {
         for (place, service) in self.services.iter().enumerate() {
-            let is_starting = |call: &Command| matches!(call, Command::Start(order) if self.place_of(&order.target) == place);
+            let is_starting = |call: &Shared<Command>| matches!(&**call, Command::Start(order) if self.place_of(&order.target) == place);
             let is_young = |live: &Real| !live.ours || live.failed_tasks > 0 || live.is_stalled;
             let is_too_soon = |live: &Real| is_young(live) && self.calls.iter().any(is_starting);
             if service.live().is_some_and(is_too_soon) {
@@ -246,7 +262,7 @@ impl World {
                 }
                 None => {}
             }
-            if self.budget.strangers > 0 && (place == 0 || !self.script.first_only) {
+            if self.is_visited(place) {
                 actions.extend([Action::Refresh(place), Action::Move(place)]);
             }
         }
@@ -266,7 +282,7 @@ impl World {
                 self.receive(place, &mut step);
             }
             Action::Answer(place) => {
-                let call = self.calls.remove(place);
+                let call = (*self.calls.remove(place)).clone();
                 self.answer(call, &mut step);
             }
             Action::LoseAnswer(place) => {
@@ -310,8 +326,8 @@ impl World {
             Action::LoseLease(place) => self.lose_lease(place, &mut step),
             Action::Crash => self.crash(),
             Action::CrashAfterStart(place) => {
-                if let Command::Start(order) = self.calls[place].clone() {
-                    self.execute(&order);
+                if let Command::Start(order) = &*self.calls[place].clone() {
+                    self.execute(order);
                 }
                 self.crash();
             }
@@ -364,7 +380,7 @@ impl World {
 
     fn crash(&mut self) {
         self.budget.crashes -= 1;
-        self.planner = planner(&self.script.flaws);
+        self.planner = planner(&self.script.flaws).into();
         self.calls.clear();
         for letter in &mut self.letters {
             if let Fate::InFlight(until, Some(_)) = letter.fate {
@@ -413,9 +429,9 @@ impl World {
             Fate::Visible(since) => Some(since),
             Fate::Unsent | Fate::InFlight(..) | Fate::Deleted => None,
         });
-        let live = self.services.iter().filter_map(Service::live);
+        let live = self.services.iter().filter_map(|service| service.live());
         let sound = live.filter(|live| !live.is_stalled).map(|live| live.created);
-        visible.chain(sound).map(|since| since + PATIENCE).min().unwrap_or(u64::MAX)
+        visible.chain(sound).map(|since| since + self.script.patience_millis).min().unwrap_or(u64::MAX)
     }
 
     /// Tells the planner something, and takes up what it wants done.
@@ -470,7 +486,7 @@ impl World {
                 String::new()
             }
         });
-        self.calls.push(command);
+        self.calls.push(command.into());
     }
 
     fn take_report(&mut self, report: &Report, step: &mut Step) {
@@ -532,7 +548,7 @@ impl World {
 
     /// The start at this place is not answered as it should be.
     fn refuse(&mut self, place: usize, takes_effect: bool, step: &mut Step) {
-        let Command::Start(order) = self.calls.remove(place) else { return };
+        let Command::Start(order) = (*self.calls.remove(place)).clone() else { return };
         let (cause, remedy) = if takes_effect {
             self.execute(&order);
             (Cause::Timeout, Remedy::LookFirst)

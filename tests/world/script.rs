@@ -65,6 +65,8 @@ pub struct Script {
     pub messages: Vec<Message>,
     pub on_newer: OnNewer,
     pub quiet_millis: u64,
+    /// What happens by itself happens within this.
+    pub patience_millis: u64,
     pub budget: Budget,
     pub flaws: BTreeSet<Flaw>,
     /// Whether somebody else has business with the first service alone.
@@ -79,6 +81,7 @@ impl Script {
             messages: Vec::new(),
             on_newer: OnNewer::WhenFailing,
             quiet_millis: 2_000,
+            patience_millis: 20_000,
             budget: Budget::default(),
             flaws: BTreeSet::new(),
             first_only: true,
@@ -112,6 +115,11 @@ impl Script {
 
     pub fn quiet(mut self, millis: u64) -> Self {
         self.quiet_millis = millis;
+        self
+    }
+
+    pub fn patience(mut self, millis: u64) -> Self {
+        self.patience_millis = millis;
         self
     }
 
