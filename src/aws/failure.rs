@@ -9,6 +9,7 @@ use aws_sdk_ecs::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+use super::fence::NotBegun;
 use crate::domain::{CallFailure, Cause, Remedy};
 
 /// Whether a call changes something: decides what a lost answer means.
@@ -99,7 +100,9 @@ impl Fault {
                 ..fault(Reached::Answered, answered.err().message().unwrap_or_default().to_owned())
             },
             SdkError::ConstructionFailure(_) => fault(Reached::Nothing, innermost(error)),
-            SdkError::DispatchFailure(_) if never_sent(error) => fault(Reached::Nothing, innermost(error)),
+            SdkError::DispatchFailure(_) if never_sent(error) || has::<NotBegun>(error) => {
+                fault(Reached::Nothing, innermost(error))
+            }
             SdkError::DispatchFailure(_) if has::<CredentialsError>(error) => {
                 fault(Reached::Signing, innermost(error))
             }
@@ -201,6 +204,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         | "RequestThrottled"
         | "RequestThrottledException"
         | "RequestLimitExceeded"
+        | "ProvisionedThroughputExceededException"
         | "TooManyRequestsException"
         | "SlowDown"
         | "KmsThrottled"
@@ -236,6 +240,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         "ServiceNotFoundException"
         | "ServiceNotActiveException"
         | "ClusterNotFoundException"
+        | "ResourceNotFoundException"
         | "QueueDoesNotExist"
         | "NonExistentQueue"
         | "QueueDeletedRecently" => Kind::Missing,

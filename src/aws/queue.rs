@@ -16,7 +16,7 @@ use aws_sdk_sqs::{
 use serde_json::Value;
 
 use super::{
-    Connections,
+    Connections, Fence,
     connect::{RECEIVE_MARGIN, timeouts},
     failure::{Fault, Kind, one_line},
     observe::Calls,
@@ -41,6 +41,7 @@ pub struct Queue {
     client: aws_sdk_sqs::Client,
     url: String,
     calls: Calls,
+    fence: Fence,
 }
 
 /// What SQS gave for one message as received this time. Good for extending and deleting until the next receive.
@@ -125,7 +126,7 @@ impl Connections {
             Some(region) if region != *self.region() => self.in_region(&region).sqs(),
             _ => self.sqs(),
         };
-        Queue { client, url: url.to_owned(), calls: self.calls().clone() }
+        Queue { client, url: url.to_owned(), calls: self.calls().clone(), fence: self.fence().clone() }
     }
 
     /// The URL of the queue with this ARN.
@@ -212,7 +213,8 @@ impl Queue {
                 .expect("id and receipt handle are set")
         });
         let call = self.client.delete_message_batch().queue_url(&self.url);
-        let call = call.set_entries(Some(entries.collect())).send();
+        let call = call.set_entries(Some(entries.collect())).customize();
+        let call = call.interceptor(self.fence.clone()).send();
         match self.make("DeleteMessageBatch", call).await {
             Ok(answer) => {
                 let done = answer.successful.into_iter().map(|entry| entry.id);
@@ -238,7 +240,8 @@ impl Queue {
             let value = MessageAttributeValue::builder().data_type(TEXT).string_value(value).build();
             call = call.message_attributes(name, value.expect("the data type is set"));
         }
-        let answer = self.make("SendMessage", call.send()).await?;
+        let call = call.customize().interceptor(self.fence.clone()).send();
+        let answer = self.make("SendMessage", call).await?;
         Ok(answer.message_id().unwrap_or_default().into())
     }
 

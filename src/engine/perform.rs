@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use super::{EngineClock, held::HeldMessages, letter};
@@ -28,6 +28,8 @@ pub(super) struct Performer {
     pub(super) answers: mpsc::UnboundedSender<Input>,
     /// The calls that are under way. Once it is closed, only messages are let go of.
     pub(super) tasks: TaskTracker,
+    /// Drops the calls that are under way, as if their answers were lost.
+    pub(super) dropped: CancellationToken,
 }
 
 impl Performer {
@@ -35,6 +37,12 @@ impl Performer {
     pub(super) fn close(&self) {
         self.tasks.close();
         self.ecs.stop_changes();
+    }
+
+    /// From now on nothing is begun, and what was begun is not waited for: somebody else acts.
+    pub(super) fn drop_all(&self) {
+        self.tasks.close();
+        self.dropped.cancel();
     }
 
     pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
@@ -63,9 +71,9 @@ impl Performer {
 
     /// Makes a call beside the loop. Nobody hears the answer once the loop has ended.
     fn answer(&self, call: impl Future<Output = Vec<Input>> + Send + 'static) {
-        let answers = self.answers.clone();
+        let (answers, dropped) = (self.answers.clone(), self.dropped.clone());
         self.tasks.spawn(async move {
-            for input in call.await {
+            for input in dropped.run_until_cancelled(call).await.unwrap_or_default() {
                 let _ = answers.send(input);
             }
         });

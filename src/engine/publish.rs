@@ -75,6 +75,7 @@ impl Publisher {
         planner: &Planner,
         routes: &Routes,
         queues: &[QueueRecord],
+        active: bool,
     ) -> bool {
         if now < self.published + SNAPSHOT_PERIOD && self.published != Moment::default() {
             self.is_stale = true;
@@ -82,7 +83,7 @@ impl Publisher {
         }
         let snapshot = Snapshot {
             taken_at: now,
-            active: true,
+            active,
             targets: targets(now, planner, routes),
             deployments: planner.deployments(),
             history: Arc::clone(&self.history),
