@@ -30,12 +30,13 @@ use crate::domain::Region;
 /// 1 s, so this allows one to be lost.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one attempt of a read, and of every call to SQS that does not wait, may take: AWS answers in tens of
+/// How long one attempt of a read, and of a call to SQS that holds messages longer, may take: AWS answers in tens of
 /// milliseconds, and an attempt that took 5 s is better made again on another connection.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a call that changes something in ECS may take. With a lease table, such a call is begun only with more
-/// lease left than this (of 12 s), and after one whose answer was lost a look waits this long plus 5 s.
+/// How long an attempt of a call that changes something in ECS, or sends or deletes a message, may take. With a lease
+/// table, it is begun only with more lease left than this (of 12 s), and after a change of ECS whose answer was lost a look
+/// waits this long plus 5 s.
 pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a long poll may take beyond its own wait, before the connection counts as dead.

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     Connections, Fence,
-    connect::{RECEIVE_MARGIN, timeouts},
+    connect::{CHANGE_TIMEOUT, RECEIVE_MARGIN, timeouts},
     failure::{Fault, Kind, one_line},
     observe::Calls,
 };
@@ -214,7 +214,7 @@ impl Queue {
         });
         let call = self.client.delete_message_batch().queue_url(&self.url);
         let call = call.set_entries(Some(entries.collect())).customize();
-        let call = call.interceptor(self.fence.clone()).send();
+        let call = call.config_override(self.changing()).send();
         match self.make("DeleteMessageBatch", call).await {
             Ok(answer) => {
                 let done = answer.successful.into_iter().map(|entry| entry.id);
@@ -240,7 +240,7 @@ impl Queue {
             let value = MessageAttributeValue::builder().data_type(TEXT).string_value(value).build();
             call = call.message_attributes(name, value.expect("the data type is set"));
         }
-        let call = call.customize().interceptor(self.fence.clone()).send();
+        let call = call.customize().config_override(self.changing()).send();
         let answer = self.make("SendMessage", call).await?;
         Ok(answer.message_id().unwrap_or_default().into())
     }
@@ -252,6 +252,13 @@ impl Queue {
             self.make("GetQueueAttributes", call.attribute_names(QueueAttributeName::All).send()).await?;
         let attributes = answer.attributes.unwrap_or_default();
         Ok(facts(|name| attributes.get(&name).map(String::as_str)))
+    }
+
+    /// How calls are made that need the lease: fenced, and over before it can have moved.
+    fn changing(&self) -> aws_sdk_sqs::config::Builder {
+        aws_sdk_sqs::config::Builder::new()
+            .timeout_config(timeouts(CHANGE_TIMEOUT))
+            .interceptor(self.fence.clone())
     }
 
     fn make<T, E>(

@@ -43,8 +43,10 @@ impl Running {
         let calls = async {
             let ended = timeout_at(end, self.last_answers(answers)).await.is_ok();
             if let Some(hold) = hold.filter(|_| ended) {
-                let released = timeout_at(end, hold.release()).await.is_ok();
-                info!(released, "the lease is given back");
+                if timeout_at(end, hold.release()).await.is_err() {
+                    warn!("the lease could not be given back in time: it runs out by itself");
+                }
+                self.engine.show_standby();
             }
             ended
         };
@@ -54,10 +56,15 @@ impl Running {
     }
 
     /// The term ends, and perhaps another process acts already: nothing is waited for but receives in flight.
-    pub(super) async fn let_go(self, pollers: &TaskTracker, batches: &mut mpsc::Receiver<Batch>) -> Engine {
+    pub(super) async fn let_go(
+        mut self,
+        pollers: &TaskTracker,
+        batches: &mut mpsc::Receiver<Batch>,
+    ) -> Engine {
         let end = Instant::now() + LONGEST;
         self.term.cancel();
         self.performer.drop_all();
+        self.engine.show_standby();
         hand_back(&self.engine.queue, self.all_held()).await;
         hand_back_late(&self.engine.queue, end, pollers, batches).await;
         // Each was told to end, and ends as soon as it is run.

@@ -68,6 +68,11 @@ impl Publisher {
         self.is_stale.then(|| self.published + SNAPSHOT_PERIOD)
     }
 
+    /// Lets the next snapshot be published however shortly it follows.
+    pub(super) fn hurry(&mut self) {
+        self.published = Moment::default();
+    }
+
     /// Publishes the state, unless it was published just now: then it is due soon. Says whether it was.
     pub(super) fn publish(
         &mut self,

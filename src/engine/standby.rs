@@ -88,11 +88,8 @@ pub(super) async fn run(mut engine: Engine, lease: Lease) {
 impl Engine {
     /// Waits until it may act; `false` if it is stopped before.
     async fn stand_by(&mut self, hold: &mut Hold) -> bool {
-        let nothing = Planner::new(PlanSettings::new(self.visibility));
         loop {
-            let now = self.clock.moment();
-            self.health.turned(now);
-            self.publisher.publish(now, &nothing, &self.routes, &[], false);
+            self.show_standby();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return false,
@@ -100,6 +97,15 @@ impl Engine {
                 () = tokio::time::sleep(HEARTBEAT) => {}
             }
         }
+    }
+
+    /// Shows that this process does not act, and that it is well.
+    pub(super) fn show_standby(&mut self) {
+        let now = self.clock.moment();
+        self.health.turned(now);
+        let nothing = Planner::new(PlanSettings::new(self.visibility));
+        self.publisher.hurry();
+        self.publisher.publish(now, &nothing, &self.routes, &[], false);
     }
 }
 

@@ -116,8 +116,8 @@ def a_member_that_was_stopped_while_the_lease_moved_begins_nothing(stage: Stage)
     until("the lease moves", other.is_active, 20)
     # What it was to start is long due when it goes on.
     one.daemon.signal(signal.SIGCONT)
-    until("it is on standby", lambda: one.lease() == "standby", 20)
-    assert one.daemon.says("lost the lease") and one.daemon.metric("lockkeeper_active") == 0
+    until("it is on standby", lambda: one.lease() == "standby" and one.daemon.metric("lockkeeper_active") == 0, 4)
+    assert one.daemon.says("lost the lease")
     (deployment,) = stage.finished(other.daemon, seconds=90)
     assert deployment["outcome"] == "succeeded", deployment
     stage.rest(other.daemon)
