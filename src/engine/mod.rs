@@ -12,6 +12,7 @@
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
 //! | `letter` | what is said about a message that is set aside |
+//! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
@@ -27,6 +28,7 @@ mod letter;
 mod open;
 mod perform;
 mod publish;
+mod renewal;
 mod standby;
 mod understand;
 
@@ -87,6 +89,8 @@ pub struct Engine {
     pub pollers: u32,
     /// How long a message is held by one receive or extension.
     pub visibility: Duration,
+    /// How long one receipt of a message is held before a copy takes its place: SQS allows twelve hours.
+    pub renew_after: Duration,
     /// No rollout is started before this much has passed.
     pub start_delay: Duration,
     /// By which one of several processes acts; without it, this one is alone.
@@ -155,6 +159,7 @@ impl Engine {
 
     fn into_running(self, answers: mpsc::UnboundedSender<Input>) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
+        settings.renew_after = self.renew_after;
         let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
         settings.start_after = self.clock.moment() + delay;
         let performer = Performer {
@@ -275,7 +280,9 @@ impl Running {
                 Command::Look(_)
                 | Command::Glance(_)
                 | Command::Start(_)
+                | Command::Stop(_)
                 | Command::Extend(_)
+                | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Delete(_) => self.performer.perform(command, &self.held),
             }

@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 
 use tracing::{debug, info, warn};
 
-use super::{Engine, held::HeldMessages, letter};
+use super::{
+    Engine,
+    held::HeldMessages,
+    letter,
+    renewal::{self, Counted},
+};
 use crate::{
     aws::queue::RawMessage,
     decode,
@@ -33,7 +38,12 @@ pub(super) fn understand(
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
     engine.publisher.decided(engine.clock.wall().since(event.time));
-    let (asks, hints) = match when_asked(&event, &message) {
+    let asked = when_asked(&event, &message);
+    let counted = match &asked {
+        Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
+        Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
+    };
+    let (asks, hints) = match asked {
         Ok(arrival) => asks(engine, &event, &arrival),
         Err(wrong) => {
             warn!(event_id = %event.id, error = %wrong, "message not understood");
@@ -42,15 +52,21 @@ pub(super) fn understand(
         }
     };
     let message_id = message.message_id.clone();
-    let lease = held.hold(message, event.id.clone(), event.trigger.kind());
+    let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
     Understood { arrival, hints }
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order, gets
-/// a new floor, and reaches only the target for which it failed.
+/// a new floor, and reaches only the target for which it failed. A copy of one that was held for long keeps both.
 fn when_asked(event: &Event, message: &RawMessage) -> Result<route::Arrival, NotATargetId> {
     let asked = event.time.min(message.sent_at);
+    if let Some(renewed) = renewal::read(&message.attributes) {
+        let Counted { version, floor } = renewed.counted;
+        let confined_to = renewed.targets.transpose()?;
+        let (version, floor) = (version.min(message.sent_at), floor.min(message.sent_at));
+        return Ok(route::Arrival { version, floor, confined_to });
+    }
     let Some(put_back) = letter::read(&message.attributes) else {
         return Ok(route::Arrival { version: asked, floor: asked, confined_to: None });
     };

@@ -51,7 +51,9 @@ mod tell;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watch;
+mod waves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +62,7 @@ use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 use agenda::Agenda;
 use lane::{Lane, Turn};
 use ledger::Ledger;
+use waves::Waves;
 
 pub use input::{Arrival, Asks, Command, DeadLetter, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
@@ -72,13 +75,14 @@ pub struct Planner {
     ledger: Ledger,
     lanes: BTreeMap<TargetId, Lane>,
     agenda: Agenda,
+    waves: Waves,
 }
 
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
-        let ledger = Ledger::new(settings.visibility);
-        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default() }
+        let ledger = Ledger::new(settings.visibility, settings.renew_after);
+        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default(), waves: Waves::default() }
     }
 
     /// Takes one input, and does whatever else is due at this time.
@@ -87,6 +91,9 @@ impl Planner {
         self.expire(now, &mut out);
         self.take(now, input, &mut out);
         self.wake(now, &mut out);
+        while let Some(target) = self.waves.next_called() {
+            self.with_lane(now, &target, &mut out, lane::Lane::called);
+        }
         out.extend(self.ledger.commands(now.moment));
         out
     }
@@ -130,6 +137,7 @@ impl Planner {
                     let settled = self.ledger.deletion_answered(lease, true, now.moment);
                     out.extend(settled.map(Command::Report));
                 }
+                self.waves.close(|lease| self.ledger.holds(lease));
             }
             Input::NotDeleted(leases) => {
                 for lease in leases {
@@ -139,6 +147,7 @@ impl Planner {
             Input::SetAside { lease, target, done } => {
                 self.ledger.set_aside_answered(lease, target.as_ref(), done, now.moment);
             }
+            Input::Renewed { lease, done } => self.ledger.renewal_answered(lease, done, now.moment),
             Input::Looked { target, look } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.looked(look, turn));
             }
@@ -147,6 +156,9 @@ impl Planner {
             }
             Input::Started { target, started } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.started(started, turn));
+            }
+            Input::Stopped { target, stopped } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.stopped(stopped, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}
@@ -159,13 +171,14 @@ impl Planner {
             Asks::Changes(requests) => requests,
             Asks::Nothing => Vec::new(),
             Asks::Unknown { reason, version } => {
-                self.ledger.hold(lease, message, event, expires, std::iter::empty());
+                self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
                 self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
                 return;
             }
         };
         let targets = requests.iter().map(|request| request.target.clone());
-        let replaced = self.ledger.hold(lease, message, event, expires, targets);
+        self.waves.open(&event, lease, &requests);
+        let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
         for request in requests {
             let target = request.target.clone();
             if !self.ledger.owes(lease, &target) {
@@ -187,6 +200,7 @@ impl Planner {
         for lease in leases {
             out.extend(self.ledger.lose(*lease).map(Command::Report));
         }
+        self.waves.close(|lease| self.ledger.holds(lease));
         self.forget(now, leases, out);
     }
 
@@ -245,7 +259,18 @@ impl Planner {
     ) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let watched = self.agenda.watched();
-        act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
+        act(
+            lane,
+            &mut Turn {
+                now,
+                settings: &self.settings,
+                ledger: &mut self.ledger,
+                waves: &mut self.waves,
+                out,
+                watched,
+            },
+        );
+        self.waves.update(lane);
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());

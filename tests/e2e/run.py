@@ -27,6 +27,7 @@ MODULES = {
     "endings": "ministack",
     "standby": "ministack",
     "failures": "ministack",
+    "rollbacks": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",

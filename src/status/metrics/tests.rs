@@ -35,6 +35,7 @@ fn gauges_say_what_the_snapshot_says() {
     lockkeeper_lanes{state="blocked"} 1
     lockkeeper_lanes{state="idle"} 1
     lockkeeper_lanes{state="looking"} 0
+    lockkeeper_lanes{state="queued"} 0
     lockkeeper_lanes{state="quiet"} 1
     lockkeeper_lanes{state="rolling_back"} 0
     lockkeeper_lanes{state="starting"} 0
