@@ -1,8 +1,9 @@
 //! How AWS is reached: Region, endpoints, credentials, timeouts, retries. Nothing is called here.
 //!
 //! Everything that AWS's own variables and profile say is honoured, among it `AWS_ENDPOINT_URL` and its forms for
-//! one service (`AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_ECS`, `AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL_DYNAMODB`). The system's
-//! certificates are read when the first `https` address is called, not before: an emulator on `http` never pays for them.
+//! one service (`AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_ECS`, `AWS_ENDPOINT_URL_STS`,
+//! `AWS_ENDPOINT_URL_DYNAMODB`). The system's certificates are read when the first `https` address is called, not before:
+//! an emulator on `http` never pays for them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,7 +46,7 @@ pub const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
 /// How long a call to the lease table may take: a renewal that is not answered by then is made again.
 pub const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often a read is tried: the first attempt and two more, with the SDK's backoff between them. Calls that change
+/// How often a read is tried: the first attempt and two more, with a growing delay between them. Calls that change
 /// something are tried once: one whose answer was lost may have taken effect.
 pub const READ_ATTEMPTS: u32 = 3;
 
@@ -91,6 +92,14 @@ impl Connections {
         Self { config, region, calls: Calls::new(observer), fence: Fence::open() }
     }
 
+    /// The same, with all requests sent by this client instead of over the network.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn over(mut self, client: impl HttpClient + 'static) -> Self {
+        self.config = self.config.to_builder().http_client(client).build();
+        self
+    }
+
     /// The Region that is called where a target does not say otherwise.
     pub fn region(&self) -> &Region {
         &self.region
@@ -111,6 +120,10 @@ impl Connections {
 
     pub(super) fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+        self.calls.observer()
     }
 
     pub(super) fn calls(&self) -> &Calls {
@@ -134,13 +147,8 @@ impl Connections {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// For reads, which may be tried again.
+    /// For reads. The SDK tries each once: whoever tries again takes another token first.
     pub(super) fn ecs_reads(&self) -> aws_sdk_ecs::Client {
-        aws_sdk_ecs::Client::new(&self.config)
-    }
-
-    /// For reads that are not to be tried again.
-    pub(super) fn ecs_reads_once(&self) -> aws_sdk_ecs::Client {
         let config = aws_sdk_ecs::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
         aws_sdk_ecs::Client::from_conf(config.build())
     }

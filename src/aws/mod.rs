@@ -10,9 +10,11 @@
 //! | [`lease_table`] | read and conditionally write the one item of the lease table |
 //! | [`fence`] | whether a call that changes something may still be begun |
 //! | [`failure`] | what a failed call means, and what may be done about it |
+//! | [`budget`] | no more calls of a class than AWS allows us |
 //! | [`observe`] | tells metrics of every call |
 
 pub mod account;
+pub mod budget;
 pub mod connect;
 pub mod ecs;
 pub mod failure;

@@ -11,7 +11,6 @@
 //! | `understand` | a message to what it asks for |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
-//! | `letter` | what is said about a message that is set aside |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
@@ -24,7 +23,6 @@ mod clock;
 mod drain;
 mod held;
 mod intake;
-mod letter;
 mod open;
 mod perform;
 mod publish;
@@ -162,6 +160,7 @@ impl Engine {
         settings.renew_after = self.renew_after;
         let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
         settings.start_after = self.clock.moment() + delay;
+        settings.glances_per_second = self.ecs.glances_per_second();
         let performer = Performer {
             queue: self.queue.clone(),
             dead_letters: self.dead_letters.clone(),
@@ -170,6 +169,7 @@ impl Engine {
             clock: self.clock.clone(),
             visibility: self.visibility,
             answers,
+            cleared: Arc::default(),
             tasks: TaskTracker::new(),
             dropped: CancellationToken::new(),
         };
@@ -269,6 +269,10 @@ impl Running {
     /// One turn: one input, the commands that follow, and what is to be told of them.
     fn turn(&mut self, input: Input) {
         let now = self.now();
+        let looked = match &input {
+            Input::Looked { target, .. } => Some(target.clone()),
+            _ => None,
+        };
         let commands = self.planner.handle(now, input);
         for broken in self.planner.broken_promises(&commands) {
             let report = Report::PromiseBroken { promise: broken.promise.as_str(), what: broken.what };
@@ -286,6 +290,9 @@ impl Running {
                 | Command::SetAside { .. }
                 | Command::Delete(_) => self.performer.perform(command, &self.held),
             }
+        }
+        if let Some(target) = looked {
+            self.performer.decided(&target);
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);

@@ -128,6 +128,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
             "container": "web",
             "container_reason": null,
             "exit_code": 1,
+            "log_url": "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1",
             "reason": "Essential container in task exited",
             "stop_code": "EssentialContainerExited",
             "task": "0af3c1"
@@ -234,7 +235,7 @@ async fn what_cannot_be_understood_is_refused_with_what_would_be_right() {
         said.push(format!("{status} {detail}"));
     }
     assert_snapshot!(said.join("\n"), @"
-    400 `outcome` cannot be `great`: it is one of succeeded, already_running, superseded, failed, rolled_back, dry_run
+    400 `outcome` cannot be `great`: it is one of succeeded, already_running, superseded, failed, rolled_back, cancelled, dry_run
     400 `since` cannot be `yesterday`: it is a time in RFC 3339, as 2026-11-01T12:00:00Z
     400 `limit` cannot be `0`: it is a number from 1 to 200
     400 `cursor` cannot be `x`: it is the `next` of the page before, unchanged

@@ -28,6 +28,7 @@ MODULES = {
     "standby": "ministack",
     "failures": "ministack",
     "rollbacks": "ministack",
+    "replay": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",
