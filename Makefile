@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit kill e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ unit: ## unit, simulation, integration and doc tests
 	else \
 	  set -x; cargo test $(FEATURES); \
 	fi
+
+# `unit` does 200 of them. One lap is 50, with a seed of its own: what fails names it.
+kill: ## the binary killed again and again over a storm of events; KILLS=5000 SEED=7
+	LOCKKEEPER_KILLS=$(or $(KILLS),1000) LOCKKEEPER_SEED=$(or $(SEED),1) \
+	  cargo test $(FEATURES) --test kill -- --nocapture however_often
 
 # `--tests` builds nothing that `unit` has not built: it keeps the dependencies' features as the tests have them.
 e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside
