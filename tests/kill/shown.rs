@@ -10,16 +10,20 @@ use crate::{
 /// So much of what happened before and after a promise was broken.
 const BEFORE: usize = 50;
 const AFTER: usize = 10;
+/// So many more than the first of each promise, in a line each.
+const OTHERS: usize = 20;
 
 /// What was broken, what happened around it, and how to run it again.
 pub fn failure(record: &Record, broken: &[Broken]) -> String {
     let (kills, seed) = (record.kills(), record.seed);
     let mut text = format!("seed {seed}, {kills} kills: {} broken\n", broken.len());
-    for broken in broken.iter().take(3) {
+    let is_first = |place: usize| broken[..place].iter().all(|it| it.promise != broken[place].promise);
+    let (firsts, others): (Vec<usize>, Vec<usize>) = (0..broken.len()).partition(|place| is_first(*place));
+    for broken in firsts.iter().map(|place| &broken[*place]) {
         let _ = writeln!(text, "\n{broken}");
         around(record, broken, &mut text);
     }
-    for broken in broken.iter().skip(3).take(20) {
+    for broken in others.iter().map(|place| &broken[*place]).take(OTHERS) {
         let _ = writeln!(text, "{broken}");
     }
     let _ = writeln!(text, "\nagain: make kill KILLS={kills} SEED={seed}");
