@@ -17,6 +17,9 @@ use super::{
     watch::Watch,
 };
 
+/// Who waits for others of the same event is called; and looks by itself after this long.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
 /// What is left of the waiting requests once those that a look settles are gone.
 #[derive(Default)]
 struct Sifted {
@@ -39,14 +42,16 @@ impl Lane {
             Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),
             Phase::Blocked(watch) => self.decide(&look, false, Some(watch), turn),
             Phase::Watching(passage, watch) => self.judge(passage, watch, &look, turn),
-            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Starting(..)) => self.phase = phase,
+            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } | Phase::Starting(..)) => {
+                self.phase = phase;
+            }
         }
     }
 
     fn not_looked(&mut self, failure: CallFailure, turn: &mut Turn<'_>) {
-        let (now, watched) = (turn.now.moment, turn.watched);
+        let (now, spacing) = (turn.now.moment, turn.spacing);
         match self.watch_mut() {
-            Some(watch) => watch.rest(now, watched),
+            Some(watch) => watch.rest(now, spacing),
             None if failure.remedy == Remedy::GiveUp => {
                 let failure = Failure::new(failure.cause, failure.reason);
                 let asks = std::mem::take(&mut self.waiting);
@@ -219,6 +224,7 @@ impl Lane {
         Passage {
             id: retrying.map_or_else(|| fold::deployment_id(&self.target, &asks), |it| it.id.clone()),
             attempts: retrying.map_or(0, |it| it.failed),
+            crowded: retrying.and_then(|it| it.crowded),
             started_at: retrying.map_or(turn.now.wall, |it| it.started_at),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             asks,
@@ -271,7 +277,7 @@ impl Lane {
             return self.rest(turn);
         }
         watch.spared = self.may_supersede(&watch);
-        watch.rest(now, turn.watched);
+        watch.rest(now, turn.spacing);
         let is_news = watch.overdue && !was_overdue;
         self.phase = Phase::Blocked(watch);
         if is_news {
@@ -309,7 +315,13 @@ impl Lane {
             return self.pause(turn, wait.max(Duration::from_millis(1)), why);
         }
         self.waiting = awaiting;
-        self.start(needed, None, over, look, turn);
+        match self.admitted(needed, turn) {
+            (needed, None) if needed.is_empty() => self.rest(turn),
+            (needed, Some(why)) if needed.is_empty() => {
+                self.phase = Phase::Queued { until: turn.now.moment + LONGEST_WAIT, why };
+            }
+            (needed, _) => self.start(needed, None, over, look, turn),
+        }
     }
 
     /// What is waiting and has to be started over a rollout of ours that goes on; `None` where that may change soon.
@@ -322,7 +334,8 @@ impl Lane {
         let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);
         let (go, stay): (Vec<_>, Vec<_>) = waiting.partition(|(_, verdict)| *verdict == Verdict::Needed);
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
-        Some(go.into_iter().map(|(ask, _)| ask).collect())
+        let (go, _) = self.admitted(go.into_iter().map(|(ask, _)| ask).collect(), turn);
+        Some(go)
     }
 }
 

@@ -53,16 +53,22 @@ mod testing;
 mod tests;
 mod undo;
 mod watch;
+mod waves;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 
 use agenda::Agenda;
 use lane::{Lane, Turn};
 use ledger::Ledger;
+use waves::Waves;
 
-pub use input::{Arrival, Asks, Command, DeadLetter, Flaw, Input, Now, PlanSettings};
+pub use crate::domain::DeadLetter;
+pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 
@@ -73,13 +79,14 @@ pub struct Planner {
     ledger: Ledger,
     lanes: BTreeMap<TargetId, Lane>,
     agenda: Agenda,
+    waves: Waves,
 }
 
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
         let ledger = Ledger::new(settings.visibility, settings.renew_after);
-        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default() }
+        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default(), waves: Waves::default() }
     }
 
     /// Takes one input, and does whatever else is due at this time.
@@ -88,6 +95,9 @@ impl Planner {
         self.expire(now, &mut out);
         self.take(now, input, &mut out);
         self.wake(now, &mut out);
+        while let Some(target) = self.waves.next_called() {
+            self.with_lane(now, &target, &mut out, lane::Lane::called);
+        }
         out.extend(self.ledger.commands(now.moment));
         out
     }
@@ -131,6 +141,7 @@ impl Planner {
                     let settled = self.ledger.deletion_answered(lease, true, now.moment);
                     out.extend(settled.map(Command::Report));
                 }
+                self.waves.close(|lease| self.ledger.holds(lease));
             }
             Input::NotDeleted(leases) => {
                 for lease in leases {
@@ -170,6 +181,7 @@ impl Planner {
             }
         };
         let targets = requests.iter().map(|request| request.target.clone());
+        self.waves.open(&event, lease, &requests);
         let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
         for request in requests {
             let target = request.target.clone();
@@ -192,6 +204,7 @@ impl Planner {
         for lease in leases {
             out.extend(self.ledger.lose(*lease).map(Command::Report));
         }
+        self.waves.close(|lease| self.ledger.holds(lease));
         self.forget(now, leases, out);
     }
 
@@ -225,16 +238,23 @@ impl Planner {
         if !self.lanes_of(&self.agenda.due(now.moment)).any(|lane| wants(lane, now.moment)) {
             return;
         }
-        let due = self.agenda.due(now.moment + watch::BATCH_SLACK);
-        let targets: BTreeSet<TargetId> = self
-            .lanes_of(&due)
-            .filter(|lane| wants(lane, now.moment + watch::BATCH_SLACK))
-            .map(|lane| lane.target().clone())
-            .collect();
+        let mut targets: BTreeSet<TargetId> =
+            self.wanting_glances(now.moment + watch::BATCH_SLACK).into_iter().collect();
+        watch::fill(&mut targets, self.wanting_glances(now.moment + watch::RIDE_ALONG).into_iter());
         for target in &targets {
             self.with_lane(now, target, out, |lane, _| lane.glance_sent());
         }
         out.extend(watch::batches(targets).into_iter().map(Command::Glance));
+    }
+
+    /// The lanes whose next glance is due by then, in that order.
+    fn wanting_glances(&self, by: Moment) -> Vec<TargetId> {
+        let due = self.agenda.due(by);
+        self.lanes_of(&due).filter(|lane| lane.wants_glance(by)).map(|lane| lane.target().clone()).collect()
+    }
+
+    fn glance_spacing(&self) -> Duration {
+        watch::spacing(self.agenda.watched(), self.settings.glances_per_second)
     }
 
     fn lanes_of<'a>(&'a self, targets: &'a [TargetId]) -> impl Iterator<Item = &'a Lane> {
@@ -248,9 +268,20 @@ impl Planner {
         out: &mut Vec<Command>,
         act: impl FnOnce(&mut Lane, &mut Turn<'_>),
     ) {
+        let spacing = self.glance_spacing();
         let Some(lane) = self.lanes.get_mut(target) else { return };
-        let watched = self.agenda.watched();
-        act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
+        act(
+            lane,
+            &mut Turn {
+                now,
+                settings: &self.settings,
+                ledger: &mut self.ledger,
+                waves: &mut self.waves,
+                out,
+                spacing,
+            },
+        );
+        self.waves.update(lane);
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());

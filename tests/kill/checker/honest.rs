@@ -69,7 +69,7 @@ impl<'a> Claim<'a> {
             "already_running" => {
                 became(Fate::Succeeded).is_none().then(|| "said to run already, and it does not".to_owned())
             }
-            "failed" | "superseded" => None,
+            "failed" | "superseded" | "cancelled" => None,
             other => Some(format!("`{other}` is no outcome that can be here")),
         }
     }
