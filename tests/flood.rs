@@ -25,6 +25,7 @@ use lockkeeper::{
     aws::{Connections, Observer, ecs::Ecs},
     domain::{AccountId, BudgetShare, Moment, Outcome, Report, Timestamp},
     engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    plan::PlanSettings,
     route::Routes,
     settings::{self, Sources},
     sim::{
@@ -227,6 +228,7 @@ async fn daemon(
         accounts: vec![account],
         pollers: 4,
         visibility: Duration::from_mins(2),
+        renew_after: PlanSettings::RENEW_AFTER,
         start_delay: Duration::ZERO,
         health: Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT)),
         clock,
