@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Broken,
     asked::{Asked, Wish},
-    facts::{Facts, Message, Rollout},
+    facts::{Facts, Fate, Message, Rollout},
 };
 use crate::{
     estate::{CONTAINER, OnPush, TARGETS, Target},
@@ -87,9 +87,10 @@ fn wishes_for<'f>(
     })
 }
 
-/// The earliest version for which a rollout can have brought what it runs: what was asked for in the same life, or
-/// that of the rollout of the same content before it. An image that is asked for again while it runs leaves no mark.
+/// The earliest version for which a rollout can have brought what it runs: that for which its definition was moved to,
+/// because an image that is asked for again while it runs leaves no mark.
 pub(super) fn brought_for(facts: &Facts<'_>, target: &str, rollout: &Rollout) -> u64 {
+    let rollout = moved_to(facts, target, rollout);
     let life = facts.record.life_of(rollout.call);
     let in_this_life = |message: &Message| {
         message.received.iter().any(|call| *call < rollout.call && facts.record.life_of(*call) == life)
@@ -99,6 +100,26 @@ pub(super) fn brought_for(facts: &Facts<'_>, target: &str, rollout: &Rollout) ->
         return version;
     }
     versions_of(facts, target, &rollout.named, rollout.call).min().unwrap_or(0)
+}
+
+/// The first rollout of the same definition since another one was complete.
+fn moved_to<'f>(facts: &'f Facts<'_>, target: &str, rollout: &'f Rollout) -> &'f Rollout {
+    let earlier = || facts.rollouts[target].iter().filter(|it| it.call <= rollout.call);
+    let is_other = |it: &&Rollout| it.definition != rollout.definition && it.fate == Fate::Succeeded;
+    let since = earlier().filter(is_other).map(|it| it.call).max().unwrap_or(0);
+    let mut same = earlier().filter(|it| it.definition == rollout.definition && it.call > since);
+    same.next().unwrap_or(rollout)
+}
+
+/// Whether an image had been asked for before, and ran when it was asked for again: that left no mark, so that one which
+/// was asked for in between, and was received later, may have taken its place.
+fn left_no_mark(facts: &Facts<'_>, target: &str, again: &Asked) -> bool {
+    let (Wish::Image(image) | Wish::Tagged(image, _)) = &again.wish else { return false };
+    let was_asked = wishes_for(facts, target, image).any(|(_, asked)| asked.version < again.version);
+    let has_it = |it: &Rollout| it.named == *image && it.fate == Fate::Succeeded;
+    let ran = facts.complete_at(target, again.version).is_some_and(has_it)
+        || facts.rollouts[target].iter().any(|it| it.created >= again.version && has_it(it));
+    was_asked && ran
 }
 
 /// Whether what was asked last neither runs in the end, nor was set aside.
@@ -113,9 +134,10 @@ fn not_the_newest(facts: &Facts<'_>, target: &Target) -> Option<(u64, String)> {
             Wish::Definition(definition) => running.named == facts.content_of(definition),
             Wish::Fresh => false,
         };
-        runs || facts.letters.iter().any(|letter| {
-            letter.body == message.body && letter.target.as_deref() == Some(target.id().as_str())
-        })
+        runs || left_no_mark(facts, target.name, asked)
+            || facts.letters.iter().any(|letter| {
+                letter.body == message.body && letter.target.as_deref() == Some(target.id().as_str())
+            })
     };
     let last: Vec<_> = contents().filter(|(_, asked)| asked.version == newest).collect();
     let first = last.first()?;
