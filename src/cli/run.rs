@@ -148,7 +148,8 @@ async fn assemble(
         dead_letters,
         letter_room,
         ecs: Arc::new(Ecs::new(connections, account.clone())),
-        routes: Routes::new(account, region, settings.targets, settings.naming),
+        routes: Routes::new(account, region, settings.targets, settings.naming)
+            .in_environment(settings.environment),
         accounts,
         pollers: settings.queue.pollers,
         visibility: settings.queue.visibility,
@@ -201,7 +202,7 @@ fn about(settings: &Settings) -> About {
     let naming = settings.naming.as_ref();
     About {
         project: naming.map(|naming| naming.project.to_string()),
-        environment: naming.map(|naming| naming.environment.to_string()),
+        environment: settings.environment.as_deref().map(str::to_owned),
         version: env!("CARGO_PKG_VERSION"),
     }
 }
@@ -221,6 +222,6 @@ fn log_settings(settings: &Settings) -> LogSettings {
             settings::LogFormat::Text => log::LogFormat::Text,
         },
         project: naming.map(|naming| naming.project.clone()),
-        environment: naming.map(|naming| naming.environment.clone()),
+        environment: settings.environment.clone(),
     }
 }

@@ -42,6 +42,7 @@ impl Ask {
     }
 
     fn absorb(&mut self, replaced: &Self) {
+        self.request.guessed &= replaced.request.guessed;
         let room = MOST_ORIGINS.saturating_sub(self.merged.len());
         self.merged.splice(0..0, replaced.origins().take(room).cloned());
     }

@@ -200,7 +200,8 @@ impl Targets {
         // Backwards, because of two rules for the same target the first one holds.
         let rules = settings.targets.iter().rev().map(|rule| (id(rule), rule.clone())).collect();
         let routes =
-            Routes::new(home.account.clone(), home.region.clone(), settings.targets, settings.naming);
+            Routes::new(home.account.clone(), home.region.clone(), settings.targets, settings.naming)
+                .in_environment(settings.environment);
         Self { routes, rules }
     }
 
@@ -210,13 +211,15 @@ impl Targets {
         asked.chain(hinted).collect()
     }
 
-    fn asked(&self, event: &Event, Request { target, change, settings, .. }: &Request) -> Reached {
+    fn asked(&self, event: &Event, request: &Request) -> Reached {
+        let Request { target, change, settings, guessed, .. } = request;
+        let missing = if *guessed { "; nothing if ECS has no such service" } else { "" };
         Reached {
             name: settings.name.clone(),
             id: target.clone(),
             because: self.why(event, target, settings).unwrap_or_else(|why| why),
             policy: words::policy(&event.trigger, settings),
-            would: words::would(change, settings),
+            would: words::would(change, settings) + missing,
             dry_run: settings.dry_run,
         }
     }
