@@ -8,16 +8,16 @@ use crate::{
 };
 
 /// The names of the attributes. SQS takes ten at most.
-mod name {
-    pub(super) const ID: &str = "lockkeeper.id";
-    pub(super) const REASON: &str = "lockkeeper.reason";
-    pub(super) const TARGET: &str = "lockkeeper.target";
-    pub(super) const DEPLOYMENT: &str = "lockkeeper.deployment";
-    pub(super) const OUTCOME: &str = "lockkeeper.outcome";
-    pub(super) const CAUSE: &str = "lockkeeper.cause";
-    pub(super) const ATTEMPTS: &str = "lockkeeper.attempts";
-    pub(super) const VERSION: &str = "lockkeeper.version";
-    pub(super) const TIME: &str = "lockkeeper.time";
+pub(crate) mod name {
+    pub(crate) const ID: &str = "lockkeeper.id";
+    pub(crate) const REASON: &str = "lockkeeper.reason";
+    pub(crate) const TARGET: &str = "lockkeeper.target";
+    pub(crate) const DEPLOYMENT: &str = "lockkeeper.deployment";
+    pub(crate) const OUTCOME: &str = "lockkeeper.outcome";
+    pub(crate) const CAUSE: &str = "lockkeeper.cause";
+    pub(crate) const ATTEMPTS: &str = "lockkeeper.attempts";
+    pub(crate) const VERSION: &str = "lockkeeper.version";
+    pub(crate) const TIME: &str = "lockkeeper.time";
 }
 
 /// A reason longer than this says no more.

@@ -22,7 +22,7 @@ mod clock;
 mod drain;
 mod held;
 mod intake;
-mod letter;
+pub(crate) mod letter;
 mod open;
 mod perform;
 mod publish;
@@ -41,6 +41,8 @@ use crate::{
     route::Routes,
     status::{Health, QueueRecord},
 };
+
+pub(crate) use understand::when_asked;
 
 pub use clock::EngineClock;
 pub use intake::RECEIVE_WAIT;

@@ -1,6 +1,6 @@
 //! A message to what it asks for: decoded, checked for its account, and routed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, info, warn};
 
@@ -22,6 +22,11 @@ pub(super) struct Understood {
     pub(super) hints: Vec<TargetId>,
 }
 
+/// An attribute of a message that was set aside cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the attribute {name} is wrong: {0}", name = letter::name::TARGET)]
+pub(crate) struct WrongAttribute(NotATargetId);
+
 /// Understands one message, and takes hold of it.
 pub(super) fn understand(
     engine: &Engine,
@@ -33,11 +38,11 @@ pub(super) fn understand(
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
     engine.publisher.decided(engine.clock.wall().since(event.time));
-    let (asks, hints) = match when_asked(&event, &message) {
+    let (asks, hints) = match when_asked(event.time, message.sent_at, &message.attributes) {
         Ok(arrival) => asks(engine, &event, &arrival),
         Err(wrong) => {
-            warn!(event_id = %event.id, error = %wrong, "message not understood");
-            let reason = format!("the attribute lockkeeper.target is wrong: {wrong}");
+            let reason = wrong.to_string();
+            warn!(event_id = %event.id, error = reason, "message not understood");
             (plan::Asks::Unknown { reason, version: message.sent_at }, Vec::new())
         }
     };
@@ -49,15 +54,22 @@ pub(super) fn understand(
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order, gets
 /// a new floor, and reaches only the target for which it failed.
-fn when_asked(event: &Event, message: &RawMessage) -> Result<route::Arrival, NotATargetId> {
-    let asked = event.time.min(message.sent_at);
-    let Some(put_back) = letter::read(&message.attributes) else {
+///
+/// # Errors
+/// If what it was set aside with cannot be read.
+pub(crate) fn when_asked(
+    event_time: Timestamp,
+    sent_at: Timestamp,
+    attributes: &BTreeMap<String, String>,
+) -> Result<route::Arrival, WrongAttribute> {
+    let asked = event_time.min(sent_at);
+    let Some(put_back) = letter::read(attributes) else {
         return Ok(route::Arrival { version: asked, floor: asked, confined_to: None });
     };
-    let target = put_back.target.transpose()?;
+    let target = put_back.target.transpose().map_err(WrongAttribute)?;
     Ok(route::Arrival {
-        version: put_back.version.min(message.sent_at),
-        floor: message.sent_at,
+        version: put_back.version.min(sent_at),
+        floor: sent_at,
         confined_to: target.map(|target| BTreeSet::from([target])),
     })
 }
