@@ -271,7 +271,7 @@ pub enum SettledBy {
     SetAside,
     /// It asked nothing of us.
     NothingAsked,
-    /// A newer message of its kind, which is held, asks the same.
+    /// A newer message of its kind, which is held, asks the same, or replaces it.
     Newer,
     /// Everything was done but the calls that change something.
     DryRun,
