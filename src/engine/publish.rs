@@ -83,6 +83,7 @@ impl Publisher {
         let snapshot = Snapshot {
             taken_at: now,
             active: true,
+            home: Some(routes.home()),
             targets: targets(now, planner, routes),
             deployments: planner.deployments(),
             history: Arc::clone(&self.history),

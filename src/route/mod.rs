@@ -187,6 +187,11 @@ impl Routes {
         draft.finish()
     }
 
+    /// Our own account and Region.
+    pub fn home(&self) -> (AccountId, Region) {
+        (self.home.account.clone(), self.home.region.clone())
+    }
+
     /// The targets that the settings name, one by one; those that only a pattern can find are not among them.
     pub fn targets(&self) -> impl Iterator<Item = (&TargetId, &Arc<TargetSettings>)> {
         self.targets.iter().map(|known| (&known.target.id, &known.target.settings))

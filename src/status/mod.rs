@@ -34,7 +34,7 @@ pub use metrics::Metrics;
 pub use router::{router, serve};
 
 use crate::{
-    domain::{DeploymentRecord, Moment, TargetRecord, Timestamp},
+    domain::{AccountId, DeploymentRecord, Moment, Region, TargetRecord, Timestamp},
     report::history::History,
 };
 
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub taken_at: Moment,
     /// Whether this process acts; not so on standby.
     pub active: bool,
+    /// Our own account and Region; `None` before they are known.
+    pub home: Option<(AccountId, Region)>,
     /// Every target, in the order of names.
     pub targets: Vec<TargetRecord>,
     /// The deployments that have not ended.
@@ -128,6 +130,7 @@ impl Snapshot {
         Self {
             taken_at,
             active: false,
+            home: None,
             targets: Vec::new(),
             deployments: Vec::new(),
             history: Arc::default(),

@@ -47,6 +47,7 @@ pub(super) fn about() -> About {
 
 pub(super) fn snapshot(now: Moment) -> Snapshot {
     let mut snapshot = Snapshot { active: true, leases_held: 3, ..Snapshot::empty(now) };
+    snapshot.home = Some(("111122223333".into(), "eu-west-1".into()));
     snapshot.targets = vec![
         target("api", watching()),
         target("cart", LaneRecord { until: Some(4_000), ..lane(LaneState::Quiet, 20, None) }),

@@ -1,6 +1,8 @@
 //! The page for people: what each target runs, what is under way, what ended and why. It needs no script; it loads
 //! itself anew only where its reader asked for that, because text that moves by itself cannot be read by everybody.
+//! Each deployment has a page of its own, with all that is known of it.
 
+mod deployment;
 mod parts;
 
 use std::time::Duration;
@@ -20,7 +22,7 @@ use self::parts::{
 };
 use super::{About, HealthReport, Snapshot, StatusState};
 use crate::{
-    domain::{DeploymentRecord, LaneState, Moment, RunningRecord, TargetRecord, Timestamp},
+    domain::{DeploymentRecord, LaneState, Moment, RunningRecord, TargetId, TargetRecord, Timestamp},
     report::{
         history::{self, Query as Wanted},
         message::{span, took},
@@ -38,17 +40,26 @@ const REFRESH_SECONDS: u32 = 5;
 pub(super) fn routes() -> Router<StatusState> {
     Router::new()
         .route("/", get(page))
+        .route("/deployments/{id}", get(deployment::page))
         .route("/style.css", get(async || kept("text/css; charset=utf-8", STYLE)))
         .route("/icon.svg", get(async || kept("image/svg+xml", ICON)))
 }
 
-async fn page(State(state): State<StatusState>, query: Query<Vec<(String, String)>>) -> Html<String> {
+async fn page(State(state): State<StatusState>, query: Asked) -> Html<String> {
+    show(&state, &query, |view| view.page())
+}
+
+/// What stands behind the `?` of an address.
+type Asked = Query<Vec<(String, String)>>;
+
+/// A page of what is so now, which loads itself anew where it was asked to.
+fn show(state: &StatusState, query: &Asked, page: impl FnOnce(View<'_>) -> Markup) -> Html<String> {
     let (now, at) = state.clock.now();
     let live = query.iter().any(|(name, _)| name == "live");
     let snapshot = state.latest();
     let health = state.health.assess(now);
     let view = View { snapshot: &snapshot, about: &state.about, health: &health, now, at, live };
-    Html(view.page().into_string())
+    Html(page(view).into_string())
 }
 
 /// What changes only with the version, which stands in the address: a browser may keep it for a day.
@@ -68,6 +79,12 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     pub(super) fn page(&self) -> Markup {
+        let main = html! { (self.summary()) (self.under_way()) (self.targets()) (self.ended()) };
+        self.framed("/", &self.title(), &main)
+    }
+
+    /// What stands around every page; `path` is its own.
+    fn framed(&self, path: &str, title: &str, main: &Markup) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -76,13 +93,13 @@ impl View<'_> {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     @if self.live { meta http-equiv="refresh" content=(REFRESH_SECONDS); }
-                    title { (self.title()) }
+                    title { (title) }
                     link rel="icon" href={ "/icon.svg?v=" (self.about.version) };
                     link rel="stylesheet" href={ "/style.css?v=" (self.about.version) };
                 }
                 body {
-                    (self.header())
-                    main { (self.summary()) (self.under_way()) (self.targets()) (self.ended()) }
+                    (self.header(path))
+                    main { (main) }
                     (self.footer())
                 }
             }
@@ -100,16 +117,19 @@ impl View<'_> {
         names.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    fn header(&self) -> Markup {
+    fn header(&self, path: &str) -> Markup {
         html! {
             header {
-                h1 { "Lockkeeper" }
+                h1 { @if path == "/" { "Lockkeeper" } @else { a href="/" { "Lockkeeper" } } }
                 p.place { (self.place()) }
+                @if let Some((account, region)) = &self.snapshot.home {
+                    p.home { "account " (account) ", " (region) }
+                }
                 p.live {
                     @if self.live {
-                        "Loads anew every " (REFRESH_SECONDS) " s · " a href="/" { "Hold still" }
+                        "Loads anew every " (REFRESH_SECONDS) " s · " a href=(path) { "Hold still" }
                     } @else {
-                        (clock_time(self.at)) " UTC · " a href="/?live" { "Keep it live" }
+                        (clock_time(self.at)) " UTC · " a href={ (path) "?live" } { "Keep it live" }
                     }
                 }
             }
@@ -198,7 +218,7 @@ impl View<'_> {
     fn target_row(&self, target: &TargetRecord) -> Markup {
         let name = html! {
             strong { (target.name) }
-            span.note title=(target.id) { (target.cluster) " / " (target.service) }
+            span.note title=(target.id) { (target.cluster) " / " (target.service) (self.elsewhere(&target.id)) }
         };
         row(&[
             ("Target", name),
@@ -214,6 +234,14 @@ impl View<'_> {
             ("Lane", self.lane(target)),
             ("Waiting", html! { (target.lane.waiting) }),
         ])
+    }
+
+    /// Where a target is, if not where we are.
+    fn elsewhere(&self, target: &TargetId) -> Markup {
+        let home = self.snapshot.home.as_ref();
+        let here =
+            home.is_none_or(|(account, region)| (account, region) == (target.account(), target.region()));
+        html! { @if !here { " in " (target.account()) ", " (target.region()) } }
     }
 
     fn running(&self, running: &RunningRecord) -> Markup {

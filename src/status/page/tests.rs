@@ -86,11 +86,77 @@ fn names_and_reasons_are_text_wherever_they_stand() {
     let mut ended = it.clone();
     ended.evidence.service_events = vec![evil.into()];
     ended.finished_at = Some(at("12:05:59"));
-    std::sync::Arc::make_mut(&mut snapshot.history).push(ended);
+    std::sync::Arc::make_mut(&mut snapshot.history).push(ended.clone());
     let html = page(&sample, false);
+    let health = sample.health.assess(sample.now);
+    let (now, at) = (sample.now, at("12:06:00"));
+    let view = View { snapshot: &sample.snapshot, about: &about(), health: &health, now, at, live: true };
+    let html = html + &view.deployment(&ended).into_string();
     assert!(!html.contains("<script") && !html.contains("alert('x')</script>\"'"), "not escaped");
     assert!(html.matches("&lt;script&gt;").count() >= 9, "{}", html.matches("&lt;script&gt;").count());
-    assert!(!html.contains("href=\"/api/v1/deployments/<"));
+    assert!(!html.contains("href=\"/deployments/<"));
+}
+
+#[test]
+fn a_deployment_has_a_page_that_tells_all_of_it() {
+    let sample = Sample::busy();
+    let (now, at) = (sample.now, at("12:06:00"));
+    let health = sample.health.assess(now);
+    let view = View { snapshot: &sample.snapshot, about: &about(), health: &health, now, at, live: false };
+    let told = |it: &crate::domain::DeploymentRecord| {
+        let html = view.deployment(it).into_string();
+        assert!(html.contains(&format!("href=\"/deployments/{}?live\"", it.id)));
+        let main = html.split("<main>").nth(1).and_then(|rest| rest.split("</main>").next()).expect("main");
+        words(&main.replace("</dd>", "|").replace("</li>", "|"))
+            .split('|')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let ended = sample.snapshot.history.iter().next().expect("one has ended");
+    assert_snapshot!(told(ended), @r"
+Deployment of api Outcome Rolled back crash loop
+Reason container web exited with 1, three times
+Target 111122223333/eu-west-1/shop/chubby_api
+Definition chubby_api:13
+Ran before chubby_api:12
+Rollout ecs-svc/8001
+Attempts 1
+Asked for 2026-11-01T12:00:00Z ( 6 min ago )
+Began 2026-11-01T12:00:05Z ( 5 min ago )
+Ended 2026-11-01T12:04:00Z ( 2 min ago )
+Took 3 min 55 s
+Id d-bad0 as JSON
+What is asked image shop_api:broken
+Why main at 0af3c1 is ready image ready, event e-3
+Tasks that stopped Task 0af3c1 stopped, container web , exit code 1: Essential container in task exited
+What ECS said of the service (service chubby_api) rolling back to deployment ecs-svc/8001
+");
+    assert_snapshot!(told(&sample.snapshot.deployments[0]), @r"
+Deployment of api Stage Rolling out
+Target 111122223333/eu-west-1/shop/chubby_api
+Definition chubby_api:14
+Ran before chubby_api:13
+Rollout ecs-svc/8002
+Tasks 1 of 4 run 1 failed in a row
+Attempts 1
+Asked for 2026-11-01T12:05:00Z ( 1 min ago )
+Began 2026-11-01T12:05:05Z ( 55 s ago )
+Id d-77fe as JSON
+What is asked image shop_api:1.5
+Why push of shop_api:1.4 image pushed, event e-1
+push of shop_api:latest image pushed, event e-2
+");
+}
+
+#[test]
+fn a_target_elsewhere_says_where() {
+    let mut sample = Sample::busy();
+    sample.snapshot.targets[0].id = "444455556666/us-east-1/shop/chubby_api".parse().expect("valid");
+    let html = page(&sample, false);
+    assert!(html.contains("account 111122223333, eu-west-1"), "its own place is in the header");
+    assert_eq!(html.matches(" in 444455556666, us-east-1").count(), 1);
+    assert!(!html.contains(" in 111122223333"));
 }
 
 #[test]
