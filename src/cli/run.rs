@@ -16,6 +16,7 @@ use crate::{
     aws::{Connections, Observer, ecs::Ecs},
     domain::Report,
     engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    plan::PlanSettings,
     report::{
         log::{self, LogSettings},
         message::Level,
@@ -153,6 +154,7 @@ async fn assemble(
         accounts,
         pollers: settings.queue.pollers,
         visibility: settings.queue.visibility,
+        renew_after: PlanSettings::RENEW_AFTER,
         start_delay: settings.engine.start_delay,
         clock,
         health,

@@ -189,6 +189,15 @@ pub struct StartOrder {
     pub marks: Marks,
 }
 
+/// A rollout in progress that is to be stopped, and undone by ECS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StopOrder {
+    /// The target.
+    pub target: TargetId,
+    /// The ARN of its service deployment.
+    pub rollout: RolloutId,
+}
+
 /// What UpdateService answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Started {

@@ -27,6 +27,8 @@ pub struct TargetSettings {
     pub timeout: Duration,
     /// How often a transient failure is tried again.
     pub retries: u32,
+    /// Whether a rollout that failed, or makes no progress, is undone where ECS does not do so by itself.
+    pub rollback: bool,
     /// What happens to a rollout in progress when something newer is asked for.
     pub on_newer: OnNewer,
     /// The branches from which an image may be announced; empty means any.
@@ -124,6 +126,7 @@ impl TargetSettings {
             quiet: Duration::from_secs(5),
             timeout: Duration::from_mins(30),
             retries: 2,
+            rollback: true,
             on_newer: OnNewer::WhenFailing,
             branches: Vec::new(),
             on_delete: OnDelete::Warn,

@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use super::renewal::Counted;
 use crate::{
     aws::queue::{RawMessage, Receipt},
-    domain::{EventId, LeaseId, TriggerKind},
+    domain::{EventId, LeaseId, MessageId, TriggerKind},
 };
 
 /// Every message that is held, by lease and by event: an event may come in several messages.
@@ -22,19 +23,28 @@ pub(super) struct HeldMessages {
 /// One message.
 #[derive(Debug)]
 pub(super) struct HeldMessage {
+    pub(super) id: MessageId,
     pub(super) receipt: Receipt,
     pub(super) body: String,
     pub(super) event: EventId,
+    pub(super) counted: Counted,
 }
 
 impl HeldMessages {
     /// Takes a message, under a lease of its own.
-    pub(super) fn hold(&mut self, raw: RawMessage, event: EventId, trigger: TriggerKind) -> LeaseId {
+    pub(super) fn hold(
+        &mut self,
+        raw: RawMessage,
+        event: EventId,
+        trigger: TriggerKind,
+        counted: Counted,
+    ) -> LeaseId {
         self.last += 1;
         let lease = LeaseId(self.last);
         self.triggers.insert(event.clone(), trigger);
         self.bytes += raw.body.len();
-        let held = HeldMessage { receipt: raw.receipt, body: raw.body, event };
+        let RawMessage { message_id: id, receipt, body, .. } = raw;
+        let held = HeldMessage { id, receipt, body, event, counted };
         self.by_lease.insert(lease, Arc::new(held));
         lease
     }
@@ -91,9 +101,10 @@ mod tests {
     #[test]
     fn the_trigger_of_an_event_is_known_while_one_of_its_messages_is_held() {
         let mut held = HeldMessages::default();
-        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged);
+        let counted = Counted { version: Timestamp::default(), floor: Timestamp::default() };
+        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged, counted);
         let [first, second] =
-            ["m-2", "m-3"].map(|id| held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed));
+            ["m-2", "m-3"].map(|id| held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed, counted));
         held.keep_only(|lease| lease != first);
         assert_eq!(held.trigger_of(&"e-1".into()), Some(TriggerKind::ImagePushed));
         held.keep_only(|lease| lease != second);

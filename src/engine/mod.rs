@@ -12,6 +12,7 @@
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
 //! | `letter` | what is said about a message that is set aside |
+//! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `drain` | the end: receives in flight end, what is held is handed back |
 //!
@@ -26,6 +27,7 @@ pub(crate) mod letter;
 mod open;
 mod perform;
 mod publish;
+mod renewal;
 mod understand;
 
 use std::{sync::Arc, time::Duration};
@@ -81,6 +83,8 @@ pub struct Engine {
     pub pollers: u32,
     /// How long a message is held by one receive or extension.
     pub visibility: Duration,
+    /// How long one receipt of a message is held before a copy takes its place: SQS allows twelve hours.
+    pub renew_after: Duration,
     /// No rollout is started before this much has passed.
     pub start_delay: Duration,
     /// The time.
@@ -131,6 +135,7 @@ impl Engine {
 
     fn into_running(self, answers: mpsc::UnboundedSender<Input>) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
+        settings.renew_after = self.renew_after;
         settings.start_after = self.clock.moment() + self.start_delay;
         let performer = Performer {
             queue: self.queue.clone(),
@@ -240,7 +245,9 @@ impl Running {
                 Command::Look(_)
                 | Command::Glance(_)
                 | Command::Start(_)
+                | Command::Stop(_)
                 | Command::Extend(_)
+                | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Delete(_) => self.performer.perform(command, &self.held),
             }

@@ -1,18 +1,18 @@
 //! A command to a call, and its answer to an input. Each call runs beside the loop.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{EngineClock, held::HeldMessages, letter};
+use super::{EngineClock, held::HeldMessages, letter, renewal};
 use crate::{
     aws::{
         ecs::Ecs,
-        queue::{BATCH, Queue, QueueError, QueueErrorKind, Receipt},
+        queue::{BATCH, MAX_MESSAGE_BYTES, Queue, QueueError, QueueErrorKind, Receipt},
     },
-    domain::LeaseId,
+    domain::{LeaseId, TargetId},
     plan::{Command, DeadLetter, Input},
 };
 
@@ -40,7 +40,12 @@ impl Performer {
     pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
         let ecs = Arc::clone(&self.ecs);
         match command {
-            Command::Look(_) | Command::Glance(_) | Command::Start(_) | Command::Extend(_)
+            Command::Look(_)
+            | Command::Glance(_)
+            | Command::Start(_)
+            | Command::Stop(_)
+            | Command::Renew { .. }
+            | Command::Extend(_)
                 if self.tasks.is_closed() => {}
             Command::Look(order) => self.answer(async move {
                 let look = ecs.look(&order).await.map(Box::new);
@@ -54,8 +59,13 @@ impl Performer {
                 let started = ecs.start(&order).await;
                 vec![Input::Started { target: order.target, started }]
             }),
+            Command::Stop(order) => self.answer(async move {
+                let stopped = ecs.stop(&order).await;
+                vec![Input::Stopped { target: order.target, stopped }]
+            }),
             Command::Extend(leases) => self.extend(&leases, held),
             Command::Delete(leases) => self.delete(&leases, held),
+            Command::Renew { lease, targets } => self.renew(lease, &targets, held),
             Command::SetAside { lease, letter } => self.set_aside(lease, *letter, held),
             Command::Report(_) => {}
         }
@@ -104,6 +114,26 @@ impl Performer {
                 sort(leases, results).into_inputs(Input::Deleted, Input::NotDeleted)
             });
         }
+    }
+
+    fn renew(&self, lease: LeaseId, targets: &BTreeSet<TargetId>, held: &HeldMessages) {
+        let Some(message) = held.get(lease).cloned() else {
+            let _ = self.answers.send(Input::Lost(vec![lease]));
+            return;
+        };
+        let queue = self.queue.clone();
+        let room = MAX_MESSAGE_BYTES.saturating_sub(message.body.len());
+        let attributes = renewal::attributes(&message.id, message.counted, targets, room);
+        self.answer(async move {
+            let sent = queue.send(&message.body, &attributes).await;
+            match &sent {
+                Ok(copy) => info!(event_id = %message.event, copy = %copy, "message renewed: a copy goes on for it"),
+                Err(error) => {
+                    warn!(event_id = %message.event, error = %error, "renewing a message failed; it is tried again");
+                }
+            }
+            vec![Input::Renewed { lease, done: sent.is_ok() }]
+        });
     }
 
     fn set_aside(&self, lease: LeaseId, letter: DeadLetter, held: &HeldMessages) {

@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, info, warn};
 
-use super::{Engine, held::HeldMessages, letter};
+use super::{
+    Engine,
+    held::HeldMessages,
+    letter,
+    renewal::{self, Counted},
+};
 use crate::{
     aws::queue::RawMessage,
     decode,
@@ -22,10 +27,10 @@ pub(super) struct Understood {
     pub(super) hints: Vec<TargetId>,
 }
 
-/// An attribute of a message that was set aside cannot be read.
+/// The attribute of a message with this name does not name targets.
 #[derive(Debug, thiserror::Error)]
-#[error("the attribute {name} is wrong: {0}", name = letter::name::TARGET)]
-pub(crate) struct WrongAttribute(NotATargetId);
+#[error("the attribute {0} is wrong: {1}")]
+pub(crate) struct WrongAttribute(&'static str, NotATargetId);
 
 /// Understands one message, and takes hold of it.
 pub(super) fn understand(
@@ -38,7 +43,12 @@ pub(super) fn understand(
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
     engine.publisher.decided(engine.clock.wall().since(event.time));
-    let (asks, hints) = match when_asked(event.time, message.sent_at, &message.attributes) {
+    let asked = when_asked(event.time, message.sent_at, &message.attributes);
+    let counted = match &asked {
+        Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
+        Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
+    };
+    let (asks, hints) = match asked {
         Ok(arrival) => asks(engine, &event, &arrival),
         Err(wrong) => {
             let reason = wrong.to_string();
@@ -47,13 +57,13 @@ pub(super) fn understand(
         }
     };
     let message_id = message.message_id.clone();
-    let lease = held.hold(message, event.id.clone(), event.trigger.kind());
+    let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
     Understood { arrival, hints }
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order, gets
-/// a new floor, and reaches only the target for which it failed.
+/// a new floor, and reaches only the target for which it failed. A copy of one that was held for long keeps both.
 ///
 /// # Errors
 /// If what it was set aside with cannot be read.
@@ -63,10 +73,17 @@ pub(crate) fn when_asked(
     attributes: &BTreeMap<String, String>,
 ) -> Result<route::Arrival, WrongAttribute> {
     let asked = event_time.min(sent_at);
+    if let Some(renewed) = renewal::read(attributes) {
+        let Counted { version, floor } = renewed.counted;
+        let confined_to =
+            renewed.targets.transpose().map_err(|wrong| WrongAttribute(renewal::name::TARGETS, wrong))?;
+        let (version, floor) = (version.min(sent_at), floor.min(sent_at));
+        return Ok(route::Arrival { version, floor, confined_to });
+    }
     let Some(put_back) = letter::read(attributes) else {
         return Ok(route::Arrival { version: asked, floor: asked, confined_to: None });
     };
-    let target = put_back.target.transpose().map_err(WrongAttribute)?;
+    let target = put_back.target.transpose().map_err(|wrong| WrongAttribute(letter::name::TARGET, wrong))?;
     Ok(route::Arrival {
         version: put_back.version.min(sent_at),
         floor: sent_at,

@@ -13,6 +13,7 @@ use super::{
     lane::{Lane, Passage, Phase, Turn},
     settle,
     settle::Verdict,
+    undo,
     watch::Watch,
 };
 
@@ -76,6 +77,9 @@ impl Lane {
         if !evidence && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(_))) {
             return self.look(turn, true);
         }
+        if self.undo_unwatched(&verdicts, look, turn) {
+            return;
+        }
         let sifted = self.sift(verdicts, look, turn);
         if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {
             return self.adopt(&key, sifted, look, turn);
@@ -87,7 +91,7 @@ impl Lane {
         }
     }
 
-    fn verdicts(&self, look: &Look, turn: &Turn<'_>) -> Vec<Verdict> {
+    pub(super) fn verdicts(&self, look: &Look, turn: &Turn<'_>) -> Vec<Verdict> {
         let judge = |ask: &Ask| settle::verdict(&ask.request, look, |flaw| turn.flawed(flaw));
         let mut verdicts: Vec<Verdict> = self.waiting.iter().map(judge).collect();
         self.keep_images_through_a_definition(&mut verdicts);
@@ -161,6 +165,9 @@ impl Lane {
         for (rollout, failure, asks) in failed {
             let outcome = match rollout.as_ref().map(|rollout| rollout.state) {
                 Some(RolloutState::RolledBack) => Outcome::RolledBack,
+                Some(RolloutState::Failed) if rollout.as_ref().is_some_and(|it| is_undone(it, look)) => {
+                    Outcome::RolledBack
+                }
                 _ => Outcome::Failed,
             };
             let seen = rollout.map(|rollout| (diagnose::evidence(&rollout, look), *rollout));
@@ -240,10 +247,11 @@ impl Lane {
             tasks: Tasks::default(),
             failure: None,
             evidence: Evidence::default(),
+            going_back_to: None,
         }
     }
 
-    fn watch_of(&self, rollout: &Rollout, look: &Look, turn: &Turn<'_>) -> Watch {
+    pub(super) fn watch_of(&self, rollout: &Rollout, look: &Look, turn: &Turn<'_>) -> Watch {
         let stalled = look.taken_at.since(rollout.updated_at);
         let (now, timeout) = (turn.now.moment, self.settings.timeout);
         Watch::new(rollout.id.clone(), rollout.created_at, now, timeout, stalled, rollout.tasks)
@@ -263,6 +271,7 @@ impl Lane {
         let mut watch = same.unwrap_or_else(|| self.watch_of(live, look, turn));
         let now = turn.now.moment;
         watch.learn(live, now);
+        watch.undoes = undo::is_rollback(live, look);
         watch.overdue |= watch.is_past_deadline(now);
         let decides = !sifted.awaiting.is_empty() && !watch.is_failing();
         if !decides && !sifted.needed.is_empty() && self.may_supersede(&watch) {
@@ -327,6 +336,11 @@ impl Lane {
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
         Some(go.into_iter().map(|(ask, _)| ask).collect())
     }
+}
+
+/// Whether what was there before this failed rollout runs again.
+fn is_undone(failed: &Rollout, look: &Look) -> bool {
+    undo::undone_by(failed, look).is_some_and(|it| it.state == RolloutState::Succeeded)
 }
 
 /// Why the target cannot be deployed at all, if it cannot.

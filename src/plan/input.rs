@@ -1,13 +1,10 @@
 //! What goes into the planner, and what comes out of it.
 
-use std::time::Duration;
-
-#[cfg(feature = "sim")]
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::domain::{
     CallFailure, Cause, DeploymentId, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Outcome,
-    Report, Request, StartOrder, Started, TargetId, Timestamp,
+    Report, Request, StartOrder, Started, StopOrder, TargetId, Timestamp,
 };
 
 use super::retry::Jitter;
@@ -32,6 +29,13 @@ pub enum Input {
     Deleted(Vec<LeaseId>),
     /// These messages could not be deleted now, and it may be tried again.
     NotDeleted(Vec<LeaseId>),
+    /// The answer to [`Command::Renew`].
+    Renewed {
+        /// The message that was copied.
+        lease: LeaseId,
+        /// Whether the copy was sent.
+        done: bool,
+    },
     /// A letter to the dead-letter queue was sent, or was not.
     SetAside {
         /// The message that it was about.
@@ -61,6 +65,13 @@ pub enum Input {
         target: TargetId,
         /// The new rollout.
         started: Result<Started, CallFailure>,
+    },
+    /// The answer to [`Command::Stop`].
+    Stopped {
+        /// The target.
+        target: TargetId,
+        /// Whether ECS goes back now.
+        stopped: Result<(), CallFailure>,
     },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
@@ -108,8 +119,18 @@ pub enum Command {
     Glance(Vec<TargetId>),
     /// Start a rollout: [`Input::Started`].
     Start(StartOrder),
+    /// Stop a rollout, and go back: [`Input::Stopped`].
+    Stop(StopOrder),
     /// Hold these messages for another visibility: [`Input::Extended`], [`Input::NotExtended`], [`Input::Lost`].
     Extend(Vec<LeaseId>),
+    /// Send a copy of this message to its own queue, with the same version and floor, confined to these targets:
+    /// [`Input::Renewed`]. The message itself is held until the copy has been received.
+    Renew {
+        /// The message.
+        lease: LeaseId,
+        /// The targets to which it owes something still.
+        targets: BTreeSet<TargetId>,
+    },
     /// Send a copy of this message to the dead-letter queue: [`Input::SetAside`].
     SetAside {
         /// The message.
@@ -158,6 +179,8 @@ pub struct Now {
 pub struct PlanSettings {
     /// How long one extension holds a message.
     pub visibility: Duration,
+    /// How long one receipt of a message is held before the message is renewed: SQS allows twelve hours.
+    pub renew_after: Duration,
     /// No rollout is started before this moment.
     pub start_after: Moment,
     /// Defects planted on purpose.
@@ -183,10 +206,14 @@ pub enum Flaw {
 }
 
 impl PlanSettings {
+    /// After so long a message is renewed: an hour before SQS would take it from us.
+    pub const RENEW_AFTER: Duration = Duration::from_hours(11);
+
     /// Holds messages for this long, and starts rollouts at once.
     pub fn new(visibility: Duration) -> Self {
         Self {
             visibility,
+            renew_after: Self::RENEW_AFTER,
             start_after: Moment::default(),
             #[cfg(feature = "sim")]
             flaws: BTreeSet::new(),

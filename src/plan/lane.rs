@@ -132,6 +132,8 @@ pub(super) struct Passage {
     pub(super) tasks: Tasks,
     pub(super) failure: Option<Failure>,
     pub(super) evidence: Evidence,
+    /// It failed, and this is being rolled out in its place.
+    pub(super) going_back_to: Option<String>,
 }
 
 impl Lane {
@@ -352,9 +354,10 @@ impl Lane {
     }
 
     /// Whether the settings allow what waits to supersede the rollout that is watched. Never one that ECS is undoing:
-    /// it would have nothing to go back to.
+    /// it would have nothing to go back to. Nor a rollout that undoes another, while that makes progress.
     pub(super) fn may_supersede(&self, watch: &Watch) -> bool {
         !watch.going_back
+            && (!watch.undoes || watch.overdue)
             && !self.settings.dry_run
             && match self.settings.on_newer {
                 OnNewer::Queue => false,

@@ -51,6 +51,7 @@ mod tell;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +78,7 @@ pub struct Planner {
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
-        let ledger = Ledger::new(settings.visibility);
+        let ledger = Ledger::new(settings.visibility, settings.renew_after);
         Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default() }
     }
 
@@ -139,6 +140,7 @@ impl Planner {
             Input::SetAside { lease, target, done } => {
                 self.ledger.set_aside_answered(lease, target.as_ref(), done, now.moment);
             }
+            Input::Renewed { lease, done } => self.ledger.renewal_answered(lease, done, now.moment),
             Input::Looked { target, look } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.looked(look, turn));
             }
@@ -147,6 +149,9 @@ impl Planner {
             }
             Input::Started { target, started } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.started(started, turn));
+            }
+            Input::Stopped { target, stopped } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.stopped(stopped, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}
@@ -159,13 +164,13 @@ impl Planner {
             Asks::Changes(requests) => requests,
             Asks::Nothing => Vec::new(),
             Asks::Unknown { reason, version } => {
-                self.ledger.hold(lease, message, event, expires, std::iter::empty());
+                self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
                 self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
                 return;
             }
         };
         let targets = requests.iter().map(|request| request.target.clone());
-        let replaced = self.ledger.hold(lease, message, event, expires, targets);
+        let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
         for request in requests {
             let target = request.target.clone();
             if !self.ledger.owes(lease, &target) {

@@ -110,7 +110,9 @@ impl Planner {
                 }
                 Command::Look(_)
                 | Command::Glance(_)
+                | Command::Stop(_)
                 | Command::Extend(_)
+                | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Report(_) => {}
             }

@@ -98,6 +98,9 @@ impl Lane {
             Ok(started) => started,
             Err(failure) => return self.not_started(*passage, replaced, failure, turn),
         };
+        if passage.going_back_to.is_some() {
+            return self.started_back(passage, &started, turn);
+        }
         if let Some(replaced) = replaced {
             self.let_go(&replaced, &passage, turn);
         }
@@ -136,7 +139,12 @@ impl Lane {
             self.take_back(back, turn);
         }
         let CallFailure { cause, reason, remedy } = failure;
-        let failure = Failure::new(cause, reason);
+        let failure = match (passage.going_back_to.take(), passage.failure.take()) {
+            (Some(to), Some(why)) => {
+                Failure::new(why.cause, format!("{}; going back to {to} failed: {reason}", why.reason))
+            }
+            _ => Failure::new(cause, reason),
+        };
         let exhausted = passage.attempts > self.settings.retries;
         let looked_at = passage.looked_at;
         if remedy == Remedy::LookFirst {

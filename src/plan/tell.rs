@@ -27,6 +27,7 @@ impl Lane {
 
     fn tell_succeeded(&self, passage: &Passage, rollout: &Rollout, how: Option<&str>, turn: &mut Turn<'_>) {
         let mut record = self.record(passage);
+        record.cause = None;
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
         let parts = [Some(count), how.map(str::to_owned), judge::unverified(&passage.asks, rollout)];

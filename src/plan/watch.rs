@@ -55,6 +55,10 @@ pub(super) struct Watch {
     pub(super) overdue: bool,
     /// Whether ECS is undoing it.
     pub(super) going_back: bool,
+    /// Whether it is itself a rollback: what was there before is rolled out again.
+    pub(super) undoes: bool,
+    /// Whether ECS cannot be told to stop it.
+    pub(super) cannot_stop: bool,
     /// Whether nothing that waits would be started over it: only something new has to be looked at then.
     pub(super) spared: bool,
 }
@@ -64,6 +68,7 @@ enum Call {
     NextAt(Moment),
     Glancing,
     Looking,
+    Stopping,
 }
 
 impl Watch {
@@ -89,6 +94,8 @@ impl Watch {
             most_running: tasks.running,
             overdue: false,
             going_back: false,
+            undoes: false,
+            cannot_stop: false,
             spared: false,
         }
     }
@@ -116,7 +123,7 @@ impl Watch {
         match self.call {
             Call::NextAt(at) if self.overdue => Some(at),
             Call::NextAt(at) => Some(at.min(self.deadline)),
-            Call::Glancing | Call::Looking => None,
+            Call::Glancing | Call::Looking | Call::Stopping => None,
         }
     }
 
@@ -141,7 +148,7 @@ impl Watch {
         self.tasks = tasks;
     }
 
-    fn progressed(&mut self, now: Moment) {
+    pub(super) fn progressed(&mut self, now: Moment) {
         self.deadline = now + self.timeout;
         self.overdue = false;
     }
@@ -158,6 +165,14 @@ impl Watch {
 
     pub(super) fn looking(&mut self) {
         self.call = Call::Looking;
+    }
+
+    pub(super) fn stopping(&mut self) {
+        self.call = Call::Stopping;
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.call == Call::Stopping
     }
 
     fn deployment_in<'a>(&self, glance: &'a Glance) -> Option<&'a LiveRollout> {

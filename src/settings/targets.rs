@@ -88,6 +88,7 @@ fn deployment(section: &mut Section<'_>, inherited: &TargetSettings) -> TargetSe
         quiet: section.take("quiet", duration(Duration::ZERO..=LONGEST_QUIET)).unwrap_or(it.quiet),
         timeout: section.take("timeout", duration(SHORTEST_TIMEOUT..=LONGEST)).unwrap_or(it.timeout),
         retries: section.take("retries", count(0..=MOST_RETRIES)).unwrap_or(it.retries),
+        rollback: section.take("rollback", flag).unwrap_or(it.rollback),
         on_newer: section.take("on_newer", one_of(&ON_NEWER)).unwrap_or(it.on_newer),
         branches: section.list("branches", patterns::branch).unwrap_or(it.branches),
         on_delete: section.take("on_delete", one_of(&ON_DELETE)).unwrap_or(it.on_delete),

@@ -26,6 +26,7 @@ from stage import Stage
 MODULES = {
     "endings": "ministack",
     "failures": "ministack",
+    "rollbacks": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",

@@ -443,12 +443,13 @@ impl World {
                     let until = Moment::from_millis(until);
                     self.tell(Input::Extended { leases, until }, step);
                 }
+                Command::Renew { .. } => {}
                 Command::Report(report) => self.take_report(&report, step),
                 Command::Start(ref order) => {
                     oracle::about_to_start(self, order, step);
                     self.take_up(command, step);
                 }
-                Command::Look(_) | Command::SetAside { .. } | Command::Delete(_) => {
+                Command::Look(_) | Command::Stop(_) | Command::SetAside { .. } | Command::Delete(_) => {
                     self.take_up(command, step);
                 }
             }
@@ -462,9 +463,12 @@ impl World {
             Command::Start(order) => {
                 format!("start {} of {} {:?}", order.target.service(), order.base, order.edits)
             }
+            Command::Stop(order) => format!("stop {}", order.rollout),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
-            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => String::new(),
+            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {
+                String::new()
+            }
         });
         self.calls.push(command);
     }
@@ -503,6 +507,11 @@ impl World {
                 let started = Ok(self.execute(&order));
                 self.tell(Input::Started { target: order.target, started }, step);
             }
+            Command::Stop(order) => {
+                let place = self.place_of(&order.target);
+                self.turn_to(place, RolloutState::RollingBack);
+                self.tell(Input::Stopped { target: order.target, stopped: Ok(()) }, step);
+            }
             Command::SetAside { lease, letter } => {
                 let target = letter.target.clone();
                 let place =
@@ -517,7 +526,7 @@ impl World {
                 }
                 self.tell(Input::Deleted(leases), step);
             }
-            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
+            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {}
         }
     }
 

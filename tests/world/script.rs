@@ -219,6 +219,7 @@ impl Script {
         TargetSettings {
             quiet: Duration::from_millis(self.quiet_millis),
             timeout: Duration::from_millis(TIMEOUT),
+            rollback: false,
             on_newer: self.on_newer,
             ..TargetSettings::named(SERVICES[place].into())
         }

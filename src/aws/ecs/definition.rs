@@ -182,7 +182,7 @@ mod tests {
 
     fn marks(deployment: &str, web: i64) -> Marks {
         let versions = BTreeMap::from([("web".into(), Timestamp::from_millis(web))]);
-        Marks { deployment: Some(deployment.into()), content: None, versions }
+        Marks { deployment: Some(deployment.into()), content: None, versions, ..Marks::default() }
     }
 
     fn registered(document: &Document, image: &str, marks: &Marks) -> Value {

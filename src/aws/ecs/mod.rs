@@ -10,6 +10,7 @@
 //! | `definition` | pure: task definitions as raw JSON |
 //! | `describe` | reads definitions, and remembers them: they never change |
 //! | `start` | registers where needed, and calls UpdateService |
+//! | `stop` | has ECS stop a rollout and go back |
 //! | `evidence` | stopped tasks and running digests |
 
 mod definition;
@@ -21,6 +22,7 @@ mod look;
 mod rollouts;
 mod service;
 mod start;
+mod stop;
 mod tap;
 
 pub use glance::GLANCE_BATCH;

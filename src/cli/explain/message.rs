@@ -53,7 +53,7 @@ impl SetAside {
     /// What the attributes tell, if Lockkeeper wrote them.
     pub(super) fn told(attributes: &BTreeMap<String, String>) -> Option<Self> {
         let of = |name: &str| attributes.get(name).cloned();
-        of(name::ID).or_else(|| of(name::VERSION))?;
+        of(name::ID).or_else(|| of(name::REASON))?;
         Some(Self {
             at: of(name::TIME),
             target: of(name::TARGET),
