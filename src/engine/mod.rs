@@ -14,6 +14,7 @@
 //! | `letter` | what is said about a message that is set aside |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
+//! | `shown` | what a snapshot shows of targets and deployments |
 //! | `drain` | the end: receives in flight end, what is held is handed back |
 //!
 //! Every arm of the loop's `select!` may be cancelled: each only takes from a channel or a timer. A receive is
@@ -28,6 +29,7 @@ mod open;
 mod perform;
 mod publish;
 mod renewal;
+mod shown;
 mod understand;
 
 use std::{sync::Arc, time::Duration};

@@ -54,7 +54,10 @@ mod tests;
 mod undo;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
+};
 
 use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 
@@ -73,13 +76,37 @@ pub struct Planner {
     ledger: Ledger,
     lanes: BTreeMap<TargetId, Lane>,
     agenda: Agenda,
+    touched: Touched,
+}
+
+/// The targets that readers have not looked at since they were touched. No decision depends on it, so two planners that
+/// differ in nothing else are the same.
+#[derive(Clone, Debug, Default)]
+struct Touched(BTreeSet<TargetId>);
+
+impl PartialEq for Touched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Touched {}
+
+impl Hash for Touched {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
         let ledger = Ledger::new(settings.visibility, settings.renew_after);
-        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default() }
+        Self {
+            settings,
+            ledger,
+            lanes: BTreeMap::new(),
+            agenda: Agenda::default(),
+            touched: Touched::default(),
+        }
     }
 
     /// Takes one input, and does whatever else is due at this time.
@@ -254,6 +281,7 @@ impl Planner {
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());
+        self.touched.0.insert(target.clone());
         if lane.is_forgettable() {
             self.lanes.remove(target);
         }

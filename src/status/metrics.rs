@@ -5,7 +5,7 @@
 //! event ever becomes one. Where all labels are closed enums, every series exists from the start, because an alert
 //! cannot see the first step of a series that was not there.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -211,8 +211,8 @@ impl Metrics {
             let lanes = snapshot.targets.iter().filter(|target| target.lane.state == state).count();
             self.lanes.with_label_values(&[state.as_str()]).set(whole(lanes));
         }
-        let rolling = |it: &&DeploymentRecord| matches!(it.stage, Stage::Rollout | Stage::RollingBack);
-        self.rollouts_active.set(whole(snapshot.deployments.iter().filter(rolling).count()));
+        let rolling = |it: &&Arc<DeploymentRecord>| matches!(it.stage, Stage::Rollout | Stage::RollingBack);
+        self.rollouts_active.set(whole(snapshot.deployments.values().filter(rolling).count()));
         self.leases_held.set(whole(snapshot.leases_held));
         self.active.set(i64::from(snapshot.active));
         for QueueRecord { name, visible, in_flight, delayed, .. } in &snapshot.queues {

@@ -25,7 +25,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -34,24 +34,25 @@ pub use metrics::Metrics;
 pub use router::{router, serve};
 
 use crate::{
-    domain::{AccountId, DeploymentRecord, Moment, Region, TargetRecord, Timestamp},
+    domain::{AccountId, DeploymentRecord, Moment, Region, TargetId, TargetRecord, Timestamp},
     report::history::History,
 };
 
 /// All that is shown, as it was at one turn of the loop.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// When it was taken: what counts from now in it counts from then.
+    /// When it was taken.
     pub taken_at: Moment,
     /// Whether this process acts; not so on standby.
     pub active: bool,
     /// Our own account and Region; `None` before they are known.
     pub home: Option<(AccountId, Region)>,
-    /// Every target, in the order of names.
-    pub targets: Vec<TargetRecord>,
+    /// Every target, in the order of names. The loop keeps its own handles of these lists, and changes them with
+    /// [`Arc::make_mut`].
+    pub targets: Arc<Vec<Arc<TargetRecord>>>,
     /// The deployments that have not ended.
-    pub deployments: Vec<DeploymentRecord>,
-    /// Those that ended lately. The loop keeps its own handle, and changes it with [`Arc::make_mut`].
+    pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+    /// Those that ended lately.
     pub history: Arc<History>,
     /// How many messages are held.
     pub leases_held: usize,
@@ -131,8 +132,8 @@ impl Snapshot {
             taken_at,
             active: false,
             home: None,
-            targets: Vec::new(),
-            deployments: Vec::new(),
+            targets: Arc::default(),
+            deployments: Arc::default(),
             history: Arc::default(),
             leases_held: 0,
             queues: Vec::new(),
@@ -146,9 +147,14 @@ impl Snapshot {
         Some(of_role.map(|queue| queue.visible + queue.in_flight + queue.delayed).sum())
     }
 
+    /// The deployments that have not ended.
+    fn under_way(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.deployments.values().map(|record| &**record)
+    }
+
     /// Deployments under way, then those that ended, newest first.
     fn all_deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.deployments.iter().chain(self.history.iter())
+        self.under_way().chain(self.history.iter())
     }
 }
 

@@ -48,13 +48,16 @@ pub(super) fn about() -> About {
 pub(super) fn snapshot(now: Moment) -> Snapshot {
     let mut snapshot = Snapshot { active: true, leases_held: 3, ..Snapshot::empty(now) };
     snapshot.home = Some(("111122223333".into(), "eu-west-1".into()));
-    snapshot.targets = vec![
+    snapshot.targets = listed([
         target("api", watching()),
-        target("cart", LaneRecord { until: Some(4_000), ..lane(LaneState::Quiet, 20, None) }),
+        target(
+            "cart",
+            LaneRecord { until: Some(now + Duration::from_secs(4)), ..lane(LaneState::Quiet, 20, None) },
+        ),
         target("mail", lane(LaneState::Blocked, 1, Some("a rollout that deployer started is in progress"))),
         TargetRecord { running: None, ..target("search", lane(LaneState::Idle, 0, None)) },
-    ];
-    snapshot.deployments = vec![active()];
+    ]);
+    snapshot.deployments = Arc::new([(active().target, Arc::new(active()))].into());
     let mut rolled_back = rolled_back();
     rolled_back.finished_at = Some(at("12:04:00"));
     let history = Arc::make_mut(&mut snapshot.history);
@@ -65,6 +68,10 @@ pub(super) fn snapshot(now: Moment) -> Snapshot {
         queue("lockkeeper-dead", QueueRole::DeadLetters, [1, 0, 0]),
     ];
     snapshot
+}
+
+pub(super) fn listed(targets: impl IntoIterator<Item = TargetRecord>) -> Arc<Vec<Arc<TargetRecord>>> {
+    Arc::new(targets.into_iter().map(Arc::new).collect())
 }
 
 fn target(name: &str, lane: LaneRecord) -> TargetRecord {

@@ -1,5 +1,7 @@
 //! The router from outside: requests in, answers out.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
@@ -175,9 +177,9 @@ async fn a_deadline_is_a_time_that_does_not_move_while_the_snapshot_ages() {
 #[tokio::test]
 async fn a_name_that_two_targets_have_is_refused_with_both_ids() {
     let mut sample = Sample::busy();
-    let mut twin = sample.snapshot.targets[0].clone();
+    let mut twin = (*sample.snapshot.targets[0]).clone();
     twin.id = "111122223333/eu-west-1/other/chubby_api".parse().expect("valid");
-    sample.snapshot.targets.push(twin);
+    Arc::make_mut(&mut sample.snapshot.targets).push(Arc::new(twin));
     let (status, detail) = get(&sample, "/api/v1/targets/api").await.problem();
     assert_eq!(status, 400);
     assert!(detail.contains("/shop/") && detail.contains("/other/"), "{detail}");

@@ -24,7 +24,7 @@ fn first(it: &mut Bench) -> &mut Rollout {
 }
 
 fn state(it: &Bench) -> LaneState {
-    it.planner.targets(it.now)[0].lane.state
+    it.planner.targets()[0].lane.state
 }
 
 fn image_cannot_be_pulled(it: &mut Bench) {
@@ -325,7 +325,7 @@ fn a_guessed_name_that_no_service_has_asks_nothing() {
         it.pass(6);
         assert_eq!(it.settled(), [("push", SettledBy::NothingAsked)]);
         assert_eq!((it.starts().len(), it.outcomes()), (0, vec![]));
-        assert_eq!(it.planner.targets(Moment::default()).len(), 0, "a name that was made up leaves no trace");
+        assert_eq!(it.planner.targets().len(), 0, "a name that was made up leaves no trace");
     }
 }
 

@@ -5,8 +5,6 @@
 mod deployment;
 mod parts;
 
-use std::time::Duration;
-
 use axum::{
     Router,
     extract::{Query, State},
@@ -166,7 +164,7 @@ impl View<'_> {
     }
 
     fn under_way(&self) -> Markup {
-        let page = history::page(&self.snapshot.deployments, &Wanted::first(MOST_ROWS));
+        let page = history::page(self.snapshot.under_way(), &Wanted::first(MOST_ROWS));
         html! {
             section aria-labelledby="under-way" {
                 h2 #under-way { "Under way" }
@@ -197,7 +195,7 @@ impl View<'_> {
     }
 
     fn targets(&self) -> Markup {
-        let mut targets: Vec<&TargetRecord> = self.snapshot.targets.iter().collect();
+        let mut targets: Vec<&TargetRecord> = self.snapshot.targets.iter().map(|target| &**target).collect();
         targets.sort_by_key(|target| (target.lane.state == LaneState::Idle, &target.name, &target.id));
         let shown = &targets[..targets.len().min(MOST_ROWS)];
         html! {
@@ -258,8 +256,7 @@ impl View<'_> {
 
     fn lane(&self, target: &TargetRecord) -> Markup {
         let lane = &target.lane;
-        let elapsed = self.now.since(self.snapshot.taken_at);
-        let left = lane.until.map(|until| Duration::from_millis(until).saturating_sub(elapsed));
+        let left = lane.until.map(|until| until.since(self.now));
         let until = left.filter(|left| !left.is_zero()).map(span);
         html! {
             (pill(lane_kind(lane.state), lane_name(lane.state)))
