@@ -66,7 +66,7 @@ impl Shown {
         if let Some(found) = before.and_then(|before| search(targets, before).ok()) {
             match &record {
                 Some(record) if place(record) == place(&targets[found]) => {
-                    targets[found] = Arc::clone(record)
+                    targets[found] = Arc::clone(record);
                 }
                 Some(_) | None => drop(targets.remove(found)),
             }
@@ -84,15 +84,13 @@ impl Shown {
 
     fn deploys(&mut self, target: TargetId, deployment: Option<DeploymentRecord>) {
         match deployment {
-            Some(record) => {
-                if self.deployments.get(&target).is_none_or(|before| **before != record) {
-                    Arc::make_mut(&mut self.deployments).insert(target, Arc::new(record));
-                }
+            Some(record) if self.deployments.get(&target).is_none_or(|before| **before != record) => {
+                Arc::make_mut(&mut self.deployments).insert(target, Arc::new(record));
             }
             None if self.deployments.contains_key(&target) => {
                 Arc::make_mut(&mut self.deployments).remove(&target);
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 }
