@@ -31,6 +31,10 @@ pub struct TargetSettings {
     pub rollback: bool,
     /// What happens to a rollout in progress when something newer is asked for.
     pub on_newer: OnNewer,
+    /// Of the targets that one event reaches, at most so many are deployed at a time; zero is no limit.
+    pub max_parallel: u32,
+    /// Once so many targets of one event have failed, no more of them is started; zero is never.
+    pub stop_after: u32,
     /// The branches from which an image may be announced; empty means any.
     pub branches: Vec<Glob>,
     /// Whether the deletion of a parameter, secret or file deploys.
@@ -128,6 +132,8 @@ impl TargetSettings {
             retries: 2,
             rollback: true,
             on_newer: OnNewer::WhenFailing,
+            max_parallel: 0,
+            stop_after: 0,
             branches: Vec::new(),
             on_delete: OnDelete::Warn,
             dry_run: false,

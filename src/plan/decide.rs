@@ -17,6 +17,9 @@ use super::{
     watch::Watch,
 };
 
+/// Who waits for others of the same event is called; and looks by itself after this long.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
 /// What is left of the waiting requests once those that a look settles are gone.
 #[derive(Default)]
 struct Sifted {
@@ -39,7 +42,9 @@ impl Lane {
             Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),
             Phase::Blocked(watch) => self.decide(&look, false, Some(watch), turn),
             Phase::Watching(passage, watch) => self.judge(passage, watch, &look, turn),
-            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Starting(..)) => self.phase = phase,
+            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } | Phase::Starting(..)) => {
+                self.phase = phase;
+            }
         }
     }
 
@@ -321,7 +326,13 @@ impl Lane {
             return self.pause(turn, wait.max(Duration::from_millis(1)), why);
         }
         self.waiting = awaiting;
-        self.start(needed, None, over, look, turn);
+        match self.admitted(needed, turn) {
+            (needed, None) if needed.is_empty() => self.rest(turn),
+            (needed, Some(why)) if needed.is_empty() => {
+                self.phase = Phase::Queued { until: turn.now.moment + LONGEST_WAIT, why };
+            }
+            (needed, _) => self.start(needed, None, over, look, turn),
+        }
     }
 
     /// What is waiting and has to be started over a rollout of ours that goes on; `None` where that may change soon.
@@ -334,7 +345,8 @@ impl Lane {
         let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);
         let (go, stay): (Vec<_>, Vec<_>) = waiting.partition(|(_, verdict)| *verdict == Verdict::Needed);
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
-        Some(go.into_iter().map(|(ask, _)| ask).collect())
+        let (go, _) = self.admitted(go.into_iter().map(|(ask, _)| ask).collect(), turn);
+        Some(go)
     }
 }
 

@@ -20,7 +20,9 @@ use crate::domain::{
     SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
 };
 
-use super::{Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch};
+use super::{
+    Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch, waves::Waves,
+};
 
 /// However many requests keep coming, a lane gathers no longer than this.
 const LONGEST_QUIET: Duration = Duration::from_mins(1);
@@ -30,6 +32,7 @@ pub(super) struct Turn<'a> {
     pub(super) now: Now,
     pub(super) settings: &'a PlanSettings,
     pub(super) ledger: &'a mut Ledger,
+    pub(super) waves: &'a mut Waves,
     pub(super) out: &'a mut Vec<Command>,
     /// How many rollouts are being watched.
     pub(super) watched: usize,
@@ -82,6 +85,8 @@ pub(super) enum Phase {
     Looking { evidence: bool },
     /// It waits before it looks again.
     Paused { until: Moment, why: String },
+    /// It waits until it is called, because others of the same event come first.
+    Queued { until: Moment, why: String },
     /// Somebody else's rollout is in progress.
     Blocked(Watch),
     /// The start of a rollout is under way.
@@ -177,7 +182,11 @@ impl Lane {
                 passage.asks.iter_mut().chain(&mut old.asks).chain(asks).collect()
             }
             Phase::Starting(passage, None) | Phase::Watching(passage, _) => passage.asks.iter_mut().collect(),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => Vec::new(),
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Blocked(_) => Vec::new(),
         };
         for ask in self.waiting.iter_mut().chain(phase).filter(|ask| earlier.contains(&ask.lease)) {
             ask.lease = lease;
@@ -221,18 +230,27 @@ impl Lane {
     pub(super) fn wake(&mut self, turn: &mut Turn<'_>) {
         if self.gathering.is_some_and(|gathering| gathering.until <= turn.now.moment) {
             self.gathering = None;
+            if matches!(self.phase, Phase::Queued { .. }) {
+                return self.look(turn, false);
+            }
         }
         let is_ready = self.is_ready();
         match &mut self.phase {
             Phase::Idle if is_ready => self.look(turn, false),
-            Phase::Paused { until, .. } if *until <= turn.now.moment => self.look(turn, false),
+            Phase::Paused { until, .. } | Phase::Queued { until, .. } if *until <= turn.now.moment => {
+                self.look(turn, false);
+            }
             Phase::Blocked(watch) | Phase::Watching(_, watch) if watch.is_overdue_now(turn.now.moment) => {
                 watch.overdue = true;
                 self.tell_that_it_is_stuck(turn);
                 self.look_at_rollout(turn);
             }
             Phase::Blocked(_) | Phase::Watching(..) => self.consider_superseding(turn),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => {}
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..) => {}
         }
     }
 
@@ -240,7 +258,7 @@ impl Lane {
     pub(super) fn next_wakeup(&self) -> Option<Moment> {
         let own = match &self.phase {
             Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) => None,
-            Phase::Paused { until, .. } => Some(*until),
+            Phase::Paused { until, .. } | Phase::Queued { until, .. } => Some(*until),
             Phase::Blocked(watch) | Phase::Watching(_, watch) => watch.next_wakeup(),
         };
         own.into_iter().chain(self.gathering.map(|gathering| gathering.until)).min()
@@ -325,7 +343,7 @@ impl Lane {
         self.waiting.retain(|ask| !leases.contains(&ask.lease));
         if self.waiting.is_empty() {
             self.gathering = None;
-            if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. }) {
+            if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. } | Phase::Queued { .. }) {
                 self.phase = Phase::Idle;
                 self.retrying = None;
             }
@@ -342,14 +360,22 @@ impl Lane {
     pub(super) fn passage(&self) -> Option<&Passage> {
         match &self.phase {
             Phase::Starting(passage, _) | Phase::Watching(passage, _) => Some(passage),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Blocked(_) => None,
         }
     }
 
     pub(super) fn watch(&self) -> Option<&Watch> {
         match &self.phase {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..) => None,
         }
     }
 

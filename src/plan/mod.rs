@@ -53,6 +53,7 @@ mod testing;
 mod tests;
 mod undo;
 mod watch;
+mod waves;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,6 +65,7 @@ use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 use agenda::Agenda;
 use lane::{Lane, Turn};
 use ledger::Ledger;
+use waves::Waves;
 
 pub use input::{Arrival, Asks, Command, DeadLetter, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
@@ -76,6 +78,7 @@ pub struct Planner {
     ledger: Ledger,
     lanes: BTreeMap<TargetId, Lane>,
     agenda: Agenda,
+    waves: Waves,
     touched: Touched,
 }
 
@@ -105,6 +108,7 @@ impl Planner {
             ledger,
             lanes: BTreeMap::new(),
             agenda: Agenda::default(),
+            waves: Waves::default(),
             touched: Touched::default(),
         }
     }
@@ -115,6 +119,9 @@ impl Planner {
         self.expire(now, &mut out);
         self.take(now, input, &mut out);
         self.wake(now, &mut out);
+        while let Some(target) = self.waves.next_called() {
+            self.with_lane(now, &target, &mut out, lane::Lane::called);
+        }
         out.extend(self.ledger.commands(now.moment));
         out
     }
@@ -158,6 +165,7 @@ impl Planner {
                     let settled = self.ledger.deletion_answered(lease, true, now.moment);
                     out.extend(settled.map(Command::Report));
                 }
+                self.waves.close(|lease| self.ledger.holds(lease));
             }
             Input::NotDeleted(leases) => {
                 for lease in leases {
@@ -197,6 +205,7 @@ impl Planner {
             }
         };
         let targets = requests.iter().map(|request| request.target.clone());
+        self.waves.open(&event, lease, &requests);
         let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
         for request in requests {
             let target = request.target.clone();
@@ -219,6 +228,7 @@ impl Planner {
         for lease in leases {
             out.extend(self.ledger.lose(*lease).map(Command::Report));
         }
+        self.waves.close(|lease| self.ledger.holds(lease));
         self.forget(now, leases, out);
     }
 
@@ -277,7 +287,18 @@ impl Planner {
     ) {
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let watched = self.agenda.watched();
-        act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
+        act(
+            lane,
+            &mut Turn {
+                now,
+                settings: &self.settings,
+                ledger: &mut self.ledger,
+                waves: &mut self.waves,
+                out,
+                watched,
+            },
+        );
+        self.waves.update(lane);
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());

@@ -258,7 +258,11 @@ impl Lane {
     pub(super) fn watch_mut(&mut self) -> Option<&mut Watch> {
         match &mut self.phase {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..) => None,
         }
     }
 }

@@ -163,6 +163,9 @@ fn finished(it: &DeploymentRecord) -> LogLine {
                 cause(it)
             ),
         ),
+        Some(Outcome::Cancelled) => {
+            (Level::Warn, format!("deployment {subject} cancelled{events}: {}{because}", listed(&it.changes)))
+        }
         Some(Outcome::DryRun) => (
             Level::Info,
             format!(

@@ -73,7 +73,7 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     let Some(rollout) = service.rollouts.iter().find(named) else {
         let is_without_one = match outcome {
             Outcome::AlreadyRunning | Outcome::Superseded | Outcome::Failed => true,
-            Outcome::Succeeded | Outcome::RolledBack | Outcome::DryRun => false,
+            Outcome::Succeeded | Outcome::RolledBack | Outcome::Cancelled | Outcome::DryRun => false,
         };
         if !is_without_one {
             step.breaks(Promise::P5, format!("{outcome:?} is said of no rollout"));
@@ -90,7 +90,7 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
         Outcome::Superseded => !is_last || rollout.state == RolloutState::Stopped,
         Outcome::Failed if record.cause == Some(Cause::Timeout) => rollout.state.is_live(),
         Outcome::Failed => matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed),
-        Outcome::AlreadyRunning | Outcome::DryRun => false,
+        Outcome::AlreadyRunning | Outcome::Cancelled | Outcome::DryRun => false,
     };
     if !is_true {
         step.breaks(Promise::P5, format!("{outcome:?} is said of a rollout that is {:?}", rollout.state));

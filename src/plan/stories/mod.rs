@@ -16,6 +16,7 @@ mod rule;
 mod setting_aside;
 mod undoing;
 mod wakeups;
+mod waves;
 
 use std::sync::Arc;
 

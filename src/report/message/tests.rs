@@ -96,6 +96,7 @@ fn every_outcome_has_its_words() {
     deployment d-12ab of api superseded after 8 s
     deployment failed: d-12ab of api after 8 s
     deployment failed: d-12ab of api rolled back to chubby_api:12 after 8 s
+    deployment d-12ab of api cancelled for 2 events: image shop_api:1.4
     deployment d-12ab of api was a dry run for 2 events, nothing changed: image shop_api:1.4
     ");
 }

@@ -56,8 +56,8 @@ url = "x"
     LOCKKEEPER_CONFIG_TOML:18: defaults.timeout = "400d" is out of bounds; write a duration from 1s to 365d
     LOCKKEEPER_CONFIG_TOML:19: defaults.retries = "2" is not a whole number; write a number from 0 to 100, without quotation marks
     LOCKKEEPER_CONFIG_TOML:20: defaults.dry_run = "yes" is neither true nor false; write true or false, without quotation marks
-    LOCKKEEPER_CONFIG_TOML:21: defaults.approval is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, rollback, on_newer, branches, on_delete, dry_run, triggers
-    LOCKKEEPER_CONFIG_TOML:22: defaults.queue is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, rollback, on_newer, branches, on_delete, dry_run, triggers
+    LOCKKEEPER_CONFIG_TOML:21: defaults.approval is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, rollback, on_newer, max_parallel, stop_after, branches, on_delete, dry_run, triggers
+    LOCKKEEPER_CONFIG_TOML:22: defaults.queue is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, rollback, on_newer, max_parallel, stop_after, branches, on_delete, dry_run, triggers
     LOCKKEEPER_CONFIG_TOML:24: target[1].service is missing; give ECS's name of the service
     LOCKKEEPER_CONFIG_TOML:25: target[1].name = "my api" is not a name for a target; use letters, digits, `_`, `-` and `.` only, at most 100
     LOCKKEEPER_CONFIG_TOML:26: target[1].cluster = "arn:aws:ecs:eu-west-1:111122223333:cluster/shop" is an ARN, where a name belongs; write "shop"; account "111122223333" and region "eu-west-1" have keys of their own

@@ -35,6 +35,7 @@ fn gauges_say_what_the_snapshot_says() {
     lockkeeper_lanes{state="blocked"} 1
     lockkeeper_lanes{state="idle"} 1
     lockkeeper_lanes{state="looking"} 0
+    lockkeeper_lanes{state="queued"} 0
     lockkeeper_lanes{state="quiet"} 1
     lockkeeper_lanes{state="rolling_back"} 0
     lockkeeper_lanes{state="starting"} 0
@@ -106,7 +107,7 @@ fn an_alert_finds_every_series_of_a_closed_set_from_the_start() {
     let text = rendered(&metrics());
     assert_eq!(text.matches("\nlockkeeper_events_total{").count(), 14 * 5);
     assert_eq!(text.matches("\nlockkeeper_promise_violations_total{").count(), 9);
-    assert_eq!(text.matches("\nlockkeeper_lanes{").count(), 8);
+    assert_eq!(text.matches("\nlockkeeper_lanes{").count(), 9);
     assert!(text.contains("\nlockkeeper_leases_lost_total 0\n"));
 }
 
