@@ -148,7 +148,7 @@ async fn assemble(
         queue,
         dead_letters,
         letter_room,
-        ecs: Arc::new(Ecs::new(connections, account.clone())),
+        ecs: Arc::new(Ecs::new(connections, account.clone()).with_share(settings.aws.budget_share)),
         routes: Routes::new(account, region, settings.targets, settings.naming)
             .in_environment(settings.environment),
         accounts,
@@ -170,6 +170,10 @@ struct Counted(Arc<Metrics>);
 impl Observer for Counted {
     fn called(&self, service: &'static str, operation: &'static str, result: &'static str, took: Duration) {
         self.0.called(service, operation, result, took);
+    }
+
+    fn waited(&self, class: &'static str, waited: Duration) {
+        self.0.waited(class, waited);
     }
 }
 

@@ -111,6 +111,29 @@ pub struct TriggerSwitches {
     pub requests: bool,
 }
 
+/// Which part of the calls that AWS allows an account may be ours, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BudgetShare(u16);
+
+impl BudgetShare {
+    /// Half: as much as is left to everybody else.
+    pub const HALF: Self = Self(500);
+    /// A hundredth, in thousandths: with less, one call of the scarcest kind would take minutes.
+    const SMALLEST: u16 = 10;
+    /// All.
+    const LARGEST: u16 = 1_000;
+
+    /// From thousandths; `None` if it is less than a hundredth, or more than all.
+    pub fn from_per_mille(per_mille: u16) -> Option<Self> {
+        (Self::SMALLEST..=Self::LARGEST).contains(&per_mille).then_some(Self(per_mille))
+    }
+
+    /// In thousandths.
+    pub fn per_mille(self) -> u16 {
+        self.0
+    }
+}
+
 impl TriggerSwitches {
     /// Every trigger on.
     pub const ALL: Self = Self { images: true, parameters: true, secrets: true, files: true, requests: true };

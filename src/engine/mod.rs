@@ -139,6 +139,7 @@ impl Engine {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
         settings.start_after = self.clock.moment() + self.start_delay;
+        settings.glances_per_second = self.ecs.glances_per_second();
         let performer = Performer {
             queue: self.queue.clone(),
             dead_letters: self.dead_letters.clone(),
@@ -147,6 +148,7 @@ impl Engine {
             clock: self.clock.clone(),
             visibility: self.visibility,
             answers,
+            cleared: Arc::default(),
             tasks: TaskTracker::new(),
         };
         let planner = Planner::new(settings);
@@ -236,6 +238,10 @@ impl Running {
     /// One turn: one input, the commands that follow, and what is to be told of them.
     fn turn(&mut self, input: Input) {
         let now = self.now();
+        let looked = match &input {
+            Input::Looked { target, .. } => Some(target.clone()),
+            _ => None,
+        };
         let commands = self.planner.handle(now, input);
         for broken in self.planner.broken_promises(&commands) {
             let report = Report::PromiseBroken { promise: broken.promise.as_str(), what: broken.what };
@@ -253,6 +259,9 @@ impl Running {
                 | Command::SetAside { .. }
                 | Command::Delete(_) => self.performer.perform(command, &self.held),
             }
+        }
+        if let Some(target) = looked {
+            self.performer.decided(&target);
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);

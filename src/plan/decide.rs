@@ -49,9 +49,9 @@ impl Lane {
     }
 
     fn not_looked(&mut self, failure: CallFailure, turn: &mut Turn<'_>) {
-        let (now, watched) = (turn.now.moment, turn.watched);
+        let (now, spacing) = (turn.now.moment, turn.spacing);
         match self.watch_mut() {
-            Some(watch) => watch.rest(now, watched),
+            Some(watch) => watch.rest(now, spacing),
             None if failure.remedy == Remedy::GiveUp => {
                 let failure = Failure::new(failure.cause, failure.reason);
                 let asks = std::mem::take(&mut self.waiting);
@@ -236,6 +236,7 @@ impl Lane {
         Passage {
             id: retrying.map_or_else(|| fold::deployment_id(&self.target, &asks), |it| it.id.clone()),
             attempts: retrying.map_or(0, |it| it.failed),
+            crowded: retrying.and_then(|it| it.crowded),
             started_at: retrying.map_or(turn.now.wall, |it| it.started_at),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             asks,
@@ -288,7 +289,7 @@ impl Lane {
             return self.rest(turn);
         }
         watch.spared = self.may_supersede(&watch);
-        watch.rest(now, turn.watched);
+        watch.rest(now, turn.spacing);
         let is_news = watch.overdue && !was_overdue;
         self.phase = Phase::Blocked(watch);
         if is_news {

@@ -183,6 +183,8 @@ pub struct PlanSettings {
     pub renew_after: Duration,
     /// No rollout is started before this moment.
     pub start_after: Moment,
+    /// How many glances, at ten rollouts each, may be sent in a second.
+    pub glances_per_second: u32,
     /// Defects planted on purpose.
     #[cfg(feature = "sim")]
     pub flaws: BTreeSet<Flaw>,
@@ -215,6 +217,7 @@ impl PlanSettings {
             visibility,
             renew_after: Self::RENEW_AFTER,
             start_after: Moment::default(),
+            glances_per_second: 10,
             #[cfg(feature = "sim")]
             flaws: BTreeSet::new(),
         }

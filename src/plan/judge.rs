@@ -98,7 +98,7 @@ impl Lane {
     }
 
     fn keep_watching(&mut self, passage: Box<Passage>, mut watch: Watch, turn: &Turn<'_>) {
-        watch.rest(turn.now.moment, turn.watched);
+        watch.rest(turn.now.moment, turn.spacing);
         self.phase = Phase::Watching(passage, watch);
     }
 

@@ -16,8 +16,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
     CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure,
-    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Refresh, Report, Request, RolloutKey, Running,
-    SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
+    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request, RolloutKey,
+    Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
 };
 
 use super::{
@@ -34,8 +34,8 @@ pub(super) struct Turn<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) waves: &'a mut Waves,
     pub(super) out: &'a mut Vec<Command>,
-    /// How many rollouts are being watched.
-    pub(super) watched: usize,
+    /// The least time between two glances at one rollout, for as many as are being watched.
+    pub(super) spacing: Duration,
 }
 
 impl Turn<'_> {
@@ -115,6 +115,8 @@ pub(super) struct Retrying {
     pub(super) previous: Option<DefinitionId>,
     /// The answer of its start was lost: what was created since this look may be what it asked for.
     pub(super) lost_since: Option<Timestamp>,
+    /// How often in a row it could not be started because there are too many calls, and since when.
+    pub(super) crowded: Option<(u32, Moment)>,
 }
 
 /// A deployment under way.
@@ -124,6 +126,8 @@ pub(super) struct Passage {
     pub(super) asks: Vec<Ask>,
     pub(super) stage: Stage,
     pub(super) attempts: u32,
+    /// How often in a row before it could not be started because there are too many calls, and since when.
+    pub(super) crowded: Option<(u32, Moment)>,
     pub(super) version: Timestamp,
     pub(super) definition: Option<DefinitionId>,
     pub(super) previous: Option<DefinitionId>,
@@ -286,7 +290,7 @@ impl Lane {
         if let Some(at) = self.no_look_before {
             return self.pause(turn, at.since(now), "the answer to a start was lost");
         }
-        let order = self.look_order(evidence);
+        let order = LookOrder { prospect: self.prospect(), ..self.look_order(evidence) };
         self.phase = Phase::Looking { evidence };
         self.looked_for = Some(order.clone());
         turn.out.push(Command::Look(order));
@@ -318,6 +322,17 @@ impl Lane {
             base: self.settings.base.clone(),
             wanted,
             evidence,
+            prospect: Prospect::Nothing,
+        }
+    }
+
+    /// What may be started once the waiting requests are decided on.
+    fn prospect(&self) -> Prospect {
+        let brings_image = |ask: &Ask| matches!(ask.request.change, Change::Image(_));
+        match () {
+            () if self.settings.dry_run || self.waiting.is_empty() => Prospect::Nothing,
+            () if self.waiting.iter().any(brings_image) => Prospect::Registration,
+            () => Prospect::Rollout,
         }
     }
 

@@ -58,6 +58,7 @@ mod waves;
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{Hash, Hasher},
+    time::Duration,
 };
 
 use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
@@ -262,16 +263,23 @@ impl Planner {
         if !self.lanes_of(&self.agenda.due(now.moment)).any(|lane| wants(lane, now.moment)) {
             return;
         }
-        let due = self.agenda.due(now.moment + watch::BATCH_SLACK);
-        let targets: BTreeSet<TargetId> = self
-            .lanes_of(&due)
-            .filter(|lane| wants(lane, now.moment + watch::BATCH_SLACK))
-            .map(|lane| lane.target().clone())
-            .collect();
+        let mut targets: BTreeSet<TargetId> =
+            self.wanting_glances(now.moment + watch::BATCH_SLACK).into_iter().collect();
+        watch::fill(&mut targets, self.wanting_glances(now.moment + watch::RIDE_ALONG).into_iter());
         for target in &targets {
             self.with_lane(now, target, out, |lane, _| lane.glance_sent());
         }
         out.extend(watch::batches(targets).into_iter().map(Command::Glance));
+    }
+
+    /// The lanes whose next glance is due by then, in that order.
+    fn wanting_glances(&self, by: Moment) -> Vec<TargetId> {
+        let due = self.agenda.due(by);
+        self.lanes_of(&due).filter(|lane| lane.wants_glance(by)).map(|lane| lane.target().clone()).collect()
+    }
+
+    fn glance_spacing(&self) -> Duration {
+        watch::spacing(self.agenda.watched(), self.settings.glances_per_second)
     }
 
     fn lanes_of<'a>(&'a self, targets: &'a [TargetId]) -> impl Iterator<Item = &'a Lane> {
@@ -285,8 +293,8 @@ impl Planner {
         out: &mut Vec<Command>,
         act: impl FnOnce(&mut Lane, &mut Turn<'_>),
     ) {
+        let spacing = self.glance_spacing();
         let Some(lane) = self.lanes.get_mut(target) else { return };
-        let watched = self.agenda.watched();
         act(
             lane,
             &mut Turn {
@@ -295,7 +303,7 @@ impl Planner {
                 ledger: &mut self.ledger,
                 waves: &mut self.waves,
                 out,
-                watched,
+                spacing,
             },
         );
         self.waves.update(lane);

@@ -384,15 +384,28 @@ fn is_by_us(now: &Marks, before: &Marks) -> bool {
 /// Whether somebody took back what carried a request: its rollout had to give way, before it was complete, to one of
 /// another definition that is not ours.
 fn taken_back(carrier: &Rollout, look: &Look) -> Option<Verdict> {
-    let newer = look.rollouts.iter().filter(|it| it.created_at > carrier.created_at);
-    let next = newer.min_by_key(|it| it.created_at)?;
+    let newer = lasting(&look.rollouts).take_while(|(it, _)| it.created_at > carrier.created_at);
+    let (next, state) = newer.last()?;
     let (now, before) = (&next.definition, &carrier.definition);
     let is_somebodys = now.id != before.id && !is_by_us(&now.marks, &before.marks);
-    (carrier.state == RolloutState::Stopped && is_somebodys).then(|| {
-        let why =
-            format!("{} was being rolled out, and the service was moved to {} instead", before.id, now.id);
-        Verdict::Settled(Outcome::Superseded, why)
-    })
+    if carrier.state != RolloutState::Stopped || !is_somebodys {
+        return None;
+    }
+    match state {
+        RolloutState::InProgress => Some(Verdict::Await),
+        RolloutState::Succeeded => {
+            let why = format!(
+                "{} was being rolled out, and the service was moved to {} instead",
+                before.id, now.id
+            );
+            Some(Verdict::Settled(Outcome::Superseded, why))
+        }
+        RolloutState::Failed
+        | RolloutState::RollingBack
+        | RolloutState::RolledBack
+        | RolloutState::RollbackFailed
+        | RolloutState::Stopped => None,
+    }
 }
 
 /// When somebody decided on what this rollout brings, if it was somebody.

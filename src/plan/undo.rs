@@ -89,12 +89,12 @@ impl Lane {
 
     /// The answer to [`Command::Stop`]. Whatever it is, the next look tells what ECS makes of the rollout.
     pub(super) fn stopped(&mut self, stopped: Result<(), CallFailure>, turn: &mut Turn<'_>) {
-        let (now, watched) = (turn.now.moment, turn.watched);
+        let (now, spacing) = (turn.now.moment, turn.spacing);
         let Phase::Watching(passage, watch) = &mut self.phase else { return };
         if !watch.is_stopping() {
             return;
         }
-        watch.rest(now, watched);
+        watch.rest(now, spacing);
         match stopped {
             Ok(()) => {
                 watch.going_back = true;
@@ -248,7 +248,7 @@ impl Lane {
         match state {
             RolloutState::Succeeded => self.finish_undone(*passage, None, turn),
             RolloutState::InProgress | RolloutState::RollingBack if !watch.overdue => {
-                watch.rest(now, turn.watched);
+                watch.rest(now, turn.spacing);
                 self.phase = Phase::Watching(passage, watch);
             }
             RolloutState::InProgress | RolloutState::RollingBack => {

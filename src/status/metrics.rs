@@ -37,6 +37,7 @@ pub struct Metrics {
     dead_letters: IntGaugeVec,
     aws_requests: IntCounterVec,
     aws_request_duration: HistogramVec,
+    aws_budget_wait: HistogramVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
 }
@@ -48,6 +49,8 @@ const ROLLOUT_SECONDS: [f64; 12] =
 const LAG_SECONDS: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 14_400.0];
 /// From a call in the same Region up to a long poll and a timeout.
 const CALL_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+/// From no wait at all up to the turn of the last of many hundred starts.
+const WAIT_SECONDS: [f64; 11] = [0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0, 1_800.0];
 
 /// Every reason for which a message is deleted.
 const SETTLED_BY: [SettledBy; 5] =
@@ -124,6 +127,13 @@ impl Metrics {
                 &["service", "operation"],
                 &CALL_SECONDS,
             ),
+            aws_budget_wait: histograms(
+                &registry,
+                "aws_budget_wait_seconds",
+                "How long calls waited for their turn in the budget.",
+                &["class"],
+                &WAIT_SECONDS,
+            ),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
                 &registry,
@@ -174,6 +184,11 @@ impl Metrics {
     ) {
         self.aws_requests.with_label_values(&[service, operation, result]).inc();
         self.aws_request_duration.with_label_values(&[service, operation]).observe(took.as_secs_f64());
+    }
+
+    /// A call of this class waited so long for its turn.
+    pub fn waited(&self, class: &'static str, waited: Duration) {
+        self.aws_budget_wait.with_label_values(&[class]).observe(waited.as_secs_f64());
     }
 
     /// Everything, with the gauges as this snapshot has them, in Prometheus's text format.

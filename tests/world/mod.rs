@@ -537,7 +537,7 @@ impl World {
             self.execute(&order);
             (Cause::Timeout, Remedy::LookFirst)
         } else {
-            (Cause::Throttled, Remedy::Retry)
+            (Cause::Throttled, Remedy::Wait)
         };
         let failure = CallFailure { cause, reason: "no answer".into(), remedy };
         self.tell(Input::Started { target: order.target, started: Err(failure) }, step);

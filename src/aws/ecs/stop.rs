@@ -7,10 +7,10 @@ use crate::domain::{CallFailure, StopOrder};
 
 impl Ecs {
     /// Stops a rollout with a rollback. Asked twice it does no more than asked once: ECS refuses only what has ended.
-    pub async fn stop(&self, order: &StopOrder) -> Result<(), CallFailure> {
+    pub async fn stop_rollout(&self, order: &StopOrder) -> Result<(), CallFailure> {
         let reach = self.reach(&order.target)?;
         let call = reach.changes.stop_service_deployment().service_deployment_arn(order.rollout.as_str());
         let call = call.stop_type(StopServiceDeploymentStopType::Rollback).send();
-        reach.change("StopServiceDeployment", call).await.map(|_| ())
+        reach.change("StopServiceDeployment", None, call).await.map(|_| ())
     }
 }

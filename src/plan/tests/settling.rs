@@ -196,8 +196,10 @@ fn going_on_with_or_back_from_an_unfinished_rollout_decides_nothing() {
 fn what_somebody_takes_back_by_hand_is_not_rolled_out_again() {
     let mut ours = rollout(20, marked(view(2, "v1"), 10), Stopped);
     ours.primary = false;
-    let back = rollout(50, view(1, "latest"), InProgress);
-    let seen = look(100, vec![back.clone(), ours.clone()]);
+    let mut back = rollout(50, view(1, "latest"), InProgress);
+    assert_eq!(judge(&pin(10, "v1"), &look(100, vec![back.clone(), ours.clone()])), Verdict::Await);
+    back.state = Succeeded;
+    let seen = look(100, vec![back, ours.clone()]);
     assert!(is_settled(&judge(&pin(10, "v1"), &seen), Outcome::Superseded));
     assert_eq!(judge(&pin(60, "v2"), &seen), Verdict::Needed, "what is asked for since");
     let newer = rollout(50, marked(view(3, "v2"), 30), InProgress);

@@ -84,6 +84,7 @@ fn a_final_failure_says_deployment_failed_with_its_cause() {
       outcome = rolled_back
       cause = crash_loop
       error = container web exited with 1, three times
+      log_url = https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1
     ");
 }
 

@@ -242,3 +242,19 @@ proptest! {
         let _ = from_document(&document);
     }
 }
+
+#[test]
+fn a_share_of_the_budget_is_a_number_from_a_hundredth_to_all() {
+    let share = |text: &str| {
+        from_document(&format!("[aws]\nbudget_share = {text}\n")).map(|it| it.aws.budget_share.per_mille())
+    };
+    let right = [("0.5", 500), ("0.01", 10), ("1", 1_000), ("1.0", 1_000), ("0.25", 250)];
+    for (text, per_mille) in right {
+        assert_eq!(share(text).expect("valid"), per_mille);
+    }
+    for text in ["0", "0.001", "1.1", "2", "-0.5", "nan", "inf", "\"0.5\"", "true", "[0.5]"] {
+        assert!(share(text).expect_err(text).to_string().contains("aws.budget_share"), "{text}");
+    }
+    let settings = from_environment(&[("LOCKKEEPER__AWS__BUDGET_SHARE", "0.3")]).expect("valid");
+    assert_eq!(settings.aws.budget_share.per_mille(), 300);
+}

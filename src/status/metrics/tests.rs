@@ -131,6 +131,7 @@ fn the_document_names_every_metric_and_no_other() {
     metrics.told(&Report::Finished(Box::new(rolled_back())));
     metrics.told(&Report::Finished(Box::new(succeeded())));
     metrics.called("ecs", "UpdateService", "ok", Duration::ZERO);
+    metrics.waited("service_read", Duration::ZERO);
     let text = rendered(&metrics);
     let exported: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
