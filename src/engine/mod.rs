@@ -274,8 +274,9 @@ impl Running {
 
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
-        if engine.publisher.publish(now, planner, &engine.routes, queues) {
+        if engine.publisher.may_publish(now) {
             held.keep_only(|lease| planner.holds(lease));
+            engine.publisher.publish(now, planner, &engine.routes, queues, held.oldest());
         }
     }
 }

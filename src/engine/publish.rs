@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{held::HeldMessages, shown::Shown};
 use crate::{
     aws::queue::Queue,
-    domain::{Moment, Report},
+    domain::{Moment, Report, Timestamp},
     plan::Planner,
     report::history::History,
     route::Routes,
@@ -71,18 +71,21 @@ impl Publisher {
         self.is_stale.then(|| self.published + SNAPSHOT_PERIOD)
     }
 
-    /// Publishes the state, unless it was published just now: then it is due soon. Says whether it was.
+    /// Whether the state may be published now; if it was published just before, it is due soon.
+    pub(super) fn may_publish(&mut self, now: Moment) -> bool {
+        self.is_stale = now < self.published + SNAPSHOT_PERIOD && self.published != Moment::default();
+        !self.is_stale
+    }
+
+    /// Publishes the state. `oldest` is the time from which on the oldest message that is held has waited.
     pub(super) fn publish(
         &mut self,
         now: Moment,
         planner: &mut Planner,
         routes: &Routes,
         queues: &[QueueRecord],
-    ) -> bool {
-        if now < self.published + SNAPSHOT_PERIOD && self.published != Moment::default() {
-            self.is_stale = true;
-            return false;
-        }
+        oldest: Option<Timestamp>,
+    ) {
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         shown.follow(planner);
         let snapshot = Snapshot {
@@ -93,12 +96,11 @@ impl Publisher {
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
             leases_held: planner.held(),
+            oldest_held: oldest,
             queues: queues.to_vec(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         self.published = now;
-        self.is_stale = false;
-        true
     }
 }
 

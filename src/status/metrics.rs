@@ -8,13 +8,13 @@
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
-use super::{QueueRecord, Snapshot};
+use super::{QueueRecord, QueueRole, Snapshot};
 use crate::{
-    domain::{Cause, DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, TriggerKind},
+    domain::{Cause, DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, Timestamp, TriggerKind},
     report::message::took,
 };
 
@@ -34,6 +34,7 @@ pub struct Metrics {
     leases_lost: IntCounter,
     queue_messages: IntGaugeVec,
     /// Without labels, but absent until it is known.
+    queue_oldest: GaugeVec,
     dead_letters: IntGaugeVec,
     aws_requests: IntCounterVec,
     aws_request_duration: HistogramVec,
@@ -113,6 +114,12 @@ impl Metrics {
                 "Messages in a queue, as SQS approximates them.",
                 &["queue", "state"],
             ),
+            queue_oldest: seconds(
+                &registry,
+                "queue_oldest_message_seconds",
+                "Age of the oldest message of a queue that this process holds.",
+                &["queue"],
+            ),
             dead_letters: gauges(&registry, "dead_letters", "Messages that are set aside.", &[]),
             aws_requests: counters(
                 &registry,
@@ -191,9 +198,9 @@ impl Metrics {
         self.aws_budget_wait.with_label_values(&[class]).observe(waited.as_secs_f64());
     }
 
-    /// Everything, with the gauges as this snapshot has them, in Prometheus's text format.
-    pub fn render(&self, snapshot: &Snapshot) -> String {
-        self.seen(snapshot);
+    /// Everything, with the gauges as this snapshot has them at this time, in Prometheus's text format.
+    pub fn render(&self, snapshot: &Snapshot, at: Timestamp) -> String {
+        self.seen(snapshot, at);
         let mut text = String::new();
         TextEncoder::new()
             .encode_utf8(&self.registry.gather(), &mut text)
@@ -221,7 +228,7 @@ impl Metrics {
         }
     }
 
-    fn seen(&self, snapshot: &Snapshot) {
+    fn seen(&self, snapshot: &Snapshot, at: Timestamp) {
         for state in LaneState::ALL {
             let lanes = snapshot.targets.iter().filter(|target| target.lane.state == state).count();
             self.lanes.with_label_values(&[state.as_str()]).set(whole(lanes));
@@ -230,7 +237,11 @@ impl Metrics {
         self.rollouts_active.set(whole(snapshot.deployments.values().filter(rolling).count()));
         self.leases_held.set(whole(snapshot.leases_held));
         self.active.set(i64::from(snapshot.active));
-        for QueueRecord { name, visible, in_flight, delayed, .. } in &snapshot.queues {
+        let oldest = snapshot.oldest_held.map(|since| at.since(since)).unwrap_or_default();
+        for QueueRecord { name, role, visible, in_flight, delayed } in &snapshot.queues {
+            if *role == QueueRole::Events {
+                self.queue_oldest.with_label_values(&[name.as_str()]).set(oldest.as_secs_f64());
+            }
             for (state, count) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed)] {
                 self.queue_messages.with_label_values(&[name.as_str(), state]).set(whole(*count));
             }
@@ -313,6 +324,10 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
 
 fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     registered(registry, valid(IntGaugeVec::new(opts(name, help), labels)))
+}
+
+fn seconds(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    registered(registry, valid(GaugeVec::new(opts(name, help), labels)))
 }
 
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {

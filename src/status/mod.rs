@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub history: Arc<History>,
     /// How many messages are held.
     pub leases_held: usize,
+    /// Since when the oldest of them has waited, by AWS's clock.
+    pub oldest_held: Option<Timestamp>,
     /// The queues, as last counted.
     pub queues: Vec<QueueRecord>,
 }
@@ -136,6 +138,7 @@ impl Snapshot {
             deployments: Arc::default(),
             history: Arc::default(),
             leases_held: 0,
+            oldest_held: None,
             queues: Vec::new(),
         }
     }

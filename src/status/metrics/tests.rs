@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     domain::{Cause, Moment},
-    report::sample::{rolled_back, succeeded},
+    report::sample::{at, rolled_back, succeeded},
     status::sample,
 };
 
@@ -14,7 +14,7 @@ fn metrics() -> Metrics {
 }
 
 fn rendered(metrics: &Metrics) -> String {
-    metrics.render(&sample::snapshot(Moment::default()))
+    metrics.render(&sample::snapshot(Moment::default()), at("12:06:00"))
 }
 
 /// The lines of these metrics, without those of a histogram's buckets.
@@ -48,8 +48,16 @@ fn gauges_say_what_the_snapshot_says() {
     lockkeeper_queue_messages{queue="lockkeeper-dead",state="delayed"} 0
     lockkeeper_queue_messages{queue="lockkeeper-dead",state="in_flight"} 0
     lockkeeper_queue_messages{queue="lockkeeper-dead",state="visible"} 1
+    lockkeeper_queue_oldest_message_seconds{queue="lockkeeper"} 90
     lockkeeper_rollouts_active 1
     "#);
+}
+
+#[test]
+fn without_a_held_message_none_is_old() {
+    let snapshot = Snapshot { oldest_held: None, ..sample::snapshot(Moment::default()) };
+    let text = metrics().render(&snapshot, at("12:06:00"));
+    assert!(text.contains("\nlockkeeper_queue_oldest_message_seconds{queue=\"lockkeeper\"} 0\n"), "{text}");
 }
 
 #[test]
@@ -113,7 +121,7 @@ fn an_alert_finds_every_series_of_a_closed_set_from_the_start() {
 
 #[test]
 fn dead_letters_are_absent_until_they_were_counted() {
-    let text = metrics().render(&Snapshot::empty(Moment::default()));
+    let text = metrics().render(&Snapshot::empty(Moment::default()), at("12:06:00"));
     assert!(!text.contains("lockkeeper_dead_letters"));
 }
 
