@@ -11,7 +11,6 @@
 //! | `understand` | a message to what it asks for |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
-//! | `letter` | what is said about a message that is set aside |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
@@ -24,7 +23,6 @@ mod clock;
 mod drain;
 mod held;
 mod intake;
-pub(crate) mod letter;
 mod open;
 mod perform;
 mod publish;

@@ -10,14 +10,14 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{EngineClock, held::HeldMessages, letter, renewal};
+use super::{EngineClock, held::HeldMessages, renewal};
 use crate::{
     aws::{
         ecs::{Clearance, Ecs},
         queue::{BATCH, MAX_MESSAGE_BYTES, Queue, QueueError, QueueErrorKind, Receipt},
     },
-    domain::{LeaseId, LookOrder, TargetId},
-    plan::{Command, DeadLetter, Input},
+    domain::{DeadLetter, LeaseId, LookOrder, TargetId, letter},
+    plan::{Command, Input},
 };
 
 /// Makes the calls that are commanded.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::domain::{
-    CallFailure, Cause, DeploymentId, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Outcome,
-    Report, Request, StartOrder, Started, StopOrder, TargetId, Timestamp,
+    CallFailure, DeadLetter, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Report, Request,
+    StartOrder, Started, StopOrder, TargetId, Timestamp,
 };
 
 use super::retry::Jitter;
@@ -144,25 +144,6 @@ pub enum Command {
     Report(Report),
 }
 
-/// What is said about a message that is set aside.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeadLetter {
-    /// The target to which a replay is confined; `None` for a message that nobody understands.
-    pub target: Option<TargetId>,
-    /// The deployment that failed.
-    pub deployment: Option<DeploymentId>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// Why.
-    pub cause: Option<Cause>,
-    /// Why, in one line.
-    pub reason: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When the change was asked for: a replay keeps it.
-    pub version: Timestamp,
-}
-
 /// The time of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Now {
@@ -232,11 +213,5 @@ impl PlanSettings {
     #[expect(clippy::unused_self, reason = "with the feature `sim` it is used")]
     pub(super) fn flawed(&self, _: Flaw) -> bool {
         false
-    }
-}
-
-impl DeadLetter {
-    pub(super) fn malformed(reason: String, version: Timestamp) -> Self {
-        Self { target: None, deployment: None, outcome: None, cause: None, reason, attempts: 0, version }
     }
 }

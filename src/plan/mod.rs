@@ -68,7 +68,8 @@ use lane::{Lane, Turn};
 use ledger::Ledger;
 use waves::Waves;
 
-pub use input::{Arrival, Asks, Command, DeadLetter, Flaw, Input, Now, PlanSettings};
+pub use crate::domain::DeadLetter;
+pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 

@@ -27,6 +27,7 @@ mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+pub use durations::parse as duration_of;
 pub use layers::Sources;
 pub use problems::{Origin, Problem, Problems};
 pub use warnings::Warning;

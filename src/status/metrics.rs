@@ -36,6 +36,7 @@ pub struct Metrics {
     /// Without labels, but absent until it is known.
     queue_oldest: GaugeVec,
     dead_letters: IntGaugeVec,
+    replays: IntCounterVec,
     aws_requests: IntCounterVec,
     aws_request_duration: HistogramVec,
     aws_budget_wait: HistogramVec,
@@ -121,6 +122,12 @@ impl Metrics {
                 &["queue"],
             ),
             dead_letters: gauges(&registry, "dead_letters", "Messages that are set aside.", &[]),
+            replays: counters(
+                &registry,
+                "replays_total",
+                "Messages that were set aside, put back and then deleted, by why they could be.",
+                &["result"],
+            ),
             aws_requests: counters(
                 &registry,
                 "aws_requests_total",
@@ -179,6 +186,11 @@ impl Metrics {
     /// A message of this trigger was deleted, for this reason.
     pub fn settled(&self, trigger: TriggerKind, reason: SettledBy) {
         self.events.with_label_values(&[trigger.as_str(), reason.as_str()]).inc();
+    }
+
+    /// A message that had been set aside and put back was deleted, for this reason.
+    pub fn replayed(&self, reason: SettledBy) {
+        self.replays.with_label_values(&[reason.as_str()]).inc();
     }
 
     /// A call to AWS ended so (`ok`, `throttled`, …), after so long. All three names are constants of the code.
@@ -256,6 +268,9 @@ impl Metrics {
             for reason in SETTLED_BY {
                 self.events.with_label_values(&[trigger.as_str(), reason.as_str()]);
             }
+        }
+        for reason in SETTLED_BY {
+            self.replays.with_label_values(&[reason.as_str()]);
         }
         for state in LaneState::ALL {
             self.lanes.with_label_values(&[state.as_str()]);

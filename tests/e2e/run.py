@@ -27,6 +27,7 @@ MODULES = {
     "endings": "ministack",
     "failures": "ministack",
     "rollbacks": "ministack",
+    "replay": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{domain::Timestamp, engine::letter::name};
+use crate::domain::{
+    Timestamp,
+    letter::{Said, name},
+};
 
 /// What stands around the body.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,12 +20,12 @@ pub(super) struct Message {
 /// What a message that was set aside says of that time.
 #[derive(Debug, Serialize)]
 pub(super) struct SetAside {
-    pub(super) at: Option<String>,
+    pub(super) at: Option<Timestamp>,
     pub(super) target: Option<String>,
     pub(super) deployment: Option<String>,
     pub(super) outcome: Option<String>,
     pub(super) cause: Option<String>,
-    pub(super) attempts: Option<String>,
+    pub(super) attempts: Option<u32>,
     pub(super) reason: Option<String>,
 }
 
@@ -50,31 +53,23 @@ impl Message {
 }
 
 impl SetAside {
-    /// What the attributes tell, if Lockkeeper wrote them.
+    /// What the attributes tell, if Lockkeeper wrote them when it set the message aside.
     pub(super) fn told(attributes: &BTreeMap<String, String>) -> Option<Self> {
-        let of = |name: &str| attributes.get(name).cloned();
-        of(name::ID).or_else(|| of(name::REASON))?;
-        Some(Self {
-            at: of(name::TIME),
-            target: of(name::TARGET),
-            deployment: of(name::DEPLOYMENT),
-            outcome: of(name::OUTCOME),
-            cause: of(name::CAUSE),
-            attempts: of(name::ATTEMPTS),
-            reason: of(name::REASON),
-        })
+        let Said { id: _, reason, deployment, outcome, cause, attempts, time, .. } = Said::read(attributes);
+        let target = attributes.get(name::TARGET).cloned();
+        let is_letter = reason.is_some() || time.is_some();
+        is_letter.then_some(Self { at: time, target, deployment, outcome, cause, attempts, reason })
     }
 
     /// In one line.
     pub(super) fn in_words(&self) -> String {
         let Self { at, target: _, deployment, outcome, cause, attempts, reason } = self;
-        let part = |before: &str, text: &Option<String>| text.as_ref().map(|text| format!("{before}{text}"));
         let parts = [
-            part("at ", at),
-            part("", outcome),
-            part("cause ", cause),
-            part("attempts ", attempts),
-            part("deployment ", deployment),
+            at.map(|at| format!("at {at}")),
+            outcome.clone(),
+            cause.as_ref().map(|cause| format!("cause {cause}")),
+            attempts.map(|attempts| format!("attempts {attempts}")),
+            deployment.as_ref().map(|deployment| format!("deployment {deployment}")),
         ];
         let facts: Vec<String> = parts.into_iter().flatten().collect();
         let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -15,7 +15,7 @@ pub(super) fn is_checked(trigger: &Trigger) -> bool {
 }
 
 /// What happened, in one line; nothing for what is ignored or malformed, whose reason says it.
-pub(super) fn meaning(event: &Event) -> Option<String> {
+pub(in crate::cli) fn meaning(event: &Event) -> Option<String> {
     Some(match &event.trigger {
         Trigger::ImagePushed(image) => format!("{} was pushed", shown(image)),
         Trigger::ImageReplicated(image) => {

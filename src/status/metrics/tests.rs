@@ -116,7 +116,15 @@ fn an_alert_finds_every_series_of_a_closed_set_from_the_start() {
     assert_eq!(text.matches("\nlockkeeper_events_total{").count(), 14 * 5);
     assert_eq!(text.matches("\nlockkeeper_promise_violations_total{").count(), 9);
     assert_eq!(text.matches("\nlockkeeper_lanes{").count(), 9);
+    assert_eq!(text.matches("\nlockkeeper_replays_total{").count(), 5);
     assert!(text.contains("\nlockkeeper_leases_lost_total 0\n"));
+}
+
+#[test]
+fn a_replay_is_counted_by_what_became_of_it() {
+    let metrics = metrics();
+    metrics.replayed(SettledBy::SetAside);
+    assert!(rendered(&metrics).contains("\nlockkeeper_replays_total{result=\"set_aside\"} 1\n"));
 }
 
 #[test]
