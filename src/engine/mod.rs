@@ -14,6 +14,7 @@
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
+//! | `watchdog` | logs what stands still, and what is well again |
 //! | `drain` | the end: receives in flight end, what is held is handed back |
 //!
 //! Every arm of the loop's `select!` may be cancelled: each only takes from a channel or a timer. A receive is
@@ -29,6 +30,7 @@ mod publish;
 mod renewal;
 mod shown;
 mod understand;
+mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +52,7 @@ pub use clock::EngineClock;
 pub use intake::RECEIVE_WAIT;
 pub use open::{Opened, open};
 pub use publish::Publisher;
+pub use watchdog::Watchdog;
 
 use held::HeldMessages;
 use intake::Batch;
@@ -155,8 +158,9 @@ impl Engine {
 
     fn spawn_pollers(&self, batches: mpsc::Sender<Batch>) -> TaskTracker {
         let pollers = TaskTracker::new();
-        for _ in 0..self.pollers {
+        for number in 1..=self.pollers {
             let poller = intake::Poller {
+                number,
                 queue: self.queue.clone(),
                 visibility: self.visibility,
                 clock: self.clock.clone(),
@@ -164,7 +168,7 @@ impl Engine {
                 stop: self.stop.clone(),
                 batches: batches.clone(),
             };
-            pollers.spawn(poller.poll());
+            pollers.spawn(poller.keep_polling());
         }
         pollers.close();
         pollers

@@ -12,7 +12,7 @@ use prometheus::{
     Registry, TextEncoder, core::Collector,
 };
 
-use super::{QueueRecord, QueueRole, Snapshot};
+use super::{HealthReport, QueueRecord, QueueRole, Snapshot};
 use crate::{
     domain::{Cause, DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, Timestamp, TriggerKind},
     report::message::took,
@@ -40,6 +40,7 @@ pub struct Metrics {
     aws_requests: IntCounterVec,
     aws_request_duration: HistogramVec,
     aws_budget_wait: HistogramVec,
+    healthy: IntGaugeVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
 }
@@ -115,12 +116,7 @@ impl Metrics {
                 "Messages in a queue, as SQS approximates them.",
                 &["queue", "state"],
             ),
-            queue_oldest: seconds(
-                &registry,
-                "queue_oldest_message_seconds",
-                "Age of the oldest message of a queue that this process holds.",
-                &["queue"],
-            ),
+            queue_oldest: queue_oldest(&registry),
             dead_letters: gauges(&registry, "dead_letters", "Messages that are set aside.", &[]),
             replays: counters(
                 &registry,
@@ -148,6 +144,7 @@ impl Metrics {
                 &["class"],
                 &WAIT_SECONDS,
             ),
+            healthy: healthy(&registry),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
                 &registry,
@@ -211,8 +208,11 @@ impl Metrics {
     }
 
     /// Everything, with the gauges as this snapshot has them at this time, in Prometheus's text format.
-    pub fn render(&self, snapshot: &Snapshot, at: Timestamp) -> String {
+    pub fn render(&self, snapshot: &Snapshot, health: &HealthReport, at: Timestamp) -> String {
         self.seen(snapshot, at);
+        for (name, part) in health.parts() {
+            self.healthy.with_label_values(&[name]).set(i64::from(part.is_ok()));
+        }
         let mut text = String::new();
         TextEncoder::new()
             .encode_utf8(&self.registry.gather(), &mut text)
@@ -341,8 +341,13 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGa
     registered(registry, valid(IntGaugeVec::new(opts(name, help), labels)))
 }
 
-fn seconds(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    registered(registry, valid(GaugeVec::new(opts(name, help), labels)))
+fn healthy(registry: &Registry) -> IntGaugeVec {
+    gauges(registry, "healthy", "1 for a part that is as it should be, 0 for one that fails.", &["part"])
+}
+
+fn queue_oldest(registry: &Registry) -> GaugeVec {
+    let help = "Age of the oldest message of a queue that this process holds.";
+    registered(registry, valid(GaugeVec::new(opts("queue_oldest_message_seconds", help), &["queue"])))
 }
 
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {

@@ -23,7 +23,7 @@ impl Sample {
         let now = Moment::from_millis(600_000);
         let health = Health::new(Moment::default(), Duration::ZERO, Duration::from_secs(20));
         health.turned(now);
-        health.received(now);
+        health.received(1, now);
         Self { snapshot: snapshot(now), health: Arc::new(health), now }
     }
 

@@ -79,6 +79,23 @@ async fn a_silent_queue_is_alive_but_not_ready_and_says_since_when() {
 }
 
 #[tokio::test]
+async fn a_region_that_does_not_answer_shows_without_making_the_process_unready() {
+    let sample = Sample::busy();
+    let silent = Moment::from_millis(sample.now.as_millis() - 30_000);
+    sample.health.called_ecs(&"us-east-2".into(), silent, Some("lost"));
+    assert_eq!(get(&sample, "/health").await.status, StatusCode::OK);
+    let answer = get(&sample, "/readyz").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_snapshot!(answer.json()["parts"]["ecs/us-east-2"].to_string(), @r#"{"detail":"ECS has not answered in us-east-2 for 30 s: lost","ok":false,"since":"2026-11-01T12:05:30Z"}"#);
+    assert!(get(&sample, "/metrics").await.body.contains("\nlockkeeper_healthy{part=\"ecs/us-east-2\"} 0\n"));
+    let page = get(&sample, "/").await.body;
+    assert!(
+        page.contains("<dd class=\"warn\">Ready<span class=\"note\">ecs/us-east-2: ECS has not answered"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
 async fn a_target_has_the_shape_of_the_contract() {
     let answer = get(&Sample::busy(), "/api/v1/targets/api").await;
     assert_snapshot!(serde_json::to_string_pretty(&answer.json()).expect("JSON"), @r#"

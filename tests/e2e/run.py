@@ -26,6 +26,7 @@ from stage import Stage
 MODULES = {
     "endings": "ministack",
     "failures": "ministack",
+    "health": "ministack",
     "rollbacks": "ministack",
     "replay": "ministack",
     "pushes": "ministack",

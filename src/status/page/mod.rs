@@ -137,7 +137,7 @@ impl View<'_> {
     fn summary(&self) -> Markup {
         let snapshot = self.snapshot;
         let waiting: usize = snapshot.targets.iter().map(|target| target.lane.waiting).sum();
-        let failing = self.health.parts().into_iter().find(|(_, part)| !part.is_ok());
+        let failing = self.health.parts().find(|(_, part)| !part.is_ok());
         html! {
             section.summary aria-label="Summary" {
                 dl {
@@ -145,6 +145,9 @@ impl View<'_> {
                         dt { "Health" }
                         @match failing {
                             None => dd.good { @if snapshot.active { "Ready" } @else { "On standby" } }
+                            Some((name, part)) if self.health.is_ready() => {
+                                dd.warn { "Ready" span.note { (name) ": " (part.detail) } }
+                            }
                             Some((name, part)) => dd.bad { "Not ready" span.note { (name) ": " (part.detail) } }
                         }
                     }
