@@ -78,7 +78,7 @@ async fn deployment(
 ) -> Result<Json<DeploymentRecord>, Problem> {
     let id = DeploymentId::from(id);
     let snapshot = state.latest();
-    let found = snapshot.all_deployments().find(|record| record.id == id).cloned();
+    let found = snapshot.deployment(&id).cloned();
     found.map(Json).ok_or_else(|| {
         Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
     })

@@ -34,7 +34,7 @@ pub use metrics::Metrics;
 pub use router::{router, serve};
 
 use crate::{
-    domain::{AccountId, DeploymentRecord, Moment, Region, TargetId, TargetRecord, Timestamp},
+    domain::{AccountId, DeploymentId, DeploymentRecord, Moment, Region, TargetId, TargetRecord, Timestamp},
     report::history::History,
 };
 
@@ -153,6 +153,11 @@ impl Snapshot {
     /// The deployments that have not ended.
     fn under_way(&self) -> impl Iterator<Item = &DeploymentRecord> {
         self.deployments.values().map(|record| &**record)
+    }
+
+    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout.
+    fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
+        self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id))
     }
 
     /// Deployments under way, then those that ended, newest first.

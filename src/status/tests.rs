@@ -11,7 +11,10 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{router, sample::Sample};
-use crate::domain::Moment;
+use crate::{
+    domain::{DeploymentRecord, Moment, Outcome},
+    report::sample::succeeded,
+};
 
 struct Answer {
     status: StatusCode,
@@ -180,6 +183,16 @@ async fn a_deployment_has_the_shape_of_the_contract() {
 async fn a_target_is_found_by_its_id_percent_encoded() {
     let answer = get(&Sample::busy(), "/api/v1/targets/111122223333%2Feu-west-1%2Fshop%2Fchubby_api").await;
     assert_eq!((answer.status, &answer.json()["name"]), (StatusCode::OK, &"api".into()));
+}
+
+#[tokio::test]
+async fn of_a_deployment_that_was_told_twice_the_end_of_its_rollout_is_shown() {
+    let mut sample = Sample::busy();
+    let again = DeploymentRecord { outcome: Some(Outcome::AlreadyRunning), rollout_id: None, ..succeeded() };
+    Arc::make_mut(&mut sample.snapshot.history).push(again);
+    let answer = get(&sample, "/api/v1/deployments/d-12ab").await;
+    assert_eq!(answer.json()["outcome"], "succeeded");
+    assert!(get(&sample, "/deployments/d-12ab").await.body.contains("Succeeded"));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) async fn page(
     query: Asked,
 ) -> Result<Html<String>, Problem> {
     let id = DeploymentId::from(id);
-    let found = state.latest().all_deployments().find(|it| it.id == id).cloned();
+    let found = state.latest().deployment(&id).cloned();
     let it = found.ok_or_else(|| {
         Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
     })?;
