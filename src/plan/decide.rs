@@ -71,7 +71,7 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         if let Some(failure) = unavailable(&self.target, look) {
-            let asks = std::mem::take(&mut self.waiting);
+            let asks = self.drop_guesses(&failure, turn);
             self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
             return self.rest(turn);
         }
@@ -186,6 +186,18 @@ impl Lane {
         let since = self.retrying_of(asks)?.lost_since?;
         let newest = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
         (newest.state == RolloutState::Succeeded).then_some(newest)
+    }
+
+    /// A name that only a pattern made up means no service, where ECS has none. Returns what else waits.
+    fn drop_guesses(&mut self, failure: &Failure, turn: &mut Turn<'_>) -> Vec<Ask> {
+        let is_missing = failure.cause == Cause::TargetMissing;
+        let (guesses, named): (Vec<Ask>, Vec<Ask>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|ask| is_missing && ask.request.guessed);
+        for ask in &guesses {
+            let reason = format!("{}, and only a pattern of names led to it", failure.reason);
+            self.drop_ask(ask, reason, turn);
+        }
+        named
     }
 
     fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {

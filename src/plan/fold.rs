@@ -51,6 +51,7 @@ impl Ask {
     }
 
     fn absorb(&mut self, replaced: &Self) {
+        self.request.guessed &= replaced.request.guessed;
         let room = MOST_ORIGINS.saturating_sub(self.merged.len());
         let own = &self.request.origin.event_id;
         let others = replaced.origins().filter(|it| it.event_id != *own).take(room);

@@ -57,6 +57,7 @@ mod waves;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -82,13 +83,38 @@ pub struct Planner {
     lanes: BTreeMap<TargetId, Arc<Lane>>,
     agenda: Agenda,
     waves: Waves,
+    touched: Touched,
+}
+
+/// The targets that readers have not looked at since they were touched. No decision depends on it, so two planners that
+/// differ in nothing else are the same.
+#[derive(Clone, Debug, Default)]
+struct Touched(BTreeSet<TargetId>);
+
+impl PartialEq for Touched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Touched {}
+
+impl Hash for Touched {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
         let ledger = Ledger::new(settings.visibility, settings.renew_after);
-        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default(), waves: Waves::default() }
+        Self {
+            settings,
+            ledger,
+            lanes: BTreeMap::new(),
+            agenda: Agenda::default(),
+            waves: Waves::default(),
+            touched: Touched::default(),
+        }
     }
 
     /// Takes one input, and does whatever else is due at this time.
@@ -288,6 +314,7 @@ impl Planner {
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());
+        self.touched.0.insert(target.clone());
         if lane.is_forgettable() {
             self.lanes.remove(target);
         }

@@ -40,6 +40,7 @@ pub(super) fn ask(seconds: u64, change: Change) -> Request {
         version: at(seconds),
         floor: at(seconds),
         settings: Arc::new(settings()),
+        guessed: false,
         origin: Arc::new(Origin { kind: TriggerKind::DeployRequested, event_id, reason }),
     }
 }

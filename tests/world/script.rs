@@ -189,6 +189,7 @@ impl Script {
             version: at(version),
             floor: at(version),
             settings: Arc::new(self.settings(*to)),
+            guessed: false,
             origin: Arc::clone(&origin),
         };
         message.wishes.iter().map(request).collect()

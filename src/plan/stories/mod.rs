@@ -85,6 +85,7 @@ fn request(version: i64, change: Change) -> Request {
         version: at(version),
         floor: at(version),
         settings: Arc::new(TargetSettings::named(API.into())),
+        guessed: false,
         origin: Arc::new(origin),
     }
 }
