@@ -293,6 +293,7 @@ impl Running {
                 | Command::Glance(_)
                 | Command::Start(_)
                 | Command::Stop(_)
+                | Command::Mark(_)
                 | Command::Extend(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }

@@ -42,7 +42,11 @@ impl Lane {
             Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),
             Phase::Blocked(watch) => self.decide(&look, false, Some(watch), turn),
             Phase::Watching(passage, watch) => self.judge(passage, watch, &look, turn),
-            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } | Phase::Starting(..)) => {
+            phase @ (Phase::Idle
+            | Phase::Marking(_)
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..)) => {
                 self.phase = phase;
             }
         }
@@ -84,6 +88,10 @@ impl Lane {
         }
         if self.undo_unwatched(&verdicts, look, turn) {
             return;
+        }
+        if let Some(order) = self.unmarked(&verdicts, look).filter(|_| !turn.flawed(Flaw::NoMarkForWhatRuns))
+        {
+            return self.mark(order, look, evidence, blocked, turn);
         }
         let sifted = self.sift(verdicts, look, turn);
         if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {

@@ -40,6 +40,7 @@ mod input;
 mod judge;
 mod lane;
 mod ledger;
+mod mark;
 mod promises;
 mod retry;
 mod settle;
@@ -191,6 +192,9 @@ impl Planner {
             }
             Input::Stopped { target, stopped } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.stopped(stopped, turn));
+            }
+            Input::Marked { target, marked } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.marked(marked, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}

@@ -234,7 +234,7 @@ impl Lane {
         match &self.phase {
             Phase::Idle if self.is_gathering() => LaneState::Quiet,
             Phase::Idle => LaneState::Idle,
-            Phase::Looking { .. } => LaneState::Looking,
+            Phase::Looking { .. } | Phase::Marking(_) => LaneState::Looking,
             Phase::Paused { .. } => LaneState::BackingOff,
             Phase::Queued { .. } => LaneState::Queued,
             Phase::Blocked(_) => LaneState::Blocked,
@@ -253,7 +253,11 @@ impl Lane {
                 Some(format!("{id} is in progress{overdue}"))
             }
             Phase::Idle if self.is_gathering() => Some("more may come".into()),
-            Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) | Phase::Watching(..) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Marking(_)
+            | Phase::Starting(..)
+            | Phase::Watching(..) => None,
         }
     }
 

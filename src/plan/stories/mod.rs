@@ -9,6 +9,7 @@ mod folding;
 mod glancing;
 mod judging;
 mod leases;
+mod marking;
 mod newer;
 mod quiet;
 mod retrying;
