@@ -22,6 +22,8 @@ pub struct Request {
     pub floor: Timestamp,
     /// How the target is to be deployed.
     pub settings: Arc<TargetSettings>,
+    /// Whether only a pattern of names led to the target: nobody has said that there is one.
+    pub guessed: bool,
     /// Why, for people; two requests for the same change may differ in it.
     pub origin: Arc<Origin>,
 }

@@ -108,6 +108,15 @@ impl Marks {
         deployment.chain(content).chain(versions).chain(follows).collect()
     }
 
+    /// Takes in the versions of these, where they are newer.
+    pub fn raise(&mut self, by: &Self) {
+        self.content = self.content.max(by.content);
+        for (container, version) in &by.versions {
+            let newest = self.versions.entry(container.clone()).or_insert(*version);
+            *newest = (*version).max(*newest);
+        }
+    }
+
     /// Whether something in these marks is newer than in those, or new.
     pub fn advance(&self, before: &Self) -> bool {
         let newer = |now: Option<&Timestamp>, then: Option<&Timestamp>| now.is_some() && now > then;

@@ -51,6 +51,7 @@ impl Ask {
     }
 
     fn absorb(&mut self, replaced: &Self) {
+        self.request.guessed &= replaced.request.guessed;
         let room = MOST_ORIGINS.saturating_sub(self.merged.len());
         let own = &self.request.origin.event_id;
         let others = replaced.origins().filter(|it| it.event_id != *own).take(room);
@@ -223,7 +224,8 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         }
     }
     marks.follows.retain(|container, _| !edits.contains_key(container));
-    let moves = || edits.is_empty() && running.is_none_or(|running| running.id != start.id);
+    let is_as_it_is = || edits.iter().all(|(name, image)| start.images.get(name) == Some(image));
+    let moves = || is_as_it_is() && running.is_none_or(|running| running.id != start.id);
     if let Some(content) = since.or(decided).or_else(|| moves().then_some(version)) {
         marks.content = Some(content);
     }

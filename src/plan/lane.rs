@@ -21,7 +21,8 @@ use crate::domain::{
 };
 
 use super::{
-    Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch, waves::Waves,
+    Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, mark::Marking, retry, watch::Watch,
+    waves::Waves,
 };
 
 /// However many requests keep coming, a lane gathers no longer than this.
@@ -83,6 +84,8 @@ pub(super) enum Phase {
     Idle,
     /// A look is under way that will decide about the waiting requests.
     Looking { evidence: bool },
+    /// What is looked at is being marked with what was asked for again; then the look is decided on.
+    Marking(Box<Marking>),
     /// It waits before it looks again.
     Paused { until: Moment, why: String },
     /// It waits until it is called, because others of the same event come first.
@@ -188,6 +191,7 @@ impl Lane {
             Phase::Starting(passage, None) | Phase::Watching(passage, _) => passage.asks.iter_mut().collect(),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Blocked(_) => Vec::new(),
@@ -252,6 +256,7 @@ impl Lane {
             Phase::Blocked(_) | Phase::Watching(..) => self.consider_superseding(turn),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Starting(..) => {}
@@ -261,7 +266,7 @@ impl Lane {
     /// When it wants to be woken.
     pub(super) fn next_wakeup(&self) -> Option<Moment> {
         let own = match &self.phase {
-            Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) => None,
+            Phase::Idle | Phase::Looking { .. } | Phase::Marking(_) | Phase::Starting(..) => None,
             Phase::Paused { until, .. } | Phase::Queued { until, .. } => Some(*until),
             Phase::Blocked(watch) | Phase::Watching(_, watch) => watch.next_wakeup(),
         };
@@ -377,6 +382,7 @@ impl Lane {
             Phase::Starting(passage, _) | Phase::Watching(passage, _) => Some(passage),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Blocked(_) => None,
@@ -388,6 +394,7 @@ impl Lane {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Starting(..) => None,

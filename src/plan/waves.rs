@@ -132,7 +132,7 @@ impl Waves {
             let is_asked = lane.is_asked_by(event);
             let (undecided, deploying) = match &lane.phase {
                 Phase::Idle => (lane.is_gathering(), false),
-                Phase::Looking { .. } => (true, true),
+                Phase::Looking { .. } | Phase::Marking(_) => (true, true),
                 Phase::Starting(..) | Phase::Watching(..) => (false, true),
                 Phase::Paused { .. } | Phase::Queued { .. } | Phase::Blocked(_) => (false, false),
             };

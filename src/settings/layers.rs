@@ -17,7 +17,7 @@ use super::{
 /// Environment variables that set one key each begin so.
 pub(super) const PREFIX: &str = "LOCKKEEPER__";
 /// The variable that chooses `config/{…}.toml`.
-const ENVIRONMENT: &str = "LOCKKEEPER_ENV";
+pub(super) const ENVIRONMENT: &str = "LOCKKEEPER_ENV";
 /// The variable that holds a whole document, for containers without files.
 const DOCUMENT: &str = "LOCKKEEPER_CONFIG_TOML";
 

@@ -27,6 +27,7 @@ MODULES = {
     "endings": "ministack",
     "standby": "ministack",
     "failures": "ministack",
+    "health": "ministack",
     "rollbacks": "ministack",
     "replay": "ministack",
     "pushes": "ministack",

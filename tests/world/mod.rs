@@ -465,7 +465,11 @@ impl World {
                     oracle::about_to_start(self, order, step);
                     self.take_up(command, step);
                 }
-                Command::Look(_) | Command::Stop(_) | Command::SetAside { .. } | Command::Delete(_) => {
+                Command::Look(_)
+                | Command::Stop(_)
+                | Command::Mark(_)
+                | Command::SetAside { .. }
+                | Command::Delete(_) => {
                     self.take_up(command, step);
                 }
             }
@@ -480,6 +484,7 @@ impl World {
                 format!("start {} of {} {:?}", order.target.service(), order.base, order.edits)
             }
             Command::Stop(order) => format!("stop {}", order.rollout),
+            Command::Mark(order) => format!("mark {} {:?}", order.definition, order.marks.versions),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
             Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {
@@ -528,6 +533,11 @@ impl World {
                 self.turn_to(place, RolloutState::RollingBack);
                 self.tell(Input::Stopped { target: order.target, stopped: Ok(()) }, step);
             }
+            Command::Mark(order) => {
+                let place = self.place_of(&order.target);
+                self.services[place].mark(&order);
+                self.tell(Input::Marked { target: order.target, marked: Ok(()) }, step);
+            }
             Command::SetAside { lease, letter } => {
                 let target = letter.target.clone();
                 let place =
@@ -539,10 +549,21 @@ impl World {
                 for lease in &leases {
                     oracle::about_to_delete(self, place_of(*lease), step);
                     self.letters[place_of(*lease)].fate = Fate::Deleted;
+                    self.remember_asked(place_of(*lease));
                 }
                 self.tell(Input::Deleted(leases), step);
             }
             Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {}
+        }
+    }
+
+    /// What runs was asked for by a message that is gone now, maybe once more.
+    fn remember_asked(&mut self, message: usize) {
+        let version = self.letters[message].version;
+        for (place, wish) in self.script.messages[message].wishes.clone() {
+            if let Wish::Image(container, number) = wish {
+                self.services[place].was_asked(container, &script::tag(number), version);
+            }
         }
     }
 
@@ -566,7 +587,8 @@ impl World {
         let versions = self.letters.clone();
         let script = Arc::clone(&self.script);
         let service = &mut self.services[place];
-        let revision = service.register(order, |tag| script.asked_at(place, tag, &versions));
+        let revision =
+            service.register(order, |tag, claimed| script.asked_at(place, tag, claimed, &versions));
         let real = service.roll_out(now, revision, true);
         let (id, created_at) = (ecs::key(real.id), at(real.created));
         Started { id, created_at, definition: service.view(revision) }

@@ -29,7 +29,8 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
 /// P4: no container gets something older than what it has.
 fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step) {
     let mut after = world.services[place].clone();
-    let revision = after.register(order, |tag| world.script.asked_at(place, tag, &world.letters));
+    let revision =
+        after.register(order, |tag, claimed| world.script.asked_at(place, tag, claimed, &world.letters));
     let service = &world.services[place];
     let sound = service.live().filter(|live| {
         live.failed_tasks == 0 && !live.is_stalled && live.created + super::TIMEOUT > world.clock
@@ -141,10 +142,23 @@ impl World {
 /// Whether a rollout that still counts has been started for this, or reality is newer: nothing is to be started for it.
 fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let service = &world.services[place];
-    let counts = |it: &&Real| it.state != RolloutState::Stopped;
-    let is_started =
-        service.rollouts.iter().filter(counts).any(|it| carries(world, service, it, message, wish));
-    is_started || runs_since(service.running(), wish, world.letters[message].version + 1)
+    let carries = |it: &Real| carries(world, service, it, message, wish);
+    // Older content that was received later may have taken the place of what was complete.
+    let replaces = |it: &Real| it.state == RolloutState::Succeeded || it.state.is_live();
+    let is_content = matches!(wish, Wish::Image(..) | Wish::Definition(_));
+    let counts = |(place, it): &(usize, &Real)| match it.state {
+        RolloutState::Stopped => false,
+        RolloutState::Succeeded if is_content => {
+            service.rollouts[place + 1..].iter().all(|later| !replaces(later) || carries(later))
+        }
+        _ => true,
+    };
+    let is_started = service.rollouts.iter().enumerate().filter(counts).any(|(_, it)| carries(it));
+    let version = world.letters[message].version + 1;
+    let is_replaced = is_content && service.live().is_some_and(|live| !carries(live));
+    is_started
+        || is_newer(service.running(), wish, version)
+        || !is_replaced && runs_since(service.running(), wish, version)
 }
 
 /// Whether what is asked is so.
@@ -162,14 +176,20 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
 
 /// Whether this definition has the content that is asked for, or some that was asked for at that time or later.
 fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
+    let has_it = match wish {
+        Wish::Restart | Wish::Follow => false,
+        Wish::Image(container, number) => running.tags[container] == script::tag(number),
+        Wish::Definition(revision) => running.lineage.contains(&revision),
+    };
+    has_it || is_newer(running, wish, version)
+}
+
+/// Whether this definition has content that was asked for at that time or later.
+fn is_newer(running: &Definition, wish: Wish, version: u64) -> bool {
     match wish {
         Wish::Restart | Wish::Follow => false,
-        Wish::Image(container, number) => {
-            running.tags[container] == script::tag(number) || running.asked_at[container] >= version
-        }
-        Wish::Definition(revision) => {
-            running.lineage.contains(&revision) || running.asked_at.values().all(|at| *at >= version)
-        }
+        Wish::Image(container, _) => running.asked_at[container] >= version,
+        Wish::Definition(_) => running.asked_at.values().all(|at| *at >= version),
     }
 }
 

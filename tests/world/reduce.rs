@@ -84,6 +84,7 @@ impl World {
             Command::Look(order) => Some(self.place_of(&order.target)),
             Command::Start(order) => Some(self.place_of(&order.target)),
             Command::Stop(order) => Some(self.place_of(&order.target)),
+            Command::Mark(order) => Some(self.place_of(&order.target)),
             Command::Glance(_)
             | Command::Extend(_)
             | Command::Renew { .. }

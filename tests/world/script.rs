@@ -8,12 +8,12 @@ use std::{
 
 use lockkeeper::domain::{
     Change, DefinitionRef, FollowedImage, ImageChange, ImageSource, Marks, OnNewer, Origin, Refresh, Request,
-    TagPolicy, TargetId, TargetSettings, TriggerKind,
+    TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
 };
 use lockkeeper::plan::Flaw;
 
 use super::{
-    Letter, TIMEOUT, at,
+    Fate, Letter, TIMEOUT, at,
     ecs::{self, Definition, Service},
 };
 
@@ -164,15 +164,19 @@ impl Script {
         all.filter(move |(_, wish)| wish.0 == place).map(|(message, (_, wish))| (message, wish))
     }
 
-    /// When an image with this tag was last asked for.
-    pub fn asked_at(&self, place: usize, tag: &str, letters: &[Letter]) -> u64 {
+    /// When an image with this tag was asked for: as an order claims, if a message that was received bears it out; else
+    /// when it first was.
+    pub fn asked_at(&self, place: usize, tag: &str, claimed: Option<&Timestamp>, letters: &[Letter]) -> u64 {
         let asks = |message: &Message| {
             message.wishes.iter().any(|(to, wish)| {
                 *to == place && matches!(wish, Wish::Image(_, number) if self::tag(*number) == tag)
             })
         };
-        let all = self.messages.iter().zip(letters).filter(|(message, _)| asks(message));
-        all.map(|(_, letter)| letter.version).max().unwrap_or(0)
+        let all = || self.messages.iter().zip(letters).filter(|(message, _)| asks(message)).map(|it| it.1);
+        let bears_out =
+            |letter: &&Letter| letter.fate != Fate::Unsent && claimed == Some(&at(letter.version));
+        let borne_out = all().find(bears_out).map(|letter| letter.version);
+        borne_out.or_else(|| all().map(|letter| letter.version).min()).unwrap_or(0)
     }
 
     /// What the message at this place asks for.
@@ -189,6 +193,7 @@ impl Script {
             version: at(version),
             floor: at(version),
             settings: Arc::new(self.settings(*to)),
+            guessed: false,
             origin: Arc::clone(&origin),
         };
         message.wishes.iter().map(request).collect()

@@ -9,6 +9,7 @@ mod folding;
 mod glancing;
 mod judging;
 mod leases;
+mod marking;
 mod newer;
 mod quiet;
 mod retrying;
@@ -85,6 +86,7 @@ fn request(version: i64, change: Change) -> Request {
         version: at(version),
         floor: at(version),
         settings: Arc::new(TargetSettings::named(API.into())),
+        guessed: false,
         origin: Arc::new(origin),
     }
 }
