@@ -1,5 +1,6 @@
 //! The planner's decisions, as stories.
 
+mod carriers;
 mod folding;
 mod judging;
 mod leases;
