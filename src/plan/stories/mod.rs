@@ -15,7 +15,9 @@ mod quiet;
 mod retrying;
 mod rule;
 mod setting_aside;
+mod together;
 mod undoing;
+mod unheard;
 mod wakeups;
 mod waves;
 
