@@ -7,6 +7,7 @@ mod ecs;
 
 mod folding;
 mod glancing;
+mod in_the_way;
 mod judging;
 mod leases;
 mod marking;
