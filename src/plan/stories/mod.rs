@@ -21,6 +21,7 @@ mod undoing;
 mod unheard;
 mod wakeups;
 mod waves;
+mod way_back;
 
 use std::sync::Arc;
 
