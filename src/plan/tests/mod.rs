@@ -4,6 +4,7 @@ mod carriers;
 mod folding;
 mod judging;
 mod leases;
+mod promises;
 mod settling;
 mod superseding;
 mod time;
