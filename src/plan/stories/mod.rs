@@ -16,6 +16,7 @@ mod quiet;
 mod retrying;
 mod rule;
 mod setting_aside;
+mod shown;
 mod together;
 mod undoing;
 mod unheard;
