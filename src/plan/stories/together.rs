@@ -46,7 +46,8 @@ fn what_failed_with_one_rollout_ends_as_one_deployment_and_apart_from_other_fail
     it.receive("m2", [restart(995)]);
     it.receive("m3", [followed("v1", None, 996)]);
     it.pass(6);
-    let ends: Vec<_> = it.ended().iter().map(|it| (it.rollout_id.clone().unwrap(), it.changes.len())).collect();
+    let ends: Vec<_> =
+        it.ended().iter().map(|it| (it.rollout_id.clone().unwrap(), it.changes.len())).collect();
     assert_eq!(ends, [("ecs-svc/at-994".into(), 1), ("ecs-svc/at-998".into(), 2)]);
     assert_eq!((it.outcomes(), it.starts().len()), (vec![Outcome::Failed; 2], 0));
 }

@@ -166,5 +166,8 @@ fn a_deployment_that_is_tried_again_keeps_its_id() {
     it.pass(30);
     assert_eq!(it.starts().len(), 2, "there was no capacity");
     assert_eq!(it.planner.deployments()[0].id, id);
-    assert_eq!(it.planner.deployments()[0].previous_definition.as_ref().map(ToString::to_string), Some("api:1".into()));
+    assert_eq!(
+        it.planner.deployments()[0].previous_definition.as_ref().map(ToString::to_string),
+        Some("api:1".into())
+    );
 }

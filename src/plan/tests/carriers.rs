@@ -137,7 +137,10 @@ fn gave_way_to(next: DefinitionView, before: Marks) -> Verdict {
 fn a_rollout_gives_way_to_somebody_only_where_our_marks_do_not_tell_why() {
     let ours = || marked(view(2, "v1"), 10).marks;
     let by_us = |seconds| marked(view(3, "latest"), seconds);
-    assert!(is_settled(&gave_way_to(view(1, "latest"), ours()), Outcome::Superseded), "it has no mark of ours");
+    assert!(
+        is_settled(&gave_way_to(view(1, "latest"), ours()), Outcome::Superseded),
+        "it has no mark of ours"
+    );
     assert_eq!(gave_way_to(by_us(10), ours()), Verdict::Needed, "it was for something as new");
     assert!(is_settled(&gave_way_to(by_us(30), ours()), Outcome::Superseded), "it has a newer image");
     assert!(is_settled(&gave_way_to(by_us(5), ours()), Outcome::Superseded), "it is one of ours from before");

@@ -41,7 +41,9 @@ fn a_deletion_that_comes_too_early_is_seen() {
     let mut story = Story::new();
     story.receive(1, vec![restart(10)]).receive(2, Vec::new());
     let deletes = |lease| [Command::Delete(vec![LeaseId(lease)])];
-    assert_eq!(broken(&story.planner, &deletes(1)), [Promise::P2]);
+    let seen = story.planner.broken_promises(&deletes(1));
+    assert_eq!((seen.len(), seen[0].promise), (1, Promise::P2));
+    assert!(seen[0].what.contains("lease-1"), "{seen:?}");
     assert_eq!(broken(&story.planner, &deletes(2)), []);
     story.planner.ledger.settle(LeaseId(1), &api(), SettledBy::Newer);
     assert_eq!(broken(&story.planner, &deletes(1)), [Promise::P2], "its lane still waits");
