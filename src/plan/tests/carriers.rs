@@ -158,3 +158,20 @@ fn what_gave_way_to_a_rollout_of_the_same_definition_was_not_taken_back() {
     let seen = look(100, vec![again, ours]);
     assert_eq!(judge(&pin(10, "v1"), &seen), Verdict::Needed);
 }
+
+/// What became of `v1`, asked for at 10, whose rollout at 50 was complete, once older content came late, at 60.
+fn followed_by_older(state: crate::domain::RolloutState) -> Verdict {
+    let ours = rollout(50, view(2, "v1"), Succeeded);
+    let mut late = rollout(60, marked(view(3, "v0"), 5), state);
+    late.previous = Some(view(2, "v1"));
+    judge(&pin(10, "v1"), &running(look(100, vec![late, ours]), view(3, "v0"), "v0"))
+}
+
+#[test]
+fn what_older_content_took_the_place_of_is_rolled_out_again() {
+    assert_eq!(followed_by_older(Succeeded), Verdict::Needed);
+    assert_eq!(followed_by_older(InProgress), Verdict::Needed);
+    for state in [Failed, RolledBack, Stopped] {
+        assert!(is_settled(&followed_by_older(state), Outcome::AlreadyRunning), "{state:?} took no place");
+    }
+}
