@@ -158,3 +158,15 @@ fn a_dry_run_asks_for_no_turn_to_start() {
     };
     assert_eq!((prospect(true), prospect(false)), (Prospect::Nothing, Prospect::Registration));
 }
+
+#[test]
+fn an_image_that_the_definition_has_already_moves_the_service_to_that() {
+    let content = |has| {
+        let mut it = Bench::new();
+        it.scene().base = Ok(revision(2, has));
+        it.receive("m1", [image("v2", 990)]);
+        it.pass(6);
+        it.starts()[0].marks.content
+    };
+    assert_eq!((content("v2"), content("v1")), (Some(at(990)), None));
+}

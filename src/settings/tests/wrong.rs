@@ -297,3 +297,15 @@ fn a_region_is_named_by_its_code() {
         assert!(of(region).is_err(), "{region}");
     }
 }
+
+#[test]
+fn a_tag_policy_that_is_none_is_told_with_what_was_meant() {
+    let told = |tags: &str| told_of(&format!("[defaults]\ntags = '{tags}'\n"));
+    assert!(told("exact:a b").contains("waits for `a b`, which no image can have as its tag"));
+    assert!(told("exact:").contains("nothing stands behind the colon"));
+    assert!(told("v1").contains(r#"write "exact:v1" for that one tag"#));
+    assert!(told("release-*").contains(r#"write "glob:release-*""#));
+    for unclear in ["globe:release-*", "a b"] {
+        assert!(told(unclear).contains(r#"write it as "newest""#), "{unclear}");
+    }
+}
