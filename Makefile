@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore kill fuzz e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore kill fuzz mutants e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,14 @@ unit: ## unit, simulation, integration and doc tests
 explore: ## every state of larger worlds: minutes for each, and up to 4 GB
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOCKKEEPER_EXPLORE=1 \
 	  cargo test --no-default-features $(FEATURES) --test explorer -- --nocapture --test-threads 1
+
+# What is written into target/mutants.out/missed.txt is looked at one by one: a test is missing, or the code is needless.
+mutants: ## changes to the pure modules that no test notices: hours for all, MODULE=src/plan for one
+	@if cargo mutants --version >/dev/null 2>&1; then \
+	  set -x; cargo mutants $(if $(MODULE),--file '$(MODULE)$(if $(filter %.rs,$(MODULE)),,/**)') $(ARGS); \
+	else \
+	  echo "there is no cargo-mutants on this machine: cargo install --locked cargo-mutants" >&2; exit 1; \
+	fi
 
 # `unit` does 200 of them. One lap is 50, with a seed of its own: what fails names it.
 kill: ## the binary killed again and again over a storm of events; KILLS=5000 SEED=7

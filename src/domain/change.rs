@@ -118,3 +118,33 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Change {
+        Change::Image(ImageChange {
+            source: ImageSource { repository: None, home: None, container: None },
+            tag: Some("v1".into()),
+            digest: None,
+            by_digest: false,
+            policy: Some(TagPolicy::NEWEST),
+            force: false,
+        })
+    }
+
+    #[test]
+    fn content_is_told_from_freshness() {
+        let definition = Change::Definition("f:1".parse().unwrap());
+        let changes = [image(), definition, Change::Refresh(Refresh::Restart)];
+        assert_eq!(changes.map(|change| change.is_content()), [true, true, false]);
+    }
+
+    #[test]
+    fn what_a_person_names_on_purpose_is_ranked_by_no_policy() {
+        let mut named = image();
+        named.free_of_policy();
+        assert!(matches!(named, Change::Image(ImageChange { policy: None, tag: Some(_), .. })));
+    }
+}

@@ -119,7 +119,7 @@ impl Marks {
 
     /// Whether something in these marks is newer than in those, or new.
     pub fn advance(&self, before: &Self) -> bool {
-        let newer = |now: Option<&Timestamp>, then: Option<&Timestamp>| now.is_some() && now > then;
+        let newer = |now: Option<&Timestamp>, then: Option<&Timestamp>| now > then;
         newer(self.content.as_ref(), before.content.as_ref())
             || self.versions.iter().any(|(name, at)| newer(Some(at), before.versions.get(name)))
     }
@@ -232,5 +232,25 @@ mod tests {
         let tags = marks.to_tags();
         assert_eq!(Marks::from_tags(tags.iter().map(|(k, v)| (k.as_str(), v.as_str()))), marks);
         assert_eq!(Marks::from_tags([("owner", "me"), ("lockkeeper:version:web", "soon")]), Marks::default());
+    }
+
+    #[test]
+    fn marks_advance_where_something_is_newer_or_new() {
+        let marks = |content: Option<i64>, web: i64| Marks {
+            content: content.map(Timestamp::from_millis),
+            versions: BTreeMap::from([("web".into(), Timestamp::from_millis(web))]),
+            ..Marks::default()
+        };
+        let before = marks(Some(2), 2);
+        assert!(marks(Some(3), 1).advance(&before) && marks(None, 3).advance(&before));
+        assert!(!marks(Some(2), 2).advance(&before) && !marks(None, 1).advance(&before));
+        assert!(before.advance(&Marks::default()) && !Marks::default().advance(&Marks::default()));
+    }
+
+    #[test]
+    fn the_longest_name_of_a_family_has_255_characters() {
+        assert!("f".repeat(255).parse::<DefinitionRef>().is_ok());
+        assert!("f".repeat(256).parse::<DefinitionRef>().is_err());
+        assert!("f".repeat(300).parse::<DefinitionRef>().is_err());
     }
 }

@@ -239,4 +239,26 @@ mod tests {
         assert_eq!(it.to_string(), "h.x/a:u");
         assert_eq!(it.with_digest(DIGEST.into()).to_string(), format!("h.x/a@{DIGEST}"));
     }
+
+    #[test]
+    fn what_only_looks_like_an_ecr_registry_has_no_home() {
+        for account in ["11112222333", "1111222233334", "11112222333x", "x"] {
+            let text = format!("{account}.dkr.ecr.eu-west-1.amazonaws.com/api:x");
+            assert_eq!(image(&text).ecr_home(), None, "{account}");
+        }
+        assert_eq!(image("111122223333.dkr.ecr./api:x").ecr_home(), None);
+    }
+
+    #[test]
+    fn a_digest_is_an_algorithm_and_32_hexadecimal_digits_at_least() {
+        let hex = "0123456789abcdef0123456789ABCDEF";
+        assert!(is_digest(&format!("md5:{hex}")) && is_digest(DIGEST));
+        let wrong = [hex.into(), format!(":{hex}"), format!("md5:{}", &hex[1..]), format!("md5:{hex}g")];
+        assert!(!wrong.iter().any(|text| is_digest(text)));
+    }
+
+    #[test]
+    fn a_tag_has_128_characters_at_most() {
+        assert!(is_tag(&"t".repeat(128)) && !is_tag(&"t".repeat(129)));
+    }
 }

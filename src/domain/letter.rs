@@ -230,6 +230,34 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_without_a_reason_has_no_such_attribute() {
+        let written = |reason: &str| {
+            let letter = DeadLetter { reason: reason.into(), ..letter() };
+            attributes(&"e-1".into(), &letter, Timestamp::default()).get(name::REASON).cloned()
+        };
+        assert_eq!((written(""), written("no such image")), (None, Some("no such image".into())));
+    }
+
+    #[test]
+    fn what_fits_exactly_is_sent_as_it_is() {
+        // SQS counts names, types and values: 15 + 6 + 1.
+        let attributes = BTreeMap::from([("lockkeeper.time".to_owned(), "x".to_owned())]);
+        for is_understood in [true, false] {
+            let sent = |room| parcel("{ \"a\": 1 }", attributes.clone(), is_understood, room);
+            assert_eq!(sent(10 + 22), ("{ \"a\": 1 }".into(), attributes.clone()), "{is_understood}");
+            assert_ne!(sent(10 + 21), ("{ \"a\": 1 }".into(), attributes.clone()), "{is_understood}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_written_shorter_only_where_that_makes_it_shorter() {
+        let kept = |body: &str| parcel(body, BTreeMap::new(), true, 8).0.into_owned();
+        assert_eq!(kept(r#"{ "b": 1, "a": 2 }"#), r#"{"a":2,"b":1}"#);
+        assert_eq!(kept(r#"{"b":1,"a":2}"#), r#"{"b":1,"a":2}"#);
+        assert_eq!(kept("{\"b\":\"\u{7f}\",\"c\":1e5}"), "{\"b\":\"\u{7f}\",\"c\":1e5}");
+    }
+
+    #[test]
     fn a_letter_that_comes_back_tells_its_target_and_keeps_its_version() {
         let written = attributes(&"e-1".into(), &letter(), Timestamp::from_millis(5_000));
         assert!(written.len() <= 10);

@@ -293,3 +293,27 @@ impl SettledBy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written in JSON.
+    fn written(value: impl Serialize) -> String {
+        serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_label_is_what_is_written() {
+        for stage in [Stage::Waiting, Stage::Starting, Stage::Rollout, Stage::RollingBack, Stage::Finished] {
+            assert_eq!(stage.as_str(), written(stage));
+        }
+        for state in LaneState::ALL {
+            assert_eq!(state.as_str(), written(state));
+        }
+        use SettledBy::{DryRun, Newer, NothingAsked, Reality, SetAside};
+        for by in [Reality, SetAside, NothingAsked, Newer, DryRun] {
+            assert_eq!(by.as_str(), written(by));
+        }
+    }
+}

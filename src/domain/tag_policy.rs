@@ -296,4 +296,31 @@ mod tests {
             assert!(text.parse::<TagPolicy>().is_err(), "{text} was taken");
         }
     }
+
+    #[test]
+    fn absent_minor_and_patch_count_as_zero() {
+        assert_eq!(rank("semver:*", "v2"), Some(Rank::Semver(Version::new(2, 0, 0))));
+        assert_eq!(rank("semver:^2", "2"), rank("semver:^2", "2.0"));
+    }
+
+    #[test]
+    fn a_semver_group_orders_the_versions_in_a_tag() {
+        let policy = r"regex:^api-(?<semver>.*)$";
+        assert!(rank(policy, "api-1.10.0") > rank(policy, "api-1.9.0"));
+        assert_eq!(rank(policy, "api-x"), None);
+    }
+
+    #[test]
+    fn policies_are_told_apart_by_how_they_are_written() {
+        let hash = |policy: &TagPolicy| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            policy.hash(&mut hasher);
+            std::hash::Hasher::finish(&hasher)
+        };
+        let [one, same, other]: [TagPolicy; 3] =
+            ["glob:a*", "glob:a*", "glob:b*"].map(|text| text.parse().expect("valid"));
+        assert_eq!((&one, hash(&one)), (&same, hash(&same)));
+        assert_ne!(hash(&one), hash(&other));
+        assert!(one < other && one == same);
+    }
 }

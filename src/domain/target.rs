@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn a_target_id_with_a_part_too_few_or_empty_is_refused() {
         for text in ["", "a/b/c", "a/b/c/d/e", "a//c/d"] {
-            assert_eq!(text.parse::<TargetId>(), Err(NotATargetId(text.into())));
+            let refused = text.parse::<TargetId>().expect_err("no target");
+            assert_eq!((refused.text(), &refused), (text, &NotATargetId(text.into())));
         }
         let told = NotATargetId(format!("a\n{}", "b".repeat(9_000))).to_string();
         assert!(told.starts_with("`a\u{fffd}bb") && told.len() < 400, "{told}");

@@ -389,14 +389,13 @@ fn is_by_us(now: &Marks, before: &Marks) -> bool {
     (is_made || now.content.is_some()) && now.advance(before) || is_made && !before.advance(now)
 }
 
-/// Whether somebody took back what carried a request: its rollout had to give way, before it was complete, to one of
-/// another definition that is not ours.
+/// Whether somebody took back what carried a request: its rollout, which had to give way before it was complete, was
+/// followed by one of another definition that is not ours.
 fn taken_back(carrier: &Rollout, look: &Look) -> Option<Verdict> {
     let newer = lasting(&look.rollouts).take_while(|(it, _)| it.created_at > carrier.created_at);
     let (next, state) = newer.last()?;
     let (now, before) = (&next.definition, &carrier.definition);
-    let is_somebodys = now.id != before.id && !is_by_us(&now.marks, &before.marks);
-    if carrier.state != RolloutState::Stopped || !is_somebodys {
+    if now.id == before.id || is_by_us(&now.marks, &before.marks) {
         return None;
     }
     match state {

@@ -7,6 +7,7 @@ mod ecs;
 
 mod folding;
 mod glancing;
+mod in_the_way;
 mod judging;
 mod leases;
 mod marking;
@@ -15,9 +16,13 @@ mod quiet;
 mod retrying;
 mod rule;
 mod setting_aside;
+mod shown;
+mod together;
 mod undoing;
+mod unheard;
 mod wakeups;
 mod waves;
+mod way_back;
 
 use std::sync::Arc;
 

@@ -97,3 +97,14 @@ fn a_target_that_cannot_be_looked_at_holds_up_nobody() {
     receive_all(&mut it);
     assert_eq!(started(&it).len(), 4 - usize::from(!started(&it).contains(&"a".to_owned())));
 }
+
+#[test]
+fn what_another_event_asks_for_goes_on_while_the_rest_waits_for_its_turn() {
+    let mut it = bench(1, 0);
+    receive_all(&mut it);
+    let image = Request { version: at(995), floor: at(995), ..of("b", image("v2", 995)) };
+    it.receive("one", [image]);
+    it.pass(6);
+    assert_eq!(started(&it), ["a", "b"]);
+    assert_eq!(it.planner.deployments()[1].changes, ["image shop/api:v2"]);
+}
