@@ -107,10 +107,9 @@ impl Waves {
             return;
         }
         let wave = self.by_event.entry(event.clone()).or_default();
-        let is_new = wave.messages.is_empty();
         wave.messages.insert(lease);
         for request in requests {
-            if wave.targets.insert(request.target.clone()) || is_new {
+            if wave.targets.insert(request.target.clone()) {
                 wave.unseen.insert(request.target.clone());
             }
         }
@@ -234,5 +233,24 @@ impl Lane {
     fn is_asked_by(&self, event: &EventId) -> bool {
         let deployed = self.passage().into_iter().flat_map(|passage| &passage.asks);
         self.waiting.iter().chain(deployed).any(|ask| ask.request.origin.event_id == *event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plan::testing::{restart, settings, target};
+
+    #[test]
+    fn who_was_let_through_once_is_let_through_again_before_those_that_wait() {
+        let settings = TargetSettings { max_parallel: 1, ..settings() };
+        let request =
+            |name| Request { target: target(name), settings: Arc::new(settings.clone()), ..restart(10) };
+        let (mut waves, event) = (Waves::default(), "e".into());
+        waves.open(&event, LeaseId(1), &["a", "b"].map(request));
+        let mut may = |name| waves.admit(&event, &target(name), &settings) == Gate::Open;
+        assert_eq!(["b", "a", "b", "a"].map(&mut may), [true, false, true, false]);
     }
 }

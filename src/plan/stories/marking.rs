@@ -101,3 +101,37 @@ fn a_mark_does_not_hide_that_somebody_moved_the_service_by_hand() {
     it.pass(10);
     assert_eq!((it.outcomes()[1..].to_vec(), it.starts().len()), (vec![Outcome::Superseded], 0));
 }
+
+#[test]
+fn a_definition_that_somebody_moved_to_by_hand_is_not_marked() {
+    let mut it = Bench::new();
+    it.scene().wanted = Some(Ok(revision(5, "v5")));
+    it.scene().rollouts = vec![rollout("by-hand", 995, revision(5, "v5"))];
+    ecs::turn_to(it.scene(), RolloutState::Succeeded);
+    it.receive("asked", [definition("api:5", 990)]);
+    it.pass(10);
+    assert_eq!((it.outcomes(), it.marks()), (vec![Outcome::AlreadyRunning], vec![]));
+}
+
+#[test]
+fn a_revision_that_was_made_of_a_definition_is_not_marked_as_it() {
+    let mut it = Bench::new();
+    it.scene().wanted = Some(Ok(revision(5, "v5")));
+    let mut made = marked(6, "v2", 992);
+    made.marks.content = Some(at(990));
+    it.scene().rollouts = vec![rollout("made", 995, made)];
+    ecs::turn_to(it.scene(), RolloutState::Succeeded);
+    it.receive("asked", [definition("api:5", 990)]);
+    it.pass(10);
+    assert_eq!((it.outcomes(), it.marks()), (vec![Outcome::AlreadyRunning], vec![]));
+}
+
+#[test]
+fn after_a_mark_that_failed_nothing_is_looked_at_before_reads_are_fresh() {
+    let mut it = running_v1(900);
+    it.jitter = Jitter(u16::MAX);
+    it.failing_marks.push_back(bench::transient(Remedy::Retry));
+    it.receive("again", [image("v1", 990)]);
+    it.pass(60);
+    assert_eq!(it.look_times(), [1_005_000, 1_018_000]);
+}

@@ -95,7 +95,8 @@ fn a_target_that_cannot_be_looked_at_holds_up_nobody() {
     let failure = transient(crate::domain::Remedy::Retry);
     it.failing_looks = vec![failure].into();
     receive_all(&mut it);
-    assert_eq!(started(&it).len(), 4 - usize::from(!started(&it).contains(&"a".to_owned())));
+    assert_eq!(it.start_times(), [1_005_000, 1_005_000, 1_005_000, 1_006_000]);
+    assert_eq!(started(&it)[3], "a");
 }
 
 #[test]
@@ -107,4 +108,80 @@ fn what_another_event_asks_for_goes_on_while_the_rest_waits_for_its_turn() {
     it.pass(6);
     assert_eq!(started(&it), ["a", "b"]);
     assert_eq!(it.planner.deployments()[1].changes, ["image shop/api:v2"]);
+}
+
+#[test]
+fn two_targets_are_a_wave_too() {
+    let mut it = bench(1, 0);
+    it.receive("m", ["a", "b"].map(|name| of(name, restart(990))));
+    it.pass(6);
+    assert_eq!(started(&it), ["a"]);
+    it.receive("one", [restart(990)]);
+    it.pass(6);
+    assert_eq!(started(&it), ["a", "api"], "one target is none");
+}
+
+#[test]
+fn stop_after_counts_without_max_parallel_too() {
+    let mut it = bench(0, 1);
+    it.scene_of(&target("c")).rollouts = vec![rollout("before", 995, revision(1, "v1"))];
+    ecs::turn_to(it.scene_of(&target("c")), RolloutState::Failed);
+    receive_all(&mut it);
+    assert_eq!((started(&it).len(), it.letters().len()), (0, 4));
+}
+
+#[test]
+fn without_stop_after_nobody_waits_for_what_is_not_looked_at_yet() {
+    let mut it = bench(2, 0);
+    it.unanswered.insert(Verb::Look);
+    receive_all(&mut it);
+    let orders: Vec<_> = it.looks().into_iter().cloned().collect();
+    let answer = it.looked(&orders[1]);
+    it.tell(answer);
+    assert_eq!(started(&it), ["b"]);
+}
+
+#[test]
+fn the_next_is_started_once_the_one_before_has_ended() {
+    let mut it = bench(1, 0);
+    receive_all(&mut it);
+    ends(&mut it, "a", RolloutState::Succeeded);
+    let ended =
+        it.log.iter().find(|(_, it)| matches!(it, Command::Report(crate::domain::Report::Finished(_))));
+    assert_eq!(ended.map(|(at, _)| at.as_millis()), it.start_times().get(1).copied());
+}
+
+#[test]
+fn who_waits_before_another_attempt_keeps_no_place() {
+    let mut it = bench(1, 0);
+    it.failing_starts.push_back(transient(crate::domain::Remedy::LookFirst));
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["a", "b"]);
+}
+
+#[test]
+fn what_is_deployed_because_of_another_event_takes_no_place() {
+    let mut it = bench(1, 0);
+    receive_all(&mut it);
+    it.receive("one", [of("a", restart(1_005))]);
+    it.pass(6);
+    ends(&mut it, "a", RolloutState::Succeeded);
+    assert_eq!(started(&it), ["a", "a", "b"]);
+}
+
+#[test]
+fn an_event_is_forgotten_with_its_last_message() {
+    let mut it = bench(4, 0);
+    receive_all(&mut it);
+    let empty = crate::plan::waves::Waves::default();
+    assert_ne!(it.planner.waves, empty);
+    for service in FOUR {
+        ends(&mut it, service, RolloutState::Succeeded);
+    }
+    assert_eq!((it.planner.held(), &it.planner.waves), (0, &empty));
+
+    it.receive("lost", FOUR.map(|name| of(name, restart(1_050))));
+    assert_ne!(it.planner.waves, empty);
+    it.tell(Input::Lost(vec![LeaseId(2)]));
+    assert_eq!(it.planner.waves, empty);
 }

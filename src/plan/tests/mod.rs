@@ -9,3 +9,4 @@ mod settling;
 mod superseding;
 mod time;
 mod trying_again;
+mod watching;
