@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore mutants kill e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore kill fuzz mutants e2e terraform scripts bench measure soak fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,17 @@ kill: ## the binary killed again and again over a storm of events; KILLS=5000 SE
 	LOCKKEEPER_KILLS=$(or $(KILLS),1000) LOCKKEEPER_SEED=$(or $(SEED),1) \
 	  cargo test $(FEATURES) --test kill -- --nocapture however_often
 
+# The targets build with a stable toolchain, which takes their flags only with RUSTC_BOOTSTRAP. Nothing here is `unsafe`, so
+# an address sanitizer would find little, at half the speed. What is found along the way stays in fuzz/corpus, unversioned.
+fuzz: ## random inputs for all that reads what others wrote, each target for SECONDS=60; TARGETS="decode tags"
+	@cargo fuzz --version >/dev/null 2>&1 || \
+	  { echo "cargo-fuzz is missing: \`cargo install --locked cargo-fuzz\`; it needs a C++ compiler, too" >&2; exit 1; }
+	@set -e; for target in $(or $(TARGETS),$(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/corpus/$$target -- \
+	    -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=5 -rss_limit_mb=2000 -print_final_stats=1; \
+	done
+
 # `--tests` builds nothing that `unit` has not built: it keeps the dependencies' features as the tests have them.
 e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside
 	cargo build $(FEATURES) --bins --examples --tests
@@ -81,6 +92,12 @@ measure: .venv-measure/ready ## the release binary: latency, memory, CPU, beside
 	cargo build --release --locked $(FEATURES) --example world
 	.venv-measure/bin/python tests/measure/measure.py --daemon $(TARGET_DIR)/release/lockkeeper \
 	  --world $(TARGET_DIR)/release/examples/world --peer .venv-measure/bin/ecs $(ARGS)
+
+soak: ## an hour at 20 events in a second, and whether anything grows; ARGS="--minutes 5"
+	cargo build --release --locked
+	cargo build --release --locked $(FEATURES) --example world
+	python3 tests/measure/soak.py --daemon $(TARGET_DIR)/release/lockkeeper \
+	  --world $(TARGET_DIR)/release/examples/world $(ARGS)
 
 .venv-measure/ready: tests/measure/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv-measure $<

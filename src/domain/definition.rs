@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{ContainerName, DeploymentId, ImageReference, Tag, Timestamp, is_tag};
+use super::{ContainerName, DeploymentId, ImageReference, Tag, Timestamp, harmless, is_tag};
 
 /// One revision of a family, written `family:12`. Revisions are ordered as numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,7 +129,7 @@ impl FromStr for DefinitionRef {
     type Err = NotADefinition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || NotADefinition(text.chars().take(300).collect());
+        let wrong = || NotADefinition(harmless(text, 300));
         let name = match text.strip_prefix("arn:") {
             Some(rest) => rest.rsplit_once(":task-definition/").ok_or_else(wrong)?.1,
             None => text,

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-use super::{AccountId, Digest, Region, RepositoryName, Tag};
+use super::{AccountId, Digest, Region, RepositoryName, Tag, harmless};
 
 /// `registry/repository:tag@digest`, each but the repository optional.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,9 +62,9 @@ impl FromStr for ImageReference {
     type Err = NotAnImage;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |why| NotAnImage { text: text.chars().take(300).collect(), why };
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(wrong("it contains white space"));
+        let wrong = |why| NotAnImage { text: harmless(text, 300), why };
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(wrong("it contains white space, or a character that no image has"));
         }
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
@@ -80,6 +80,11 @@ impl FromStr for ImageReference {
         }
         if repository.is_empty() || repository.split('/').any(str::is_empty) {
             return Err(wrong("the repository is empty"));
+        }
+        if repository.contains(':') {
+            return Err(wrong(
+                "a second colon stands in it, and one alone parts the tag from the repository",
+            ));
         }
         Ok(Self {
             registry: registry.map(Into::into),
@@ -100,8 +105,12 @@ pub fn is_tag(text: &str) -> bool {
 
 /// Whether this has the form `algorithm:hex`.
 pub fn is_digest(text: &str) -> bool {
+    let of_algorithm = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'_' | b'-');
     text.split_once(':').is_some_and(|(algorithm, hex)| {
-        !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        !algorithm.is_empty()
+            && algorithm.bytes().all(of_algorithm)
+            && hex.len() >= 32
+            && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
@@ -192,8 +201,35 @@ mod tests {
 
     #[test]
     fn what_names_no_image_is_refused() {
-        for text in ["", ":x", "a:", "a@b", "a b", "h.x//a", "a/", "a:-x", "h.x:5/"] {
+        for text in [
+            "",
+            ":x",
+            "a:",
+            "a@b",
+            "a b",
+            "h.x//a",
+            "a/",
+            "a:-x",
+            "h.x:5/",
+            "a:b:c",
+            "x/a:b/c:d",
+            "a\u{202e}b",
+        ] {
             assert!(text.parse::<ImageReference>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_told_in_one_line() {
+        let error = "a\nb".parse::<ImageReference>().expect_err("two lines").to_string();
+        assert!(error.starts_with("`a\u{fffd}b` is not an image"), "{error}");
+    }
+
+    #[test]
+    fn a_digest_names_its_algorithm_in_plain_letters() {
+        assert!(is_digest(DIGEST) && is_digest(&DIGEST.replace("sha256", "a+b")));
+        for algorithm in ["", "sha\n256", "a@sha256", "é"] {
+            assert!(!is_digest(&DIGEST.replace("sha256", algorithm)), "{algorithm:?} was taken");
         }
     }
 

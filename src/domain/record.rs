@@ -305,13 +305,14 @@ mod tests {
 
     #[test]
     fn a_label_is_what_is_written() {
+        use SettledBy::{DryRun, Newer, NothingAsked, Reality, SetAside};
+
         for stage in [Stage::Waiting, Stage::Starting, Stage::Rollout, Stage::RollingBack, Stage::Finished] {
             assert_eq!(stage.as_str(), written(stage));
         }
         for state in LaneState::ALL {
             assert_eq!(state.as_str(), written(state));
         }
-        use SettledBy::{DryRun, Newer, NothingAsked, Reality, SetAside};
         for by in [Reality, SetAside, NothingAsked, Newer, DryRun] {
             assert_eq!(by.as_str(), written(by));
         }

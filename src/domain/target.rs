@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{AccountId, ClusterName, Region, ServiceName};
+use super::{AccountId, ClusterName, Region, ServiceName, harmless};
 
 /// The id of a target: one ECS service, written `account/region/cluster/service`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +20,7 @@ struct Parts {
 
 /// A text that is not `account/region/cluster/service`.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a target id: it is written account/region/cluster/service")]
+#[error("`{}` is not a target id: it is written account/region/cluster/service", harmless(.0, 300))]
 pub struct NotATargetId(String);
 
 impl NotATargetId {
@@ -107,5 +107,7 @@ mod tests {
             let refused = text.parse::<TargetId>().expect_err("no target");
             assert_eq!((refused.text(), &refused), (text, &NotATargetId(text.into())));
         }
+        let told = NotATargetId(format!("a\n{}", "b".repeat(9_000))).to_string();
+        assert!(told.starts_with("`a\u{fffd}bb") && told.len() < 400, "{told}");
     }
 }

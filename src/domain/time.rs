@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn seconds_with_a_fraction_are_rounded_to_milliseconds() {
-        assert_eq!(Timestamp::from_seconds(1_793_534_400.2504).as_millis(), 1_793_534_400_250);
+        assert_eq!(Timestamp::from_seconds(1_793_534_400.250_4).as_millis(), 1_793_534_400_250);
         assert_eq!(Timestamp::from_seconds(-0.0006).as_millis(), -1);
     }
 

@@ -170,8 +170,8 @@ impl Lane {
             }
         }
         for (outcome, reason, asks) in settled {
-            match self.started_unheard(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
-                Some(rollout) => self.settle_unheard(asks, rollout, turn),
+            match self.done_unseen(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
+                Some(done) => self.settle_unseen(asks, done, turn),
                 None => self.settle_waiting(asks, outcome, reason, turn),
             }
         }
@@ -189,11 +189,22 @@ impl Lane {
         sifted
     }
 
-    /// The completed rollout that our own start of these asked for, where its answer was lost.
-    fn started_unheard<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<&'a Rollout> {
-        let since = self.retrying_of(asks)?.lost_since?;
-        let newest = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
-        (newest.state == RolloutState::Succeeded).then_some(newest)
+    /// The completed rollout that we started for just these, and why its end was not seen.
+    fn done_unseen<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<(&'a Rollout, &'static str)> {
+        if let Some(since) = self.retrying_of(asks).and_then(|retrying| retrying.lost_since) {
+            let newest = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
+            return (newest.state == RolloutState::Succeeded)
+                .then_some((newest, "the answer to its start was lost"));
+        }
+        let id = fold::deployment_id(&self.target, asks);
+        let floor = asks.iter().map(|ask| ask.request.floor).min()?;
+        let is_it = |it: &&Rollout| {
+            it.state == RolloutState::Succeeded
+                && it.created_at >= floor
+                && it.definition.marks.deployment.as_ref() == Some(&id)
+        };
+        let started = look.rollouts.iter().find(is_it).filter(|_| self.succeeded.as_ref() != Some(&id))?;
+        Some((started, "it was complete before this process saw it"))
     }
 
     /// A name that only a pattern made up means no service, where ECS has none. Returns what else waits.

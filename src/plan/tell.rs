@@ -25,7 +25,14 @@ impl Lane {
         self.rest(turn);
     }
 
-    fn tell_succeeded(&self, passage: &Passage, rollout: &Rollout, how: Option<&str>, turn: &mut Turn<'_>) {
+    fn tell_succeeded(
+        &mut self,
+        passage: &Passage,
+        rollout: &Rollout,
+        how: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.succeeded = Some(passage.id.clone());
         let mut record = self.record(passage);
         record.cause = None;
         let Tasks { running, desired, .. } = rollout.tasks;
@@ -82,13 +89,19 @@ impl Lane {
         tell_finished(record, outcome, turn);
     }
 
-    /// Requests whose start was not answered turn out to have been started, and to be done.
-    pub(super) fn settle_unheard(&mut self, asks: Vec<Ask>, rollout: &Rollout, turn: &mut Turn<'_>) {
+    /// Requests turn out to have been started by us, and to be done, in a way that was not seen. In words: why not.
+    pub(super) fn settle_unseen(
+        &mut self,
+        asks: Vec<Ask>,
+        (rollout, why): (&Rollout, &str),
+        turn: &mut Turn<'_>,
+    ) {
         let mut passage = self.passage_for(asks, turn);
+        passage.previous = rollout.previous.as_ref().map(|previous| previous.id.clone());
         passage.rollout = Some(rollout.id.clone());
         passage.definition = Some(rollout.definition.id.clone());
         passage.tasks = rollout.tasks;
-        self.tell_succeeded(&passage, rollout, Some("the answer to its start was lost"), turn);
+        self.tell_succeeded(&passage, rollout, Some(why), turn);
     }
 
     /// Requests that cannot be met, or whose carrier failed, end as one deployment that failed.

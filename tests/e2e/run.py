@@ -29,6 +29,7 @@ MODULES = {
     "failures": "ministack",
     "health": "ministack",
     "rollbacks": "ministack",
+    "own": "ministack",
     "replay": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",

@@ -24,7 +24,7 @@ fn what_was_started_unheard_and_is_complete_is_a_success_of_ours() {
     assert_eq!((it.starts().len(), it.end().0), (1, Outcome::Succeeded));
     assert!(it.end().2.contains("the answer to its start was lost"), "{:?}", it.end());
     let ended = it.ended()[0];
-    assert_eq!(ended.rollout_id.as_ref().map(|id| id.as_str()), Some("ecs-svc/r1"));
+    assert_eq!(ended.rollout_id.as_ref().map(crate::domain::RolloutId::as_str), Some("ecs-svc/r1"));
     assert_eq!((ended.attempts, ended.tasks.running), (1, 2));
 }
 
