@@ -257,7 +257,6 @@ impl Lane {
             attempts: retrying.map_or(0, |it| it.failed),
             crowded: retrying.and_then(|it| it.crowded),
             started_at: retrying.map_or(turn.now.wall, |it| it.started_at),
-            version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             asks,
             stage: Stage::Waiting,
             definition: None,
