@@ -456,7 +456,7 @@ fn who_says_that_an_image_is_ready_is_quoted_with_branch_and_commit() {
     let routes = explicit([runs("api", &["shop/api"])]);
     let reason = |branch| {
         let routing = routes.route(&event(ready("shop/api", "v1", branch)), &arrival());
-        routing.requests[0].origin.reason.to_string()
+        routing.requests[0].origin.reason.clone()
     };
     assert_eq!(reason(Some("main")), "shop/api:v1 is ready, branch main, commit abc123");
     assert_eq!(reason(None), "shop/api:v1 is ready, commit abc123");
