@@ -203,8 +203,9 @@ impl Lane {
                 && it.created_at >= floor
                 && it.definition.marks.deployment.as_ref() == Some(&id)
         };
-        let started = look.rollouts.iter().find(is_it).filter(|_| self.succeeded.as_ref() != Some(&id))?;
-        Some((started, "it was complete before this process saw it"))
+        // Where another rollout has followed it, this is not what the service has.
+        let newest = look.rollouts.first().filter(is_it).filter(|_| self.succeeded.as_ref() != Some(&id))?;
+        Some((newest, "it was complete before this process saw it"))
     }
 
     /// A name that only a pattern made up means no service, where ECS has none. Returns what else waits.

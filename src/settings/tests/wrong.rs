@@ -159,6 +159,11 @@ fn a_variable_with_thousands_of_parts_is_told_before_anything_follows_it_down() 
     let name = format!("LOCKKEEPER{}", "__A".repeat(100_000));
     let told = from_environment(&[(&name, "x")]).expect_err("no such key").to_string();
     assert!(told.contains("names no key") && told.len() < 1_000, "{told}");
+    let told = |parts: usize| {
+        let name = format!("LOCKKEEPER__QUEUE{}", "__A".repeat(parts - 1));
+        from_environment(&[(&name, "x")]).expect_err("no such key").to_string()
+    };
+    assert!(told(8).contains("is no setting") && told(9).contains("names no key"), "{}", told(8));
 }
 
 #[test]
