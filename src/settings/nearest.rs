@@ -66,6 +66,7 @@ mod tests {
         for (from, to, slips) in [
             ("", "abc", 3),
             ("abc", "", 3),
+            ("abxc", "abc", 1),
             ("xabc", "abc", 1),
             ("abc", "abc", 0),
             ("abc", "acb", 1),
