@@ -177,8 +177,10 @@ impl Lane {
         }
         if failure.cause == Cause::Placement && passage.attempts <= self.settings.retries && !passage.adopted
         {
+            // What somebody has started since then may carry it.
+            let since = rollout.map_or(look.taken_at, |failed| failed.created_at + Duration::from_millis(1));
             for ask in &mut passage.asks {
-                ask.request.floor = look.taken_at;
+                ask.request.floor = since;
             }
             let delay = retry::delay(passage.attempts, turn.now.jitter);
             return self.try_again(passage, failure, delay, turn);
