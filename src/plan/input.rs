@@ -180,6 +180,8 @@ pub enum Flaw {
     RollbackCountsAsRollout,
     /// Where content turns out to run already, freshness that waits with it counts as settled too.
     FreshnessSettledByContent,
+    /// A message whose hold ran out counts as held.
+    ExpiredHoldCounts,
 }
 
 impl PlanSettings {

@@ -66,10 +66,14 @@ fn script(dice: &mut Dice, messages: usize) -> Script {
         lost_answers: few(),
         throttles: few(),
         failures: few(),
-        strangers: few(),
+        // Of three in one story, what is whose decision is open too often.
+        strangers: few().min(2),
         again: few(),
+        shortages: few(),
+        outages: few(),
+        replays: few(),
     };
-    script.budget(budget).on_newer(settings[dice.roll(3)]).quiet([0, 2_000, 10_000][dice.roll(3)])
+    script.endless().budget(budget).on_newer(settings[dice.roll(3)]).quiet([0, 2_000, 10_000][dice.roll(3)])
 }
 
 /// Tells one story to its end, and says what was wrong with it.
@@ -79,10 +83,10 @@ fn tell(seed: u64, messages: usize) -> Result<(), String> {
     let mut world = World::new(Arc::new(script));
     let mut trace: Vec<String> = Vec::new();
     for number in 0..messages * 400 {
-        if world.is_at_rest() {
+        let actions = world.enabled();
+        if world.is_at_rest() && actions.is_empty() {
             return Ok(());
         }
-        let actions = world.enabled();
         let faults = dice.roll(10) == 0;
         let wanted: Vec<Action> = actions.iter().copied().filter(|it| it.is_calm() != faults).collect();
         let among = if wanted.is_empty() { &actions } else { &wanted };

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockkeeper::domain::{
     Base, ContainerName, DefinitionId, DefinitionView, Digest, Glance, ImageReference, LiveRollout, Look,
-    LookOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState, StartOrder, Tasks,
-    Timestamp,
+    LookOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState, StartOrder,
+    StoppedTask, Tasks, Timestamp,
 };
 
 use super::at;
@@ -37,6 +37,8 @@ pub struct Real {
     pub failed_tasks: u32,
     /// Whether it goes on for ever unless somebody ends it.
     pub is_stalled: bool,
+    /// Whether it failed because there was no room for its tasks.
+    pub lacks_room: bool,
 }
 
 /// One service.
@@ -61,6 +63,7 @@ impl Service {
             ours: false,
             failed_tasks: 0,
             is_stalled: false,
+            lacks_room: false,
         };
         Self { family, definitions, rollouts: vec![first] }
     }
@@ -91,12 +94,23 @@ impl Service {
         }
     }
 
+    /// Whether somebody moved it twice, and neither was ever complete: a race that the planner accepts.
+    pub fn was_moved_in_vain(&self) -> bool {
+        let is_vain = |it: &Real| !it.ours && it.state != RolloutState::Succeeded && !it.state.is_live();
+        self.rollouts.windows(2).any(|two| two.iter().all(is_vain))
+    }
+
     pub fn live(&self) -> Option<&Real> {
         self.rollouts.last().filter(|it| it.state.is_live())
     }
 
     pub fn live_mut(&mut self) -> Option<&mut Real> {
         self.rollouts.last_mut().filter(|it| it.state.is_live())
+    }
+
+    /// How many rollouts failed in a row because there was no room.
+    pub fn short_of_room(&self) -> usize {
+        self.rollouts.iter().rev().take_while(|it| it.lacks_room).count()
     }
 
     /// Does what UpdateService does: the new rollout takes the place of one in progress.
@@ -110,9 +124,17 @@ impl Service {
         }
         let id = u32::try_from(self.rollouts.len()).expect("few");
         let state = RolloutState::InProgress;
-        let (failed_tasks, is_stalled) = (0, false);
-        let created = now;
-        self.rollouts.push(Real { id, created, revision, previous, state, ours, failed_tasks, is_stalled });
+        self.rollouts.push(Real {
+            id,
+            created: now,
+            revision,
+            previous,
+            state,
+            ours,
+            failed_tasks: 0,
+            is_stalled: false,
+            lacks_room: false,
+        });
         self.rollouts.last().expect("just pushed")
     }
 
@@ -206,8 +228,17 @@ impl Service {
             rollouts: self.rollouts.iter().rev().filter(listed).map(|it| self.shown(it)).collect(),
             going_back: self.live().is_some_and(|live| live.state == RolloutState::RollingBack),
             events: Vec::new(),
-            stopped: Vec::new(),
+            stopped: if order.evidence { self.stopped() } else { Vec::new() },
         }
+    }
+
+    fn stopped(&self) -> Vec<(RolloutId, StoppedTask)> {
+        let task = StoppedTask {
+            stop_code: Some("TaskFailedToStart".into()),
+            reason: Some("RESOURCE:MEMORY".into()),
+            ..StoppedTask::default()
+        };
+        self.rollouts.iter().filter(|it| it.lacks_room).map(|it| (name(it.id), task.clone())).collect()
     }
 
     fn shown(&self, real: &Real) -> Rollout {

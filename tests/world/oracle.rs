@@ -1,16 +1,19 @@
 //! The promises, held against what is true in the world.
 
-use lockkeeper::domain::{Cause, DeploymentRecord, Outcome, RolloutState, StartOrder};
+use lockkeeper::domain::{Cause, DeploymentRecord, LeaseId, Outcome, RolloutState, StartOrder};
 use lockkeeper::plan::Promise;
 
 use super::{
-    Fate, Step, World,
+    Fate, Letter, Step, World,
     ecs::{self, Definition, Real, Service},
     script::{self, Wish},
 };
 
 /// A rollout carries freshness if it was created this long after the change.
 const MARGIN: u64 = 1_000;
+
+/// How often the settings allow to try again.
+const RETRIES: usize = 2;
 
 /// P1, P3 and P4, when the planner has decided on a start and ECS is still as it saw it.
 pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
@@ -22,6 +25,10 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     let owed = world.owed(place).any(|(message, wish)| !is_met(world, place, message, wish));
     if !owed {
         step.breaks(Promise::P3, format!("{} is started, and nothing is asked of it", service.family));
+    }
+    // Where more than one message asks, each may have been tried so often.
+    if world.letters.len() == 1 && service.short_of_room() > RETRIES {
+        step.breaks(Promise::P3, format!("{} is tried more often than the settings say", service.family));
     }
     never_older(world, place, order, step);
 }
@@ -50,18 +57,30 @@ fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step)
     }
 }
 
-/// P2: a message is deleted only once each of its wishes is met, set aside, or left to a newer one.
-pub fn about_to_delete(world: &World, message: usize, step: &mut Step) {
+/// P2: a message is deleted only by its latest receipt, and once each of its wishes is met, set aside, or left to a newer
+/// one.
+pub fn about_to_delete(world: &World, lease: LeaseId, step: &mut Step) {
+    let message = super::place_of(lease);
     if world.letters[message].fate == Fate::Deleted {
         return;
     }
-    for (place, wish) in &world.script.messages[message].wishes {
+    is_held(world, lease, "deleted", step);
+    for (place, wish) in world.letters[message].wishes(world.message(message)) {
         let is_settled = world.dead.contains(&(message, *place))
             || is_true(world, *place, message, *wish)
-            || is_left_to_another(world, *place, message, *wish);
+            || is_left_to_another(world, *place, message, *wish)
+            || world.services[*place].was_moved_in_vain();
         if !is_settled {
             step.breaks(Promise::P2, format!("message {message} is deleted, and {wish:?} is not done"));
         }
+    }
+}
+
+/// P2: nobody touches a message by a receipt that does not hold it any more.
+pub fn is_held(world: &World, lease: LeaseId, what: &str, step: &mut Step) {
+    let Letter { fate, .. } = world.letters[super::place_of(lease)];
+    if !matches!(fate, Fate::InFlight(until, Some(holds)) if holds == lease && until > world.clock) {
+        step.breaks(Promise::P2, format!("a message is {what} by {lease}, which does not hold it"));
     }
 }
 
@@ -107,7 +126,8 @@ pub fn at_rest(world: &World, step: &mut Step) {
             let is_settled = |(message, wish): (usize, Wish)| {
                 world.dead.contains(&(message, place)) || is_true(world, place, message, wish)
             };
-            if !asked().filter(|it| version(it) == newest).any(is_settled) {
+            let is_vain = world.services[place].was_moved_in_vain();
+            if !is_vain && !asked().filter(|it| version(it) == newest).any(is_settled) {
                 let what = format!("what was asked last of {container} does not run in the end");
                 step.breaks(Promise::P4, what);
             }
@@ -117,8 +137,8 @@ pub fn at_rest(world: &World, step: &mut Step) {
 
 impl World {
     fn all_wishes(&self, place: usize) -> impl Iterator<Item = (usize, Wish)> {
-        let all = self.script.messages.iter().enumerate();
-        all.flat_map(|(message, it)| it.wishes.iter().map(move |wish| (message, *wish)))
+        let all = self.letters.iter().enumerate();
+        all.flat_map(|(place, it)| it.wishes(self.message(place)).map(move |wish| (place, *wish)))
             .filter(move |(_, (to, _))| *to == place)
             .map(|(message, (_, wish))| (message, wish))
     }
@@ -134,10 +154,19 @@ impl World {
 /// Whether a rollout that still counts has been started for this, or reality is newer: nothing is to be started for it.
 fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let service = &world.services[place];
-    let counts = |it: &&Real| it.state != RolloutState::Stopped;
+    let counts = |it: &&Real| it.state != RolloutState::Stopped && !it.lacks_room;
     let is_started =
         service.rollouts.iter().filter(counts).any(|it| carries(world, service, it, message, wish));
-    is_started || runs_since(service.running(), wish, world.letters[message].version + 1)
+    let Letter { version, floor, .. } = world.letters[message];
+    let is_put_back = floor > version;
+    is_started
+        || match wish {
+            // A definition that runs is rolled out once more where that is asked for since.
+            Wish::Definition(_) if is_put_back => is_as_new(service.running(), version + 1),
+            Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Definition(_) => {
+                runs_since(service.running(), wish, version + 1)
+            }
+        }
 }
 
 /// Whether what is asked is so.
@@ -160,14 +189,16 @@ fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
         Wish::Image(container, number) => {
             running.tags[container] == script::tag(number) || running.asked_at[container] >= version
         }
-        Wish::Definition(revision) => {
-            running.lineage.contains(&revision) || running.asked_at.values().all(|at| *at >= version)
-        }
+        Wish::Definition(revision) => running.lineage.contains(&revision) || is_as_new(running, version),
     }
 }
 
+fn is_as_new(running: &Definition, version: u64) -> bool {
+    running.asked_at.values().all(|at| *at >= version)
+}
+
 fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wish: Wish) -> bool {
-    let floor = world.letters[message].version;
+    let floor = world.letters[message].floor;
     let definition = service.definition(rollout.revision);
     match wish {
         Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,

@@ -13,7 +13,7 @@ use lockkeeper::domain::{
 use lockkeeper::plan::Flaw;
 
 use super::{
-    Letter, TIMEOUT, at,
+    END, Letter, TIMEOUT, at,
     ecs::{self, Definition, Service},
 };
 
@@ -52,11 +52,33 @@ pub struct Budget {
     pub failures: u16,
     pub strangers: u16,
     pub again: u16,
+    pub shortages: u16,
+    pub outages: u16,
+    pub replays: u16,
 }
 
 /// Nothing goes wrong.
-pub const NOTHING: Budget =
-    Budget { crashes: 0, lost_leases: 0, lost_answers: 0, throttles: 0, failures: 0, strangers: 0, again: 0 };
+pub const NOTHING: Budget = Budget {
+    crashes: 0,
+    lost_leases: 0,
+    lost_answers: 0,
+    throttles: 0,
+    failures: 0,
+    strangers: 0,
+    again: 0,
+    shortages: 0,
+    outages: 0,
+    replays: 0,
+};
+
+/// What may be lost of what a letter says, so that tests show that it is missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slip {
+    /// The target that it is for.
+    Target,
+    /// When the change was asked for.
+    Version,
+}
 
 /// Everything that is given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,8 +89,11 @@ pub struct Script {
     pub quiet_millis: u64,
     /// What happens by itself happens within this.
     pub patience_millis: u64,
+    /// Nobody waits longer than until then.
+    pub end_millis: u64,
     pub budget: Budget,
     pub flaws: BTreeSet<Flaw>,
+    pub slip: Option<Slip>,
     /// Whether somebody else has business with the first service alone.
     pub first_only: bool,
 }
@@ -82,8 +107,10 @@ impl Script {
             on_newer: OnNewer::WhenFailing,
             quiet_millis: 2_000,
             patience_millis: 20_000,
+            end_millis: END,
             budget: Budget::default(),
             flaws: BTreeSet::new(),
+            slip: None,
             first_only: true,
         }
     }
@@ -123,6 +150,11 @@ impl Script {
         self
     }
 
+    pub fn endless(mut self) -> Self {
+        self.end_millis = u64::MAX;
+        self
+    }
+
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
@@ -130,6 +162,11 @@ impl Script {
 
     pub fn flaw(mut self, flaw: Flaw) -> Self {
         self.flaws.insert(flaw);
+        self
+    }
+
+    pub fn slip(mut self, slip: Slip) -> Self {
+        self.slip = Some(slip);
         self
     }
 
@@ -166,18 +203,17 @@ impl Script {
 
     /// When an image with this tag was last asked for.
     pub fn asked_at(&self, place: usize, tag: &str, letters: &[Letter]) -> u64 {
-        let asks = |message: &Message| {
-            message.wishes.iter().any(|(to, wish)| {
+        let asks = |letter: &&Letter| {
+            self.messages[letter.message].wishes.iter().any(|(to, wish)| {
                 *to == place && matches!(wish, Wish::Image(_, number) if self::tag(*number) == tag)
             })
         };
-        let all = self.messages.iter().zip(letters).filter(|(message, _)| asks(message));
-        all.map(|(_, letter)| letter.version).max().unwrap_or(0)
+        letters.iter().filter(asks).map(|letter| letter.version).max().unwrap_or(0)
     }
 
-    /// What the message at this place asks for.
-    pub fn requests(&self, place: usize, version: u64) -> Vec<Request> {
-        let message = &self.messages[place];
+    /// What a letter asks for.
+    pub fn requests(&self, letter: &Letter) -> Vec<Request> {
+        let message = &self.messages[letter.message];
         let origin = Arc::new(Origin {
             kind: TriggerKind::DeployRequested,
             event_id: message.event.as_str().into(),
@@ -186,12 +222,19 @@ impl Script {
         let request = |(to, wish): &(usize, Wish)| Request {
             target: target(*to),
             change: Self::change(*to, *wish),
-            version: at(version),
-            floor: at(version),
+            version: at(if self.slips(letter, Slip::Version) { letter.floor } else { letter.version }),
+            floor: at(letter.floor),
             settings: Arc::new(self.settings(*to)),
             origin: Arc::clone(&origin),
         };
-        message.wishes.iter().map(request).collect()
+        if self.slips(letter, Slip::Target) {
+            return message.wishes.iter().map(request).collect();
+        }
+        letter.wishes(message).map(request).collect()
+    }
+
+    fn slips(&self, letter: &Letter, slip: Slip) -> bool {
+        letter.only.is_some() && self.slip == Some(slip)
     }
 
     fn change(place: usize, wish: Wish) -> Change {
@@ -229,6 +272,14 @@ impl Script {
             on_newer: self.on_newer,
             ..TargetSettings::named(SERVICES[place].into())
         }
+    }
+}
+
+impl Letter {
+    /// What is asked of which target: of one alone, if it was put back.
+    pub fn wishes<'a>(&self, message: &'a Message) -> impl Iterator<Item = &'a (usize, Wish)> {
+        let only = self.only;
+        message.wishes.iter().filter(move |(to, _)| only.is_none_or(|only| only == *to))
     }
 }
 
