@@ -11,10 +11,14 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
 use lockkeeper::{
-    aws::{Connections, Observer, ecs::Ecs, queue::QueueErrorKind},
+    aws::{
+        Connections, Observer,
+        ecs::{Clearance, Ecs},
+        queue::QueueErrorKind,
+    },
     domain::{
-        Base, CallFailure, Cause, Look, LookOrder, Marks, Remedy, RolloutState, ServiceState, StartOrder,
-        Started, TargetId, Timestamp,
+        Base, CallFailure, Cause, Look, LookOrder, Marks, Prospect, Remedy, RolloutState, ServiceState,
+        StartOrder, Started, TargetId, Timestamp,
     },
 };
 use serde_json::{Value, json};
@@ -79,6 +83,8 @@ impl Observer for Tally {
     fn called(&self, _: &'static str, operation: &'static str, result: &'static str, _: Duration) {
         self.0.lock().unwrap().push((operation, result));
     }
+
+    fn waited(&self, _: &'static str, _: Duration) {}
 }
 
 const ACCOUNT: &str = "111122223333";
@@ -133,7 +139,15 @@ fn usual(operation: &str) -> Reply {
 
 async fn look(ecs: &Ecs) -> Result<Look, CallFailure> {
     let since = Timestamp::from_millis(0);
-    ecs.look(&LookOrder { target: target(), since, base: Base::Running, wanted: None, evidence: false }).await
+    ecs.look(&LookOrder {
+        target: target(),
+        since,
+        base: Base::Running,
+        wanted: None,
+        evidence: false,
+        prospect: Prospect::Nothing,
+    })
+    .await
 }
 
 fn order(image: Option<&str>, marks: Marks) -> StartOrder {
@@ -147,7 +161,7 @@ fn order(image: Option<&str>, marks: Marks) -> StartOrder {
 }
 
 async fn start(ecs: &Ecs, image: Option<&str>) -> Result<Started, CallFailure> {
-    ecs.start(&order(image, Marks::default())).await
+    ecs.start(&order(image, Marks::default()), Clearance::default()).await
 }
 
 #[tokio::test]
@@ -192,7 +206,10 @@ async fn two_starts_at_once_register_the_same_revision_once() {
     let adapter = ecs.ecs().await;
     let marks = Marks { deployment: Some("d-1".into()), ..Marks::default() };
     let order = StartOrder { base: "shop:7".parse().unwrap(), ..order(Some("r.io/shop/web:2"), marks) };
-    let (first, second) = tokio::join!(adapter.start(&order), adapter.start(&order));
+    let (first, second) = tokio::join!(
+        adapter.start(&order, Clearance::default()),
+        adapter.start(&order, Clearance::default())
+    );
     let id = |started: Result<Started, CallFailure>| started.unwrap().definition.id.to_string();
     assert_eq!((id(first), id(second)), ("shop:8".into(), "shop:8".into()));
     assert_eq!(ecs.asked("RegisterTaskDefinition").len(), 1);
@@ -312,7 +329,7 @@ async fn a_definition_that_is_moved_to_as_it_is_is_tagged_with_the_version_if_th
             other => usual(other),
         })
         .await;
-        let started = ecs.ecs().await.start(&order(None, marks.clone())).await.unwrap();
+        let started = ecs.ecs().await.start(&order(None, marks.clone()), Clearance::default()).await.unwrap();
         assert_eq!(started.definition.marks.content, content);
         let tags = json!([{"key": "lockkeeper:version", "value": "1970-01-01T00:00:09Z"}]);
         assert_eq!(ecs.asked("TagResource")[0]["tags"], tags);

@@ -8,12 +8,12 @@ use lockkeeper::{
     aws::{
         Connections, Unobserved,
         account::account,
-        ecs::Ecs,
+        ecs::{Clearance, Ecs},
         queue::{Queue, QueueErrorKind},
     },
     domain::{
-        Base, Digest, ImageReference, Look, LookOrder, Marks, Remedy, Rollout, RolloutState, StartOrder,
-        TargetId, Timestamp,
+        Base, Digest, ImageReference, Look, LookOrder, Marks, Prospect, Remedy, Rollout, RolloutState,
+        StartOrder, TargetId, Timestamp,
     },
     sim::{
         Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
@@ -75,7 +75,14 @@ impl Lab {
 
     async fn look(&self) -> Look {
         let since = Timestamp::default();
-        let order = LookOrder { target: target(), since, base: Base::Running, wanted: None, evidence: true };
+        let order = LookOrder {
+            target: target(),
+            since,
+            base: Base::Running,
+            wanted: None,
+            evidence: true,
+            prospect: Prospect::Nothing,
+        };
         self.ecs.look(&order).await.unwrap()
     }
 
@@ -115,7 +122,7 @@ fn newest(look: &Look) -> &Rollout {
 #[tokio::test]
 async fn a_rollout_is_followed_by_its_ids_to_its_success_and_its_digest() {
     let lab = lab().await;
-    let started = lab.ecs.start(&order("2")).await.unwrap();
+    let started = lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
     assert!(started.id.deployment.is_some() && started.id.service_deployment.is_some());
     let looks = lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
     assert!(looks.iter().all(|look| newest(look).id.is(&started.id)));
@@ -133,7 +140,7 @@ async fn a_rollout_is_followed_by_its_ids_to_its_success_and_its_digest() {
 #[tokio::test]
 async fn a_rollout_that_ecs_undoes_is_rolled_back_and_the_rollback_is_no_rollout() {
     let lab = lab().await;
-    let started = lab.ecs.start(&order("crash")).await.unwrap();
+    let started = lab.ecs.start(&order("crash"), Clearance::default()).await.unwrap();
     let looks = lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
     for look in &looks {
         let ids: Vec<_> = look.rollouts.iter().map(|it| it.definition.id.to_string()).collect();
@@ -156,11 +163,11 @@ async fn a_start_whose_answer_was_lost_is_found_by_a_look_and_registers_nothing_
         let fault: Fault = serde_json::from_value(fault).unwrap();
         assert_eq!(fault.kind, FaultKind::LostAnswer { closed: true });
         lab.front.with(|world, _| world.add_fault(fault));
-        let failure = lab.ecs.start(&order("2")).await.unwrap_err();
+        let failure = lab.ecs.start(&order("2"), Clearance::default()).await.unwrap_err();
         assert_eq!(failure.remedy, Remedy::LookFirst, "{failure:?}");
         let began = newest(&lab.look().await).definition.id.to_string();
         assert_eq!(began, if operation == "UpdateService" { "api:2" } else { "api:1" });
-        let again = lab.ecs.start(&order("2")).await.unwrap();
+        let again = lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
         assert_eq!(again.definition.id.to_string(), "api:2");
     }
 }
@@ -171,8 +178,8 @@ async fn throttling_is_its_own_cause_and_may_be_tried_again() {
     let fault: Fault =
         serde_json::from_value(json!({"operation": "UpdateService", "kind": "throttle"})).unwrap();
     lab.front.with(|world, _| world.add_fault(fault));
-    let failure = lab.ecs.start(&order("1")).await.unwrap_err();
-    assert_eq!((failure.cause.as_str(), failure.remedy), ("throttled", Remedy::Retry));
+    let failure = lab.ecs.start(&order("1"), Clearance::default()).await.unwrap_err();
+    assert_eq!((failure.cause.as_str(), failure.remedy), ("throttled", Remedy::Wait));
     assert_eq!(failure.reason, "UpdateService: ThrottlingException: Rate exceeded");
 }
 

@@ -579,6 +579,9 @@ fn a_daemon_that_hangs_is_given_up_after_three_seconds() {
 fn each_command_shows_an_example_in_its_help() {
     let folder = shop(&[]);
     let help = |command: &str| told(&mut lockkeeper(folder.path(), &[command, "--help"]));
+    for command in ["dead-letters", "replay"] {
+        assert!(help(command).contains(&format!("Examples:\n  lockkeeper {command} --")), "{command}");
+    }
     insta::assert_snapshot!(help("explain"), @r#"
     [exit 0]
     Says what an event means, which targets it reaches and why, and what would happen; nothing is done
@@ -594,7 +597,7 @@ fn each_command_shows_an_example_in_its_help() {
               Settings to read beside the built-in ones; repeatable, the later wins
 
           --output <FORM>
-              How to write what a command tells (explain, check, health) [default: text]
+              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
 
               Possible values:
               - text: Lines for people
@@ -623,7 +626,7 @@ fn each_command_shows_an_example_in_its_help() {
               Read and check the settings alone: nothing is asked of AWS. Required, because this version checks nothing else
 
           --output <FORM>
-              How to write what a command tells (explain, check, health) [default: text]
+              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
 
               Possible values:
               - text: Lines for people
@@ -648,7 +651,7 @@ fn each_command_shows_an_example_in_its_help() {
               Settings to read beside the built-in ones; repeatable, the later wins
 
           --output <FORM>
-              How to write what a command tells (explain, check, health) [default: text]
+              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
 
               Possible values:
               - text: Lines for people
@@ -669,4 +672,45 @@ fn each_command_shows_an_example_in_its_help() {
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text")
+}
+
+#[test]
+fn a_replay_says_what_it_is_to_put_back() {
+    let folder = shop(&[]);
+    for (arguments, wrong) in [
+        (&["replay"][..], "required arguments were not provided"),
+        (&["replay", "--force", "--dry-run"], "required arguments were not provided"),
+        (&["replay", "--all", "--id", "x"], "cannot be used with"),
+        (&["replay", "--id", "x", "--target", "api"], "cannot be used with"),
+        (&["replay", "--all", "--rate", "0"], "write how many a second or minute"),
+        (&["replay", "--since", "yesterday"], "write how long ago"),
+        (&["dead-letters", "--cause", "bad_luck"], "possible values: image_pull"),
+        (&["dead-letters", "--limit", "0"], "invalid value '0'"),
+    ] {
+        let told = told(&mut lockkeeper(folder.path(), &[arguments, &["--config", "shop.toml"]].concat()));
+        assert!(told.starts_with("[exit 2]") && told.contains(wrong), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn letters_cannot_be_found_without_a_queue() {
+    let folder = shop(&[]);
+    for arguments in [&["dead-letters"][..], &["replay", "--all"]] {
+        let told = told(&mut lockkeeper(folder.path(), arguments));
+        assert!(told.starts_with("[exit 2]") && told.contains("queue.url"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_queue_that_cannot_be_read_is_told_with_its_url() {
+    let folder = shop(&[]);
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port");
+    let mut command = lockkeeper(folder.path(), &["dead-letters", "--config", "shop.toml"]);
+    let credentials = [("AWS_ACCESS_KEY_ID", "111122223333"), ("AWS_SECRET_ACCESS_KEY", "none")];
+    command
+        .envs(credentials)
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL", format!("http://{nobody}"));
+    let told = told(&mut command);
+    assert!(told.starts_with("[exit 1]") && told.contains("/lockkeeper cannot be read"), "{told}");
 }

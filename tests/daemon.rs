@@ -8,6 +8,7 @@ use lockkeeper::{
     aws::{Connections, Unobserved, ecs::Ecs},
     domain::{AccountId, DeploymentRecord, Moment, Outcome, Report},
     engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    plan::PlanSettings,
     route::Routes,
     settings::{self, Sources},
     sim::{
@@ -85,6 +86,20 @@ async fn a_process_that_takes_over_adopts_the_rollout_and_starts_no_second() {
     lab.close().await;
 }
 
+#[tokio::test]
+async fn a_message_that_is_held_for_long_lives_on_as_a_copy_and_is_done_once() {
+    let mut lab = Lab::renewing("0s", Duration::from_millis(500)).await;
+    lab.run_at(0.25);
+    lab.push("v2");
+    lab.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await;
+    lab.poll(|| (lab.count("SendMessage") >= 3).then_some(())).await;
+    lab.run_at(20.0);
+    assert_eq!(lab.until_finished().await.outcome, Some(Outcome::Succeeded));
+    lab.until_queue_is_empty().await;
+    assert_eq!(lab.count("UpdateService"), 1);
+    lab.close().await;
+}
+
 struct Lab {
     front: Front,
     endpoint: String,
@@ -92,11 +107,17 @@ struct Lab {
     stop: CancellationToken,
     daemon: JoinHandle<()>,
     reports: mpsc::UnboundedReceiver<Report>,
+    renew_after: Duration,
 }
 
 impl Lab {
     /// A world with one service, and a daemon whose one target gathers requests for this long.
     async fn open(quiet: &str) -> Self {
+        Self::renewing(quiet, PlanSettings::RENEW_AFTER).await
+    }
+
+    /// The same, where messages are renewed after this long.
+    async fn renewing(quiet: &str, renew_after: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let ecs = EcsDials { speed: 20.0, ..EcsDials::default() };
@@ -120,6 +141,7 @@ impl Lab {
             stop: CancellationToken::new(),
             daemon: tokio::spawn(async {}),
             reports,
+            renew_after,
         };
         lab.until_stable().await;
         lab.start(quiet).await;
@@ -153,6 +175,7 @@ impl Lab {
             accounts: vec![account],
             pollers: 2,
             visibility: Duration::from_secs(30),
+            renew_after: self.renew_after,
             start_delay: Duration::ZERO,
             health: Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT)),
             clock,
@@ -183,9 +206,13 @@ impl Lab {
     }
 
     fn slow_down(&self) {
+        self.run_at(0.25);
+    }
+
+    fn run_at(&self, speed: f64) {
         self.front.with(|world, _| {
             let mut settings = world.settings().clone();
-            settings.ecs.speed = 0.25;
+            settings.ecs.speed = speed;
             world.set_settings(settings);
         });
     }

@@ -41,7 +41,7 @@ pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// What a long poll may take beyond its own wait, before the connection counts as dead.
 pub const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
 
-/// How often a read is tried: the first attempt and two more, with the SDK's backoff between them. Calls that change
+/// How often a read is tried: the first attempt and two more, with a growing delay between them. Calls that change
 /// something are tried once: one whose answer was lost may have taken effect.
 pub const READ_ATTEMPTS: u32 = 3;
 
@@ -86,6 +86,14 @@ impl Connections {
         Self { config, region, calls: Calls::new(observer) }
     }
 
+    /// The same, with all requests sent by this client instead of over the network.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn over(mut self, client: impl HttpClient + 'static) -> Self {
+        self.config = self.config.to_builder().http_client(client).build();
+        self
+    }
+
     /// The Region that is called where a target does not say otherwise.
     pub fn region(&self) -> &Region {
         &self.region
@@ -96,6 +104,10 @@ impl Connections {
     pub fn in_region(&self, region: &Region) -> Self {
         let config = self.config.to_builder().region(sdk_region(region)).build();
         Self { config, region: region.clone(), calls: self.calls.clone() }
+    }
+
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+        self.calls.observer()
     }
 
     pub(super) fn calls(&self) -> &Calls {
@@ -111,13 +123,8 @@ impl Connections {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
-    /// For reads, which may be tried again.
+    /// For reads. The SDK tries each once: whoever tries again takes another token first.
     pub(super) fn ecs_reads(&self) -> aws_sdk_ecs::Client {
-        aws_sdk_ecs::Client::new(&self.config)
-    }
-
-    /// For reads that are not to be tried again.
-    pub(super) fn ecs_reads_once(&self) -> aws_sdk_ecs::Client {
         let config = aws_sdk_ecs::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
         aws_sdk_ecs::Client::from_conf(config.build())
     }

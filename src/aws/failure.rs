@@ -69,6 +69,14 @@ enum Reached {
 }
 
 impl Kind {
+    /// Whether asking again soon may succeed, where asking twice does no harm.
+    pub(super) fn may_pass(self) -> bool {
+        match self {
+            Self::Throttled | Self::Server | Self::Lost | Self::Unreachable => true,
+            Self::Denied | Self::Credentials | Self::Missing | Self::Unsupported | Self::Refused => false,
+        }
+    }
+
     /// As a label.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,6 +115,11 @@ impl Fault {
             // What remains: the connection broke, or what came back is no answer of this service.
             _ => fault(Reached::Perhaps, innermost(error)),
         }
+    }
+
+    /// One that was never sent.
+    pub(super) fn never_sent(why: &str) -> Self {
+        Self { reached: Reached::Nothing, status: None, code: None, message: why.into() }
     }
 
     /// One that did not come from AWS: the answer did not hold what it must.
@@ -215,6 +228,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         | "UnauthorizedOperation"
         | "NotAuthorized"
         | "OptInRequired"
+        | "BlockedException"
         | "KmsAccessDenied"
         | "KMS.AccessDeniedException"
         | "AuthorizationError" => Kind::Denied,
@@ -223,6 +237,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "InvalidSignatureException"
+        | "InvalidSignature"
         | "SignatureDoesNotMatch"
         | "RequestExpired"
         | "RequestTimeTooSkewed"
@@ -236,6 +251,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         "ServiceNotFoundException"
         | "ServiceNotActiveException"
         | "ClusterNotFoundException"
+        | "ServiceDeploymentNotFoundException"
         | "QueueDoesNotExist"
         | "NonExistentQueue"
         | "QueueDeletedRecently" => Kind::Missing,
@@ -251,6 +267,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         | "InternalServerError"
         | "ServiceUnavailable"
         | "ServiceUnavailableException" => Kind::Server,
+        "RequestTimeout" | "RequestTimeoutException" => Kind::Lost,
         _ => return None,
     })
 }
@@ -273,8 +290,8 @@ fn cause(kind: Kind, operation: &str) -> Cause {
 /// permission is given by a person.
 fn remedy(kind: Kind, verb: Verb) -> Remedy {
     match (kind, verb) {
-        (Kind::Throttled | Kind::Credentials | Kind::Unreachable, _)
-        | (Kind::Server | Kind::Lost, Verb::Read) => Remedy::Retry,
+        (Kind::Throttled, _) => Remedy::Wait,
+        (Kind::Credentials | Kind::Unreachable, _) | (Kind::Server | Kind::Lost, Verb::Read) => Remedy::Retry,
         (Kind::Server | Kind::Lost, Verb::Change) => Remedy::LookFirst,
         (Kind::Denied | Kind::Missing | Kind::Unsupported | Kind::Refused, _) => Remedy::GiveUp,
     }
@@ -345,6 +362,82 @@ mod tests {
         }
     }
 
+    /// Every error code that the calls are documented or known to answer with, and what follows from it: for a read, and
+    /// for a change.
+    #[test]
+    fn every_code_leads_to_one_remedy() {
+        use Remedy::{GiveUp, LookFirst, Retry, Wait};
+        for (status, code, cause, read, change) in [
+            // Too many calls: nothing was done.
+            (400, "ThrottlingException", Cause::Throttled, Wait, Wait),
+            (400, "Throttling", Cause::Throttled, Wait, Wait),
+            (400, "RequestLimitExceeded", Cause::Throttled, Wait, Wait),
+            (400, "TooManyRequestsException", Cause::Throttled, Wait, Wait),
+            (503, "SlowDown", Cause::Throttled, Wait, Wait),
+            (429, "", Cause::Throttled, Wait, Wait),
+            // AWS failed: a change may have taken effect.
+            (500, "ServerException", Cause::Unknown, Retry, LookFirst),
+            (500, "InternalFailure", Cause::Unknown, Retry, LookFirst),
+            (503, "ServiceUnavailable", Cause::Unknown, Retry, LookFirst),
+            (500, "", Cause::Unknown, Retry, LookFirst),
+            (502, "", Cause::Unknown, Retry, LookFirst),
+            (504, "", Cause::Unknown, Retry, LookFirst),
+            (408, "RequestTimeout", Cause::Timeout, Retry, LookFirst),
+            (400, "RequestTimeoutException", Cause::Timeout, Retry, LookFirst),
+            // Credentials are renewed, clocks are set.
+            (400, "ExpiredTokenException", Cause::Permission, Retry, Retry),
+            (403, "ExpiredToken", Cause::Permission, Retry, Retry),
+            (403, "InvalidSignatureException", Cause::Permission, Retry, Retry),
+            (403, "InvalidSignature", Cause::Permission, Retry, Retry),
+            (403, "SignatureDoesNotMatch", Cause::Permission, Retry, Retry),
+            (403, "RequestTimeTooSkewed", Cause::Permission, Retry, Retry),
+            (400, "RequestExpired", Cause::Permission, Retry, Retry),
+            (403, "UnrecognizedClientException", Cause::Permission, Retry, Retry),
+            (403, "InvalidClientTokenId", Cause::Permission, Retry, Retry),
+            (403, "IncompleteSignature", Cause::Permission, Retry, Retry),
+            (403, "MissingAuthenticationToken", Cause::Permission, Retry, Retry),
+            // A person has to give what is missing.
+            (400, "AccessDeniedException", Cause::Permission, GiveUp, GiveUp),
+            (403, "AccessDenied", Cause::Permission, GiveUp, GiveUp),
+            (400, "OptInRequired", Cause::Permission, GiveUp, GiveUp),
+            (403, "", Cause::Permission, GiveUp, GiveUp),
+            (400, "BlockedException", Cause::Permission, GiveUp, GiveUp),
+            (400, "ServiceNotFoundException", Cause::TargetMissing, GiveUp, GiveUp),
+            (400, "ServiceNotActiveException", Cause::TargetMissing, GiveUp, GiveUp),
+            (400, "ClusterNotFoundException", Cause::TargetMissing, GiveUp, GiveUp),
+            (400, "ServiceDeploymentNotFoundException", Cause::TargetMissing, GiveUp, GiveUp),
+            // What is asked for cannot be had.
+            (400, "InvalidParameterException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "ClientException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "PlatformTaskDefinitionIncompatibilityException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "PlatformUnknownException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "NamespaceNotFoundException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "ValidationException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "ConflictException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "UnsupportedFeatureException", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            (400, "UnknownOperationException", Cause::Unknown, GiveUp, GiveUp),
+            (404, "", Cause::DefinitionInvalid, GiveUp, GiveUp),
+            // Something else answered than AWS: a proxy, or a portal that wants a login.
+            (301, "", Cause::Timeout, Retry, LookFirst),
+            (302, "", Cause::Timeout, Retry, LookFirst),
+        ] {
+            let fault = answered(status, code, "words");
+            let (of_read, of_change) =
+                (fault.of_call("UpdateService", Verb::Read), fault.of_call("UpdateService", Verb::Change));
+            let found = (of_change.cause, of_read.remedy, of_change.remedy);
+            assert_eq!(found, (cause, read, change), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn an_explicit_deny_is_a_permission_whatever_its_words() {
+        let words = "User: arn:aws:sts::1:assumed-role/lockkeeper/x is not authorized to perform: ecs:UpdateService on \
+                     resource: shop with an explicit deny in a service control policy. Rate exceeded";
+        let failure = answered(400, "AccessDeniedException", words).of_call("UpdateService", Verb::Change);
+        assert_eq!((failure.cause, failure.remedy), (Cause::Permission, Remedy::GiveUp));
+        assert!(failure.reason.contains("explicit deny"), "{}", failure.reason);
+    }
+
     #[test]
     fn only_the_two_texts_that_ecs_documents_make_a_client_exception_throttling() {
         let text = |text| answered(400, "ClientException", text).kind();
@@ -367,11 +460,11 @@ mod tests {
 
     #[test]
     fn a_change_that_never_left_or_was_throttled_did_nothing() {
-        for fault in
-            [reached(Reached::Nothing), reached(Reached::Signing), answered(400, "ThrottlingException", "")]
-        {
+        for fault in [reached(Reached::Nothing), reached(Reached::Signing)] {
             assert_eq!(fault.of_call("UpdateService", Verb::Change).remedy, Remedy::Retry);
         }
+        let throttled = answered(400, "ThrottlingException", "");
+        assert_eq!(throttled.of_call("UpdateService", Verb::Change).remedy, Remedy::Wait);
     }
 
     #[test]

@@ -8,9 +8,11 @@
 //! | [`queue`] | receive, extend, delete, send: one SQS queue |
 //! | [`ecs`] | look at a service, start a rollout |
 //! | [`failure`] | what a failed call means, and what may be done about it |
+//! | [`budget`] | no more calls of a class than AWS allows us |
 //! | [`observe`] | tells metrics of every call |
 
 pub mod account;
+pub mod budget;
 pub mod connect;
 pub mod ecs;
 pub mod failure;

@@ -16,6 +16,9 @@ use super::failure::Fault;
 pub trait Observer: fmt::Debug + Send + Sync {
     /// A call ended. `result` is one of a closed set: `ok`, or the kind of failure as [`super::failure::Kind`] names it.
     fn called(&self, service: &'static str, operation: &'static str, result: &'static str, took: Duration);
+
+    /// A call of this class waited so long for its token, or for the place from which it follows at once.
+    fn waited(&self, class: &'static str, waited: Duration);
 }
 
 /// Tells nobody.
@@ -24,6 +27,8 @@ pub struct Unobserved;
 
 impl Observer for Unobserved {
     fn called(&self, _: &'static str, _: &'static str, _: &'static str, _: Duration) {}
+
+    fn waited(&self, _: &'static str, _: Duration) {}
 }
 
 /// Makes calls, and tells of them.
@@ -33,6 +38,10 @@ pub(super) struct Calls(Arc<dyn Observer>);
 impl Calls {
     pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
         Self(observer)
+    }
+
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.0)
     }
 
     /// Waits for the call and reduces its error to what is known of it. The time includes the SDK's retries.

@@ -64,6 +64,8 @@ pub struct RawMessage {
     pub receive_count: u32,
     /// Who sent it, as SQS knows the caller.
     pub sender_id: Option<String>,
+    /// The ARN of the queue from which SQS moved it here, if it did.
+    pub moved_from: Option<String>,
     /// Its text attributes.
     pub attributes: BTreeMap<String, String>,
 }
@@ -251,6 +253,24 @@ impl Queue {
         Ok(facts(|name| attributes.get(&name).map(String::as_str)))
     }
 
+    /// The URL of its dead-letter queue: the one that is named, else that of its redrive policy.
+    pub async fn dead_letter_url(
+        &self,
+        named: Option<&str>,
+        facts: &QueueFacts,
+        connections: &Connections,
+    ) -> Result<String, QueueError> {
+        match (named, &facts.dead_letter) {
+            (Some(url), _) => Ok(url.to_owned()),
+            (None, Some(arn)) => connections.url_of(arn).await,
+            (None, None) => Err(QueueError::other(format!(
+                "{} has no dead-letter queue: set its redrive policy (maxReceiveCount 100 or more), or \
+                 queue.dead_letter_url",
+                self.url
+            ))),
+        }
+    }
+
     fn make<T, E>(
         &self,
         operation: &'static str,
@@ -326,6 +346,7 @@ fn raw_message(message: Message) -> Option<RawMessage> {
         first_received: time(MessageSystemAttributeName::ApproximateFirstReceiveTimestamp),
         receive_count: count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
         sender_id: system.get(&MessageSystemAttributeName::SenderId).cloned(),
+        moved_from: system.get(&MessageSystemAttributeName::DeadLetterQueueSourceArn).cloned(),
         attributes: texts.collect(),
     })
 }

@@ -1,10 +1,13 @@
 //! The commands, one file each.
 
 mod check;
+mod dead_letters;
 #[cfg(feature = "sim")]
 mod demo;
 mod explain;
 mod health;
+mod letters;
+mod replay;
 mod run;
 
 use std::{
@@ -36,7 +39,7 @@ struct Arguments {
     /// Settings to read beside the built-in ones; repeatable, the later wins
     #[arg(long, value_name = "FILE", global = true)]
     config: Vec<PathBuf>,
-    /// How to write what a command tells (explain, check, health) [default: text]
+    /// How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
     #[arg(long, value_name = "FORM", global = true)]
     output: Option<Output>,
     #[command(subcommand)]
@@ -65,6 +68,21 @@ enum Command {
     #[command(after_help = "Exit codes: 0 sound, also with warnings; 2 wrong usage or settings.\n\n\
         Example:\n  lockkeeper check --offline --config config/prod.toml")]
     Check(check::Options),
+    /// Lists what is set aside and why; nothing is taken from the dead-letter queue
+    #[command(
+        after_help = "Exit codes: 0 listed; 1 a queue could not be read, or interrupted; 2 wrong usage or settings.\n\n\
+        Examples:\n  lockkeeper dead-letters --target api --since 2h\n  \
+        lockkeeper dead-letters --cause image_pull --output json"
+    )]
+    DeadLetters(dead_letters::Options),
+    /// Puts back what was set aside: it is tried again, and never overwrites something newer unless it is forced
+    #[command(
+        after_help = "Exit codes: 0 all that was selected is put back, or nothing was; 1 something is not, or an id names \
+        no letter; 2 wrong usage or settings.\n\n\
+        Examples:\n  lockkeeper replay --target api --dry-run\n  lockkeeper replay --id 9f86d081884c7d65\n  \
+        lockkeeper replay --since 2h --rate 1/s"
+    )]
+    Replay(replay::Options),
     /// Asks the daemon on this machine whether it is healthy: for the health check of a container
     #[command(
         after_help = "Exit codes: 0 healthy, 1 not healthy or no answer within 3 s, 2 wrong usage or settings.\n\n\
@@ -127,6 +145,8 @@ fn dispatch(Arguments { config, output, command }: Arguments) -> Ended {
         Command::Demo(options) => demo::demo(&options),
         Command::Explain(options) => explain::explain(&options, &config, form),
         Command::Check(options) => check::check(&options, &config, form),
+        Command::DeadLetters(options) => dead_letters::dead_letters(options, &config, form),
+        Command::Replay(options) => replay::replay(options, &config, form),
         Command::Health => health::health(&config, form),
     }
 }

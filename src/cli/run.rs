@@ -16,6 +16,7 @@ use crate::{
     aws::{Connections, Observer, ecs::Ecs},
     domain::Report,
     engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    plan::PlanSettings,
     report::{
         log::{self, LogSettings},
         message::Level,
@@ -147,11 +148,12 @@ async fn assemble(
         queue,
         dead_letters,
         letter_room,
-        ecs: Arc::new(Ecs::new(connections, account.clone())),
+        ecs: Arc::new(Ecs::new(connections, account.clone()).with_share(settings.aws.budget_share)),
         routes: Routes::new(account, region, settings.targets, settings.naming),
         accounts,
         pollers: settings.queue.pollers,
         visibility: settings.queue.visibility,
+        renew_after: PlanSettings::RENEW_AFTER,
         start_delay: settings.engine.start_delay,
         clock,
         health,
@@ -167,6 +169,10 @@ struct Counted(Arc<Metrics>);
 impl Observer for Counted {
     fn called(&self, service: &'static str, operation: &'static str, result: &'static str, took: Duration) {
         self.0.called(service, operation, result, took);
+    }
+
+    fn waited(&self, class: &'static str, waited: Duration) {
+        self.0.waited(class, waited);
     }
 }
 

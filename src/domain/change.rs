@@ -100,6 +100,14 @@ pub struct ImageChange {
 }
 
 impl Change {
+    /// The same as a person names it on purpose: no policy ranks it below what runs.
+    pub fn free_of_policy(&mut self) {
+        match self {
+            Self::Image(image) => image.policy = None,
+            Self::Refresh(_) | Self::Definition(_) => {}
+        }
+    }
+
     /// Whether this is content rather than freshness.
     pub fn is_content(&self) -> bool {
         match self {

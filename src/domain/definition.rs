@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{ContainerName, DeploymentId, ImageReference, Timestamp};
+use super::{ContainerName, DeploymentId, ImageReference, Tag, Timestamp, is_tag};
 
 /// One revision of a family, written `family:12`. Revisions are ordered as numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +49,17 @@ pub struct Marks {
     pub content: Option<Timestamp>,
     /// `lockkeeper:version:<container>`: the version of the image request that each container carries.
     pub versions: BTreeMap<ContainerName, Timestamp>,
+    /// `lockkeeper:follow:<container>`: the tag that a container goes on following, although its image names a digest
+    /// since a rollback.
+    pub follows: BTreeMap<ContainerName, Tag>,
+}
+
+impl DefinitionView {
+    /// The tag whose pushes change this container: the one that its image names, or that it named before a rollback.
+    pub fn followed_tag(&self, container: &ContainerName) -> Option<Tag> {
+        let marked = self.marks.follows.get(container).cloned();
+        marked.or_else(|| self.images.get(container).and_then(ImageReference::effective_tag))
+    }
 }
 
 impl Marks {
@@ -58,6 +69,8 @@ impl Marks {
     pub const CONTENT: &'static str = "lockkeeper:version";
     /// What the key of a container's version tag begins with.
     pub const VERSION_PREFIX: &'static str = "lockkeeper:version:";
+    /// What the key of a container's follow tag begins with.
+    pub const FOLLOW_PREFIX: &'static str = "lockkeeper:follow:";
 
     /// From the tags of a definition; ours that cannot be read count as absent.
     pub fn from_tags<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
@@ -71,6 +84,10 @@ impl Marks {
                 && let Some(version) = Timestamp::parse(value)
             {
                 marks.versions.insert(container.into(), version);
+            } else if let Some(container) = key.strip_prefix(Self::FOLLOW_PREFIX)
+                && is_tag(value)
+            {
+                marks.follows.insert(container.into(), value.into());
             }
         }
         marks
@@ -84,7 +101,11 @@ impl Marks {
             .iter()
             .map(|(name, at)| (format!("{}{name}", Self::VERSION_PREFIX), at.to_string()));
         let content = self.content.iter().map(|at| (Self::CONTENT.to_owned(), at.to_string()));
-        deployment.chain(content).chain(versions).collect()
+        let follows = self
+            .follows
+            .iter()
+            .map(|(name, tag)| (format!("{}{name}", Self::FOLLOW_PREFIX), tag.to_string()));
+        deployment.chain(content).chain(versions).chain(follows).collect()
     }
 
     /// Whether something in these marks is newer than in those, or new.
@@ -197,6 +218,7 @@ mod tests {
             deployment: Some("d-1".into()),
             content: Some(Timestamp::from_millis(2_000)),
             versions: BTreeMap::from([("web".into(), Timestamp::from_millis(1_500))]),
+            follows: BTreeMap::from([("web".into(), "latest".into())]),
         };
         let tags = marks.to_tags();
         assert_eq!(Marks::from_tags(tags.iter().map(|(k, v)| (k.as_str(), v.as_str()))), marks);

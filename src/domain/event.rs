@@ -237,6 +237,8 @@ pub struct StoppedTask {
     pub exit_code: Option<i32>,
     /// ECS's words about the container.
     pub container_reason: Option<Arc<str>>,
+    /// Where CloudWatch shows what the container wrote, if its definition logs there.
+    pub log_url: Option<Arc<str>>,
 }
 
 /// A deployment that waits at a lifecycle hook.

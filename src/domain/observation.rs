@@ -20,6 +20,19 @@ pub struct LookOrder {
     pub wanted: Option<DefinitionRef>,
     /// Whether stopped tasks and service events are wanted, to say why something failed.
     pub evidence: bool,
+    /// What may be begun on the strength of it.
+    pub prospect: Prospect,
+}
+
+/// What may follow a look at once: whoever takes it keeps the calls that this needs free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Prospect {
+    /// Nothing that could not wait for another look.
+    Nothing,
+    /// A rollout of a definition that exists.
+    Rollout,
+    /// A rollout of a definition that may have to be registered.
+    Registration,
 }
 
 /// A whole look at one target: what its next step is decided on.
@@ -189,6 +202,15 @@ pub struct StartOrder {
     pub marks: Marks,
 }
 
+/// A rollout in progress that is to be stopped, and undone by ECS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StopOrder {
+    /// The target.
+    pub target: TargetId,
+    /// The ARN of its service deployment.
+    pub rollout: RolloutId,
+}
+
 /// What UpdateService answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Started {
@@ -216,6 +238,8 @@ pub struct CallFailure {
 pub enum Remedy {
     /// It may succeed if tried again, and did nothing.
     Retry,
+    /// It did nothing, because there are too many calls: it succeeds once there are fewer.
+    Wait,
     /// Its answer was lost: it may have taken effect, so look before trying again.
     LookFirst,
     /// It cannot succeed.

@@ -16,18 +16,21 @@ pub enum Outcome {
     Failed,
     /// It failed, and ECS went back to what ran before.
     RolledBack,
+    /// It was not started, because somebody or the settings said so.
+    Cancelled,
     /// Everything was done but the calls that change something.
     DryRun,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Succeeded,
         Self::AlreadyRunning,
         Self::Superseded,
         Self::Failed,
         Self::RolledBack,
+        Self::Cancelled,
         Self::DryRun,
     ];
 
@@ -39,15 +42,18 @@ impl Outcome {
             Self::Superseded => "superseded",
             Self::Failed => "failed",
             Self::RolledBack => "rolled_back",
+            Self::Cancelled => "cancelled",
             Self::DryRun => "dry_run",
         }
     }
 
-    /// Whether the messages behind it are set aside rather than only deleted.
+    /// Whether it was tried, and failed.
     pub fn is_failure(self) -> bool {
         match self {
             Self::Failed | Self::RolledBack => true,
-            Self::Succeeded | Self::AlreadyRunning | Self::Superseded | Self::DryRun => false,
+            Self::Succeeded | Self::AlreadyRunning | Self::Superseded | Self::Cancelled | Self::DryRun => {
+                false
+            }
         }
     }
 }

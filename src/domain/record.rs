@@ -168,11 +168,13 @@ pub enum LaneState {
     RollingBack,
     /// It waits before it tries again.
     BackingOff,
+    /// It waits because other targets of the same event come first.
+    Queued,
 }
 
 impl LaneState {
     /// Every state.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Idle,
         Self::Quiet,
         Self::Looking,
@@ -181,6 +183,7 @@ impl LaneState {
         Self::Watching,
         Self::RollingBack,
         Self::BackingOff,
+        Self::Queued,
     ];
 
     /// As a label.
@@ -194,6 +197,7 @@ impl LaneState {
             Self::Watching => "watching",
             Self::RollingBack => "rolling_back",
             Self::BackingOff => "backing_off",
+            Self::Queued => "queued",
         }
     }
 }

@@ -27,8 +27,14 @@ pub struct TargetSettings {
     pub timeout: Duration,
     /// How often a transient failure is tried again.
     pub retries: u32,
+    /// Whether a rollout that failed, or makes no progress, is undone where ECS does not do so by itself.
+    pub rollback: bool,
     /// What happens to a rollout in progress when something newer is asked for.
     pub on_newer: OnNewer,
+    /// Of the targets that one event reaches, at most so many are deployed at a time; zero is no limit.
+    pub max_parallel: u32,
+    /// Once so many targets of one event have failed, no more of them is started; zero is never.
+    pub stop_after: u32,
     /// The branches from which an image may be announced; empty means any.
     pub branches: Vec<Glob>,
     /// Whether the deletion of a parameter, secret or file deploys.
@@ -105,6 +111,29 @@ pub struct TriggerSwitches {
     pub requests: bool,
 }
 
+/// Which part of the calls that AWS allows an account may be ours, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BudgetShare(u16);
+
+impl BudgetShare {
+    /// Half: as much as is left to everybody else.
+    pub const HALF: Self = Self(500);
+    /// A hundredth, in thousandths: with less, one call of the scarcest kind would take minutes.
+    const SMALLEST: u16 = 10;
+    /// All.
+    const LARGEST: u16 = 1_000;
+
+    /// From thousandths; `None` if it is less than a hundredth, or more than all.
+    pub fn from_per_mille(per_mille: u16) -> Option<Self> {
+        (Self::SMALLEST..=Self::LARGEST).contains(&per_mille).then_some(Self(per_mille))
+    }
+
+    /// In thousandths.
+    pub fn per_mille(self) -> u16 {
+        self.0
+    }
+}
+
 impl TriggerSwitches {
     /// Every trigger on.
     pub const ALL: Self = Self { images: true, parameters: true, secrets: true, files: true, requests: true };
@@ -124,7 +153,10 @@ impl TargetSettings {
             quiet: Duration::from_secs(5),
             timeout: Duration::from_mins(30),
             retries: 2,
+            rollback: true,
             on_newer: OnNewer::WhenFailing,
+            max_parallel: 0,
+            stop_after: 0,
             branches: Vec::new(),
             on_delete: OnDelete::Warn,
             dry_run: false,

@@ -19,9 +19,16 @@ struct Parts {
 }
 
 /// A text that is not `account/region/cluster/service`.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a target id: it is written account/region/cluster/service")]
 pub struct NotATargetId(String);
+
+impl NotATargetId {
+    /// The text itself.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TargetId {
     /// The target in this account, Region and cluster with this service name.

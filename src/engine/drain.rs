@@ -65,11 +65,13 @@ impl Running {
         match input {
             Input::Looked { .. } | Input::Glanced { .. } | Input::Hint(_) | Input::Arrived(_) => {}
             Input::Started { .. }
+            | Input::Stopped { .. }
             | Input::Extended { .. }
             | Input::NotExtended(_)
             | Input::Lost(_)
             | Input::Deleted(_)
             | Input::NotDeleted(_)
+            | Input::Renewed { .. }
             | Input::SetAside { .. }
             | Input::Wakeup => self.turn(input),
         }

@@ -5,36 +5,57 @@ use std::{
     sync::Arc,
 };
 
+use super::renewal::Counted;
 use crate::{
     aws::queue::{RawMessage, Receipt},
-    domain::{EventId, LeaseId, TriggerKind},
+    domain::{EventId, LeaseId, MessageId, TriggerKind},
 };
 
 /// Every message that is held, by lease and by event: an event may come in several messages.
 #[derive(Debug, Default)]
 pub(super) struct HeldMessages {
     by_lease: BTreeMap<LeaseId, Arc<HeldMessage>>,
-    triggers: BTreeMap<EventId, TriggerKind>,
+    events: BTreeMap<EventId, HeldEvent>,
     bytes: usize,
     last: u64,
+}
+
+/// What is known of an event while one of its messages is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeldEvent {
+    /// Its kind.
+    pub(super) trigger: TriggerKind,
+    /// Whether one of its messages was set aside and put back.
+    pub(super) is_replay: bool,
 }
 
 /// One message.
 #[derive(Debug)]
 pub(super) struct HeldMessage {
+    pub(super) id: MessageId,
     pub(super) receipt: Receipt,
     pub(super) body: String,
     pub(super) event: EventId,
+    pub(super) counted: Counted,
 }
 
 impl HeldMessages {
     /// Takes a message, under a lease of its own.
-    pub(super) fn hold(&mut self, raw: RawMessage, event: EventId, trigger: TriggerKind) -> LeaseId {
+    pub(super) fn hold(
+        &mut self,
+        raw: RawMessage,
+        event: EventId,
+        trigger: TriggerKind,
+        counted: Counted,
+        is_replay: bool,
+    ) -> LeaseId {
         self.last += 1;
         let lease = LeaseId(self.last);
-        self.triggers.insert(event.clone(), trigger);
+        let known = HeldEvent { trigger, is_replay };
+        self.events.entry(event.clone()).or_insert(known).is_replay |= is_replay;
         self.bytes += raw.body.len();
-        let held = HeldMessage { receipt: raw.receipt, body: raw.body, event };
+        let RawMessage { message_id: id, receipt, body, .. } = raw;
+        let held = HeldMessage { id, receipt, body, event, counted };
         self.by_lease.insert(lease, Arc::new(held));
         lease
     }
@@ -48,9 +69,9 @@ impl HeldMessages {
         leases.iter().filter_map(|lease| Some((*lease, self.get(*lease)?.receipt.clone()))).collect()
     }
 
-    /// The kind of trigger that this event is.
-    pub(super) fn trigger_of(&self, event: &EventId) -> Option<TriggerKind> {
-        self.triggers.get(event).copied()
+    /// What is known of an event.
+    pub(super) fn event(&self, event: &EventId) -> Option<HeldEvent> {
+        self.events.get(event).copied()
     }
 
     /// Forgets the messages that nobody holds any more.
@@ -59,7 +80,7 @@ impl HeldMessages {
         self.by_lease.retain(|lease, _| is_held(*lease));
         if self.by_lease.len() < count {
             let events: BTreeSet<&EventId> = self.by_lease.values().map(|held| &held.event).collect();
-            self.triggers.retain(|event, _| events.contains(event));
+            self.events.retain(|event, _| events.contains(event));
             self.bytes = self.by_lease.values().map(|held| held.body.len()).sum();
         }
     }
@@ -84,19 +105,23 @@ mod tests {
             first_received: Timestamp::default(),
             receive_count: 1,
             sender_id: None,
+            moved_from: None,
             attributes: BTreeMap::new(),
         }
     }
 
     #[test]
-    fn the_trigger_of_an_event_is_known_while_one_of_its_messages_is_held() {
+    fn an_event_is_known_while_one_of_its_messages_is_held() {
         let mut held = HeldMessages::default();
-        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged);
-        let [first, second] =
-            ["m-2", "m-3"].map(|id| held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed));
+        let counted = Counted { version: Timestamp::default(), floor: Timestamp::default() };
+        held.hold(message("m-1"), "e-2".into(), TriggerKind::SecretChanged, counted, false);
+        let [first, second] = [("m-2", true), ("m-3", false)].map(|(id, is_replay)| {
+            held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed, counted, is_replay)
+        });
         held.keep_only(|lease| lease != first);
-        assert_eq!(held.trigger_of(&"e-1".into()), Some(TriggerKind::ImagePushed));
+        let known = HeldEvent { trigger: TriggerKind::ImagePushed, is_replay: true };
+        assert_eq!(held.event(&"e-1".into()), Some(known));
         held.keep_only(|lease| lease != second);
-        assert_eq!((held.trigger_of(&"e-1".into()), held.bytes()), (None, 4));
+        assert_eq!((held.event(&"e-1".into()), held.bytes()), (None, 4));
     }
 }

@@ -11,7 +11,7 @@
 //! | `understand` | a message to what it asks for |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
-//! | `letter` | what is said about a message that is set aside |
+//! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `drain` | the end: receives in flight end, what is held is handed back |
 //!
@@ -22,10 +22,10 @@ mod clock;
 mod drain;
 mod held;
 mod intake;
-mod letter;
 mod open;
 mod perform;
 mod publish;
+mod renewal;
 mod understand;
 
 use std::{sync::Arc, time::Duration};
@@ -79,6 +79,8 @@ pub struct Engine {
     pub pollers: u32,
     /// How long a message is held by one receive or extension.
     pub visibility: Duration,
+    /// How long one receipt of a message is held before a copy takes its place: SQS allows twelve hours.
+    pub renew_after: Duration,
     /// No rollout is started before this much has passed.
     pub start_delay: Duration,
     /// The time.
@@ -129,7 +131,9 @@ impl Engine {
 
     fn into_running(self, answers: mpsc::UnboundedSender<Input>) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
+        settings.renew_after = self.renew_after;
         settings.start_after = self.clock.moment() + self.start_delay;
+        settings.glances_per_second = self.ecs.glances_per_second();
         let performer = Performer {
             queue: self.queue.clone(),
             dead_letters: self.dead_letters.clone(),
@@ -138,6 +142,7 @@ impl Engine {
             clock: self.clock.clone(),
             visibility: self.visibility,
             answers,
+            cleared: Arc::default(),
             tasks: TaskTracker::new(),
         };
         let planner = Planner::new(settings);
@@ -227,6 +232,10 @@ impl Running {
     /// One turn: one input, the commands that follow, and what is to be told of them.
     fn turn(&mut self, input: Input) {
         let now = self.now();
+        let looked = match &input {
+            Input::Looked { target, .. } => Some(target.clone()),
+            _ => None,
+        };
         let commands = self.planner.handle(now, input);
         for broken in self.planner.broken_promises(&commands) {
             let report = Report::PromiseBroken { promise: broken.promise.as_str(), what: broken.what };
@@ -238,10 +247,15 @@ impl Running {
                 Command::Look(_)
                 | Command::Glance(_)
                 | Command::Start(_)
+                | Command::Stop(_)
                 | Command::Extend(_)
+                | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Delete(_) => self.performer.perform(command, &self.held),
             }
+        }
+        if let Some(target) = looked {
+            self.performer.decided(&target);
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);

@@ -1,6 +1,6 @@
 //! What must be true before the first receive.
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use tracing::warn;
 
 use crate::{
@@ -54,15 +54,8 @@ pub async fn open(
         "{url} is a FIFO queue: a message that is held would block its group, and with it the newer ones that could \
          end the wait. Use a standard queue"
     );
-    let dead_letter_url = match (dead_letter_url, &facts.dead_letter) {
-        (Some(url), _) => url.to_owned(),
-        (None, Some(arn)) => {
-            connections.url_of(arn).await.with_context(|| format!("find the dead-letter queue {arn}"))?
-        }
-        (None, None) => bail!(
-            "{url} has no dead-letter queue: set its redrive policy (maxReceiveCount 100 or more), or queue.dead_letter_url"
-        ),
-    };
+    let dead_letter_url = queue.dead_letter_url(dead_letter_url, &facts, connections).await;
+    let dead_letter_url = dead_letter_url.context("find the dead-letter queue")?;
     if facts.max_receive_count.is_some_and(|count| count < FEWEST_RECEIVES) {
         warn!(
             "maxReceiveCount of {url} is below {FEWEST_RECEIVES}: restarts alone may set good messages aside"

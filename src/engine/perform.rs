@@ -1,19 +1,23 @@
 //! A command to a call, and its answer to an input. Each call runs beside the loop.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{EngineClock, held::HeldMessages, letter};
+use super::{EngineClock, held::HeldMessages, renewal};
 use crate::{
     aws::{
-        ecs::Ecs,
-        queue::{BATCH, Queue, QueueError, QueueErrorKind, Receipt},
+        ecs::{Clearance, Ecs},
+        queue::{BATCH, MAX_MESSAGE_BYTES, Queue, QueueError, QueueErrorKind, Receipt},
     },
-    domain::LeaseId,
-    plan::{Command, DeadLetter, Input},
+    domain::{DeadLetter, LeaseId, LookOrder, TargetId, letter},
+    plan::{Command, Input},
 };
 
 /// Makes the calls that are commanded.
@@ -26,6 +30,8 @@ pub(super) struct Performer {
     pub(super) clock: EngineClock,
     pub(super) visibility: Duration,
     pub(super) answers: mpsc::UnboundedSender<Input>,
+    /// The calls that are kept free for what a look may lead to: from before the look until it is decided on.
+    pub(super) cleared: Arc<Mutex<BTreeMap<TargetId, Clearance>>>,
     /// The calls that are under way. Once it is closed, only messages are let go of.
     pub(super) tasks: TaskTracker,
 }
@@ -34,31 +40,73 @@ impl Performer {
     /// From now on nothing is begun but deletions and letters: the process ends, and its successor looks afresh.
     pub(super) fn close(&self) {
         self.tasks.close();
-        self.ecs.stop_changes();
+        self.ecs.stop();
     }
 
     pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
         let ecs = Arc::clone(&self.ecs);
         match command {
-            Command::Look(_) | Command::Glance(_) | Command::Start(_) | Command::Extend(_)
+            Command::Look(_)
+            | Command::Glance(_)
+            | Command::Start(_)
+            | Command::Stop(_)
+            | Command::Renew { .. }
+            | Command::Extend(_)
                 if self.tasks.is_closed() => {}
-            Command::Look(order) => self.answer(async move {
-                let look = ecs.look(&order).await.map(Box::new);
-                vec![Input::Looked { target: order.target, look }]
-            }),
+            Command::Look(order) => self.look(order),
             Command::Glance(targets) => self.answer(async move {
                 let glances = ecs.glance(&targets).await;
                 glances.into_iter().map(|(target, glance)| Input::Glanced { target, glance }).collect()
             }),
-            Command::Start(order) => self.answer(async move {
-                let started = ecs.start(&order).await;
-                vec![Input::Started { target: order.target, started }]
+            Command::Start(order) => {
+                let clearance = self.clearances().remove(&order.target).unwrap_or_default();
+                self.answer(async move {
+                    let started = ecs.start(&order, clearance).await;
+                    vec![Input::Started { target: order.target, started }]
+                });
+            }
+            Command::Stop(order) => self.answer(async move {
+                let stopped = ecs.stop_rollout(&order).await;
+                vec![Input::Stopped { target: order.target, stopped }]
             }),
             Command::Extend(leases) => self.extend(&leases, held),
             Command::Delete(leases) => self.delete(&leases, held),
+            Command::Renew { lease, targets } => self.renew(lease, &targets, held),
             Command::SetAside { lease, letter } => self.set_aside(lease, *letter, held),
             Command::Report(_) => {}
         }
+    }
+
+    /// A look that may lead to a start waits for its turn first: what is decided on it is then done at once. Meanwhile the
+    /// requests only wait in their lane, where they may be joined, replaced or forgotten.
+    fn look(&self, order: LookOrder) {
+        let (ecs, cleared) = (Arc::clone(&self.ecs), Arc::clone(&self.cleared));
+        // One look that leads to another keeps its turn.
+        let kept = self.clearances().remove(&order.target).filter(|it| it.covers(&order));
+        self.answer(async move {
+            let clearance = match kept {
+                Some(kept) => Ok(kept),
+                None => ecs.clearance(&order).await,
+            };
+            let look = match clearance {
+                Ok(clearance) => {
+                    let look = ecs.look(&order).await.map(Box::new);
+                    lock(&cleared).insert(order.target.clone(), clearance);
+                    look
+                }
+                Err(failure) => Err(failure),
+            };
+            vec![Input::Looked { target: order.target, look }]
+        });
+    }
+
+    /// A look has been decided on: what was kept free for more than came of it is free again.
+    pub(super) fn decided(&self, target: &TargetId) {
+        self.clearances().remove(target);
+    }
+
+    fn clearances(&self) -> MutexGuard<'_, BTreeMap<TargetId, Clearance>> {
+        lock(&self.cleared)
     }
 
     /// Makes a call beside the loop. Nobody hears the answer once the loop has ended.
@@ -106,6 +154,26 @@ impl Performer {
         }
     }
 
+    fn renew(&self, lease: LeaseId, targets: &BTreeSet<TargetId>, held: &HeldMessages) {
+        let Some(message) = held.get(lease).cloned() else {
+            let _ = self.answers.send(Input::Lost(vec![lease]));
+            return;
+        };
+        let queue = self.queue.clone();
+        let room = MAX_MESSAGE_BYTES.saturating_sub(message.body.len());
+        let attributes = renewal::attributes(&message.id, message.counted, targets, room);
+        self.answer(async move {
+            let sent = queue.send(&message.body, &attributes).await;
+            match &sent {
+                Ok(copy) => info!(event_id = %message.event, copy = %copy, "message renewed: a copy goes on for it"),
+                Err(error) => {
+                    warn!(event_id = %message.event, error = %error, "renewing a message failed; it is tried again");
+                }
+            }
+            vec![Input::Renewed { lease, done: sent.is_ok() }]
+        });
+    }
+
     fn set_aside(&self, lease: LeaseId, letter: DeadLetter, held: &HeldMessages) {
         let Some(message) = held.get(lease).cloned() else {
             let _ = self.answers.send(Input::Lost(vec![lease]));
@@ -122,6 +190,10 @@ impl Performer {
             vec![Input::SetAside { lease, target: letter.target, done: sent.is_ok() }]
         });
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The results of a batch, by what they mean: one entry may fail while the call succeeds.

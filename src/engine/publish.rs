@@ -51,9 +51,12 @@ impl Publisher {
     pub(super) fn told(&mut self, report: &Report, held: &HeldMessages) {
         self.metrics.told(report);
         if let Report::Settled { event_id, reason } = report
-            && let Some(trigger) = held.trigger_of(event_id)
+            && let Some(event) = held.event(event_id)
         {
-            self.metrics.settled(trigger, *reason);
+            self.metrics.settled(event.trigger, *reason);
+            if event.is_replay {
+                self.metrics.replayed(*reason);
+            }
         }
         if let Report::Finished(record) = report {
             Arc::make_mut(&mut self.history).push((**record).clone());

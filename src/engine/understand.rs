@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use tracing::{debug, info, warn};
 
-use super::{Engine, held::HeldMessages, letter};
+use super::{
+    Engine,
+    held::HeldMessages,
+    renewal::{self, Counted},
+};
 use crate::{
     aws::queue::RawMessage,
     decode,
-    domain::{Event, Moment, NotATargetId, TargetId, Timestamp, Trigger, TriggerKind},
+    domain::{Event, Moment, NotATargetId, TargetId, Timestamp, Trigger, TriggerKind, letter::Said},
     plan, route,
 };
 
@@ -32,9 +36,20 @@ pub(super) fn understand(
     let event = decode::decode(message.body.as_bytes(), message.sent_at);
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
-    engine.publisher.decided(engine.clock.wall().since(event.time));
-    let (asks, hints) = match when_asked(&event, &message) {
-        Ok(arrival) => asks(engine, &event, &arrival),
+    let said = Said::read(&message.attributes);
+    let is_copy = renewal::read(&message.attributes).is_some();
+    let is_replay = !is_copy && said.version(message.sent_at).is_some();
+    let is_forced = said.is_forced();
+    if !is_replay {
+        engine.publisher.decided(engine.clock.wall().since(event.time));
+    }
+    let asked = when_asked(event.time, &message, said);
+    let counted = match &asked {
+        Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
+        Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
+    };
+    let (asks, hints) = match asked {
+        Ok(arrival) => asks(engine, &event, &arrival, is_forced),
         Err(wrong) => {
             warn!(event_id = %event.id, error = %wrong, "message not understood");
             let reason = format!("the attribute lockkeeper.target is wrong: {wrong}");
@@ -42,27 +57,40 @@ pub(super) fn understand(
         }
     };
     let message_id = message.message_id.clone();
-    let lease = held.hold(message, event.id.clone(), event.trigger.kind());
+    let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
     Understood { arrival, hints }
 }
 
-/// The order of a request is that of its event. A message that was set aside and put back keeps its order, gets
-/// a new floor, and reaches only the target for which it failed.
-fn when_asked(event: &Event, message: &RawMessage) -> Result<route::Arrival, NotATargetId> {
-    let asked = event.time.min(message.sent_at);
-    let Some(put_back) = letter::read(&message.attributes) else {
+/// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it
+/// is forced, gets a new floor, and reaches only the target for which it failed. A copy of one that was held for long
+/// keeps both.
+fn when_asked(
+    event_time: Timestamp,
+    message: &RawMessage,
+    said: Said,
+) -> Result<route::Arrival, NotATargetId> {
+    let sent_at = message.sent_at;
+    if let Some(renewed) = renewal::read(&message.attributes) {
+        let Counted { version, floor } = renewed.counted;
+        let confined_to = renewed.targets.transpose()?;
+        let (version, floor) = (version.min(sent_at), floor.min(sent_at));
+        return Ok(route::Arrival { version, floor, confined_to });
+    }
+    let Some(version) = said.version(sent_at) else {
+        let asked = event_time.min(sent_at);
         return Ok(route::Arrival { version: asked, floor: asked, confined_to: None });
     };
-    let target = put_back.target.transpose()?;
-    Ok(route::Arrival {
-        version: put_back.version.min(message.sent_at),
-        floor: message.sent_at,
-        confined_to: target.map(|target| BTreeSet::from([target])),
-    })
+    let confined_to = said.target.transpose()?.map(|target| BTreeSet::from([target]));
+    Ok(route::Arrival { version, floor: sent_at, confined_to })
 }
 
-fn asks(engine: &Engine, event: &Event, arrival: &route::Arrival) -> (plan::Asks, Vec<TargetId>) {
+fn asks(
+    engine: &Engine,
+    event: &Event,
+    arrival: &route::Arrival,
+    is_forced: bool,
+) -> (plan::Asks, Vec<TargetId>) {
     let kind = event.trigger.kind().as_str();
     match &event.trigger {
         Trigger::Malformed(reason) => {
@@ -86,7 +114,10 @@ fn asks(engine: &Engine, event: &Event, arrival: &route::Arrival) -> (plan::Asks
         warn!(event_id = %event.id, event_type = kind, "event refused: account {account} is not allowed");
         return (plan::Asks::Nothing, Vec::new());
     }
-    let routing = engine.routes.route(event, arrival);
+    let mut routing = engine.routes.route(event, arrival);
+    if is_forced {
+        routing.requests.iter_mut().for_each(|request| request.change.free_of_policy());
+    }
     for note in &routing.notes {
         let service = note.target.as_ref().map(ToString::to_string);
         let what = format!("{kind} asks nothing here: {}", note.reason);

@@ -13,8 +13,12 @@ use super::{
     lane::{Lane, Passage, Phase, Turn},
     settle,
     settle::Verdict,
+    undo,
     watch::Watch,
 };
+
+/// Who waits for others of the same event is called; and looks by itself after this long.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// What is left of the waiting requests once those that a look settles are gone.
 #[derive(Default)]
@@ -38,14 +42,16 @@ impl Lane {
             Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),
             Phase::Blocked(watch) => self.decide(&look, false, Some(watch), turn),
             Phase::Watching(passage, watch) => self.judge(passage, watch, &look, turn),
-            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Starting(..)) => self.phase = phase,
+            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } | Phase::Starting(..)) => {
+                self.phase = phase;
+            }
         }
     }
 
     fn not_looked(&mut self, failure: CallFailure, turn: &mut Turn<'_>) {
-        let (now, watched) = (turn.now.moment, turn.watched);
+        let (now, spacing) = (turn.now.moment, turn.spacing);
         match self.watch_mut() {
-            Some(watch) => watch.rest(now, watched),
+            Some(watch) => watch.rest(now, spacing),
             None if failure.remedy == Remedy::GiveUp => {
                 let failure = Failure::new(failure.cause, failure.reason);
                 let asks = std::mem::take(&mut self.waiting);
@@ -76,6 +82,9 @@ impl Lane {
         if !evidence && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(_))) {
             return self.look(turn, true);
         }
+        if self.undo_unwatched(&verdicts, look, turn) {
+            return;
+        }
         let sifted = self.sift(verdicts, look, turn);
         if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {
             return self.adopt(&key, sifted, look, turn);
@@ -87,7 +96,7 @@ impl Lane {
         }
     }
 
-    fn verdicts(&self, look: &Look, turn: &Turn<'_>) -> Vec<Verdict> {
+    pub(super) fn verdicts(&self, look: &Look, turn: &Turn<'_>) -> Vec<Verdict> {
         let judge = |ask: &Ask| settle::verdict(&ask.request, look, |flaw| turn.flawed(flaw));
         let mut verdicts: Vec<Verdict> = self.waiting.iter().map(judge).collect();
         self.keep_images_through_a_definition(&mut verdicts);
@@ -161,6 +170,9 @@ impl Lane {
         for (rollout, failure, asks) in failed {
             let outcome = match rollout.as_ref().map(|rollout| rollout.state) {
                 Some(RolloutState::RolledBack) => Outcome::RolledBack,
+                Some(RolloutState::Failed) if rollout.as_ref().is_some_and(|it| is_undone(it, look)) => {
+                    Outcome::RolledBack
+                }
                 _ => Outcome::Failed,
             };
             let seen = rollout.map(|rollout| (diagnose::evidence(&rollout, look), *rollout));
@@ -212,6 +224,7 @@ impl Lane {
         Passage {
             id: retrying.map_or_else(|| fold::deployment_id(&self.target, &asks), |it| it.id.clone()),
             attempts: retrying.map_or(0, |it| it.failed),
+            crowded: retrying.and_then(|it| it.crowded),
             started_at: retrying.map_or(turn.now.wall, |it| it.started_at),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             asks,
@@ -228,10 +241,11 @@ impl Lane {
             tasks: Tasks::default(),
             failure: None,
             evidence: Evidence::default(),
+            going_back_to: None,
         }
     }
 
-    fn watch_of(&self, rollout: &Rollout, look: &Look, turn: &Turn<'_>) -> Watch {
+    pub(super) fn watch_of(&self, rollout: &Rollout, look: &Look, turn: &Turn<'_>) -> Watch {
         let stalled = look.taken_at.since(rollout.updated_at);
         let (now, timeout) = (turn.now.moment, self.settings.timeout);
         Watch::new(rollout.id.clone(), rollout.created_at, now, timeout, stalled, rollout.tasks)
@@ -251,6 +265,7 @@ impl Lane {
         let mut watch = same.unwrap_or_else(|| self.watch_of(live, look, turn));
         let now = turn.now.moment;
         watch.learn(live, now);
+        watch.undoes = undo::is_rollback(live, look);
         watch.overdue |= watch.is_past_deadline(now);
         let decides = !sifted.awaiting.is_empty() && !watch.is_failing();
         if !decides && !sifted.needed.is_empty() && self.may_supersede(&watch) {
@@ -262,7 +277,7 @@ impl Lane {
             return self.rest(turn);
         }
         watch.spared = self.may_supersede(&watch);
-        watch.rest(now, turn.watched);
+        watch.rest(now, turn.spacing);
         let is_news = watch.overdue && !was_overdue;
         self.phase = Phase::Blocked(watch);
         if is_news {
@@ -300,7 +315,13 @@ impl Lane {
             return self.pause(turn, wait.max(Duration::from_millis(1)), why);
         }
         self.waiting = awaiting;
-        self.start(needed, None, over, look, turn);
+        match self.admitted(needed, turn) {
+            (needed, None) if needed.is_empty() => self.rest(turn),
+            (needed, Some(why)) if needed.is_empty() => {
+                self.phase = Phase::Queued { until: turn.now.moment + LONGEST_WAIT, why };
+            }
+            (needed, _) => self.start(needed, None, over, look, turn),
+        }
     }
 
     /// What is waiting and has to be started over a rollout of ours that goes on; `None` where that may change soon.
@@ -313,8 +334,14 @@ impl Lane {
         let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);
         let (go, stay): (Vec<_>, Vec<_>) = waiting.partition(|(_, verdict)| *verdict == Verdict::Needed);
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
-        Some(go.into_iter().map(|(ask, _)| ask).collect())
+        let (go, _) = self.admitted(go.into_iter().map(|(ask, _)| ask).collect(), turn);
+        Some(go)
     }
+}
+
+/// Whether what was there before this failed rollout runs again.
+fn is_undone(failed: &Rollout, look: &Look) -> bool {
+    undo::undone_by(failed, look).is_some_and(|it| it.state == RolloutState::Succeeded)
 }
 
 /// Why the target cannot be deployed at all, if it cannot.

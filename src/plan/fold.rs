@@ -15,7 +15,7 @@ use std::{
 
 use crate::domain::{
     Change, ContainerName, DefinitionView, DeploymentId, ImageChange, ImageReference, LeaseId, Marks, Origin,
-    Refresh, Request, StartOrder, TargetId, Timestamp, fingerprint,
+    Refresh, Request, StartOrder, Tag, TargetId, Timestamp, fingerprint,
 };
 
 use super::{Flaw, settle};
@@ -52,7 +52,9 @@ impl Ask {
 
     fn absorb(&mut self, replaced: &Self) {
         let room = MOST_ORIGINS.saturating_sub(self.merged.len());
-        self.merged.splice(0..0, replaced.origins().take(room).cloned());
+        let own = &self.request.origin.event_id;
+        let others = replaced.origins().filter(|it| it.event_id != *own).take(room);
+        self.merged.splice(0..0, others.cloned().collect::<Vec<_>>());
     }
 }
 
@@ -209,6 +211,9 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         marks.versions.insert(container.clone(), version);
         edits.insert(container, image);
     }
+    for (container, tag) in asks.iter().flat_map(|ask| unpinned(ask, start)) {
+        edits.insert(container.clone(), start.images[&container].with_tag(tag));
+    }
     for (ask, image) in images {
         for container in settle::containers(&image.source, start) {
             if let Some(reference) = start.images.get(&container).map(|was| edited(was, image)) {
@@ -217,6 +222,7 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
             }
         }
     }
+    marks.follows.retain(|container, _| !edits.contains_key(container));
     let moves = || edits.is_empty() && running.is_none_or(|running| running.id != start.id);
     if let Some(content) = since.or(decided).or_else(|| moves().then_some(version)) {
         marks.content = Some(content);
@@ -227,6 +233,14 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         order: StartOrder { target: target.clone(), base: start.id.clone(), edits, marks },
         images: expected,
     }
+}
+
+/// The containers whose tag this follows, although their image names a digest since a rollback: they name the tag again.
+fn unpinned(ask: &Ask, start: &DefinitionView) -> Vec<(ContainerName, Tag)> {
+    let Change::Refresh(Refresh::Image(followed)) = &ask.request.change else { return Vec::new() };
+    let followers = settle::followers(followed, start).unwrap_or_default();
+    let marked = |name: ContainerName| Some((name.clone(), start.marks.follows.get(&name)?.clone()));
+    followers.into_iter().filter_map(marked).collect()
 }
 
 /// The images that run and were asked for after a definition was: they are kept through it.

@@ -1,13 +1,10 @@
 //! What goes into the planner, and what comes out of it.
 
-use std::time::Duration;
-
-#[cfg(feature = "sim")]
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::domain::{
-    CallFailure, Cause, DeploymentId, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Outcome,
-    Report, Request, StartOrder, Started, TargetId, Timestamp,
+    CallFailure, DeadLetter, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Report, Request,
+    StartOrder, Started, StopOrder, TargetId, Timestamp,
 };
 
 use super::retry::Jitter;
@@ -32,6 +29,13 @@ pub enum Input {
     Deleted(Vec<LeaseId>),
     /// These messages could not be deleted now, and it may be tried again.
     NotDeleted(Vec<LeaseId>),
+    /// The answer to [`Command::Renew`].
+    Renewed {
+        /// The message that was copied.
+        lease: LeaseId,
+        /// Whether the copy was sent.
+        done: bool,
+    },
     /// A letter to the dead-letter queue was sent, or was not.
     SetAside {
         /// The message that it was about.
@@ -61,6 +65,13 @@ pub enum Input {
         target: TargetId,
         /// The new rollout.
         started: Result<Started, CallFailure>,
+    },
+    /// The answer to [`Command::Stop`].
+    Stopped {
+        /// The target.
+        target: TargetId,
+        /// Whether ECS goes back now.
+        stopped: Result<(), CallFailure>,
     },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
@@ -108,8 +119,18 @@ pub enum Command {
     Glance(Vec<TargetId>),
     /// Start a rollout: [`Input::Started`].
     Start(StartOrder),
+    /// Stop a rollout, and go back: [`Input::Stopped`].
+    Stop(StopOrder),
     /// Hold these messages for another visibility: [`Input::Extended`], [`Input::NotExtended`], [`Input::Lost`].
     Extend(Vec<LeaseId>),
+    /// Send a copy of this message to its own queue, with the same version and floor, confined to these targets:
+    /// [`Input::Renewed`]. The message itself is held until the copy has been received.
+    Renew {
+        /// The message.
+        lease: LeaseId,
+        /// The targets to which it owes something still.
+        targets: BTreeSet<TargetId>,
+    },
     /// Send a copy of this message to the dead-letter queue: [`Input::SetAside`].
     SetAside {
         /// The message.
@@ -121,25 +142,6 @@ pub enum Command {
     Delete(Vec<LeaseId>),
     /// Tell this; no answer.
     Report(Report),
-}
-
-/// What is said about a message that is set aside.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeadLetter {
-    /// The target to which a replay is confined; `None` for a message that nobody understands.
-    pub target: Option<TargetId>,
-    /// The deployment that failed.
-    pub deployment: Option<DeploymentId>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// Why.
-    pub cause: Option<Cause>,
-    /// Why, in one line.
-    pub reason: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When the change was asked for: a replay keeps it.
-    pub version: Timestamp,
 }
 
 /// The time of a turn.
@@ -158,8 +160,12 @@ pub struct Now {
 pub struct PlanSettings {
     /// How long one extension holds a message.
     pub visibility: Duration,
+    /// How long one receipt of a message is held before the message is renewed: SQS allows twelve hours.
+    pub renew_after: Duration,
     /// No rollout is started before this moment.
     pub start_after: Moment,
+    /// How many glances, at ten rollouts each, may be sent in a second.
+    pub glances_per_second: u32,
     /// Defects planted on purpose.
     #[cfg(feature = "sim")]
     pub flaws: BTreeSet<Flaw>,
@@ -185,11 +191,16 @@ pub enum Flaw {
 }
 
 impl PlanSettings {
+    /// After so long a message is renewed: an hour before SQS would take it from us.
+    pub const RENEW_AFTER: Duration = Duration::from_hours(11);
+
     /// Holds messages for this long, and starts rollouts at once.
     pub fn new(visibility: Duration) -> Self {
         Self {
             visibility,
+            renew_after: Self::RENEW_AFTER,
             start_after: Moment::default(),
+            glances_per_second: 10,
             #[cfg(feature = "sim")]
             flaws: BTreeSet::new(),
         }
@@ -204,11 +215,5 @@ impl PlanSettings {
     #[expect(clippy::unused_self, reason = "with the feature `sim` it is used")]
     pub(super) fn flawed(&self, _: Flaw) -> bool {
         false
-    }
-}
-
-impl DeadLetter {
-    pub(super) fn malformed(reason: String, version: Timestamp) -> Self {
-        Self { target: None, deployment: None, outcome: None, cause: None, reason, attempts: 0, version }
     }
 }

@@ -20,6 +20,9 @@ impl Lane {
         if let Some(failure) = decide::unavailable(&self.target, look) {
             return self.finish_failed(*passage, Outcome::Failed, failure, turn);
         }
+        if watch.undoes {
+            return self.judge_way_back(passage, watch, look, turn);
+        }
         match look.rollouts.iter().find(|rollout| rollout.id.is(&watch.rollout)) {
             Some(rollout) => self.judge_listed(passage, watch, rollout, look, turn),
             None => self.judge_unlisted(passage, watch, look, turn),
@@ -40,7 +43,7 @@ impl Lane {
         match rollout.state {
             RolloutState::Succeeded => self.judge_complete(*passage, &watch, rollout, look, turn),
             RolloutState::InProgress | RolloutState::RollingBack if watch.overdue => {
-                self.time_out(*passage, &watch, Some(rollout), look, turn);
+                self.time_out(passage, watch, Some(rollout), look, turn);
             }
             RolloutState::InProgress => self.go_on(passage, watch, rollout, look, turn),
             RolloutState::RollingBack => self.watch_rollback(passage, watch, Some(rollout), look, turn),
@@ -59,7 +62,7 @@ impl Lane {
     fn judge_unlisted(&mut self, passage: Box<Passage>, mut watch: Watch, look: &Look, turn: &mut Turn<'_>) {
         let runs = look.running.as_ref().map(|running| &running.definition.id);
         if look.going_back && watch.overdue {
-            self.time_out(*passage, &watch, None, look, turn);
+            self.time_out(passage, watch, None, look, turn);
         } else if look.going_back {
             watch.going_back = true;
             self.watch_rollback(passage, watch, None, look, turn);
@@ -95,7 +98,7 @@ impl Lane {
     }
 
     fn keep_watching(&mut self, passage: Box<Passage>, mut watch: Watch, turn: &Turn<'_>) {
-        watch.rest(turn.now.moment, turn.watched);
+        watch.rest(turn.now.moment, turn.spacing);
         self.phase = Phase::Watching(passage, watch);
     }
 
@@ -142,10 +145,11 @@ impl Lane {
         self.keep_watching(passage, watch, turn);
     }
 
+    /// A rollout that goes on is undone if that is asked for; one that is being undone, and is stuck, is given up on.
     fn time_out(
         &mut self,
-        mut passage: Passage,
-        watch: &Watch,
+        mut passage: Box<Passage>,
+        watch: Watch,
         rollout: Option<&Rollout>,
         look: &Look,
         turn: &mut Turn<'_>,
@@ -157,8 +161,17 @@ impl Lane {
             "no progress for {timeout}: {} of {} tasks run, {} failed in a row; last: {}",
             tasks.running, tasks.desired, tasks.failed, failure.reason
         );
+        let failure = Failure::new(Cause::Timeout, reason);
         passage.evidence = evidence;
-        self.finish_failed(passage, Outcome::Failed, Failure::new(Cause::Timeout, reason), turn);
+        let goes_on = rollout.is_some_and(|it| it.state == RolloutState::InProgress);
+        let undone = match (goes_on, watch.cannot_stop) {
+            (true, false) => self.undo_stuck(passage, watch, failure, look, turn),
+            (true, true) => self.undo_by_rollout(passage, failure, look, turn),
+            (false, _) => Err((passage, failure)),
+        };
+        if let Err((passage, failure)) = undone {
+            self.finish_failed(*passage, Outcome::Failed, failure, turn);
+        }
     }
 
     /// A rollout that failed for want of capacity is tried again; every other failure is final.
@@ -185,7 +198,13 @@ impl Lane {
             let delay = retry::delay(passage.attempts, turn.now.jitter);
             return self.try_again(passage, failure, delay, turn);
         }
-        self.finish_failed(passage, outcome, failure, turn);
+        let is_left = rollout.is_some_and(|it| it.state == RolloutState::Failed);
+        if !is_left {
+            return self.finish_failed(passage, outcome, failure, turn);
+        }
+        if let Err((passage, failure)) = self.undo_by_rollout(Box::new(passage), failure, look, turn) {
+            self.finish_failed(*passage, outcome, failure, turn);
+        }
     }
 
     /// Another rollout took its place: the one rule decides what is left of what it carried.

@@ -16,11 +16,13 @@ use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
     CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure,
-    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Refresh, Report, Request, RolloutKey, Running,
-    SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
+    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request, RolloutKey,
+    Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
 };
 
-use super::{Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch};
+use super::{
+    Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch, waves::Waves,
+};
 
 /// However many requests keep coming, a lane gathers no longer than this.
 const LONGEST_QUIET: Duration = Duration::from_mins(1);
@@ -30,9 +32,10 @@ pub(super) struct Turn<'a> {
     pub(super) now: Now,
     pub(super) settings: &'a PlanSettings,
     pub(super) ledger: &'a mut Ledger,
+    pub(super) waves: &'a mut Waves,
     pub(super) out: &'a mut Vec<Command>,
-    /// How many rollouts are being watched.
-    pub(super) watched: usize,
+    /// The least time between two glances at one rollout, for as many as are being watched.
+    pub(super) spacing: Duration,
 }
 
 impl Turn<'_> {
@@ -82,6 +85,8 @@ pub(super) enum Phase {
     Looking { evidence: bool },
     /// It waits before it looks again.
     Paused { until: Moment, why: String },
+    /// It waits until it is called, because others of the same event come first.
+    Queued { until: Moment, why: String },
     /// Somebody else's rollout is in progress.
     Blocked(Watch),
     /// The start of a rollout is under way.
@@ -110,6 +115,8 @@ pub(super) struct Retrying {
     pub(super) previous: Option<DefinitionId>,
     /// The answer of its start was lost: what was created since this look may be what it asked for.
     pub(super) lost_since: Option<Timestamp>,
+    /// How often in a row it could not be started because there are too many calls, and since when.
+    pub(super) crowded: Option<(u32, Moment)>,
 }
 
 /// A deployment under way.
@@ -119,6 +126,8 @@ pub(super) struct Passage {
     pub(super) asks: Vec<Ask>,
     pub(super) stage: Stage,
     pub(super) attempts: u32,
+    /// How often in a row before it could not be started because there are too many calls, and since when.
+    pub(super) crowded: Option<(u32, Moment)>,
     pub(super) version: Timestamp,
     pub(super) definition: Option<DefinitionId>,
     pub(super) previous: Option<DefinitionId>,
@@ -132,6 +141,8 @@ pub(super) struct Passage {
     pub(super) tasks: Tasks,
     pub(super) failure: Option<Failure>,
     pub(super) evidence: Evidence,
+    /// It failed, and this is being rolled out in its place.
+    pub(super) going_back_to: Option<String>,
 }
 
 impl Lane {
@@ -175,7 +186,11 @@ impl Lane {
                 passage.asks.iter_mut().chain(&mut old.asks).chain(asks).collect()
             }
             Phase::Starting(passage, None) | Phase::Watching(passage, _) => passage.asks.iter_mut().collect(),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => Vec::new(),
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Blocked(_) => Vec::new(),
         };
         for ask in self.waiting.iter_mut().chain(phase).filter(|ask| earlier.contains(&ask.lease)) {
             ask.lease = lease;
@@ -219,18 +234,27 @@ impl Lane {
     pub(super) fn wake(&mut self, turn: &mut Turn<'_>) {
         if self.gathering.is_some_and(|gathering| gathering.until <= turn.now.moment) {
             self.gathering = None;
+            if matches!(self.phase, Phase::Queued { .. }) {
+                return self.look(turn, false);
+            }
         }
         let is_ready = self.is_ready();
         match &mut self.phase {
             Phase::Idle if is_ready => self.look(turn, false),
-            Phase::Paused { until, .. } if *until <= turn.now.moment => self.look(turn, false),
+            Phase::Paused { until, .. } | Phase::Queued { until, .. } if *until <= turn.now.moment => {
+                self.look(turn, false);
+            }
             Phase::Blocked(watch) | Phase::Watching(_, watch) if watch.is_overdue_now(turn.now.moment) => {
                 watch.overdue = true;
                 self.tell_that_it_is_stuck(turn);
                 self.look_at_rollout(turn);
             }
             Phase::Blocked(_) | Phase::Watching(..) => self.consider_superseding(turn),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => {}
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..) => {}
         }
     }
 
@@ -238,7 +262,7 @@ impl Lane {
     pub(super) fn next_wakeup(&self) -> Option<Moment> {
         let own = match &self.phase {
             Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) => None,
-            Phase::Paused { until, .. } => Some(*until),
+            Phase::Paused { until, .. } | Phase::Queued { until, .. } => Some(*until),
             Phase::Blocked(watch) | Phase::Watching(_, watch) => watch.next_wakeup(),
         };
         own.into_iter().chain(self.gathering.map(|gathering| gathering.until)).min()
@@ -266,7 +290,7 @@ impl Lane {
         if let Some(at) = self.no_look_before {
             return self.pause(turn, at.since(now), "the answer to a start was lost");
         }
-        let order = self.look_order(evidence);
+        let order = LookOrder { prospect: self.prospect(), ..self.look_order(evidence) };
         self.phase = Phase::Looking { evidence };
         self.looked_for = Some(order.clone());
         turn.out.push(Command::Look(order));
@@ -298,6 +322,17 @@ impl Lane {
             base: self.settings.base.clone(),
             wanted,
             evidence,
+            prospect: Prospect::Nothing,
+        }
+    }
+
+    /// What may be started once the waiting requests are decided on.
+    fn prospect(&self) -> Prospect {
+        let brings_image = |ask: &Ask| matches!(ask.request.change, Change::Image(_));
+        match () {
+            () if self.settings.dry_run || self.waiting.is_empty() => Prospect::Nothing,
+            () if self.waiting.iter().any(brings_image) => Prospect::Registration,
+            () => Prospect::Rollout,
         }
     }
 
@@ -323,7 +358,7 @@ impl Lane {
         self.waiting.retain(|ask| !leases.contains(&ask.lease));
         if self.waiting.is_empty() {
             self.gathering = None;
-            if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. }) {
+            if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. } | Phase::Queued { .. }) {
                 self.phase = Phase::Idle;
                 self.retrying = None;
             }
@@ -340,21 +375,30 @@ impl Lane {
     pub(super) fn passage(&self) -> Option<&Passage> {
         match &self.phase {
             Phase::Starting(passage, _) | Phase::Watching(passage, _) => Some(passage),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Blocked(_) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Blocked(_) => None,
         }
     }
 
     pub(super) fn watch(&self) -> Option<&Watch> {
         match &self.phase {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..) => None,
         }
     }
 
     /// Whether the settings allow what waits to supersede the rollout that is watched. Never one that ECS is undoing:
-    /// it would have nothing to go back to.
+    /// it would have nothing to go back to. Nor a rollout that undoes another, while that makes progress.
     pub(super) fn may_supersede(&self, watch: &Watch) -> bool {
         !watch.going_back
+            && (!watch.undoes || watch.overdue)
             && !self.settings.dry_run
             && match self.settings.on_newer {
                 OnNewer::Queue => false,

@@ -26,6 +26,8 @@ const LONGEST_RETRY_DELAY: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ledger {
     visibility: Duration,
+    /// How long one receipt is held before the message is renewed.
+    renew_after: Duration,
     held: BTreeMap<LeaseId, Arc<Held>>,
     by_message: BTreeMap<MessageId, LeaseId>,
     by_due: BTreeSet<(Moment, LeaseId)>,
@@ -37,6 +39,9 @@ struct Held {
     event: EventId,
     expires: Moment,
     extension: Call,
+    /// When it is due to be renewed; `None` once a copy was sent.
+    renewal: Option<(Moment, Call)>,
+    failed_renewals: u32,
     duties: BTreeMap<Option<TargetId>, Duty>,
     deletion: Call,
     failed_deletions: u32,
@@ -90,9 +95,15 @@ impl Call {
 }
 
 impl Ledger {
-    /// An empty one, for messages that each extension holds for so long.
-    pub(super) fn new(visibility: Duration) -> Self {
-        Self { visibility, held: BTreeMap::new(), by_message: BTreeMap::new(), by_due: BTreeSet::new() }
+    /// An empty one, for messages that each extension holds for so long, and that are renewed after so long.
+    pub(super) fn new(visibility: Duration, renew_after: Duration) -> Self {
+        Self {
+            visibility,
+            renew_after,
+            held: BTreeMap::new(),
+            by_message: BTreeMap::new(),
+            by_due: BTreeSet::new(),
+        }
     }
 
     /// Takes hold of a message that owes something to these targets; returns the hold that this one replaces, if the
@@ -104,6 +115,7 @@ impl Ledger {
         event: EventId,
         expires: Moment,
         targets: impl Iterator<Item = TargetId>,
+        now: Moment,
     ) -> Option<LeaseId> {
         let replaced = self.by_message.get(&message).copied();
         let mut duties: BTreeMap<_, _> = targets.map(|target| (Some(target), Duty::Open)).collect();
@@ -116,6 +128,8 @@ impl Ledger {
             event,
             expires,
             extension: Call::Idle,
+            renewal: Some((now + self.renew_after, Call::Idle)),
+            failed_renewals: 0,
             duties,
             deletion: Call::Idle,
             failed_deletions: 0,
@@ -215,6 +229,16 @@ impl Ledger {
         });
     }
 
+    /// The answer to a [`Command::Renew`]. The copy is received like any other message, and what hangs on this one then
+    /// hangs on it.
+    pub(super) fn renewal_answered(&mut self, lease: LeaseId, done: bool, now: Moment) {
+        self.change(lease, |held| {
+            held.failed_renewals = held.failed_renewals.saturating_add(1);
+            let again = (now, Call::RetryAt(now + backoff(held.failed_renewals)));
+            held.renewal = (!done).then_some(again);
+        });
+    }
+
     /// Lets go of a message that is not ours any more.
     pub(super) fn lose(&mut self, lease: LeaseId) -> Option<Report> {
         self.remove(lease).map(|held| Report::LeaseLost { event_id: held.event })
@@ -230,6 +254,7 @@ impl Ledger {
         let due: BTreeSet<LeaseId> = self.due(now).collect();
         let mut commands = self.letters(&due, now);
         commands.extend(self.extensions(&due, now));
+        commands.extend(self.renewals(&due, now));
         commands.extend(self.deletions(&due, now));
         commands
     }
@@ -266,6 +291,27 @@ impl Ledger {
             }
             Command::Extend(leases)
         })
+    }
+
+    /// SQS holds nothing for longer than twelve hours: of what is owed still, a copy is sent in good time.
+    fn renewals(&mut self, due: &BTreeSet<LeaseId>, now: Moment) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for &lease in due {
+            self.change(lease, |held| {
+                let is_wanted = held.is_wanted();
+                let Some((at, call)) = held.renewal.as_mut().filter(|_| is_wanted) else { return };
+                if *at <= now && call.is_due(now) {
+                    *call = Call::Underway;
+                    let is_open = |(target, duty): (&Option<TargetId>, &Duty)| match duty {
+                        Duty::Open => target.clone(),
+                        Duty::SettingAside(..) | Duty::Settled(_) => None,
+                    };
+                    let targets = held.duties.iter().filter_map(is_open).collect();
+                    commands.push(Command::Renew { lease, targets });
+                }
+            });
+        }
+        commands
     }
 
     fn deletions(&mut self, due: &BTreeSet<LeaseId>, now: Moment) -> Option<Command> {
@@ -357,7 +403,11 @@ impl Held {
         } else {
             at_once(self.deletion)
         };
-        letters.chain(own).chain([self.expires]).min().unwrap_or(self.expires)
+        let renewal = self.renewal.filter(|_| self.is_wanted()).and_then(|(at, call)| match call {
+            Call::Idle => Some(at),
+            Call::Underway | Call::RetryAt(_) => call.wakeup(),
+        });
+        letters.chain(own).chain(renewal).chain([self.expires]).min().unwrap_or(self.expires)
     }
 }
 

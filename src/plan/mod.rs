@@ -53,11 +53,14 @@ mod tell;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watch;
+mod waves;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
@@ -65,8 +68,10 @@ use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
 use agenda::Agenda;
 use lane::{Lane, Turn};
 use ledger::Ledger;
+use waves::Waves;
 
-pub use input::{Arrival, Asks, Command, DeadLetter, Flaw, Input, Now, PlanSettings};
+pub use crate::domain::DeadLetter;
+pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 
@@ -78,13 +83,14 @@ pub struct Planner {
     /// Shared with the copies of this planner in which a lane is as it is here: whoever explores keeps millions.
     lanes: BTreeMap<TargetId, Arc<Lane>>,
     agenda: Agenda,
+    waves: Waves,
 }
 
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
-        let ledger = Ledger::new(settings.visibility);
-        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default() }
+        let ledger = Ledger::new(settings.visibility, settings.renew_after);
+        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default(), waves: Waves::default() }
     }
 
     /// Takes one input, and does whatever else is due at this time.
@@ -93,6 +99,9 @@ impl Planner {
         self.expire(now, &mut out);
         self.take(now, input, &mut out);
         self.wake(now, &mut out);
+        while let Some(target) = self.waves.next_called() {
+            self.with_lane(now, &target, &mut out, lane::Lane::called);
+        }
         out.extend(self.ledger.commands(now.moment));
         out
     }
@@ -136,6 +145,7 @@ impl Planner {
                     let settled = self.ledger.deletion_answered(lease, true, now.moment);
                     out.extend(settled.map(Command::Report));
                 }
+                self.waves.close(|lease| self.ledger.holds(lease));
             }
             Input::NotDeleted(leases) => {
                 for lease in leases {
@@ -145,6 +155,7 @@ impl Planner {
             Input::SetAside { lease, target, done } => {
                 self.ledger.set_aside_answered(lease, target.as_ref(), done, now.moment);
             }
+            Input::Renewed { lease, done } => self.ledger.renewal_answered(lease, done, now.moment),
             Input::Looked { target, look } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.looked(look, turn));
             }
@@ -153,6 +164,9 @@ impl Planner {
             }
             Input::Started { target, started } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.started(started, turn));
+            }
+            Input::Stopped { target, stopped } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.stopped(stopped, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}
@@ -165,13 +179,14 @@ impl Planner {
             Asks::Changes(requests) => requests,
             Asks::Nothing => Vec::new(),
             Asks::Unknown { reason, version } => {
-                self.ledger.hold(lease, message, event, expires, std::iter::empty());
+                self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
                 self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
                 return;
             }
         };
         let targets = requests.iter().map(|request| request.target.clone());
-        let replaced = self.ledger.hold(lease, message, event, expires, targets);
+        self.waves.open(&event, lease, &requests);
+        let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
         for request in requests {
             let target = request.target.clone();
             if !self.ledger.owes(lease, &target) {
@@ -193,6 +208,7 @@ impl Planner {
         for lease in leases {
             out.extend(self.ledger.lose(*lease).map(Command::Report));
         }
+        self.waves.close(|lease| self.ledger.holds(lease));
         self.forget(now, leases, out);
     }
 
@@ -233,16 +249,23 @@ impl Planner {
         if !self.lanes_of(&self.agenda.due(now.moment)).any(|lane| wants(lane, now.moment)) {
             return;
         }
-        let due = self.agenda.due(now.moment + watch::BATCH_SLACK);
-        let targets: BTreeSet<TargetId> = self
-            .lanes_of(&due)
-            .filter(|lane| wants(lane, now.moment + watch::BATCH_SLACK))
-            .map(|lane| lane.target().clone())
-            .collect();
+        let mut targets: BTreeSet<TargetId> =
+            self.wanting_glances(now.moment + watch::BATCH_SLACK).into_iter().collect();
+        watch::fill(&mut targets, self.wanting_glances(now.moment + watch::RIDE_ALONG).into_iter());
         for target in &targets {
             self.with_lane(now, target, out, |lane, _| lane.glance_sent());
         }
         out.extend(watch::batches(targets).into_iter().map(Command::Glance));
+    }
+
+    /// The lanes whose next glance is due by then, in that order.
+    fn wanting_glances(&self, by: Moment) -> Vec<TargetId> {
+        let due = self.agenda.due(by);
+        self.lanes_of(&due).filter(|lane| lane.wants_glance(by)).map(|lane| lane.target().clone()).collect()
+    }
+
+    fn glance_spacing(&self) -> Duration {
+        watch::spacing(self.agenda.watched(), self.settings.glances_per_second)
     }
 
     fn lanes_of<'a>(&'a self, targets: &'a [TargetId]) -> impl Iterator<Item = &'a Lane> {
@@ -256,10 +279,21 @@ impl Planner {
         out: &mut Vec<Command>,
         act: impl FnOnce(&mut Lane, &mut Turn<'_>),
     ) {
+        let spacing = self.glance_spacing();
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let lane = Arc::make_mut(lane);
-        let watched = self.agenda.watched();
-        act(lane, &mut Turn { now, settings: &self.settings, ledger: &mut self.ledger, out, watched });
+        act(
+            lane,
+            &mut Turn {
+                now,
+                settings: &self.settings,
+                ledger: &mut self.ledger,
+                waves: &mut self.waves,
+                out,
+                spacing,
+            },
+        );
+        self.waves.update(lane);
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());

@@ -110,7 +110,9 @@ impl Planner {
                 }
                 Command::Look(_)
                 | Command::Glance(_)
+                | Command::Stop(_)
                 | Command::Extend(_)
+                | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Report(_) => {}
             }
@@ -140,7 +142,7 @@ impl Lane {
         let is_answered = match &self.phase {
             Phase::Looking { .. } | Phase::Starting(..) => true,
             Phase::Blocked(watch) | Phase::Watching(_, watch) => !watch.is_quiet(),
-            Phase::Idle | Phase::Paused { .. } => false,
+            Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } => false,
         };
         let is_busy = !self.waiting.is_empty() || self.passage().is_some();
         is_busy && !is_answered && self.next_wakeup().is_none()

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::domain::{
     Cause, Change, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, Failure,
-    FollowedImage, ImageChange, ImageReference, ImageSource, Look, Outcome, Refresh, Request, Rollout,
+    FollowedImage, ImageChange, ImageReference, ImageSource, Look, Marks, Outcome, Refresh, Request, Rollout,
     RolloutKey, RolloutState, Timestamp,
 };
 
@@ -101,11 +101,13 @@ fn follow(
 }
 
 /// The containers of the definition that follow this image, or why none does.
-fn followers(followed: &FollowedImage, base: &DefinitionView) -> Result<Vec<ContainerName>, String> {
+pub(super) fn followers(
+    followed: &FollowedImage,
+    base: &DefinitionView,
+) -> Result<Vec<ContainerName>, String> {
     let candidates = containers(&followed.source, base);
-    let follows = |name: &ContainerName| {
-        followed.any_tag || base.images[name].effective_tag() == Some(followed.tag.clone())
-    };
+    let follows =
+        |name: &ContainerName| followed.any_tag || base.followed_tag(name).as_ref() == Some(&followed.tag);
     let containers: Vec<ContainerName> = candidates.iter().filter(|name| follows(name)).cloned().collect();
     if !containers.is_empty() {
         return Ok(containers);
@@ -157,15 +159,15 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
     };
     // A forced request asks for a rollout of its own, so that one of just before it must not be taken for that.
     let earliest = if change.force { request.floor + FRESHNESS_MARGIN } else { request.floor };
-    let carriers = look.rollouts.iter().filter(|rollout| {
-        rollout.created_at >= earliest
-            && (any_later || has(&rollout.definition, &rollout.digests) || is_marked(rollout))
-    });
-    fate(carriers, flawed).unwrap_or(if look.taken_at < earliest {
-        Verdict::NotBefore(earliest)
-    } else {
-        Verdict::Needed
-    })
+    let carriers = || {
+        look.rollouts.iter().filter(|rollout| {
+            rollout.created_at >= earliest
+                && (any_later || has(&rollout.definition, &rollout.digests) || is_marked(rollout))
+        })
+    };
+    let by_carrier = fate(carriers(), flawed);
+    let settled = by_carrier.or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)));
+    settled.unwrap_or(if look.taken_at < earliest { Verdict::NotBefore(earliest) } else { Verdict::Needed })
 }
 
 fn definition(
@@ -183,12 +185,13 @@ fn definition(
     let is_it = |definition: &DefinitionView| {
         definition.id == wanted.id || is_made_from(wanted, request.version, definition)
     };
-    let carriers = look
-        .rollouts
-        .iter()
-        .filter(|rollout| rollout.created_at >= request.floor && is_it(&rollout.definition));
-    let by_carrier = fate(carriers, flawed);
+    let carriers = || {
+        let carries = |it: &&Rollout| it.created_at >= request.floor && is_it(&it.definition);
+        look.rollouts.iter().filter(carries)
+    };
+    let by_carrier = fate(carriers(), flawed);
     by_carrier
+        .or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)))
         .or_else(|| superseded(request, Content::Definition(wanted), look, flawed))
         .unwrap_or(Verdict::Needed)
 }
@@ -369,10 +372,40 @@ fn newer_image(
 /// and our marks do not tell that this was for something as new as what was there.
 fn moved_by_somebody(rollouts: &[Rollout]) -> bool {
     rollouts.first().zip(ran_before(rollouts)).is_some_and(|(rollout, previous)| {
-        let (now, before) = (&rollout.definition.marks, &previous.marks);
-        let is_ours = now.advance(before) || (now.deployment.is_some() && !before.advance(now));
-        previous.id != rollout.definition.id && !is_ours
+        previous.id != rollout.definition.id && !is_by_us(&rollout.definition.marks, &previous.marks)
     })
+}
+
+/// Whether our marks tell that going from the one to the other was for something as new as what was there.
+fn is_by_us(now: &Marks, before: &Marks) -> bool {
+    now.advance(before) || (now.deployment.is_some() && !before.advance(now))
+}
+
+/// Whether somebody took back what carried a request: its rollout had to give way, before it was complete, to one of
+/// another definition that is not ours.
+fn taken_back(carrier: &Rollout, look: &Look) -> Option<Verdict> {
+    let newer = lasting(&look.rollouts).take_while(|(it, _)| it.created_at > carrier.created_at);
+    let (next, state) = newer.last()?;
+    let (now, before) = (&next.definition, &carrier.definition);
+    let is_somebodys = now.id != before.id && !is_by_us(&now.marks, &before.marks);
+    if carrier.state != RolloutState::Stopped || !is_somebodys {
+        return None;
+    }
+    match state {
+        RolloutState::InProgress => Some(Verdict::Await),
+        RolloutState::Succeeded => {
+            let why = format!(
+                "{} was being rolled out, and the service was moved to {} instead",
+                before.id, now.id
+            );
+            Some(Verdict::Settled(Outcome::Superseded, why))
+        }
+        RolloutState::Failed
+        | RolloutState::RollingBack
+        | RolloutState::RolledBack
+        | RolloutState::RollbackFailed
+        | RolloutState::Stopped => None,
+    }
 }
 
 /// When somebody decided on what this rollout brings, if it was somebody.

@@ -98,6 +98,9 @@ impl Lane {
             Ok(started) => started,
             Err(failure) => return self.not_started(*passage, replaced, failure, turn),
         };
+        if passage.going_back_to.is_some() {
+            return self.started_back(passage, &started, turn);
+        }
         if let Some(replaced) = replaced {
             self.let_go(&replaced, &passage, turn);
         }
@@ -136,14 +139,24 @@ impl Lane {
             self.take_back(back, turn);
         }
         let CallFailure { cause, reason, remedy } = failure;
-        let failure = Failure::new(cause, reason);
+        let failure = match (passage.going_back_to.take(), passage.failure.take()) {
+            (Some(to), Some(why)) => {
+                Failure::new(why.cause, format!("{}; going back to {to} failed: {reason}", why.reason))
+            }
+            _ => Failure::new(cause, reason),
+        };
+        if remedy == Remedy::Wait {
+            return self.crowded_out(passage, failure, turn);
+        }
         let exhausted = passage.attempts > self.settings.retries;
         let looked_at = passage.looked_at;
         if remedy == Remedy::LookFirst {
             self.no_look_before = Some(turn.now.moment + retry::AFTER_LOST_ANSWER);
         }
         let delay = match remedy {
-            Remedy::GiveUp => return self.finish_failed(passage, Outcome::Failed, failure, turn),
+            Remedy::GiveUp | Remedy::Wait => {
+                return self.finish_failed(passage, Outcome::Failed, failure, turn);
+            }
             Remedy::Retry if exhausted => return self.finish_failed(passage, Outcome::Failed, failure, turn),
             Remedy::Retry => retry::delay(passage.attempts, turn.now.jitter),
             Remedy::LookFirst => retry::AFTER_LOST_ANSWER + retry::delay(passage.attempts, turn.now.jitter),
@@ -151,6 +164,22 @@ impl Lane {
         self.try_again(passage, failure, delay, turn);
         if let Some(retrying) = self.retrying.as_mut().filter(|_| remedy == Remedy::LookFirst) {
             retrying.lost_since = Some(looked_at);
+        }
+    }
+
+    /// There are too many calls, ours or others', for this start to be made. That was no attempt: it is tried until its
+    /// timeout has passed without any that could be made.
+    fn crowded_out(&mut self, mut passage: Passage, failure: Failure, turn: &mut Turn<'_>) {
+        let now = turn.now.moment;
+        let (before, since) = passage.crowded.unwrap_or((0, now));
+        if now.since(since) >= self.settings.timeout {
+            return self.finish_failed(passage, Outcome::Failed, failure, turn);
+        }
+        passage.attempts = passage.attempts.saturating_sub(1);
+        let times = before.saturating_add(1);
+        self.try_again(passage, failure, retry::delay(times, turn.now.jitter), turn);
+        if let Some(retrying) = &mut self.retrying {
+            retrying.crowded = Some((times, since));
         }
     }
 
@@ -196,6 +225,7 @@ impl Passage {
             started_at: self.started_at,
             previous: self.previous.clone(),
             lost_since: None,
+            crowded: None,
         }
     }
 }

@@ -27,6 +27,7 @@ impl Lane {
 
     fn tell_succeeded(&self, passage: &Passage, rollout: &Rollout, how: Option<&str>, turn: &mut Turn<'_>) {
         let mut record = self.record(passage);
+        record.cause = None;
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
         let parts = [Some(count), how.map(str::to_owned), judge::unverified(&passage.asks, rollout)];
@@ -139,7 +140,13 @@ impl Lane {
         tell_finished(record, Outcome::Superseded, turn);
     }
 
-    fn set_aside(&self, asks: &[Ask], outcome: Outcome, record: &DeploymentRecord, turn: &mut Turn<'_>) {
+    pub(super) fn set_aside(
+        &self,
+        asks: &[Ask],
+        outcome: Outcome,
+        record: &DeploymentRecord,
+        turn: &mut Turn<'_>,
+    ) {
         for ask in asks {
             let letter = DeadLetter {
                 target: Some(self.target.clone()),
@@ -151,6 +158,9 @@ impl Lane {
                 version: ask.request.version,
             };
             turn.ledger.set_aside(ask.lease, letter);
+            if outcome != Outcome::Cancelled {
+                turn.waves.failed(&ask.request.origin.event_id, &self.target);
+            }
         }
     }
 
@@ -179,7 +189,7 @@ impl Lane {
         }
     }
 
-    fn waiting_record(&self, asks: &[Ask]) -> DeploymentRecord {
+    pub(super) fn waiting_record(&self, asks: &[Ask]) -> DeploymentRecord {
         let mut record = self.blank_record(asks);
         if let Some(retrying) = self.retrying_of(asks) {
             record.id = retrying.id.clone();
@@ -226,6 +236,7 @@ impl Lane {
             Phase::Idle => LaneState::Idle,
             Phase::Looking { .. } => LaneState::Looking,
             Phase::Paused { .. } => LaneState::BackingOff,
+            Phase::Queued { .. } => LaneState::Queued,
             Phase::Blocked(_) => LaneState::Blocked,
             Phase::Starting(..) => LaneState::Starting,
             Phase::Watching(passage, _) if passage.stage == Stage::RollingBack => LaneState::RollingBack,
@@ -235,7 +246,7 @@ impl Lane {
 
     fn why(&self) -> Option<String> {
         match &self.phase {
-            Phase::Paused { why, .. } => Some(why.clone()),
+            Phase::Paused { why, .. } | Phase::Queued { why, .. } => Some(why.clone()),
             Phase::Blocked(watch) => {
                 let id = watch.rollout.shown().map_or("a rollout", |id| id.as_str());
                 let overdue = if watch.overdue { ", which makes no progress" } else { "" };
@@ -289,7 +300,7 @@ impl Lane {
     }
 }
 
-fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
+pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
     record.stage = Stage::Finished;
     record.outcome = Some(outcome);
     record.finished_at = Some(turn.now.wall);

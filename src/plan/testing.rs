@@ -27,7 +27,7 @@ pub(super) fn target(service: &str) -> TargetId {
 }
 
 pub(super) fn settings() -> TargetSettings {
-    TargetSettings { quiet: Duration::ZERO, ..TargetSettings::named("api".into()) }
+    TargetSettings { quiet: Duration::ZERO, rollback: false, ..TargetSettings::named("api".into()) }
 }
 
 /// A request for the service `api`, made by an event that is named after its time.

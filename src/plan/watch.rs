@@ -1,6 +1,9 @@
 //! Watching a rollout: cheap glances at a growing pace, and a whole look when something is to be judged.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::domain::{
     CallFailure, Glance, LiveRollout, Moment, Rollout, RolloutKey, RolloutState, ServiceState, TargetId,
@@ -15,11 +18,14 @@ use super::{
 /// Glances that are due within this go along with one that is due now.
 pub(super) const BATCH_SLACK: Duration = Duration::from_millis(100);
 
+/// Where a call has room, those that are due within this fill it: that costs nothing, and rollouts that began one by one
+/// are glanced at together from then on.
+pub(super) const RIDE_ALONG: Duration = Duration::from_millis(1_500);
+
 /// The first glance at a new rollout comes this soon: one without tasks is complete at once.
 const FIRST_PACE: Duration = Duration::from_millis(5);
 
-/// The pace doubles up to this. ECS allows an account 20 reads a second, so that half of that still
-/// looks at 300 rollouts every three seconds, ten to a call.
+/// The pace doubles up to this, and more slowly where there are more rollouts than may be glanced at so often.
 const SLOWEST_PACE: Duration = Duration::from_secs(3);
 
 /// Hints bring no two glances nearer together than this.
@@ -27,9 +33,6 @@ const HINT_SPACING: Duration = Duration::from_secs(1);
 
 /// DescribeServices takes ten services at most.
 const MOST_IN_BATCH: usize = 10;
-
-/// With so many glances a second, ten targets to each, half of what ECS allows is used.
-const GLANCES_PER_SECOND: u32 = 10;
 
 /// Reads of ECS may be this stale: a rollout younger than this that is not listed is not gone.
 const STALE_READS: Duration = Duration::from_secs(5);
@@ -55,6 +58,10 @@ pub(super) struct Watch {
     pub(super) overdue: bool,
     /// Whether ECS is undoing it.
     pub(super) going_back: bool,
+    /// Whether it is itself a rollback: what was there before is rolled out again.
+    pub(super) undoes: bool,
+    /// Whether ECS cannot be told to stop it.
+    pub(super) cannot_stop: bool,
     /// Whether nothing that waits would be started over it: only something new has to be looked at then.
     pub(super) spared: bool,
 }
@@ -64,6 +71,7 @@ enum Call {
     NextAt(Moment),
     Glancing,
     Looking,
+    Stopping,
 }
 
 impl Watch {
@@ -89,6 +97,8 @@ impl Watch {
             most_running: tasks.running,
             overdue: false,
             going_back: false,
+            undoes: false,
+            cannot_stop: false,
             spared: false,
         }
     }
@@ -116,7 +126,7 @@ impl Watch {
         match self.call {
             Call::NextAt(at) if self.overdue => Some(at),
             Call::NextAt(at) => Some(at.min(self.deadline)),
-            Call::Glancing | Call::Looking => None,
+            Call::Glancing | Call::Looking | Call::Stopping => None,
         }
     }
 
@@ -141,27 +151,54 @@ impl Watch {
         self.tasks = tasks;
     }
 
-    fn progressed(&mut self, now: Moment) {
+    pub(super) fn progressed(&mut self, now: Moment) {
         self.deadline = now + self.timeout;
         self.overdue = false;
     }
 
     /// Plans the next glance: the pace doubles, and many rollouts share what the budget allows.
-    pub(super) fn rest(&mut self, now: Moment, watched: usize) {
+    pub(super) fn rest(&mut self, now: Moment, spacing: Duration) {
         self.glanced = now;
         self.pace = (self.pace * 2).min(SLOWEST_PACE);
-        let calls = u32::try_from(watched.div_ceil(MOST_IN_BATCH)).unwrap_or(u32::MAX);
-        let shared = Duration::from_secs(1) * calls / GLANCES_PER_SECOND;
-        let least = if watched > MOST_IN_BATCH { shared } else { Duration::ZERO };
-        self.call = Call::NextAt(now + self.pace.max(least));
+        self.call = Call::NextAt(now + self.pace.max(spacing));
     }
 
     pub(super) fn looking(&mut self) {
         self.call = Call::Looking;
     }
 
+    pub(super) fn stopping(&mut self) {
+        self.call = Call::Stopping;
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.call == Call::Stopping
+    }
+
     fn deployment_in<'a>(&self, glance: &'a Glance) -> Option<&'a LiveRollout> {
         glance.live.iter().find(|live| Some(&live.id) == self.rollout.deployment.as_ref())
+    }
+}
+
+/// The least time between two glances at one rollout, where so many are watched and so many glances may be sent.
+pub(super) fn spacing(watched: usize, glances_per_second: u32) -> Duration {
+    let calls = u32::try_from(watched.div_ceil(MOST_IN_BATCH)).unwrap_or(u32::MAX);
+    let shared = Duration::from_secs(1).saturating_mul(calls) / glances_per_second.max(1);
+    if watched > MOST_IN_BATCH { shared } else { Duration::ZERO }
+}
+
+/// Adds to these, in the order of their deadlines, those that fit into the same calls.
+pub(super) fn fill(targets: &mut BTreeSet<TargetId>, soon: impl Iterator<Item = TargetId>) {
+    let home = |it: &TargetId| (it.account().clone(), it.region().clone(), it.cluster().clone());
+    let mut sizes: BTreeMap<_, usize> = BTreeMap::new();
+    for target in &*targets {
+        *sizes.entry(home(target)).or_default() += 1;
+    }
+    for target in soon {
+        let Some(size) = sizes.get_mut(&home(&target)) else { continue };
+        if !size.is_multiple_of(MOST_IN_BATCH) && targets.insert(target) {
+            *size += 1;
+        }
     }
 }
 
@@ -208,13 +245,13 @@ impl Lane {
 
     /// A glance only ever tells whether there is something to judge: a whole look follows then.
     pub(super) fn glanced(&mut self, glance: Result<Glance, CallFailure>, turn: &mut Turn<'_>) {
-        let (now, watched) = (turn.now.moment, turn.watched);
+        let (now, spacing) = (turn.now.moment, turn.spacing);
         let Some(watch) = self.watch_mut().filter(|watch| watch.call == Call::Glancing) else { return };
         let goes_on = match &glance {
             Err(_) => true,
             Ok(glance) => watch.goes_on(glance, now),
         };
-        watch.rest(now, watched);
+        watch.rest(now, spacing);
         let tasks = watch.tasks;
         if let Phase::Watching(passage, _) = &mut self.phase {
             passage.tasks = tasks;
@@ -243,7 +280,11 @@ impl Lane {
     pub(super) fn watch_mut(&mut self) -> Option<&mut Watch> {
         match &mut self.phase {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
-            Phase::Idle | Phase::Looking { .. } | Phase::Paused { .. } | Phase::Starting(..) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..) => None,
         }
     }
 }

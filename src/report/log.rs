@@ -85,6 +85,7 @@ pub fn tell(report: &Report) {
                 outcome = text("outcome"),
                 cause = text("cause"),
                 error = text("error"),
+                log_url = text("log_url"),
                 "{}",
                 line.message
             )
@@ -288,6 +289,7 @@ mod tests {
             "error": "container web exited with 1, three times",
             "event_id": "e-3",
             "event_type": "image_ready",
+            "log_url": "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1",
             "outcome": "rolled_back",
             "service": "api",
             "task_definition": "chubby_api:13"

@@ -164,6 +164,9 @@ fn finished(it: &DeploymentRecord) -> LogLine {
                 cause(it)
             ),
         ),
+        Some(Outcome::Cancelled) => {
+            (Level::Warn, format!("deployment {subject} cancelled{events}: {}{because}", listed(&it.changes)))
+        }
         Some(Outcome::DryRun) => (
             Level::Info,
             format!(
@@ -259,6 +262,7 @@ impl Fields {
             .maybe("outcome", it.outcome.map(Outcome::as_str))
             .maybe("cause", it.cause.map(Cause::as_str))
             .maybe("error", error)
+            .maybe("log_url", it.evidence.stopped_tasks.iter().find_map(|task| task.log_url.as_ref()))
     }
 
     fn text(mut self, name: &'static str, value: impl fmt::Display) -> Self {

@@ -6,6 +6,9 @@ use crate::domain::{
     Cause, DeploymentRecord, Evidence, Origin, Outcome, Stage, StoppedTask, Tasks, Timestamp, TriggerKind,
 };
 
+const LOG_URL: &str = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/\
+                       log-group/shop/log-events/ecs$252Fweb$252F0af3c1";
+
 /// A time on the day of the samples.
 pub(crate) fn at(text: &str) -> Timestamp {
     Timestamp::parse(&format!("2026-11-01T{text}Z")).expect("a time of day")
@@ -71,6 +74,7 @@ pub(crate) fn rolled_back() -> DeploymentRecord {
         container: Some("web".into()),
         exit_code: Some(1),
         container_reason: None,
+        log_url: Some(LOG_URL.into()),
     };
     DeploymentRecord {
         id: "d-bad0".into(),

@@ -8,8 +8,8 @@ pub(super) const LONGEST: Duration = Duration::from_hours(365 * 24);
 const HOW: &str =
     r#"write numbers with units, the largest first, as "500ms", "30s", "10m", "1m30s" or "12h""#;
 
-/// Numbers with the units `d`, `h`, `m`, `s` and `ms`, each unit at most once and the largest first.
-pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
+/// A duration as people write it: numbers with the units `d`, `h`, `m`, `s` and `ms`, each unit at most once and the largest first.
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     const UNITS: [(&str, u64); 5] =
         [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let mut rest = text.trim();

@@ -27,15 +27,16 @@ mod tests;
 
 use std::{net::SocketAddr, time::Duration};
 
+pub use durations::parse as duration_of;
 pub use layers::Sources;
 pub use problems::{Origin, Problem, Problems};
 pub use warnings::Warning;
 
-use crate::domain::{AccountId, Naming, Region, TargetRule};
+use crate::domain::{AccountId, BudgetShare, Naming, Region, TargetRule};
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
-use values::{account, count, duration, listen, one_of, queue_url};
+use values::{account, count, duration, listen, one_of, queue_url, share};
 use written::{Raw, Written};
 
 /// Everything that is set.
@@ -93,6 +94,8 @@ pub struct Aws {
     pub region: Option<Region>,
     /// The accounts whose events are taken beside those of our own.
     pub allowed_accounts: Vec<AccountId>,
+    /// Which part of the calls that ECS allows is used.
+    pub budget_share: BudgetShare,
 }
 
 /// What is written to standard output.
@@ -234,7 +237,11 @@ fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) ->
             |wrong| complaints.add(&written.origin, &written.origin.source, written.shown(), wrong);
         values::region(&written).map_err(complain).ok()
     });
-    Aws { region, allowed_accounts: section.list("allowed_accounts", account).unwrap_or_default() }
+    Aws {
+        region,
+        allowed_accounts: section.list("allowed_accounts", account).unwrap_or_default(),
+        budget_share: section.take("budget_share", share).unwrap_or(BudgetShare::HALF),
+    }
 }
 
 fn log(section: &mut Section<'_>) -> Log {

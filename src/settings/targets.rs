@@ -21,6 +21,9 @@ const LONGEST_QUIET: Duration = Duration::from_mins(1);
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 const MOST_RETRIES: u32 = 100;
 
+/// No event reaches more.
+const MOST_TARGETS: u32 = 100_000;
+
 /// How targets are deployed that do not say it themselves. The name is for the caller to fill in.
 pub(super) fn defaults(section: &mut Section<'_>) -> TargetSettings {
     deployment(section, &TargetSettings::named("".into()))
@@ -88,7 +91,10 @@ fn deployment(section: &mut Section<'_>, inherited: &TargetSettings) -> TargetSe
         quiet: section.take("quiet", duration(Duration::ZERO..=LONGEST_QUIET)).unwrap_or(it.quiet),
         timeout: section.take("timeout", duration(SHORTEST_TIMEOUT..=LONGEST)).unwrap_or(it.timeout),
         retries: section.take("retries", count(0..=MOST_RETRIES)).unwrap_or(it.retries),
+        rollback: section.take("rollback", flag).unwrap_or(it.rollback),
         on_newer: section.take("on_newer", one_of(&ON_NEWER)).unwrap_or(it.on_newer),
+        max_parallel: section.take("max_parallel", count(0..=MOST_TARGETS)).unwrap_or(it.max_parallel),
+        stop_after: section.take("stop_after", count(0..=MOST_TARGETS)).unwrap_or(it.stop_after),
         branches: section.list("branches", patterns::branch).unwrap_or(it.branches),
         on_delete: section.take("on_delete", one_of(&ON_DELETE)).unwrap_or(it.on_delete),
         dry_run: section.take("dry_run", flag).unwrap_or(it.dry_run),

@@ -8,7 +8,7 @@ use super::{
     problems::Wrong,
     written::{Raw, Written},
 };
-use crate::domain::{AccountId, Region, TagPolicy, is_tag};
+use crate::domain::{AccountId, BudgetShare, Region, TagPolicy, is_tag};
 
 type Read<T> = Result<T, Wrong>;
 
@@ -40,6 +40,20 @@ pub(super) fn count(bounds: RangeInclusive<u32>) -> impl Fn(&Written) -> Read<u3
         let fits = u32::try_from(number).ok().filter(|it| bounds.contains(it));
         fits.ok_or_else(|| Wrong::new("is out of bounds", between))
     }
+}
+
+/// A part of something, from a hundredth to all, to the thousandth.
+pub(super) fn share(written: &Written) -> Read<BudgetShare> {
+    let text = match &written.raw {
+        Raw::Integer(number) => number.to_string(),
+        Raw::Other(text) | Raw::Loose(text) => text.clone(),
+        Raw::Text(_) | Raw::Boolean(_) | Raw::List(_) | Raw::Table(_) => String::new(),
+    };
+    let mend = "write a number from 0.01 to 1, as 0.5, without quotation marks";
+    let share: f64 = text.trim().parse().map_err(|_| Wrong::new("is not a number", mend))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
+    let per_mille = (share * 1_000.0).round() as u16;
+    BudgetShare::from_per_mille(per_mille).ok_or_else(|| Wrong::new("is out of bounds", mend))
 }
 
 /// Yes or no. In an environment variable also as words, in any case.

@@ -35,8 +35,10 @@ pub struct Metrics {
     queue_messages: IntGaugeVec,
     /// Without labels, but absent until it is known.
     dead_letters: IntGaugeVec,
+    replays: IntCounterVec,
     aws_requests: IntCounterVec,
     aws_request_duration: HistogramVec,
+    aws_budget_wait: HistogramVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
 }
@@ -48,6 +50,8 @@ const ROLLOUT_SECONDS: [f64; 12] =
 const LAG_SECONDS: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 14_400.0];
 /// From a call in the same Region up to a long poll and a timeout.
 const CALL_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+/// From no wait at all up to the turn of the last of many hundred starts.
+const WAIT_SECONDS: [f64; 11] = [0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0, 1_800.0];
 
 /// Every reason for which a message is deleted.
 const SETTLED_BY: [SettledBy; 5] =
@@ -111,6 +115,12 @@ impl Metrics {
                 &["queue", "state"],
             ),
             dead_letters: gauges(&registry, "dead_letters", "Messages that are set aside.", &[]),
+            replays: counters(
+                &registry,
+                "replays_total",
+                "Messages that were set aside, put back and then deleted, by why they could be.",
+                &["result"],
+            ),
             aws_requests: counters(
                 &registry,
                 "aws_requests_total",
@@ -123,6 +133,13 @@ impl Metrics {
                 "How long calls to AWS took, failed ones too.",
                 &["service", "operation"],
                 &CALL_SECONDS,
+            ),
+            aws_budget_wait: histograms(
+                &registry,
+                "aws_budget_wait_seconds",
+                "How long calls waited for their turn in the budget.",
+                &["class"],
+                &WAIT_SECONDS,
             ),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
@@ -164,6 +181,11 @@ impl Metrics {
         self.events.with_label_values(&[trigger.as_str(), reason.as_str()]).inc();
     }
 
+    /// A message that had been set aside and put back was deleted, for this reason.
+    pub fn replayed(&self, reason: SettledBy) {
+        self.replays.with_label_values(&[reason.as_str()]).inc();
+    }
+
     /// A call to AWS ended so (`ok`, `throttled`, …), after so long. All three names are constants of the code.
     pub fn called(
         &self,
@@ -174,6 +196,11 @@ impl Metrics {
     ) {
         self.aws_requests.with_label_values(&[service, operation, result]).inc();
         self.aws_request_duration.with_label_values(&[service, operation]).observe(took.as_secs_f64());
+    }
+
+    /// A call of this class waited so long for its turn.
+    pub fn waited(&self, class: &'static str, waited: Duration) {
+        self.aws_budget_wait.with_label_values(&[class]).observe(waited.as_secs_f64());
     }
 
     /// Everything, with the gauges as this snapshot has them, in Prometheus's text format.
@@ -230,6 +257,9 @@ impl Metrics {
             for reason in SETTLED_BY {
                 self.events.with_label_values(&[trigger.as_str(), reason.as_str()]);
             }
+        }
+        for reason in SETTLED_BY {
+            self.replays.with_label_values(&[reason.as_str()]);
         }
         for state in LaneState::ALL {
             self.lanes.with_label_values(&[state.as_str()]);

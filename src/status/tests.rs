@@ -128,6 +128,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
             "container": "web",
             "container_reason": null,
             "exit_code": 1,
+            "log_url": "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1",
             "reason": "Essential container in task exited",
             "stop_code": "EssentialContainerExited",
             "task": "0af3c1"

@@ -11,24 +11,40 @@ from pathlib import Path
 import processes
 
 
-class Daemon:
+class Tool:
+    """The binary with its settings and environment."""
+
+    def __init__(self, folder: Path, settings: Path, environment: dict[str, str]):
+        # Not where the project's own `config` folder is.
+        self._where = {"cwd": folder, "env": environment}
+        self._command = [os.environ["LOCKKEEPER_BIN"], "--config", str(settings)]
+
+    def command(self, *words: str, given: str = "", seconds: float = 20) -> subprocess.CompletedProcess:
+        """Another command of the binary, with the same settings and environment."""
+        command = [*self._command, *words]
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, check=False, timeout=seconds, **self._where
+        )
+
+    def answer(self, *words: str, code: int = 0) -> dict:
+        """What a command says in JSON, if it ends with this code."""
+        done = self.command(*words, "--output", "json", seconds=60)
+        assert done.returncode == code, f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        return json.loads(done.stdout)
+
+    def start(self, output: Path, *words: str) -> subprocess.Popen:
+        """Starts a command without waiting for its end."""
+        return processes.start([*self._command, *words], output, **self._where)
+
+
+class Daemon(Tool):
     """One `lockkeeper run`."""
 
     def __init__(self, folder: Path, settings: Path, environment: dict[str, str], name: str):
         self.port = processes.free_port()
         self.log_file = folder / f"{name}.log"
-        environment = {**environment, "LOCKKEEPER__HTTP__LISTEN": f"127.0.0.1:{self.port}"}
-        self._where = {"cwd": folder, "env": environment}
-        self._command = [os.environ["LOCKKEEPER_BIN"], "--config", str(settings)]
-        # Not where the project's own `config` folder is.
-        self.process = processes.start([*self._command, "run"], self.log_file, **self._where)
-
-    def command(self, *words: str, given: str = "") -> subprocess.CompletedProcess:
-        """Another command of the binary, with the same settings and environment."""
-        command = [*self._command, *words]
-        return subprocess.run(
-            command, input=given, capture_output=True, text=True, check=False, timeout=20, **self._where
-        )
+        super().__init__(folder, settings, {**environment, "LOCKKEEPER__HTTP__LISTEN": f"127.0.0.1:{self.port}"})
+        self.process = self.start(self.log_file, "run")
 
     def wait_until_ready(self) -> None:
         """Until it receives."""

@@ -91,9 +91,10 @@ class World:
         calls = self._get(f"calls?after={self._seen}")
         self._seen = calls[-1]["sequence"] if calls else self._seen
 
-    def push(self, repository: str, tags: list[str], region: str) -> str:
-        """Pushes a new image under these tags, and says its digest."""
-        return self._post("push", {"repository": repository, "tags": tags, "region": region})["digest"]
+    def push(self, repository: str, tags: list[str], region: str, digest: str | None = None) -> str:
+        """Pushes an image under these tags, a new one unless its digest is given, and says its digest."""
+        body = {"repository": repository, "tags": tags, "region": region, "digest": digest}
+        return self._post("push", body)["digest"]
 
     def fault(self, operation: str, kind: object, count: int = 1) -> None:
         """Lets the next calls of an operation go wrong."""

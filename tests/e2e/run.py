@@ -26,6 +26,8 @@ from stage import Stage
 MODULES = {
     "endings": "ministack",
     "failures": "ministack",
+    "rollbacks": "ministack",
+    "replay": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",

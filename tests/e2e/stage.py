@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 
 import processes
-from daemon import Daemon
+from daemon import Daemon, Tool
 from emulators import World
 from events import Event
 from processes import until
@@ -169,11 +169,11 @@ class Stage:
         """A reference to an image in our registry."""
         return f"{self.account}.dkr.ecr.{REGION}.amazonaws.com/{repository}:{tag}"
 
-    def push(self, repository: str, *tags: str) -> str:
-        """Puts a new image into the registry, without telling anybody. Says its digest."""
+    def push(self, repository: str, *tags: str, digest: str | None = None) -> str:
+        """Puts an image into the registry, without telling anybody: a new one, or this. Says its digest."""
         assert self.world, "only the world has a registry whose images tasks run"
         self.pushed |= {(repository, tag) for tag in tags}
-        return self.world.push(repository, list(tags), REGION)
+        return self.world.push(repository, list(tags), REGION, digest)
 
     def service(
         self,
@@ -270,17 +270,26 @@ class Stage:
     ) -> Daemon:
         """Starts the product without waiting for it: with more in its environment, without a variable, for a queue."""
         name = f"daemon-{len(self.daemons) + 1}"
+        settings = self._settings(name, targets, url)
+        environment = {**self.environment(), **(environment or {})}
+        environment.pop(without, None)
+        daemon = Daemon(self.folder, settings, environment, name)
+        self.daemons.append(daemon)
+        return daemon
+
+    def tool(self, *targets: str, environment: dict[str, str] | None = None) -> Tool:
+        """The product's commands, without a daemon."""
+        settings = self._settings("tool", targets, None)
+        return Tool(self.folder, settings, {**self.environment(), **(environment or {})})
+
+    def _settings(self, name: str, targets: tuple[str, ...], url: str | None) -> Path:
         settings = self.folder / f"{name}.toml"
         head = (
             f'[queue]\nurl = "{url or self.queue_url}"\nvisibility = "30s"\n'
             '[engine]\nstart_delay = "0s"\n[log]\nlevel = "debug"\nformat = "json"\n'
         )
         settings.write_text("\n".join([head, *targets]))
-        environment = {**self.environment(), **(environment or {})}
-        environment.pop(without, None)
-        daemon = Daemon(self.folder, settings, environment, name)
-        self.daemons.append(daemon)
-        return daemon
+        return settings
 
     def run(self, *targets: str, environment: dict[str, str] | None = None) -> Daemon:
         """Starts the product, and waits until it receives."""
@@ -405,9 +414,14 @@ class Stage:
 
     def no_dead_letters(self) -> bool:
         """Whether nothing is set aside."""
+        return self.set_aside() == (0, 0)
+
+    def set_aside(self) -> tuple[int, int]:
+        """How many messages are set aside: those that can be received, and those that somebody holds."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self.sqs.get_queue_attributes(QueueUrl=self.dead_url, AttributeNames=names)
-        return all(int(count) == 0 for count in answer["Attributes"].values())
+        visible, held = (int(answer["Attributes"][name]) for name in names)
+        return visible, held
 
     def close(self) -> None:
         """Ends what was started."""

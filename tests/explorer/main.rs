@@ -27,6 +27,7 @@ const A_CRASH: Budget = Budget { crashes: 1, ..NOTHING };
 const A_LOST_LEASE: Budget = Budget { lost_leases: 1, ..NOTHING };
 const A_LOST_ANSWER: Budget = Budget { lost_answers: 1, ..NOTHING };
 const A_THROTTLE: Budget = Budget { throttles: 1, ..NOTHING };
+const A_REFUSAL: Budget = Budget { refusals: 1, ..NOTHING };
 const A_FAILURE: Budget = Budget { failures: 1, ..NOTHING };
 const A_STRANGER: Budget = Budget { strangers: 1, ..NOTHING };
 const TWO_RECEIPTS: Budget = Budget { again: 1, ..NOTHING };
@@ -34,11 +35,12 @@ const TWO_RECEIPTS: Budget = Budget { again: 1, ..NOTHING };
 const AN_OUTAGE: Budget = Budget { outages: 1, ..NOTHING };
 const A_SHORTAGE: Budget = Budget { shortages: 1, ..NOTHING };
 
-const EVERY_FAULT: [(&str, Budget); 9] = [
+const EVERY_FAULT: [(&str, Budget); 10] = [
     ("a crash", A_CRASH),
     ("a lost lease", A_LOST_LEASE),
     ("a lost answer", A_LOST_ANSWER),
     ("a throttled start", A_THROTTLE),
+    ("a refused start", A_REFUSAL),
     ("a failing rollout", A_FAILURE),
     ("somebody else's rollout", A_STRANGER),
     ("a message received twice", TWO_RECEIPTS),
@@ -136,9 +138,15 @@ fn one_message(name: &str, budget: Budget) -> BTreeSet<(usize, bool, String)> {
 }
 
 #[test]
-fn a_start_that_is_throttled_too_often_is_set_aside() {
-    let ends = one_message("throttled three times", Budget { throttles: 3, ..NOTHING });
+fn a_start_that_fails_too_often_is_set_aside() {
+    let ends = one_message("refused three times", Budget { refusals: 3, ..NOTHING });
     assert_eq!(ends, [(0, true, "latest".into()), (1, false, "v2".into())].into());
+}
+
+#[test]
+fn a_start_that_is_throttled_waits_and_comes_in_the_end() {
+    let ends = one_message("throttled five times", Budget { throttles: 5, ..NOTHING });
+    assert_eq!(ends, [(1, false, "v2".into())].into());
 }
 
 #[test]
@@ -189,9 +197,10 @@ fn five_messages_and_a_lost_lease() {
 }
 
 #[test]
-fn five_messages_and_a_lost_answer_or_a_throttled_start() {
+fn five_messages_and_a_lost_answer_or_a_start_that_is_throttled_or_refused() {
     five_hold_with("a lost answer", A_LOST_ANSWER);
     five_hold_with("a throttled start", A_THROTTLE);
+    five_hold_with("a refused start", A_REFUSAL);
 }
 
 #[test]

@@ -65,6 +65,7 @@ fn script(dice: &mut Dice, messages: usize) -> Script {
         lost_leases: few(),
         lost_answers: few(),
         throttles: few(),
+        refusals: few(),
         failures: few(),
         // Of three in one story, what is whose decision is open too often.
         strangers: few().min(2),

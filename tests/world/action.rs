@@ -22,6 +22,8 @@ pub enum Action {
     LoseAnswer(usize),
     /// The start at this place is throttled.
     Throttle(usize),
+    /// The start at this place fails, and did nothing.
+    Refuse(usize),
     /// The rollout in progress completes.
     Complete(usize),
     /// The rollout in progress fails, and nothing undoes it.
@@ -72,6 +74,7 @@ impl Action {
             Self::ReceiveAgain(_)
             | Self::LoseAnswer(_)
             | Self::Throttle(_)
+            | Self::Refuse(_)
             | Self::Fail(_)
             | Self::GoBack(_)
             | Self::LackRoom(_)
@@ -150,6 +153,7 @@ impl World {
         if matches!(*self.calls[place], Command::Start(_)) {
             actions.extend((self.budget.lost_answers > 0).then_some(Action::LoseAnswer(place)));
             actions.extend((self.budget.throttles > 0).then_some(Action::Throttle(place)));
+            actions.extend((self.budget.refusals > 0).then_some(Action::Refuse(place)));
             actions.extend((self.budget.crashes > 0).then_some(Action::CrashAfterStart(place)));
         }
     }

@@ -175,7 +175,11 @@ impl World {
             }
             Action::Throttle(place) => {
                 self.budget.throttles -= 1;
-                self.refuse(place, Cause::Throttled, Remedy::Retry, &mut step);
+                self.refuse(place, Cause::Throttled, Remedy::Wait, &mut step);
+            }
+            Action::Refuse(place) => {
+                self.budget.refusals -= 1;
+                self.refuse(place, Cause::Unknown, Remedy::Retry, &mut step);
             }
             Action::Complete(place) => self.turn_to(place, RolloutState::Succeeded),
             Action::Fail(place) => {
@@ -393,12 +397,13 @@ impl World {
                     let until = Moment::from_millis(until);
                     self.tell(Input::Extended { leases, until }, step);
                 }
+                Command::Renew { .. } => {}
                 Command::Report(report) => self.take_report(&report, step),
                 Command::Start(ref order) => {
                     oracle::about_to_start(self, order, step);
                     self.take_up(command, step);
                 }
-                Command::Look(_) | Command::SetAside { .. } | Command::Delete(_) => {
+                Command::Look(_) | Command::Stop(_) | Command::SetAside { .. } | Command::Delete(_) => {
                     self.take_up(command, step);
                 }
             }
@@ -412,9 +417,12 @@ impl World {
             Command::Start(order) => {
                 format!("start {} of {} {:?}", order.target.service(), order.base, order.edits)
             }
+            Command::Stop(order) => format!("stop {}", order.rollout),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
-            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => String::new(),
+            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {
+                String::new()
+            }
         });
         self.calls.push(command.into());
     }
@@ -453,6 +461,11 @@ impl World {
                 let (target, started) = (order.target.clone(), Ok(self.execute(order)));
                 self.tell(Input::Started { target, started }, step);
             }
+            Command::Stop(ref order) => {
+                let (target, place) = (order.target.clone(), self.place_of(&order.target));
+                self.turn_to(place, RolloutState::RollingBack);
+                self.tell(Input::Stopped { target, stopped: Ok(()) }, step);
+            }
             Command::SetAside { lease, ref letter } => {
                 let target = letter.target.clone();
                 let done = self.happen(&call, step);
@@ -463,7 +476,7 @@ impl World {
                 let done = self.happen(&call, step);
                 self.tell(if done { Input::Deleted(leases) } else { Input::NotDeleted(leases) }, step);
             }
-            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
+            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {}
         }
     }
 
@@ -486,7 +499,9 @@ impl World {
             Command::Look(_)
             | Command::Glance(_)
             | Command::Start(_)
+            | Command::Stop(_)
             | Command::Extend(_)
+            | Command::Renew { .. }
             | Command::Report(_) => {}
         }
         true
@@ -511,7 +526,12 @@ impl World {
                 self.happen(&call, step);
                 self.tell(Input::NotDeleted(leases.clone()), step);
             }
-            Command::Look(_) | Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
+            Command::Look(_)
+            | Command::Glance(_)
+            | Command::Stop(_)
+            | Command::Extend(_)
+            | Command::Renew { .. }
+            | Command::Report(_) => {}
         }
     }
 

@@ -92,7 +92,7 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     let Some(rollout) = service.rollouts.iter().find(named) else {
         let is_without_one = match outcome {
             Outcome::AlreadyRunning | Outcome::Superseded | Outcome::Failed => true,
-            Outcome::Succeeded | Outcome::RolledBack | Outcome::DryRun => false,
+            Outcome::Succeeded | Outcome::RolledBack | Outcome::Cancelled | Outcome::DryRun => false,
         };
         if !is_without_one {
             step.breaks(Promise::P5, format!("{outcome:?} is said of no rollout"));
@@ -105,15 +105,22 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
             let is_as_said = record.definition.as_ref().is_some_and(|it| it.revision == rollout.revision);
             rollout.state == RolloutState::Succeeded && is_last && is_as_said
         }
-        Outcome::RolledBack => rollout.state == RolloutState::RolledBack,
+        Outcome::RolledBack => rollout.state == RolloutState::RolledBack || is_undone(service, rollout),
         Outcome::Superseded => !is_last || rollout.state == RolloutState::Stopped,
         Outcome::Failed if record.cause == Some(Cause::Timeout) => rollout.state.is_live(),
         Outcome::Failed => matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed),
-        Outcome::AlreadyRunning | Outcome::DryRun => false,
+        Outcome::AlreadyRunning | Outcome::Cancelled | Outcome::DryRun => false,
     };
     if !is_true {
         step.breaks(Promise::P5, format!("{outcome:?} is said of a rollout that is {:?}", rollout.state));
     }
+}
+
+/// Whether what was there before a rollout that failed was rolled out again next, and is complete.
+fn is_undone(service: &Service, failed: &Real) -> bool {
+    let next = service.rollouts.iter().find(|it| it.id == failed.id + 1);
+    failed.state == RolloutState::Failed
+        && next.is_some_and(|it| it.revision == failed.previous && it.state == RolloutState::Succeeded)
 }
 
 /// P2 and P4, when nothing is owed and nothing goes on: the newest that was asked runs, or was set aside.

@@ -49,6 +49,7 @@ pub struct Budget {
     pub lost_leases: u16,
     pub lost_answers: u16,
     pub throttles: u16,
+    pub refusals: u16,
     pub failures: u16,
     pub strangers: u16,
     pub again: u16,
@@ -63,6 +64,7 @@ pub const NOTHING: Budget = Budget {
     lost_leases: 0,
     lost_answers: 0,
     throttles: 0,
+    refusals: 0,
     failures: 0,
     strangers: 0,
     again: 0,
@@ -269,6 +271,7 @@ impl Script {
         TargetSettings {
             quiet: Duration::from_millis(self.quiet_millis),
             timeout: Duration::from_millis(TIMEOUT),
+            rollback: false,
             on_newer: self.on_newer,
             ..TargetSettings::named(SERVICES[place].into())
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::logs::{self, Logs};
 use crate::domain::{ContainerName, DefinitionId, DefinitionView, ImageReference, Marks};
 
 /// A task definition as DescribeTaskDefinition gave it.
@@ -57,6 +58,11 @@ impl Document {
             Some((tag["key"].as_str()?.to_owned(), tag["value"].as_str().unwrap_or_default().to_owned()))
         });
         Ok(Self { id, arn: arn.to_owned(), active, fields: registrable(fields), tags: tags.collect() })
+    }
+
+    /// Where its containers write to.
+    pub(super) fn logs(&self) -> Logs {
+        logs::of(&self.fields)
     }
 
     /// What decisions need of it.
@@ -117,6 +123,11 @@ impl Registration {
             body.insert("tags".into(), tags.collect());
         }
         Value::Object(body).to_string().into_bytes()
+    }
+
+    /// Where its containers write to.
+    pub(super) fn logs(&self) -> Logs {
+        logs::of(&self.fields)
     }
 
     /// What decisions need of it, once it is registered under this id.
@@ -182,7 +193,7 @@ mod tests {
 
     fn marks(deployment: &str, web: i64) -> Marks {
         let versions = BTreeMap::from([("web".into(), Timestamp::from_millis(web))]);
-        Marks { deployment: Some(deployment.into()), content: None, versions }
+        Marks { deployment: Some(deployment.into()), content: None, versions, ..Marks::default() }
     }
 
     fn registered(document: &Document, image: &str, marks: &Marks) -> Value {

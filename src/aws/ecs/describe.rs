@@ -1,12 +1,16 @@
 //! Reads task definitions. A revision never changes, so what decisions need of it is remembered.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use aws_sdk_ecs::types::TaskDefinitionField;
 
-use super::{Reach, definition::Document, tap::Tap};
+use super::{Reach, Remembered, definition::Document, logs::Logs, tap::Tap};
 use crate::{
-    aws::failure::{Fault, Kind, Verb},
+    aws::{
+        budget::Urgency,
+        connect::READ_ATTEMPTS,
+        failure::{Fault, Kind, Verb},
+    },
     domain::{CallFailure, DefinitionId, DefinitionRef, DefinitionView, Marks},
 };
 
@@ -20,12 +24,13 @@ impl Reach {
     pub(super) async fn document(&self, which: &DefinitionRef) -> Result<Option<Document>, CallFailure> {
         let tap = Tap::default();
         let call = self.reads.describe_task_definition().task_definition(which.to_string());
-        let call = call.include(TaskDefinitionField::Tags).customize().interceptor(tap.clone()).send();
-        match self.make(OPERATION, call).await {
+        let call = call.include(TaskDefinitionField::Tags);
+        let call = || call.clone().customize().interceptor(tap.clone()).send();
+        match self.ask(OPERATION, READ_ATTEMPTS, Urgency::Soon, call).await {
             Ok(_) => {
                 let document = Document::parse(&tap.body());
                 let document = document.map_err(|why| unusable(&format!("{which}: {why}")))?;
-                self.remember(document.view());
+                self.remember(document.view(), document.logs());
                 Ok(Some(document))
             }
             // ECS has no code of its own for a definition that does not exist.
@@ -36,9 +41,8 @@ impl Reach {
 
     /// What decisions need of a revision. One that was deleted since is known by its id only.
     pub(super) async fn view(&self, id: &DefinitionId) -> Result<DefinitionView, CallFailure> {
-        let remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some(view) = remembered {
-            return Ok(view);
+        if let Some(remembered) = self.remembered(id) {
+            return Ok(remembered.view);
         }
         let document = self.document(&id.clone().into()).await?;
         let unknown = || DefinitionView { id: id.clone(), images: [].into(), marks: Marks::default() };
@@ -61,12 +65,25 @@ impl Reach {
         })
     }
 
-    pub(super) fn remember(&self, view: DefinitionView) {
+    /// Where the containers of a revision write to.
+    pub(super) async fn logs(&self, id: &DefinitionId) -> Result<Arc<Logs>, CallFailure> {
+        if let Some(remembered) = self.remembered(id) {
+            return Ok(remembered.logs);
+        }
+        let document = self.document(&id.clone().into()).await?;
+        Ok(Arc::new(document.map(|document| document.logs()).unwrap_or_default()))
+    }
+
+    fn remembered(&self, id: &DefinitionId) -> Option<Remembered> {
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(super) fn remember(&self, view: DefinitionView, logs: Logs) {
         let mut remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= MAX_REMEMBERED {
             remembered.pop_first();
         }
-        remembered.insert(view.id.clone(), view);
+        remembered.insert(view.id.clone(), Remembered { view, logs: Arc::new(logs) });
     }
 }
 

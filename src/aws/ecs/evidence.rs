@@ -1,6 +1,6 @@
 //! What tasks tell: why the stopped ones stopped, and which digests the running ones run.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use aws_sdk_ecs::types::{Container, DesiredStatus, Task};
 
@@ -52,7 +52,18 @@ impl Reach {
                 task: stopped_task(task),
             })
         });
-        Ok(stopped.take(MAX_STOPPED).collect())
+        let mut stopped: Vec<Stopped> = stopped.take(MAX_STOPPED).collect();
+        for it in &mut stopped {
+            it.task.log_url = self.log_url(it).await;
+        }
+        Ok(stopped)
+    }
+
+    /// Where CloudWatch shows what the container wrote. Not to know it is no reason to know nothing.
+    async fn log_url(&self, stopped: &Stopped) -> Option<Arc<str>> {
+        let container = stopped.task.container.as_ref()?;
+        let logs = self.logs(stopped.definition.as_ref()?).await.ok()?;
+        Some(logs.get(container)?.url(container, &stopped.task.task, &self.region).into())
     }
 
     /// The digest that each container of this definition runs, where all tasks agree on it.
@@ -81,13 +92,13 @@ impl Reach {
     async fn tasks(&self, target: &TargetId, desired: DesiredStatus) -> Result<Vec<Task>, CallFailure> {
         let cluster = target.cluster().as_str();
         let call = self.reads.list_tasks().cluster(cluster).service_name(target.service().as_str());
-        let call = call.desired_status(desired).max_results(MAX_TASKS).send();
-        let listed = self.read("ListTasks", call).await?.task_arns.unwrap_or_default();
+        let call = call.desired_status(desired).max_results(MAX_TASKS);
+        let listed = self.read("ListTasks", || call.clone().send()).await?.task_arns.unwrap_or_default();
         if listed.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.reads.describe_tasks().cluster(cluster).set_tasks(Some(listed)).send();
-        Ok(self.read("DescribeTasks", call).await?.tasks.unwrap_or_default())
+        let call = self.reads.describe_tasks().cluster(cluster).set_tasks(Some(listed));
+        Ok(self.read("DescribeTasks", || call.clone().send()).await?.tasks.unwrap_or_default())
     }
 }
 
@@ -100,6 +111,7 @@ fn stopped_task(task: &Task) -> StoppedTask {
         container: container.and_then(Container::name).map(Into::into),
         exit_code: container.and_then(Container::exit_code),
         container_reason: container.and_then(Container::reason).map(Into::into),
+        log_url: None,
     }
 }
 

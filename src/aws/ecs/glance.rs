@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Ecs, Reach, service::Service, tap::Tap};
 use crate::{
-    aws::failure::{Kind, Verb},
+    aws::{
+        budget::Urgency,
+        connect::READ_ATTEMPTS,
+        failure::{Kind, Verb},
+    },
     domain::{CallFailure, Cause, ClusterName, Glance, Remedy, ServiceName, TargetId, Timestamp},
 };
 
@@ -18,7 +22,7 @@ impl Ecs {
         let Some(first) = targets.first() else { return BTreeMap::new() };
         let names: Vec<ServiceName> = targets.iter().map(|target| target.service().clone()).collect();
         let described = match self.reach(first) {
-            Ok(reach) => reach.services(first.cluster(), &names).await,
+            Ok(reach) => reach.services(first.cluster(), &names, Urgency::Later).await,
             Err(failure) => Err(failure),
         };
         let answer = |target: &TargetId| match &described {
@@ -41,11 +45,13 @@ impl Reach {
         &self,
         cluster: &ClusterName,
         names: &[ServiceName],
+        urgency: Urgency,
     ) -> Result<(Services, Timestamp), CallFailure> {
         let tap = Tap::default();
         let wanted = names.iter().map(|name| name.as_str().to_owned()).collect();
         let call = self.reads.describe_services().cluster(cluster.as_str()).set_services(Some(wanted));
-        let answer = self.make("DescribeServices", call.customize().interceptor(tap.clone()).send()).await;
+        let call = || call.clone().customize().interceptor(tap.clone()).send();
+        let answer = self.ask("DescribeServices", READ_ATTEMPTS, urgency, call).await;
         let mut services: Services =
             names.iter().map(|name| (name.clone(), Ok(Service::missing()))).collect();
         let answer = match answer {

@@ -19,7 +19,11 @@ use super::{
     service::{count, rolls_back, time},
 };
 use crate::{
-    aws::failure::{Fault, Verb},
+    aws::{
+        budget::Urgency,
+        connect::READ_ATTEMPTS,
+        failure::{Fault, Verb},
+    },
     domain::{CallFailure, TargetId, Tasks, Timestamp},
 };
 
@@ -55,15 +59,15 @@ impl Reach {
         }
         let (mut found, mut token) = (Vec::new(), None);
         // Until it is known that the call exists it is tried once: an emulator without it answers as if it failed.
-        let client = if self.has_history.get().is_some() { &self.reads } else { &self.once };
+        let attempts = if self.has_history.get().is_some() { READ_ATTEMPTS } else { 1 };
         loop {
-            let call = client.list_service_deployments().cluster(target.cluster().as_str());
+            let call = self.reads.list_service_deployments().cluster(target.cluster().as_str());
             let call = call.service(target.service().as_str()).max_results(100).set_next_token(token);
             let call = match wanted {
                 Wanted::Since(since) => call.created_at(after(*since)),
                 Wanted::Successful => call.status(ServiceDeploymentStatus::Successful),
             };
-            let answer = self.make(LIST, call.send()).await?;
+            let answer = self.ask(LIST, attempts, Urgency::Soon, || call.clone().send()).await?;
             let _ = self.has_history.set(true);
             found.extend(answer.service_deployments().iter().filter_map(brief));
             token = answer.next_token;
@@ -90,8 +94,8 @@ impl Reach {
         let arns: Vec<String> = unlisted.into_iter().chain(listed).map(ToString::to_string).collect();
         for some in arns.chunks(DESCRIBE_BATCH) {
             let call = self.reads.describe_service_deployments();
-            let call = call.set_service_deployment_arns(Some(some.to_vec())).send();
-            let answer = self.read("DescribeServiceDeployments", call).await?;
+            let call = call.set_service_deployment_arns(Some(some.to_vec()));
+            let answer = self.read("DescribeServiceDeployments", || call.clone().send()).await?;
             for described in answer.service_deployments().iter().filter_map(described) {
                 match recorded.iter_mut().find(|it| it.arn == described.arn) {
                     Some(known) => *known = described,
@@ -110,8 +114,8 @@ impl Reach {
         let mut revisions = Revisions::new();
         for some in arns.chunks(DESCRIBE_BATCH) {
             let some = some.iter().map(ToString::to_string).collect();
-            let call = self.reads.describe_service_revisions().set_service_revision_arns(Some(some)).send();
-            let answer = self.read("DescribeServiceRevisions", call).await?;
+            let call = self.reads.describe_service_revisions().set_service_revision_arns(Some(some));
+            let answer = self.read("DescribeServiceRevisions", || call.clone().send()).await?;
             revisions.extend(answer.service_revisions().iter().filter_map(revision));
         }
         Ok(revisions)

@@ -9,7 +9,7 @@ use super::{
     service::Service,
 };
 use crate::{
-    aws::failure::Fault,
+    aws::{budget::Urgency, failure::Fault},
     domain::{
         Base, CallFailure, Cause, DefinitionRef, DefinitionView, Look, LookOrder, Remedy, Rollout, Running,
         ServiceState, TargetId, Timestamp,
@@ -35,7 +35,8 @@ impl Ecs {
 impl Reach {
     /// One service, and when it was described.
     pub(super) async fn service(&self, target: &TargetId) -> Result<(Service, Timestamp), CallFailure> {
-        let (mut services, at) = self.services(target.cluster(), &[target.service().clone()]).await?;
+        let (mut services, at) =
+            self.services(target.cluster(), &[target.service().clone()], Urgency::Soon).await?;
         Ok((services.remove(target.service()).expect("each name is answered")?, at))
     }
 

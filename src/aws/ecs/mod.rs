@@ -10,27 +10,29 @@
 //! | `definition` | pure: task definitions as raw JSON |
 //! | `describe` | reads definitions, and remembers them: they never change |
 //! | `start` | registers where needed, and calls UpdateService |
+//! | `stop` | has ECS stop a rollout and go back |
 //! | `evidence` | stopped tasks and running digests |
+//! | `logs` | pure: where CloudWatch shows what a container wrote |
 
 mod definition;
 mod describe;
 mod evidence;
 mod glance;
 mod history;
+mod logs;
 mod look;
 mod rollouts;
 mod service;
 mod start;
+mod stop;
 mod tap;
 
 pub use glance::GLANCE_BATCH;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use aws_sdk_ecs::{
@@ -39,38 +41,66 @@ use aws_sdk_ecs::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{
     Connections,
-    failure::{Fault, Verb},
+    budget::{ApiClass, Budget, Place, Urgency},
+    connect::READ_ATTEMPTS,
+    failure::{Fault, Kind, Verb},
     observe::Calls,
 };
-use crate::domain::{AccountId, CallFailure, Cause, DefinitionId, DefinitionView, Region, Remedy, TargetId};
+use crate::domain::{
+    AccountId, BudgetShare, CallFailure, Cause, DefinitionId, DefinitionView, LookOrder, Prospect, Region,
+    Remedy, TargetId,
+};
 
 /// ECS as our credentials reach it: one account, every Region.
 #[derive(Debug)]
 pub struct Ecs {
     connections: Connections,
     account: AccountId,
+    share: BudgetShare,
     regions: Mutex<BTreeMap<Region, Arc<Reach>>>,
-    /// Whether calls that change something are still begun.
-    closing: Arc<AtomicBool>,
+    /// From then on nothing is begun.
+    closing: CancellationToken,
 }
+
+/// What is remembered of a revision.
+#[derive(Clone, Debug)]
+struct Remembered {
+    view: DefinitionView,
+    logs: Arc<logs::Logs>,
+}
+
+/// The calls that are kept free for a start: it follows a look at once, so that it is decided on what is so.
+#[derive(Debug, Default)]
+pub struct Clearance {
+    register: Option<Place>,
+    update: Option<Place>,
+}
+
+/// A start whose look was taken this long ago has to look again. Reads of ECS are about as stale as that anyway.
+const LONGEST_START_WAIT: Duration = Duration::from_secs(3);
+
+/// After a first failed attempt of a read the next follows after at most so long; then twice that.
+const FIRST_READ_DELAY: Duration = Duration::from_secs(1);
 
 /// ECS in one Region.
 #[derive(Debug)]
 struct Reach {
-    /// For reads, tried again by the SDK.
+    /// For reads.
     reads: Client,
-    /// For the same reads, tried once.
-    once: Client,
     /// For calls that change something.
     changes: Client,
     calls: Calls,
-    closing: Arc<AtomicBool>,
+    budget: Budget,
+    closing: CancellationToken,
     /// Whether the endpoint has the calls about service deployments; unset until one was answered.
     has_history: OnceLock<bool>,
-    definitions: Mutex<BTreeMap<DefinitionId, DefinitionView>>,
+    definitions: Mutex<BTreeMap<DefinitionId, Remembered>>,
+    region: Region,
     /// One lock per family that was registered to.
     families: Mutex<BTreeMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -78,12 +108,45 @@ struct Reach {
 impl Ecs {
     /// ECS in the account that these credentials belong to.
     pub fn new(connections: Connections, account: AccountId) -> Self {
-        Self { connections, account, regions: Mutex::default(), closing: Arc::default() }
+        let (regions, closing) = (Mutex::default(), CancellationToken::new());
+        Self { connections, account, share: BudgetShare::HALF, regions, closing }
     }
 
-    /// From now on no call that changes something is begun, not even by a start that is under way.
-    pub fn stop_changes(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+    /// With this share of the calls that AWS allows.
+    #[must_use]
+    pub fn with_share(mut self, share: BudgetShare) -> Self {
+        self.share = share;
+        self
+    }
+
+    /// How many glances may be sent in a second: half of our reads of services, so that looks find room beside them.
+    pub fn glances_per_second(&self) -> u32 {
+        let reads = ApiClass::ServiceRead.limits().per_second * u32::from(self.share.per_mille()) / 1_000;
+        (reads / 2).max(1)
+    }
+
+    /// From now on no call is begun, not even by a start that is under way. Who waits for a turn is told at once.
+    pub fn stop(&self) {
+        self.closing.cancel();
+    }
+
+    /// Waits until what may follow a look could be called at once, and keeps those calls free.
+    pub async fn clearance(&self, order: &LookOrder) -> Result<Clearance, CallFailure> {
+        let reach = self.reach(&order.target)?;
+        let closed = |_| stopping("the look");
+        // Always in this order: who waits for the second keeps the first, and never the other way round.
+        let register = match order.prospect {
+            Prospect::Registration => Some(reach.budget.place(ApiClass::DefinitionModify).await),
+            Prospect::Nothing | Prospect::Rollout => None,
+        };
+        let register = register.transpose().map_err(closed)?;
+        let update = match order.prospect {
+            Prospect::Registration | Prospect::Rollout => {
+                Some(reach.budget.place(ApiClass::ServiceModify).await)
+            }
+            Prospect::Nothing => None,
+        };
+        Ok(Clearance { register, update: update.transpose().map_err(closed)? })
     }
 
     /// ECS where this target is. Another account is refused: a service of the same name here is not the one meant.
@@ -100,75 +163,133 @@ impl Ecs {
         let known = regions.entry(target.region().clone());
         Ok(known
             .or_insert_with(|| {
-                Arc::new(Reach::new(&self.connections.in_region(target.region()), &self.closing))
+                let connections = self.connections.in_region(target.region());
+                Arc::new(Reach::new(&connections, self.share, &self.closing))
             })
             .clone())
     }
 }
 
+impl Clearance {
+    /// Whether what this look may lead to is cleared already.
+    pub fn covers(&self, order: &LookOrder) -> bool {
+        match order.prospect {
+            Prospect::Nothing => true,
+            Prospect::Rollout => self.update.is_some(),
+            Prospect::Registration => self.update.is_some() && self.register.is_some(),
+        }
+    }
+}
+
 impl Reach {
-    fn new(connections: &Connections, closing: &Arc<AtomicBool>) -> Self {
+    fn new(connections: &Connections, share: BudgetShare, closing: &CancellationToken) -> Self {
         Self {
-            closing: Arc::clone(closing),
             reads: connections.ecs_reads(),
-            once: connections.ecs_reads_once(),
             changes: connections.ecs_changes(),
             calls: connections.calls().clone(),
+            budget: Budget::new(share, connections.observer(), closing.clone()),
+            closing: closing.clone(),
             has_history: OnceLock::new(),
             definitions: Mutex::default(),
+            region: connections.region().clone(),
             families: Mutex::default(),
         }
     }
 
-    fn make<T, E>(
+    /// Makes a call up to so many times, each time with a token of its own. How long one attempt may take counts
+    /// from the token.
+    async fn ask<T, E, F>(
         &self,
         operation: &'static str,
-        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> impl Future<Output = Result<T, Fault>>
+        attempts: u32,
+        urgency: Urgency,
+        call: impl Fn() -> F,
+    ) -> Result<T, Fault>
     where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         T: RequestId,
         E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     {
-        self.calls.make("ecs", operation, call)
-    }
-
-    /// A call that only reads.
-    fn read<T, E>(
-        &self,
-        operation: &'static str,
-        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> impl Future<Output = Result<T, CallFailure>>
-    where
-        T: RequestId,
-        E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
-    {
-        let call = self.make(operation, call);
-        async move { call.await.map_err(|fault| fault.of_call(operation, Verb::Read)) }
-    }
-
-    /// Whether calls that change something are no longer begun.
-    fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
-    }
-
-    /// A call that changes something.
-    fn change<T, E>(
-        &self,
-        operation: &'static str,
-        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> impl Future<Output = Result<T, CallFailure>>
-    where
-        T: RequestId,
-        E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
-    {
-        let call = self.make(operation, call);
-        let closing = Arc::clone(&self.closing);
-        async move {
-            if closing.load(Ordering::Relaxed) {
-                let reason = format!("{operation} was not begun: the process is stopping");
-                return Err(CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry });
+        let class = ApiClass::of(operation);
+        let mut attempt = 1;
+        loop {
+            let token = self.budget.token(class, urgency).await;
+            token.map_err(|_| Fault::never_sent("the process is stopping"))?;
+            let answer = self.calls.make("ecs", operation, call()).await;
+            let Err(fault) = &answer else { return answer };
+            self.learn(class, fault.kind());
+            if attempt >= attempts || !fault.kind().may_pass() {
+                return answer;
             }
-            call.await.map_err(|fault| fault.of_call(operation, Verb::Change))
+            let delay = (FIRST_READ_DELAY * (1 << (attempt - 1))).mul_f64(fastrand::f64());
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            debug!(operation, attempt, delay_ms, error = fault.reason(operation), "aws call is tried again");
+            tokio::time::sleep(delay).await;
+            attempt += 1;
         }
     }
+
+    /// A call that only reads, because something waits for it.
+    async fn read<T, E, F>(&self, operation: &'static str, call: impl Fn() -> F) -> Result<T, CallFailure>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        T: RequestId,
+        E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+    {
+        let answer = self.ask(operation, READ_ATTEMPTS, Urgency::Soon, call).await;
+        answer.map_err(|fault| fault.of_call(operation, Verb::Read))
+    }
+
+    /// A call that changes something. It is made at once by the place that is kept for it, or soon, or not at all.
+    async fn change<T, E>(
+        &self,
+        operation: &'static str,
+        place: Option<Place>,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, CallFailure>
+    where
+        T: RequestId,
+        E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+    {
+        let class = ApiClass::of(operation);
+        let call = self.calls.make("ecs", operation, call);
+        let token = async {
+            match place {
+                Some(place) => place.redeem().await,
+                None => self.budget.token(class, Urgency::Soon).await,
+            }
+        };
+        match tokio::time::timeout(LONGEST_START_WAIT, token).await {
+            Err(_) => return Err(not_yet(operation)),
+            Ok(Err(_)) => return Err(stopping(operation)),
+            Ok(Ok(())) if self.is_closing() => return Err(stopping(operation)),
+            Ok(Ok(())) => {}
+        }
+        call.await.map_err(|fault| {
+            self.learn(class, fault.kind());
+            fault.of_call(operation, Verb::Change)
+        })
+    }
+
+    fn learn(&self, class: ApiClass, kind: Kind) {
+        if kind == Kind::Throttled {
+            self.budget.throttled(class);
+        }
+    }
+
+    /// Whether nothing is begun any more.
+    fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+}
+
+fn not_yet(operation: &str) -> CallFailure {
+    let waited = LONGEST_START_WAIT.as_secs();
+    let reason = format!("{operation} was not begun: its turn did not come within {waited} s");
+    CallFailure { cause: Cause::Throttled, reason, remedy: Remedy::Wait }
+}
+
+fn stopping(what: &str) -> CallFailure {
+    let reason = format!("{what} was not begun: the process is stopping");
+    CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Wait }
 }

@@ -310,18 +310,18 @@ fn of_record(
 }
 
 /// ECS has no status for a rollout that failed with no way back: it is STOPPED like one that was superseded, and
-/// only what tripped, and that nothing followed, tells them apart.
+/// only what tripped tells them apart.
 fn state_of_record(record: &Recorded, entry: Option<&Entry>, newer: bool, rolls_back: bool) -> RolloutState {
     let tripped = record.details.as_ref().is_some_and(|it| it.tripped);
     let failed = tripped || entry.is_some_and(|it| it.progress == Some(Progress::Failed));
     match record.status {
         Status::Pending | Status::InProgress | Status::StopRequested => match (newer, failed, rolls_back) {
+            (_, true, false) => RolloutState::Failed,
             (true, _, _) => RolloutState::Stopped,
             (false, false, _) => RolloutState::InProgress,
             (false, true, true) => RolloutState::RollingBack,
-            (false, true, false) => RolloutState::Failed,
         },
-        Status::Stopped if failed && !newer => RolloutState::Failed,
+        Status::Stopped if failed => RolloutState::Failed,
         Status::Stopped => RolloutState::Stopped,
         Status::Successful => RolloutState::Succeeded,
         Status::RollbackRequested | Status::RollbackInProgress => RolloutState::RollingBack,

@@ -11,14 +11,17 @@ use aws_sdk_ecs::{config::http::HttpRequest, types::Tag};
 use tracing::{debug, warn};
 
 use super::{
-    Ecs, Reach,
+    Clearance, Ecs, Reach,
     definition::{Document, Registration},
     rollouts::SAME_ROLLOUT,
     service::{Entry, Service},
     tap::Tap,
 };
 use crate::{
-    aws::failure::{Fault, Kind, Verb},
+    aws::{
+        budget::{ApiClass, Place, Urgency},
+        failure::{Fault, Kind, Verb},
+    },
     domain::{
         CallFailure, Cause, DefinitionId, DefinitionRef, DefinitionView, Marks, Remedy, RolloutId,
         RolloutKey, StartOrder, Started, TargetId,
@@ -29,19 +32,25 @@ const REGISTER: &str = "RegisterTaskDefinition";
 const TAG: &str = "TagResource";
 
 impl Ecs {
-    /// Starts a rollout of the base, or of a revision made from it. The desired count is never touched.
-    pub async fn start(&self, order: &StartOrder) -> Result<Started, CallFailure> {
+    /// Starts a rollout of the base, or of a revision made from it, by the calls that are kept free for it. The desired
+    /// count is never touched.
+    pub async fn start(&self, order: &StartOrder, clearance: Clearance) -> Result<Started, CallFailure> {
         let reach = self.reach(&order.target)?;
-        let definition = reach.definition(order).await?;
+        let Clearance { register, update } = clearance;
+        let definition = reach.definition(order, register).await?;
         let edits = order.edits.len();
         debug!(target_id = %order.target, base = %order.base, edits, task_definition = %definition.id, "definition chosen");
-        reach.update(&order.target, definition).await
+        reach.update(&order.target, definition, update).await
     }
 }
 
 impl Reach {
     /// The revision to roll out.
-    async fn definition(&self, order: &StartOrder) -> Result<DefinitionView, CallFailure> {
+    async fn definition(
+        &self,
+        order: &StartOrder,
+        place: Option<Place>,
+    ) -> Result<DefinitionView, CallFailure> {
         if order.edits.is_empty() {
             return self.marked(&order.base, &order.marks).await;
         }
@@ -57,7 +66,7 @@ impl Reach {
             None => self.marked(&base.id, &order.marks).await,
             Some(registration) => match newest.filter(|newest| newest.is(&registration)) {
                 Some(same) => Ok(same.view()),
-                None => self.register(&order.base, registration).await,
+                None => self.register(&order.base, registration, place).await,
             },
         }
     }
@@ -72,7 +81,7 @@ impl Reach {
                 view.marks.content = marks.content.max(view.marks.content);
                 view.marks.versions.extend(marks.versions.clone());
             }
-            self.remember(view.clone());
+            self.remember(view.clone(), document.logs());
         }
         Ok(view)
     }
@@ -88,8 +97,8 @@ impl Reach {
         let versions = Marks { deployment: None, ..marks.clone() }.to_tags();
         let tags =
             versions.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
-        let call = self.changes.tag_resource().resource_arn(&document.arn).set_tags(Some(tags)).send();
-        match self.make(TAG, call).await {
+        let call = self.changes.tag_resource().resource_arn(&document.arn).set_tags(Some(tags));
+        match self.ask(TAG, 1, Urgency::Soon, || call.clone().send()).await {
             Ok(_) => Ok(true),
             Err(fault) => match fault.kind() {
                 Kind::Denied | Kind::Unsupported | Kind::Refused => {
@@ -113,26 +122,32 @@ impl Reach {
         &self,
         base: &DefinitionId,
         registration: Registration,
+        place: Option<Place>,
     ) -> Result<DefinitionView, CallFailure> {
         let body = registration.body();
         let call = self.changes.register_task_definition().family(&*base.family).customize();
         let call = call.mutate_request(move |request: &mut HttpRequest| replace_body(request, &body)).send();
-        let answer = self.change(REGISTER, call).await?;
+        let answer = self.change(REGISTER, place, call).await?;
         let arn = answer.task_definition().and_then(|it| it.task_definition_arn()).unwrap_or_default();
         let id = arn
             .parse()
             .map_err(|error| Fault::unusable(format!("{error}")).of_call(REGISTER, Verb::Change))?;
         let view = registration.view(id);
-        self.remember(view.clone());
+        self.remember(view.clone(), registration.logs());
         Ok(view)
     }
 
-    async fn update(&self, target: &TargetId, definition: DefinitionView) -> Result<Started, CallFailure> {
+    async fn update(
+        &self,
+        target: &TargetId,
+        definition: DefinitionView,
+        place: Option<Place>,
+    ) -> Result<Started, CallFailure> {
         let tap = Tap::default();
         let call = self.changes.update_service().cluster(target.cluster().as_str());
         let call = call.service(target.service().as_str()).task_definition(definition.id.to_string());
         let call = call.force_new_deployment(true).customize().interceptor(tap.clone()).send();
-        let answer = self.change("UpdateService", call).await?;
+        let answer = self.change("UpdateService", place, call).await?;
         let service = answer.service().map_or_else(Service::missing, Service::read);
         let Some(primary) = service.primary() else {
             return Ok(Started { id: RolloutKey::default(), created_at: tap.answered_at(), definition });
@@ -143,9 +158,11 @@ impl Reach {
     }
 
     /// The service's current service deployment, if it is this entry's: for a moment it may still be the one before.
-    /// Not knowing it is no failure: the rollout has started, and the next look finds it.
+    /// Not knowing it is no failure: the rollout has started, and the next look finds it. Where calls are short they are
+    /// left to looks.
     async fn service_deployment_of(&self, service: &Service, primary: &Entry) -> Option<RolloutId> {
-        let current = service.current.as_ref()?;
+        let current =
+            service.current.as_ref().filter(|_| self.budget.has_plenty(ApiClass::ServiceDeployment))?;
         let described = self.complete(Vec::new(), Some(current)).await.ok()?;
         let same = described.into_iter().find(|it| {
             let apart = it.created_at.since(primary.created_at).max(primary.created_at.since(it.created_at));

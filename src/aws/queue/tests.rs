@@ -89,3 +89,42 @@ fn a_message_with_nothing_but_its_ids_is_read() {
 fn a_receipt_is_not_shown() {
     assert_eq!(format!("{:?}", Receipt::new("secret")), "Receipt(…)");
 }
+
+#[test]
+fn every_code_of_an_entry_is_tried_again_or_means_that_the_hold_is_lost() {
+    use QueueErrorKind::{Denied, Gone, Other, ReceiptInvalid, Throttled, Unreachable};
+    for (code, kind) in [
+        ("ReceiptHandleIsInvalid", ReceiptInvalid),
+        ("MessageNotInflight", ReceiptInvalid),
+        ("AWS.SimpleQueueService.MessageNotInflight", ReceiptInvalid),
+        ("InvalidParameterValue", ReceiptInvalid),
+        ("RequestThrottled", Throttled),
+        ("ThrottlingException", Throttled),
+        ("OverLimit", Throttled),
+        ("AccessDenied", Denied),
+        ("AccessDeniedException", Denied),
+        ("KmsAccessDenied", Denied),
+        ("QueueDoesNotExist", Gone),
+        ("AWS.SimpleQueueService.NonExistentQueue", Gone),
+        ("InternalError", Unreachable),
+        ("InternalFailure", Unreachable),
+        ("ServiceUnavailable", Unreachable),
+        ("SomethingOfTomorrow", Other),
+    ] {
+        let failed = [("0".to_owned(), code.to_owned(), None)];
+        let result = per_entry("ChangeMessageVisibilityBatch", 1, [], failed).remove(0);
+        assert_eq!(result.map_err(|error| error.kind), Err(kind), "{code}");
+    }
+}
+
+#[test]
+fn an_entry_that_fails_takes_no_other_with_it() {
+    let failed = [
+        ("0".to_owned(), "InternalError".to_owned(), None),
+        ("2".to_owned(), "ReceiptHandleIsInvalid".to_owned(), Some("expired".to_owned())),
+    ];
+    let results = per_entry("DeleteMessageBatch", 4, ["1".to_owned(), "3".to_owned()], failed);
+    let kinds: Vec<_> = results.iter().map(|result| result.as_ref().map_err(|error| error.kind)).collect();
+    let (broken, lost) = (QueueErrorKind::Unreachable, QueueErrorKind::ReceiptInvalid);
+    assert_eq!(kinds, [Err(broken), Ok(&()), Err(lost), Ok(&())]);
+}

@@ -4,8 +4,8 @@
 //! told as a condition. Nobody knows the own account without AWS, so that of the event stands for it; see [`home`].
 
 mod home;
-mod text;
-mod words;
+pub(super) mod text;
+pub(super) mod words;
 
 use std::{
     collections::BTreeMap,
@@ -118,16 +118,17 @@ struct EventShown {
     wrappers: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Reached {
-    name: TargetName,
-    id: TargetId,
+/// A target that an event reaches.
+#[derive(Debug, Serialize)]
+pub(super) struct Reached {
+    pub(super) name: TargetName,
+    pub(super) id: TargetId,
     /// What led there.
-    because: String,
+    pub(super) because: String,
     /// What its settings say of such an event, where they say anything.
-    policy: Option<String>,
-    would: String,
-    dry_run: bool,
+    pub(super) policy: Option<String>,
+    pub(super) would: String,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Serialize)]
@@ -185,23 +186,55 @@ fn verdict(trigger: &Trigger, routing: &Routing) -> Verdict {
 }
 
 /// The targets that are known, and how events find them.
-struct Targets {
+pub(super) struct Targets {
     routes: Routes,
     rules: BTreeMap<TargetId, TargetRule>,
 }
 
 impl Targets {
     fn new(home: &Home, settings: Settings) -> Self {
+        Self::at(&home.account, &home.region, settings)
+    }
+
+    /// Those of a Lockkeeper in this account and Region.
+    pub(super) fn at(own: &AccountId, here: &Region, settings: Settings) -> Self {
         let id = |rule: &TargetRule| {
-            let account = rule.account.as_ref().unwrap_or(&home.account).clone();
-            let region = rule.region.as_ref().unwrap_or(&home.region).clone();
+            let account = rule.account.as_ref().unwrap_or(own).clone();
+            let region = rule.region.as_ref().unwrap_or(here).clone();
             TargetId::new(account, region, rule.cluster.clone(), rule.service.clone())
         };
         // Backwards, because of two rules for the same target the first one holds.
         let rules = settings.targets.iter().rev().map(|rule| (id(rule), rule.clone())).collect();
-        let routes =
-            Routes::new(home.account.clone(), home.region.clone(), settings.targets, settings.naming);
+        let routes = Routes::new(own.clone(), here.clone(), settings.targets, settings.naming);
         Self { routes, rules }
+    }
+
+    /// The target that is called so.
+    pub(super) fn resolve(&self, name: &str) -> Option<TargetId> {
+        self.routes.resolve(name).map(|(id, _)| id)
+    }
+
+    /// What people call this target: its name in the settings, else ECS's.
+    pub(super) fn name_of(&self, id: &TargetId) -> TargetName {
+        let known = self.routes.resolve(&id.to_string());
+        known.map_or_else(|| id.service().as_str().into(), |(_, settings)| settings.name.clone())
+    }
+
+    /// The targets that are asked for something, and why nothing (more) follows.
+    pub(super) fn asked_by(
+        &self,
+        event: &Event,
+        arrival: &Arrival,
+        force: bool,
+    ) -> (Vec<Reached>, Option<String>) {
+        let mut routing = self.routes.route(event, arrival);
+        if force {
+            routing.requests.iter_mut().for_each(|request| request.change.free_of_policy());
+        }
+        let reached: Vec<Reached> =
+            routing.requests.iter().map(|request| self.asked(event, request)).collect();
+        let reason = routing.notes.into_iter().next().filter(|_| reached.is_empty()).map(|note| note.reason);
+        (reached, reason)
     }
 
     fn reached(&self, event: &Event, routing: &Routing) -> Vec<Reached> {

@@ -86,7 +86,7 @@ fn others(others: &[Other]) -> impl Iterator<Item = String> {
 }
 
 /// Texts of events stand in the lines, and a terminal obeys control characters.
-fn harmless(line: &str) -> String {
+pub(in crate::cli) fn harmless(line: &str) -> String {
     let line = line.trim_end();
     line.chars()
         .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })

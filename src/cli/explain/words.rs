@@ -10,7 +10,7 @@ use crate::domain::{
 pub(super) const LOOK: &str = "a look at it now; nothing is deployed because of it";
 
 /// What happened, in one line; nothing for what is ignored or malformed, whose reason says it.
-pub(super) fn meaning(event: &Event) -> Option<String> {
+pub(in crate::cli) fn meaning(event: &Event) -> Option<String> {
     Some(match &event.trigger {
         Trigger::ImagePushed(image) => format!("{} was pushed", shown(image)),
         Trigger::ImageReplicated(image) => {

@@ -64,7 +64,7 @@ impl Bench {
             planner: Planner::new(settings),
             now: Moment::from_millis(1_000_000),
             jitter: Jitter(0),
-            settings: TargetSettings::named(API.into()),
+            settings: TargetSettings { rollback: false, ..TargetSettings::named(API.into()) },
             scenes: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             failing_starts: VecDeque::new(),
@@ -188,7 +188,9 @@ impl Bench {
             Command::Look(_)
             | Command::Glance(_)
             | Command::Start(_)
+            | Command::Stop(_)
             | Command::Extend(_)
+            | Command::Renew { .. }
             | Command::SetAside { .. }
             | Command::Delete(_)
             | Command::Report(_) => Vec::new(),

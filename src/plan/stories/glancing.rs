@@ -63,6 +63,41 @@ fn a_hundred_rollouts_are_glanced_at_no_more_than_ten_times_a_second() {
     assert_eq!(times.iter().filter(|at| **at < 1_006_000).count(), 10);
 }
 
+/// Rollouts that began a third of a second after each other, all of them watched.
+fn begun_one_by_one(services: u32, glances_per_second: u32) -> Bench {
+    let mut settings = PlanSettings::new(Duration::from_hours(12));
+    settings.glances_per_second = glances_per_second;
+    let mut it = Bench::with(settings);
+    for n in 0..services {
+        let target = cluster_target("shop", &format!("service-{n:03}"));
+        it.receive(&format!("shop-{n}"), [Request { target, ..restart(990) }]);
+        it.pass_ms(333);
+    }
+    it.pass(10);
+    it
+}
+
+#[test]
+fn rollouts_that_began_one_by_one_share_their_glances_soon() {
+    let mut it = begun_one_by_one(50, 10);
+    it.pass(60);
+    let before = it.glance_times().len();
+    it.pass(30);
+    let batches = it.glances().split_off(before);
+    // Ten rounds of three seconds, of five full glances each, and hardly more.
+    assert!((50..=60).contains(&batches.len()), "{}", batches.len());
+}
+
+#[test]
+fn the_pace_gives_way_to_the_budget() {
+    let mut it = begun_one_by_one(100, 1);
+    it.pass(60);
+    let before = it.glance_times().len();
+    it.pass(60);
+    let calls = it.glance_times().len() - before;
+    assert!((50..=66).contains(&calls), "{calls}");
+}
+
 #[test]
 fn four_hundred_rollouts_take_four_seconds_a_round() {
     let mut it = watching(&[("shop", 400)]);

@@ -296,3 +296,78 @@ fn a_lane_stops_gathering_with_its_last_message() {
     it.tell(Input::Lost(vec![LeaseId(1)]));
     assert_eq!((lane(&it), it.planner.next_wakeup()), (LaneState::Idle, None));
 }
+
+/// A bench on which a message is renewed after ten minutes.
+fn renewing() -> Bench {
+    let settings = PlanSettings::new(Duration::from_mins(1));
+    let mut it = Bench::with(PlanSettings { renew_after: Duration::from_mins(10), ..settings });
+    it.settings.timeout = Duration::from_hours(48);
+    it
+}
+
+fn renewals(it: &Bench) -> Vec<(u64, usize)> {
+    let renewal = |command: &Command| match command {
+        Command::Renew { lease, targets } => Some((lease.0, targets.len())),
+        _ => None,
+    };
+    it.log.iter().filter_map(|(_, command)| renewal(command)).collect()
+}
+
+#[test]
+fn a_message_whose_rollout_takes_long_is_renewed_and_goes_on_with_its_copy() {
+    let mut it = renewing();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(599);
+    assert_eq!(renewals(&it), []);
+    it.pass(2);
+    assert_eq!(renewals(&it), [(1, 1)]);
+    it.tell(Input::Renewed { lease: LeaseId(1), done: true });
+    it.pass(60);
+    assert_eq!((it.deletions().len(), it.planner.held()), (0, 1), "it is held until its copy is");
+    it.receive_event("copy", "m1", [image("v2", 990)]);
+    it.pass(5);
+    assert_eq!(it.deletions(), [[1]]);
+    assert!(it.planner.holds(LeaseId(2)), "and never both");
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!((it.deletions(), it.starts().len()), (vec![vec![1], vec![2]], 1));
+    assert_eq!(it.outcomes(), [Outcome::Succeeded]);
+}
+
+#[test]
+fn a_message_that_waits_for_long_is_renewed_and_its_copy_waits_on() {
+    let mut it = renewing();
+    it.scene().rollouts = vec![rollout("theirs", 980, revision(9, "theirs"))];
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(601);
+    it.tell(Input::Renewed { lease: LeaseId(1), done: true });
+    it.receive_event("copy", "m1", [image("v2", 990)]);
+    it.pass(5);
+    assert_eq!((it.deletions(), it.starts().len()), (vec![vec![1]], 0));
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!(it.starts().len(), 1);
+    assert_eq!(it.planner.deployments()[0].triggers.len(), 1, "one event, told once");
+}
+
+#[test]
+fn a_copy_that_could_not_be_sent_is_sent_later_and_one_that_was_is_not_sent_again() {
+    let mut it = renewing();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(601);
+    it.tell(Input::Renewed { lease: LeaseId(1), done: false });
+    it.pass(3);
+    assert_eq!(renewals(&it).len(), 2);
+    it.tell(Input::Renewed { lease: LeaseId(1), done: true });
+    it.pass(3_000);
+    assert_eq!(renewals(&it).len(), 2);
+}
+
+#[test]
+fn only_the_targets_that_are_still_owed_something_go_into_the_copy() {
+    let mut it = renewing();
+    it.receive("m1", [restart(990), of("web", restart(990))]);
+    it.pass(6);
+    ecs::turn_to(it.scene_of(&target("web")), RolloutState::Succeeded);
+    it.pass(10);
+    it.pass(600);
+    assert_eq!(renewals(&it), [(1, 1)]);
+}

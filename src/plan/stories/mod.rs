@@ -14,7 +14,9 @@ mod quiet;
 mod retrying;
 mod rule;
 mod setting_aside;
+mod undoing;
 mod wakeups;
+mod waves;
 
 use std::sync::Arc;
 
@@ -62,7 +64,7 @@ fn revision(number: u32, tag: &str) -> DefinitionView {
 /// The same, made by us for an image that was asked for at this second.
 fn marked(number: u32, tag: &str, version: i64) -> DefinitionView {
     let versions = [("web".into(), at(version))].into();
-    let marks = Marks { deployment: Some("d-0".into()), versions, content: None };
+    let marks = Marks { deployment: Some("d-0".into()), versions, ..Marks::default() };
     DefinitionView { marks, ..revision(number, tag) }
 }
 

@@ -215,3 +215,35 @@ fn looks_and_glances_that_fail_say_nothing_about_a_rollout() {
     it.pass(20);
     assert_eq!((it.outcomes(), it.failing_looks.len()), (vec![Outcome::Succeeded], 0));
 }
+
+#[test]
+fn a_start_that_is_crowded_out_uses_up_no_retry() {
+    let mut remedies = vec![Remedy::Wait; 20];
+    remedies.extend([Remedy::Retry; 3]);
+    let mut it = failing(&remedies);
+    it.pass(300);
+    assert_eq!((it.starts().len(), it.outcomes()), (23, vec![Outcome::Failed]));
+    assert_eq!(it.ended()[0].attempts, 3);
+}
+
+#[test]
+fn the_delays_between_starts_that_are_crowded_out_double_up_to_a_minute() {
+    let mut it = failing(&[Remedy::Wait; 6]);
+    it.jitter = Jitter(u16::MAX);
+    it.pass(300);
+    let pauses: Vec<u64> = it.start_times().windows(2).map(|pair| (pair[1] - pair[0]) / 1_000).collect();
+    assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!((it.outcomes(), it.ended()[0].attempts), (vec![Outcome::Succeeded], 1));
+}
+
+#[test]
+fn a_start_that_is_crowded_out_for_as_long_as_its_timeout_fails_as_throttled() {
+    let mut it = failing(&[Remedy::Wait; 100]);
+    it.jitter = Jitter(u16::MAX);
+    it.pass(29 * 60);
+    assert!(it.outcomes().is_empty());
+    it.pass(3 * 60);
+    assert_eq!((it.end().0, it.end().1), (Outcome::Failed, Some(Cause::Throttled)));
+    assert_eq!(it.letters().len(), 1);
+}

@@ -193,6 +193,20 @@ fn going_on_with_or_back_from_an_unfinished_rollout_decides_nothing() {
 }
 
 #[test]
+fn what_somebody_takes_back_by_hand_is_not_rolled_out_again() {
+    let mut ours = rollout(20, marked(view(2, "v1"), 10), Stopped);
+    ours.primary = false;
+    let mut back = rollout(50, view(1, "latest"), InProgress);
+    assert_eq!(judge(&pin(10, "v1"), &look(100, vec![back.clone(), ours.clone()])), Verdict::Await);
+    back.state = Succeeded;
+    let seen = look(100, vec![back, ours.clone()]);
+    assert!(is_settled(&judge(&pin(10, "v1"), &seen), Outcome::Superseded));
+    assert_eq!(judge(&pin(60, "v2"), &seen), Verdict::Needed, "what is asked for since");
+    let newer = rollout(50, marked(view(3, "v2"), 30), InProgress);
+    assert_eq!(judge(&pin(10, "v1"), &look(100, vec![newer, ours])), Verdict::Await, "ours, and newer");
+}
+
+#[test]
 fn a_definition_is_carried_by_a_revision_that_was_made_of_it() {
     let mut made = moved_to(view(5, "v3"), 20);
     made.marks.versions.insert("web".into(), at(30));

@@ -1,6 +1,6 @@
 //! Attempts, and what is done between them.
 
-use crate::domain::{Cause, LeaseId, Moment, Outcome, Remedy, RolloutState::*};
+use crate::domain::{Cause, LeaseId, Moment, Outcome, Prospect, Remedy, RolloutState::*};
 use crate::plan::testing::*;
 use crate::plan::{Input, PlanSettings};
 
@@ -125,4 +125,15 @@ fn nothing_is_started_before_start_after_but_what_goes_on_is_adopted() {
     let mut other = Story::of(settings);
     other.receive(1, vec![restart(10)]).looked(look(100, vec![rollout(50, view(1, "latest"), InProgress)]));
     assert_eq!(other.planner.deployments()[0].rollout_id, Some("ecs-svc/50".into()));
+}
+
+#[test]
+fn a_look_says_what_may_be_started_on_the_strength_of_it() {
+    let prospect = |changes| {
+        let mut story = Story::new();
+        story.receive(1, changes);
+        story.look().expect("it looks").prospect
+    };
+    assert_eq!(prospect(vec![restart(10)]), Prospect::Rollout);
+    assert_eq!(prospect(vec![pin(10, "v2")]), Prospect::Registration);
 }

@@ -84,6 +84,7 @@ fn a_final_failure_says_deployment_failed_with_its_cause() {
       outcome = rolled_back
       cause = crash_loop
       error = container web exited with 1, three times
+      log_url = https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1
     ");
 }
 
@@ -96,6 +97,7 @@ fn every_outcome_has_its_words() {
     deployment d-12ab of api superseded after 8 s
     deployment failed: d-12ab of api after 8 s
     deployment failed: d-12ab of api rolled back to chubby_api:12 after 8 s
+    deployment d-12ab of api cancelled for 2 events: image shop_api:1.4
     deployment d-12ab of api was a dry run for 2 events, nothing changed: image shop_api:1.4
     ");
 }

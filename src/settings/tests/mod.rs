@@ -55,6 +55,9 @@ fn without_any_source_the_defaults_hold() {
         aws: Aws {
             region: None,
             allowed_accounts: [],
+            budget_share: BudgetShare(
+                500,
+            ),
         },
         log: Log {
             level: Info,

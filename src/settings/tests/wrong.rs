@@ -56,8 +56,8 @@ url = "x"
     LOCKKEEPER_CONFIG_TOML:18: defaults.timeout = "400d" is out of bounds; write a duration from 1s to 365d
     LOCKKEEPER_CONFIG_TOML:19: defaults.retries = "2" is not a whole number; write a number from 0 to 100, without quotation marks
     LOCKKEEPER_CONFIG_TOML:20: defaults.dry_run = "yes" is neither true nor false; write true or false, without quotation marks
-    LOCKKEEPER_CONFIG_TOML:21: defaults.approval is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, on_newer, branches, on_delete, dry_run, triggers
-    LOCKKEEPER_CONFIG_TOML:22: defaults.queue is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, on_newer, branches, on_delete, dry_run, triggers
+    LOCKKEEPER_CONFIG_TOML:21: defaults.approval is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, rollback, on_newer, max_parallel, stop_after, branches, on_delete, dry_run, triggers
+    LOCKKEEPER_CONFIG_TOML:22: defaults.queue is no setting; remove it; known here are on_push, tags, ignore_tags, image_reference, container, base, quiet, timeout, retries, rollback, on_newer, max_parallel, stop_after, branches, on_delete, dry_run, triggers
     LOCKKEEPER_CONFIG_TOML:24: target[1].service is missing; give ECS's name of the service
     LOCKKEEPER_CONFIG_TOML:25: target[1].name = "my api" is not a name for a target; use letters, digits, `_`, `-` and `.` only, at most 100
     LOCKKEEPER_CONFIG_TOML:26: target[1].cluster = "arn:aws:ecs:eu-west-1:111122223333:cluster/shop" is an ARN, where a name belongs; write "shop"; account "111122223333" and region "eu-west-1" have keys of their own
@@ -241,4 +241,20 @@ proptest! {
     fn no_document_panics(document in "(\\[{0,2}[a-z.]{0,8}\\]{0,2}\n?|[a-z_]{1,9} ?= ?|\"|'|\\{|[0-9]{1,25}|true|\n|,|é){0,30}") {
         let _ = from_document(&document);
     }
+}
+
+#[test]
+fn a_share_of_the_budget_is_a_number_from_a_hundredth_to_all() {
+    let share = |text: &str| {
+        from_document(&format!("[aws]\nbudget_share = {text}\n")).map(|it| it.aws.budget_share.per_mille())
+    };
+    let right = [("0.5", 500), ("0.01", 10), ("1", 1_000), ("1.0", 1_000), ("0.25", 250)];
+    for (text, per_mille) in right {
+        assert_eq!(share(text).expect("valid"), per_mille);
+    }
+    for text in ["0", "0.001", "1.1", "2", "-0.5", "nan", "inf", "\"0.5\"", "true", "[0.5]"] {
+        assert!(share(text).expect_err(text).to_string().contains("aws.budget_share"), "{text}");
+    }
+    let settings = from_environment(&[("LOCKKEEPER__AWS__BUDGET_SHARE", "0.3")]).expect("valid");
+    assert_eq!(settings.aws.budget_share.per_mille(), 300);
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Front, fuse::Fuse, now};
+use super::{Front, fuse::Fuse};
 use crate::sim::call::{Call, Fail, Reply, Scope, Service};
 
 /// Answers any request to an AWS service.
@@ -34,7 +34,7 @@ pub(super) async fn dispatch(
     let call = Call { service, operation: operation.to_owned(), scope, body };
     let reply = {
         let mut world = front.world();
-        let reply = world.call(now(), &call);
+        let reply = world.call(front.now(), &call);
         front.settle(&mut world);
         reply
     };

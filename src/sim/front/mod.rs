@@ -19,10 +19,10 @@ use std::{
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, connect_info::MockConnectInfo},
     routing::{get, post},
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{net::TcpListener, sync::Notify, time::Instant};
 
 use self::fuse::{Fuse, FusedListener};
 use super::{call::Service, sqs::QueueKey, world::World};
@@ -56,6 +56,7 @@ pub struct Front {
 struct Shared {
     world: Mutex<World>,
     settings: FrontSettings,
+    clock: FrontClock,
     bells: Mutex<BTreeMap<QueueKey, Arc<Notify>>>,
     /// Rung when the world may have something to do earlier than the ticker thinks.
     alarm: Notify,
@@ -65,14 +66,15 @@ impl Front {
     /// A front before this world.
     pub fn new(world: World, settings: FrontSettings) -> Self {
         let world = Mutex::new(world);
-        let shared = Shared { world, settings, bells: Mutex::default(), alarm: Notify::new() };
+        let clock = FrontClock { began: (wall(), Instant::now()) };
+        let shared = Shared { world, settings, clock, bells: Mutex::default(), alarm: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
     /// Does something to the world from inside the process, at the present time, and wakes whoever waits for it.
     pub fn with<T>(&self, act: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let mut world = self.world();
-        let done = act(&mut world, now());
+        let done = act(&mut world, self.now());
         self.settle(&mut world);
         self.shared.alarm.notify_one();
         done
@@ -95,6 +97,18 @@ impl Front {
                 () = ticker.tick() => Ok(()),
             }
         }
+    }
+
+    /// What answers requests without a network in between; [`Self::tick`] has to run beside it. A connection that is to be
+    /// cut is answered with 502.
+    pub fn local(&self) -> Router {
+        self.clone().router().layer(MockConnectInfo(Fuse::default()))
+    }
+
+    /// The present time.
+    pub fn now(&self) -> Timestamp {
+        let (wall, began) = self.shared.clock.began;
+        wall + began.elapsed()
     }
 
     fn router(self) -> Router {
@@ -142,25 +156,31 @@ impl Front {
     }
 
     /// Advances the world when something in it is due.
-    async fn tick(self) {
+    pub async fn tick(self) {
         loop {
             let next = self.world().next_advance();
             match next {
                 Some(at) => {
-                    let rest = at.since(now());
+                    let rest = at.since(self.now());
                     let _ = tokio::time::timeout(rest, self.shared.alarm.notified()).await;
                 }
                 None => self.shared.alarm.notified().await,
             }
             let mut world = self.world();
-            world.advance(now());
+            world.advance(self.now());
             self.settle(&mut world);
         }
     }
 }
 
-/// The present time. The world clamps it, should the clock go back.
-fn now() -> Timestamp {
+/// The time that has passed since a reading of the wall's clock, by that of the runtime: where a test lets the runtime's
+/// time fly, the world's flies with it.
+#[derive(Debug)]
+struct FrontClock {
+    began: (Timestamp, Instant),
+}
+
+fn wall() -> Timestamp {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp::from_millis(0) + elapsed
 }

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use super::{Front, now};
+use super::Front;
 use crate::{
     domain::Timestamp,
     sim::{
@@ -21,12 +21,12 @@ impl Front {
             rung.as_mut().enable();
             let reply = {
                 let mut world = self.world();
-                let reply = world.look_again(now(), call);
+                let reply = world.look_again(self.now(), call);
                 self.settle(&mut world);
                 reply
             };
             let Reply::Wait { look_at, .. } = reply else { return reply };
-            let present = now();
+            let present = self.now();
             if present >= until {
                 return Reply::Ok(serde_json::json!({}));
             }

@@ -35,6 +35,7 @@ fn gauges_say_what_the_snapshot_says() {
     lockkeeper_lanes{state="blocked"} 1
     lockkeeper_lanes{state="idle"} 1
     lockkeeper_lanes{state="looking"} 0
+    lockkeeper_lanes{state="queued"} 0
     lockkeeper_lanes{state="quiet"} 1
     lockkeeper_lanes{state="rolling_back"} 0
     lockkeeper_lanes{state="starting"} 0
@@ -107,7 +108,15 @@ fn an_alert_finds_every_series_of_a_closed_set_from_the_start() {
     assert_eq!(text.matches("\nlockkeeper_events_total{").count(), 14 * 5);
     assert_eq!(text.matches("\nlockkeeper_promise_violations_total{").count(), 9);
     assert_eq!(text.matches("\nlockkeeper_lanes{").count(), 8);
+    assert_eq!(text.matches("\nlockkeeper_replays_total{").count(), 5);
     assert!(text.contains("\nlockkeeper_leases_lost_total 0\n"));
+}
+
+#[test]
+fn a_replay_is_counted_by_what_became_of_it() {
+    let metrics = metrics();
+    metrics.replayed(SettledBy::SetAside);
+    assert!(rendered(&metrics).contains("\nlockkeeper_replays_total{result=\"set_aside\"} 1\n"));
 }
 
 #[test]
@@ -130,6 +139,7 @@ fn the_document_names_every_metric_and_no_other() {
     metrics.told(&Report::Finished(Box::new(rolled_back())));
     metrics.told(&Report::Finished(Box::new(succeeded())));
     metrics.called("ecs", "UpdateService", "ok", Duration::ZERO);
+    metrics.waited("service_read", Duration::ZERO);
     let text = rendered(&metrics);
     let exported: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -124,7 +124,7 @@ pub(super) fn pill(kind: &str, name: &str) -> Markup {
 pub(super) fn outcome_kind(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Succeeded => "good",
-        Outcome::AlreadyRunning | Outcome::Superseded | Outcome::DryRun => "calm",
+        Outcome::AlreadyRunning | Outcome::Superseded | Outcome::Cancelled | Outcome::DryRun => "calm",
         Outcome::Failed | Outcome::RolledBack => "bad",
     }
 }
@@ -136,6 +136,7 @@ pub(super) fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Superseded => "Superseded",
         Outcome::Failed => "Failed",
         Outcome::RolledBack => "Rolled back",
+        Outcome::Cancelled => "Cancelled",
         Outcome::DryRun => "Dry run",
     }
 }
@@ -162,7 +163,7 @@ pub(super) fn lane_kind(state: LaneState) -> &'static str {
     match state {
         LaneState::Idle => "calm",
         LaneState::Quiet | LaneState::Looking | LaneState::Starting | LaneState::Watching => "busy",
-        LaneState::Blocked | LaneState::BackingOff => "warn",
+        LaneState::Blocked | LaneState::BackingOff | LaneState::Queued => "warn",
         LaneState::RollingBack => "bad",
     }
 }
@@ -177,6 +178,7 @@ pub(super) fn lane_name(state: LaneState) -> &'static str {
         LaneState::Watching => "Watching",
         LaneState::RollingBack => "Rolling back",
         LaneState::BackingOff => "Backing off",
+        LaneState::Queued => "Queued",
     }
 }
 

@@ -36,7 +36,7 @@ def a_crash_loop_without_rollback_fails(stage: Stage) -> None:
     stage.queues()
     stage.with_rollouts()
     stage.service(image=stage.image("api", "v1"), breaker="stop")
-    daemon = stage.run(stage.target(on_push="pin"))
+    daemon = stage.run(stage.target(on_push="pin", rollback=False))
     stage.put(events.push("api", "crash", stage.push("api", "crash")))
     (deployment,) = stage.finished(daemon)
     assert (deployment["outcome"], deployment["cause"]) == ("failed", "crash_loop"), deployment
@@ -50,7 +50,7 @@ def a_rollout_that_never_settles_is_a_timeout_and_a_fix_gets_past_it(stage: Stag
     stage.queues()
     stage.with_rollouts()
     api = stage.service(image=stage.image("api", "v1"), breaker=None)
-    daemon = stage.run(stage.target(on_push="pin", timeout="3s"))
+    daemon = stage.run(stage.target(on_push="pin", timeout="3s", rollback=False))
     stage.put(events.push("api", "hang", stage.push("api", "hang")))
     (deployment,) = stage.finished(daemon)
     assert (deployment["outcome"], deployment["cause"]) == ("failed", "timeout"), deployment
@@ -81,7 +81,8 @@ def a_message_for_two_targets_is_set_aside_only_for_the_one_that_failed(stage: S
     stage.with_rollouts()
     stage.service("api")
     stage.service("web", breaker="stop")
-    daemon = stage.run(*(stage.target(name, parameters=["/prod/shop/shared"]) for name in ("api", "web")))
+    targets = [stage.target(name, parameters=["/prod/shop/shared"], rollback=False) for name in ("api", "web")]
+    daemon = stage.run(*targets)
     # What web's tag names now cannot run.
     stage.push("web", "latest", "crash")
     stage.put(events.parameter("/prod/shop/shared"))
@@ -97,7 +98,8 @@ def a_replayed_letter_reaches_only_the_target_that_failed(stage: Stage) -> None:
     stage.with_rollouts()
     stage.service("api")
     stage.service("web", breaker="stop")
-    daemon = stage.run(*(stage.target(name, parameters=["/prod/shop/shared"]) for name in ("api", "web")))
+    targets = [stage.target(name, parameters=["/prod/shop/shared"], rollback=False) for name in ("api", "web")]
+    daemon = stage.run(*targets)
     stage.push("web", "latest", "crash")
     stage.put(events.parameter("/prod/shop/shared"))
     stage.finished(daemon, 2)
@@ -218,7 +220,7 @@ def _fails(stage: Stage, tag: str, breaker: str | None = "stop", **settings: obj
     stage.queues()
     stage.with_rollouts()
     stage.service(image=stage.image("api", "v1"), breaker=breaker)
-    daemon = stage.run(stage.target(on_push="pin", **settings))
+    daemon = stage.run(stage.target(on_push="pin", rollback=False, **settings))
     stage.put(events.push("api", tag, stage.push("api", tag)))
     (deployment,) = stage.finished(daemon)
     assert deployment["outcome"] == "failed", deployment

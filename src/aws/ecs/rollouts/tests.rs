@@ -157,7 +157,7 @@ fn a_rollout_after_a_rollback_is_one_even_if_it_has_the_same_definition() {
 }
 
 #[test]
-fn stopped_is_failed_only_where_the_breaker_tripped_and_nothing_followed() {
+fn stopped_is_failed_only_where_the_breaker_tripped() {
     let mut tripped = record("bad", 2, 100, Status::Stopped);
     tripped.details = Some(Details { tripped: true, rolls_back: false, ..details() });
     let quiet = service(vec![entry("a", 2, 100, Progress::Failed)], std::slice::from_ref(&tripped));
@@ -165,7 +165,7 @@ fn stopped_is_failed_only_where_the_breaker_tripped_and_nothing_followed() {
 
     let recorded = [record("next", 3, 200, Status::InProgress), tripped];
     let followed = service(vec![entry("b", 3, 200, Progress::Ongoing)], &recorded);
-    let expected = [both("b", "next", RolloutState::InProgress), old("bad", RolloutState::Stopped)];
+    let expected = [both("b", "next", RolloutState::InProgress), old("bad", RolloutState::Failed)];
     assert_eq!(states(&followed, &recorded), expected);
 
     let stopped = [record("stopped", 2, 100, Status::Stopped)];

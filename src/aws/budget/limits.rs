@@ -1,0 +1,108 @@
+//! The classes of calls, with the limits that AWS documents for each account in each Region.
+
+/// A class of calls that share a bucket of AWS's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ApiClass {
+    /// UpdateService and what else changes a service.
+    ServiceModify,
+    /// DescribeServices, ListServices.
+    ServiceRead,
+    /// DescribeServiceDeployments, ListServiceDeployments.
+    ServiceDeployment,
+    /// DescribeServiceRevisions.
+    ServiceRevision,
+    /// RegisterTaskDefinition, DeregisterTaskDefinition.
+    DefinitionModify,
+    /// DescribeTaskDefinition and the lists of definitions.
+    DefinitionRead,
+    /// DescribeTasks, ListTasks.
+    TaskRead,
+    /// RunTask, StopTask.
+    TaskModify,
+    /// DescribeClusters, ListClusters.
+    ClusterRead,
+    /// TagResource, UntagResource.
+    TagModify,
+    /// ListTagsForResource.
+    TagRead,
+}
+
+/// What a bucket holds at most, and what it gains in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// So many calls at once.
+    pub burst: u32,
+    /// So many calls a second in the long run.
+    pub per_second: u32,
+}
+
+impl ApiClass {
+    /// Every class.
+    pub const ALL: [Self; 11] = [
+        Self::ServiceModify,
+        Self::ServiceRead,
+        Self::ServiceDeployment,
+        Self::ServiceRevision,
+        Self::DefinitionModify,
+        Self::DefinitionRead,
+        Self::TaskRead,
+        Self::TaskModify,
+        Self::ClusterRead,
+        Self::TagModify,
+        Self::TagRead,
+    ];
+
+    /// The class of an operation of ECS. One that AWS's table does not name (as StopServiceDeployment) counts as a change
+    /// of a service, the scarcest that it could be.
+    pub fn of(operation: &str) -> Self {
+        match operation {
+            "DescribeServices" | "ListServices" | "ListServicesByNamespace" => Self::ServiceRead,
+            "DescribeServiceDeployments" | "ListServiceDeployments" => Self::ServiceDeployment,
+            "DescribeServiceRevisions" => Self::ServiceRevision,
+            "RegisterTaskDefinition" | "DeregisterTaskDefinition" => Self::DefinitionModify,
+            "DescribeTaskDefinition" | "ListTaskDefinitions" | "ListTaskDefinitionFamilies" => {
+                Self::DefinitionRead
+            }
+            "DescribeTasks" | "ListTasks" => Self::TaskRead,
+            "RunTask" | "StopTask" | "ExecuteCommand" => Self::TaskModify,
+            "DescribeClusters" | "ListClusters" => Self::ClusterRead,
+            "TagResource" | "UntagResource" => Self::TagModify,
+            "ListTagsForResource" => Self::TagRead,
+            _ => Self::ServiceModify,
+        }
+    }
+
+    /// What AWS allows: the table of "Request throttling for the Amazon ECS API".
+    pub fn limits(self) -> Limits {
+        let (burst, per_second) = match self {
+            Self::ServiceModify => (50, 5),
+            Self::ServiceRead | Self::TaskRead => (100, 20),
+            Self::ServiceDeployment
+            | Self::ServiceRevision
+            | Self::DefinitionRead
+            | Self::ClusterRead
+            | Self::TagRead => (50, 20),
+            Self::DefinitionModify => (20, 1),
+            Self::TaskModify => (100, 40),
+            Self::TagModify => (20, 10),
+        };
+        Limits { burst, per_second }
+    }
+
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceModify => "service_modify",
+            Self::ServiceRead => "service_read",
+            Self::ServiceDeployment => "service_deployment",
+            Self::ServiceRevision => "service_revision",
+            Self::DefinitionModify => "definition_modify",
+            Self::DefinitionRead => "definition_read",
+            Self::TaskRead => "task_read",
+            Self::TaskModify => "task_modify",
+            Self::ClusterRead => "cluster_read",
+            Self::TagModify => "tag_modify",
+            Self::TagRead => "tag_read",
+        }
+    }
+}

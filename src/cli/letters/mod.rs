@@ -1,0 +1,98 @@
+//! What `dead-letters` and `replay` share: the letters, and the way to them.
+//!
+//! | file | does | |
+//! |---|---|---|
+//! | `letter` | reads one letter off a message: ours, and those of SQS, EventBridge and people | pure |
+//! | `pick` | which letters are meant | pure |
+//! | `outlook` | what would follow if one were put back | pure |
+//! | `parcel` | what is sent to put one back | pure |
+//! | `shown`, `table` | a letter in JSON, and in a table that fits | pure |
+//! | `desk` | the two queues; looking at letters without taking them | calls SQS |
+
+pub(super) mod desk;
+pub(super) mod letter;
+pub(super) mod outlook;
+pub(super) mod parcel;
+pub(super) mod pick;
+pub(super) mod shown;
+pub(super) mod table;
+
+use std::{
+    io,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{check::counted, run::stop_on_signals};
+use crate::{
+    aws::{Connections, Unobserved},
+    domain::Timestamp,
+    settings::Settings,
+};
+use desk::{Desk, HOLD};
+use outlook::Outlook;
+use pick::{Filter, Pick};
+
+/// Everything that both commands work with.
+pub(super) struct Office {
+    pub(super) desk: Desk,
+    pub(super) outlook: Outlook,
+    pub(super) pick: Pick,
+    /// The first signal: what is hidden is given back, and the command ends.
+    pub(super) stop: CancellationToken,
+}
+
+impl Office {
+    /// Finds the queues with the credentials of whoever calls.
+    pub(super) async fn open(
+        settings: Settings,
+        filter: Filter,
+        despite_redrive: bool,
+    ) -> anyhow::Result<Self> {
+        let stop = CancellationToken::new();
+        stop_on_signals(stop.clone())?;
+        let connections = Connections::load(settings.aws.region.clone(), Arc::new(Unobserved)).await?;
+        let desk = Desk::open(&connections, &settings, despite_redrive).await?;
+        let outlook = Outlook::new(desk.account(), connections.region(), settings);
+        let pick = Pick::new(filter, &outlook, now());
+        Ok(Self { desk, outlook, pick, stop })
+    }
+
+    /// How many messages of the dead-letter queue could not be seen, because somebody else held or delayed them.
+    pub(super) fn unseen(&self) -> u64 {
+        self.desk.facts.in_flight + self.desk.facts.delayed
+    }
+}
+
+/// What is to be said of messages that could not be seen.
+pub(super) fn unseen_in_words(unseen: u64) -> Option<String> {
+    let count = usize::try_from(unseen).unwrap_or(usize::MAX);
+    let minutes = HOLD.as_secs() / 60;
+    (count > 0).then(|| {
+        let held = "somebody else held that just then, as each listing does for a moment";
+        format!(
+            "Not seen: {} ({held}, and one that was killed for {minutes} minutes)",
+            counted(count, "message")
+        )
+    })
+}
+
+/// What is to be said of letters that could not be given back.
+pub(super) fn hidden_in_words(hidden: usize) -> Option<String> {
+    let wait = HOLD.as_secs() / 60;
+    (hidden > 0).then(|| {
+        format!("{} could not be given back: hidden for up to {wait} minutes", counted(hidden, "letter"))
+    })
+}
+
+/// The width of the terminal that standard output is, if it is one.
+pub(super) fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

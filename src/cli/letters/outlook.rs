@@ -1,0 +1,160 @@
+//! What would follow if a letter were put back: decoded and routed as the daemon does, by the settings of this command.
+
+use serde::Serialize;
+
+use super::letter::Letter;
+use crate::{
+    cli::explain::{Reached, Targets},
+    domain::{AccountId, Region, TargetId, Timestamp},
+    route::Arrival,
+    settings::Settings,
+};
+
+/// What the settings say of events.
+pub(in crate::cli) struct Outlook {
+    targets: Targets,
+    accounts: Vec<AccountId>,
+}
+
+/// What would follow.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Follows {
+    pub(in crate::cli) result: Verdict,
+    /// Why nothing (more) would.
+    pub(in crate::cli) reason: Option<String>,
+    /// Those that it would reach.
+    pub(in crate::cli) targets: Vec<Reached>,
+}
+
+/// What would follow, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::cli) enum Verdict {
+    /// It asks something of a target.
+    Asks,
+    /// It asks nothing, and is deleted.
+    AsksNothing,
+    /// It is of an account whose events are not allowed, and is deleted.
+    Refused,
+    /// Nobody understands it, and it is set aside again.
+    ComesBack,
+}
+
+impl Outlook {
+    /// By these settings, in this account and Region.
+    pub(in crate::cli) fn new(account: AccountId, region: &Region, settings: Settings) -> Self {
+        let mut accounts = settings.aws.allowed_accounts.clone();
+        let targets = Targets::at(&account, region, settings);
+        accounts.push(account);
+        Self { targets, accounts }
+    }
+
+    /// The target that is called so.
+    pub(in crate::cli) fn resolve(&self, name: &str) -> Option<TargetId> {
+        self.targets.resolve(name)
+    }
+
+    /// What people call this target.
+    pub(in crate::cli) fn name_of(&self, target: &TargetId) -> String {
+        self.targets.name_of(target).to_string()
+    }
+
+    /// What would follow if this letter were put back.
+    pub(in crate::cli) fn follows(&self, letter: &Letter, force: bool) -> Follows {
+        let nothing = |result, reason| Follows { result, reason: Some(reason), targets: Vec::new() };
+        if let Some(why) = letter.is_not_understood() {
+            return nothing(Verdict::ComesBack, why);
+        }
+        if let Some(account) = letter.event.account.as_ref().filter(|it| !self.accounts.contains(it)) {
+            return nothing(Verdict::Refused, format!("account {account} is not allowed"));
+        }
+        let arrival = Arrival {
+            version: letter.version,
+            // Whatever comes of it is later than all that was seen until now.
+            floor: Timestamp::from_millis(i64::MAX),
+            confined_to: letter.target().map(|target| [target.clone()].into()),
+        };
+        let (targets, reason) = self.targets.asked_by(&letter.event, &arrival, force);
+        let result = if targets.is_empty() { Verdict::AsksNothing } else { Verdict::Asks };
+        Follows { result, reason, targets }
+    }
+}
+
+impl Verdict {
+    /// What it is for people.
+    pub(in crate::cli) fn in_words(self) -> &'static str {
+        match self {
+            Self::Asks => "it would be asked for",
+            Self::AsksNothing => "nothing would follow, and the message would be deleted",
+            Self::Refused => "it would be refused, and the message be deleted",
+            Self::ComesBack => "it would be set aside again",
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::{
+        super::letter::tests::{message, set_aside},
+        *,
+    };
+    use crate::{
+        aws::queue::RawMessage,
+        settings::{self, Sources},
+    };
+
+    /// A shop whose api pins its images by semver, and whose web reads the same images.
+    pub(in crate::cli::letters) fn shop() -> Outlook {
+        let document = r#"
+            [defaults]
+            on_push = "pin"
+            tags = "semver:*"
+            [[target]]
+            name = "the-api"
+            cluster = "shop"
+            service = "api"
+            repositories = ["api"]
+            [[target]]
+            name = "web"
+            cluster = "shop"
+            service = "web"
+            repositories = ["web"]
+        "#;
+        let environment = [("LOCKKEEPER_CONFIG_TOML".to_owned(), document.to_owned())].into();
+        let settings = settings::load(&Sources { environment, ..Sources::default() }).expect("valid");
+        Outlook::new("111122223333".into(), &"eu-west-1".into(), settings)
+    }
+
+    fn follows(message: &RawMessage, force: bool) -> Follows {
+        shop().follows(&Letter::read(message), force)
+    }
+
+    #[test]
+    fn a_letter_leads_to_what_its_event_asks_of_its_target_alone() {
+        let follows = follows(&set_aside(), false);
+        assert_eq!((follows.result, follows.targets.len()), (Verdict::Asks, 1));
+        assert_eq!(follows.targets[0].name.as_str(), "the-api");
+    }
+
+    #[test]
+    fn a_letter_for_a_target_that_its_event_does_not_reach_any_more_leads_to_nothing() {
+        let mut other = set_aside();
+        other.attributes.insert("lockkeeper.target".into(), "111122223333/eu-west-1/shop/web".into());
+        assert_eq!(follows(&other, false).result, Verdict::AsksNothing);
+    }
+
+    #[test]
+    fn what_is_forced_is_not_ranked_by_a_policy() {
+        let would = |force| follows(&set_aside(), force).targets[0].would.clone();
+        assert!(would(false).contains("ranks above"), "{}", would(false));
+        assert!(!would(true).contains("ranks above"), "{}", would(true));
+    }
+
+    #[test]
+    fn what_nobody_understands_comes_back_and_a_stranger_is_refused() {
+        let malformed = RawMessage { body: "x".into(), ..message(&[]) };
+        assert_eq!(follows(&malformed, false).result, Verdict::ComesBack);
+        let body = message(&[]).body.replace("111122223333", "999900001111");
+        assert_eq!(follows(&RawMessage { body, ..message(&[]) }, true).result, Verdict::Refused);
+    }
+}

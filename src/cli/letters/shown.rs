@@ -1,0 +1,149 @@
+//! A letter as it is shown: in JSON, and as a row of a table.
+
+use serde::Serialize;
+
+use super::{
+    desk::Found,
+    letter::PutBy,
+    outlook::{Outlook, Verdict},
+};
+use crate::{
+    cli::explain::words,
+    domain::{EventId, TargetId, TargetName, Timestamp, TriggerKind},
+};
+
+/// One letter; `docs/commands.md` gives its shape.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Shown {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) put_by: PutBy,
+    pub(in crate::cli) time: Timestamp,
+    pub(in crate::cli) target: Option<TargetId>,
+    pub(in crate::cli) deployment: Option<String>,
+    pub(in crate::cli) outcome: Option<String>,
+    pub(in crate::cli) cause: Option<String>,
+    pub(in crate::cli) attempts: Option<u32>,
+    pub(in crate::cli) reason: Option<String>,
+    pub(in crate::cli) version: Timestamp,
+    /// How many messages hold it.
+    pub(in crate::cli) copies: usize,
+    pub(in crate::cli) event: EventShown,
+    /// What would follow if it were put back.
+    pub(in crate::cli) result: Verdict,
+    /// The targets that it would reach then.
+    pub(in crate::cli) reaches: Vec<TargetName>,
+    #[serde(skip)]
+    name: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct EventShown {
+    pub(in crate::cli) id: EventId,
+    pub(in crate::cli) source: String,
+    pub(in crate::cli) detail_type: String,
+    pub(in crate::cli) trigger: TriggerKind,
+    /// What happened, in one line; none where that is not understood.
+    pub(in crate::cli) meaning: Option<String>,
+}
+
+/// The heads of [`Shown::row`].
+pub(in crate::cli) const HEADS: [&str; 5] = ["ID", "SET ASIDE", "TARGET", "WHY", "EVENT"];
+
+impl Shown {
+    pub(in crate::cli) fn new(found: &Found, outlook: &Outlook, force: bool) -> Self {
+        let Found { letter, copies, .. } = found;
+        let follows = outlook.follows(letter, force);
+        let event = &letter.event;
+        Self {
+            id: letter.id.clone(),
+            put_by: letter.put_by,
+            time: letter.time,
+            target: letter.target().cloned(),
+            deployment: letter.said.deployment.clone(),
+            outcome: letter.said.outcome.clone(),
+            cause: letter.said.cause.clone(),
+            attempts: letter.said.attempts,
+            reason: letter.reason.clone().or_else(|| letter.is_not_understood()),
+            version: letter.version,
+            copies: copies.len(),
+            event: EventShown {
+                id: event.id.clone(),
+                source: event.source.to_string(),
+                detail_type: event.detail_type.to_string(),
+                trigger: event.trigger.kind(),
+                meaning: words::meaning(event),
+            },
+            result: follows.result,
+            reaches: follows.targets.into_iter().map(|reached| reached.name).collect(),
+            name: letter.target().map(|target| outlook.name_of(target)),
+        }
+    }
+
+    /// The target's name; in brackets those that it would reach, where it names none.
+    pub(in crate::cli) fn target_in_words(&self) -> String {
+        let reaches = || self.reaches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match &self.name {
+            Some(name) => name.clone(),
+            None if self.reaches.is_empty() => "-".into(),
+            None => format!("({})", reaches()),
+        }
+    }
+
+    /// One row, for people.
+    pub(in crate::cli) fn row(&self) -> [String; 5] {
+        let ended = [&self.outcome, &self.cause].into_iter().flatten().map(String::as_str);
+        let ended = ended.collect::<Vec<_>>().join(", ");
+        let why = match &self.reason {
+            Some(reason) if ended.is_empty() => reason.clone(),
+            Some(reason) => format!("{ended}: {reason}"),
+            None if ended.is_empty() => "-".into(),
+            None => ended,
+        };
+        let kind = self.event.trigger.as_str();
+        let event = self.event.meaning.as_ref().map_or(kind.into(), |it| format!("{kind}: {it}"));
+        [self.id.clone(), seconds(self.time), self.target_in_words(), why, event]
+    }
+}
+
+/// A time without its fraction of a second.
+fn seconds(time: Timestamp) -> String {
+    Timestamp::from_millis(time.as_millis().div_euclid(1_000) * 1_000).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            letter::{
+                Letter,
+                tests::{message, set_aside},
+            },
+            outlook::tests::shop,
+        },
+        *,
+    };
+    use crate::aws::queue::RawMessage;
+
+    fn row(message: &RawMessage) -> [String; 5] {
+        let letter = Letter::read(message);
+        let found = Found { letter, body: String::new(), copies: vec!["m-1".into()] };
+        Shown::new(&found, &shop(), false).row()
+    }
+
+    #[test]
+    fn a_row_says_for_whom_why_and_because_of_what() {
+        let [_, time, target, why, event] = row(&set_aside());
+        assert_eq!((time.as_str(), target.as_str()), ("1970-01-01T00:00:59Z", "the-api"));
+        assert_eq!(why, "rolled_back, image_pull: no such image");
+        assert_eq!(event, "image_pushed: api:2.0.0 was pushed");
+    }
+
+    #[test]
+    fn where_no_target_is_named_those_that_are_reached_stand_in_brackets() {
+        assert_eq!(row(&message(&[]))[2..4], ["(the-api)", "-"]);
+        let malformed = RawMessage { body: "x".into(), ..message(&[]) };
+        let [_, _, target, why, event] = row(&malformed);
+        assert_eq!((target.as_str(), event.as_str()), ("-", "malformed"));
+        assert!(why.contains("must be a JSON object"), "{why}");
+    }
+}

@@ -1,0 +1,93 @@
+//! A table that fits where it is shown.
+
+use crate::cli::explain::text::harmless;
+
+/// What stands between two columns.
+const GAP: &str = "  ";
+
+/// A column narrower than this says nothing.
+const NARROWEST: usize = 8;
+
+/// These rows below these heads. Where a width is given, the widest columns are cut until every line fits into it; the
+/// last column is not padded.
+pub(in crate::cli) fn table<const N: usize>(
+    heads: [&str; N],
+    rows: &[[String; N]],
+    width: Option<usize>,
+) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned))
+        .chain(rows.iter().map(|row| row.clone().map(|cell| harmless(&cell))))
+        .collect();
+    let widths = widths(&rows, width);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{:width$}", cut(cell, width)));
+        cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+fn widths<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> [usize; N] {
+    let mut widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    });
+    let Some(room) = width.map(|width| width.saturating_sub(GAP.len() * N.saturating_sub(1))) else {
+        return widths;
+    };
+    while let over @ 1.. = widths.iter().sum::<usize>().saturating_sub(room) {
+        let widest = widths.iter().copied().max().unwrap_or_default();
+        if widest <= NARROWEST {
+            break;
+        }
+        let next = widths.iter().copied().filter(|it| *it < widest).max().unwrap_or(NARROWEST);
+        let of_widest = widths.iter().filter(|it| **it == widest).count();
+        let less = (widest - next.max(NARROWEST)).min(over.div_ceil(of_widest)).max(1);
+        widths.iter_mut().filter(|it| **it == widest).for_each(|it| *it -= less);
+    }
+    widths
+}
+
+/// A text of at most so many characters.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> [[String; 3]; 2] {
+        [["a".into(), "x".repeat(30), "y".repeat(50)], ["bbbb".into(), "x".into(), "é\u{7}n\nd".into()]]
+    }
+
+    #[test]
+    fn without_a_width_nothing_is_cut() {
+        let text = table(["id", "one", "two"], &rows(), None);
+        assert!(text.contains(&"y".repeat(50)), "{text}");
+    }
+
+    #[test]
+    fn every_line_fits_into_the_width_and_the_longest_are_cut_first() {
+        for width in [40, 60, 80, 200] {
+            let text = table(["id", "one", "two"], &rows(), Some(width));
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(width), "{width}: {text}");
+            assert!(text.contains("bbbb  x"), "{text}");
+        }
+        let text = table(["id", "one", "two"], &rows(), Some(80));
+        assert!(text.contains(&"x".repeat(30)) && text.contains("yyy…"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_too_narrow_for_anything_still_shows_something() {
+        assert_eq!(table(["id", "one", "two"], &rows(), Some(1)).lines().count(), 3);
+    }
+
+    #[test]
+    fn no_text_of_an_event_can_steer_a_terminal_or_break_a_line() {
+        let text = table(["id", "one", "two"], &rows(), None);
+        assert!(text.ends_with("é n d\n") && text.lines().count() == 3, "{text}");
+    }
+}

@@ -1,0 +1,296 @@
+//! `lockkeeper replay`: letters are put back into the queue of events, one by one.
+//!
+//! A letter is sent first and deleted after, so whoever dies between the two leaves it in both queues, and the daemon
+//! settles the second one by what the first has brought about. While a letter is under way it is hidden, and just
+//! before it is sent its hold is extended: who has lost it to another replay leaves it to that one. The first
+//! signal ends the command behind the letter that is being sent; what is left is given back.
+
+mod post;
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use clap::ArgGroup;
+use serde::Serialize;
+
+use super::{
+    Ended, FAILED, Output,
+    check::counted,
+    complain,
+    letters::{
+        Office,
+        desk::{Bounds, End, Found, Swept},
+        hidden_in_words,
+        outlook::Follows,
+        pick::Filter,
+        shown::Shown,
+        unseen_in_words,
+    },
+    say, say_json,
+};
+use crate::{cli::explain::text::harmless, settings::Settings};
+use post::{Post, receipts_of};
+
+/// What one round gathers at most: what is hidden must be held, and bodies are kept in memory.
+const ROUND: Bounds = Bounds { letters: 10_000, bytes: Some(64 << 20) };
+
+/// Slower, and a letter would be held for too long.
+const SLOWEST_PER_SECOND: f64 = 0.1;
+const FASTEST_PER_SECOND: f64 = 1_000.0;
+
+/// What is to be put back, and how.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("which").args(["id", "target", "since", "outcome", "cause", "all"]).required(true).multiple(true))]
+pub(super) struct Options {
+    #[command(flatten)]
+    filter: Filter,
+    /// Every letter
+    #[arg(long, conflicts_with_all = ["id", "target", "since", "outcome", "cause"])]
+    all: bool,
+    /// As something new, which may overwrite what was asked for since
+    #[arg(long)]
+    force: bool,
+    /// Change nothing, and say what each letter would lead to
+    #[arg(long)]
+    dry_run: bool,
+    /// No faster than this: `10/s`, `30/m`
+    #[arg(long, value_name = "RATE", default_value = "10/s", value_parser = rate)]
+    rate: f64,
+    /// Look although the dead-letter queue has a redrive policy of its own, which counts each look as a receive
+    #[arg(long)]
+    despite_redrive: bool,
+}
+
+/// The answer; `docs/commands.md` gives its shape.
+#[derive(Debug, Default, Serialize)]
+struct Answer {
+    dry_run: bool,
+    selected: usize,
+    replayed: usize,
+    letters: Vec<Replayed>,
+    /// Ids that were given and that no letter has.
+    missing: Vec<String>,
+    interrupted: bool,
+    /// How many messages somebody else held, so that they could not be seen.
+    unseen: u64,
+}
+
+/// One letter, and what became of it.
+#[derive(Debug, Serialize)]
+struct Replayed {
+    #[serde(flatten)]
+    letter: Shown,
+    fate: Fate,
+    /// Why, where it was not simply put back.
+    why: Option<String>,
+    /// What it would lead to: in a dry run.
+    would: Option<Follows>,
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Fate {
+    /// It was put back.
+    Replayed,
+    /// It was put back, and is still in the dead-letter queue.
+    Kept,
+    /// It would be put back.
+    WouldReplay,
+    /// It is left: nobody understands it, or it belongs to another queue.
+    Left,
+    /// It was not put back: somebody else has it now.
+    Taken,
+    /// It could not be put back.
+    Failed,
+    /// The command was interrupted before.
+    Interrupted,
+}
+
+pub(super) fn replay(options: Options, files: &[PathBuf], output: Output) -> Ended {
+    let settings = match super::load(files) {
+        Ok(settings) => settings,
+        Err(ended) => return ended,
+    };
+    if let Err(problems) = settings.require_queue() {
+        return Ended::Misused(problems.to_string());
+    }
+    let dry_run = options.dry_run;
+    match super::in_runtime(put_back(options, settings, output)) {
+        Err(error) => Ended::Failed(error),
+        Ok(answer) => {
+            match output {
+                Output::Text => say(&answer.text(dry_run)),
+                Output::Json => say_json(&answer),
+            }
+            if answer.is_done() { Ended::Done } else { Ended::Told(FAILED) }
+        }
+    }
+}
+
+async fn put_back(options: Options, settings: Settings, output: Output) -> anyhow::Result<Answer> {
+    let Options { filter, all: _, force, dry_run, rate, despite_redrive } = options;
+    let office = Office::open(settings, filter, despite_redrive).await?;
+    let mut answer = Answer { dry_run, unseen: office.unseen(), ..Answer::default() };
+    let mut post = Post::new(&office, force, rate, output == Output::Text);
+    let (mut known, mut named) = (BTreeSet::new(), BTreeSet::new());
+    loop {
+        let wanted = |letter: &super::letters::letter::Letter| {
+            !known.contains(&letter.id) && office.pick.takes(letter, &office.outlook)
+        };
+        let mut swept = office.desk.sweep(wanted, ROUND, &office.stop).await;
+        let left_over = swept.others();
+        let hidden = office.desk.give_back(left_over).await;
+        if let Some(hidden) = hidden_in_words(hidden) {
+            complain(&hidden);
+        }
+        known.extend(swept.found.keys().cloned());
+        named.extend(swept.found.values().flat_map(names));
+        let end = std::mem::take(&mut swept.end);
+        if let End::Failed(error) = end {
+            office.desk.give_back(swept.all()).await;
+            return Err(error.into());
+        }
+        answer.round(&office, swept, &mut post, output).await;
+        if office.stop.is_cancelled() || !matches!(end, End::Bounded) {
+            break;
+        }
+    }
+    answer.interrupted = office.stop.is_cancelled();
+    let missing = office.pick.ids().iter().filter(|id| !answer.interrupted && !named.contains(*id));
+    answer.missing = missing.cloned().collect();
+    Ok(answer)
+}
+
+/// By what a letter can be named.
+fn names(found: &Found) -> impl Iterator<Item = String> {
+    let copies = found.copies.iter().map(ToString::to_string);
+    copies.chain([found.letter.id.clone()])
+}
+
+impl Answer {
+    /// Puts back what was found, and gives back the rest.
+    async fn round(&mut self, office: &Office, mut swept: Swept, post: &mut Post<'_>, output: Output) {
+        let is_named = |found: &Found| office.pick.names(&found.letter);
+        let found = std::mem::take(&mut swept.found).into_values();
+        let (mut found, left): (Vec<Found>, Vec<Found>) =
+            found.partition(|found| is_named(found) || found.letter.is_left(&office.desk.arn).is_none());
+        found.sort_by_key(|found| found.letter.version);
+        self.selected += found.len();
+        if output == Output::Text {
+            let of = format!("of {}", counted(found.len() + left.len(), "letter"));
+            say(&format!("{} {of} selected.\n", found.len()));
+        }
+        for found in &left {
+            let why = found.letter.is_left(&office.desk.arn);
+            self.add(office, found, Fate::Left, why, post.force());
+        }
+        let left = receipts_of(&left, &swept.receipts);
+        office.desk.give_back(left).await;
+        if self.dry_run {
+            office.desk.give_back(receipts_of(&found, &swept.receipts)).await;
+            for found in &found {
+                self.add(office, found, Fate::WouldReplay, None, post.force());
+            }
+        } else {
+            for (found, fate, why) in post.deliver(found, swept.receipts).await {
+                self.add(office, &found, fate, why, post.force());
+            }
+        }
+    }
+
+    fn add(&mut self, office: &Office, found: &Found, fate: Fate, why: Option<String>, force: bool) {
+        let would = self.dry_run.then(|| office.outlook.follows(&found.letter, force));
+        self.replayed += usize::from(matches!(fate, Fate::Replayed | Fate::Kept));
+        let letter = Shown::new(found, &office.outlook, force);
+        self.letters.push(Replayed { letter, fate, why, would });
+    }
+
+    /// Whether all that was asked for was done.
+    fn is_done(&self) -> bool {
+        let is_done = |it: &Replayed| match it.fate {
+            Fate::Replayed | Fate::WouldReplay | Fate::Left => true,
+            Fate::Kept | Fate::Taken | Fate::Failed | Fate::Interrupted => false,
+        };
+        self.missing.is_empty() && !self.interrupted && self.letters.iter().all(is_done)
+    }
+
+    fn text(&self, dry_run: bool) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for it in &self.letters {
+            match (&it.would, &it.why) {
+                (Some(follows), _) => lines.extend(would(it, follows)),
+                (None, Some(why)) => lines.push(format!("{}: {}: {why}", it.letter.id, it.fate.in_words())),
+                (None, None) => {}
+            }
+        }
+        lines.extend(self.missing.iter().map(|id| format!("{id}: no letter has this id")));
+        if self.letters.iter().any(|it| it.fate == Fate::Left) {
+            lines.push("What is left is put back only where --id names it.".into());
+        }
+        let put_back = if dry_run { "would be put back" } else { "put back" };
+        let count = if dry_run { self.selected } else { self.replayed };
+        let interrupted = if self.interrupted { "; interrupted, and the rest was given back" } else { "" };
+        lines.push(format!("{} {put_back}{interrupted}.", counted(count, "letter")));
+        lines.extend(unseen_in_words(self.unseen).map(|unseen| unseen + "."));
+        lines.iter().map(|line| harmless(line) + "\n").collect()
+    }
+}
+
+/// What one letter would lead to.
+fn would(it: &Replayed, follows: &Follows) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}  {}: {}",
+        it.letter.id,
+        it.letter.target_in_words(),
+        it.letter.event.meaning.as_deref().unwrap_or(it.letter.event.trigger.as_str())
+    )];
+    for reached in &follows.targets {
+        lines.push(format!("    {} because {}", reached.name, reached.because));
+        lines.push(format!("    would {}", reached.would));
+    }
+    if follows.targets.is_empty() {
+        let reason = follows.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        lines.push(format!("    {}{reason}", follows.result.in_words()));
+    }
+    lines
+}
+
+impl Fate {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Replayed => "put back",
+            Self::Kept => "put back, and still in the dead-letter queue",
+            Self::WouldReplay => "would be put back",
+            Self::Left => "left",
+            Self::Taken | Self::Failed => "not put back",
+            Self::Interrupted => "not put back, because of the interruption",
+        }
+    }
+}
+
+/// So many letters a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let (number, seconds) = match text.split_once('/') {
+        None | Some((_, "s")) => (text.trim_end_matches("/s"), 1.0),
+        Some((number, "m")) => (number, 60.0),
+        Some(_) => ("", 1.0),
+    };
+    let rate = number.parse::<f64>().map(|number| number / seconds).ok();
+    rate.filter(|rate| (SLOWEST_PER_SECOND..=FASTEST_PER_SECOND).contains(rate))
+        .ok_or_else(|| "write how many a second or minute, as 10/s or 30/m, from 6/m to 1000/s".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_so_many_a_second_or_minute() {
+        for (text, per_second) in [("10", 10.0), ("10/s", 10.0), ("30/m", 0.5), ("2.5/s", 2.5)] {
+            assert_eq!(rate(text), Ok(per_second), "{text}");
+        }
+        for text in ["", "0", "-1", "1/h", "fast", "NaN", "inf", "5/m", "1001/s"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What is said about a message that is set aside or put back: its attributes.
+//!
+//! A letter is a message in the dead-letter queue: the body as it was received, and beside it why it is there. Put
+//! back, it carries what confines and orders it: a target, and the version of what it asks for. One that is forced has
+//! none, so that what it asks for is as new as the message.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::{Cause, DeploymentId, EventId, NotATargetId, Outcome, TargetId, Timestamp, fingerprint};
+
+/// The names of the attributes. SQS takes ten at most.
+pub mod name {
+    /// The same for the same event and target.
+    pub const ID: &str = "lockkeeper.id";
+    /// Why it was set aside, in one line.
+    pub const REASON: &str = "lockkeeper.reason";
+    /// The only target that it is for.
+    pub const TARGET: &str = "lockkeeper.target";
+    /// The deployment that failed.
+    pub const DEPLOYMENT: &str = "lockkeeper.deployment";
+    /// How that ended.
+    pub const OUTCOME: &str = "lockkeeper.outcome";
+    /// Why it failed.
+    pub const CAUSE: &str = "lockkeeper.cause";
+    /// How often it was tried.
+    pub const ATTEMPTS: &str = "lockkeeper.attempts";
+    /// When what it asks for was asked for.
+    pub const VERSION: &str = "lockkeeper.version";
+    /// When it was set aside.
+    pub const TIME: &str = "lockkeeper.time";
+    /// It was put back as something new.
+    pub const FORCE: &str = "lockkeeper.force";
+}
+
+/// A reason longer than this says no more.
+const LONGEST_REASON_BYTES: usize = 1024;
+
+/// What SQS counts of an attribute beside its name and value: its type.
+const TYPE: &str = "String";
+
+/// What the force attribute says where it says anything.
+const FORCED: &str = "true";
+
+/// What is said about a message that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetter {
+    /// The target to which a replay is confined; `None` for a message that nobody understands.
+    pub target: Option<TargetId>,
+    /// The deployment that failed.
+    pub deployment: Option<DeploymentId>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why.
+    pub cause: Option<Cause>,
+    /// Why, in one line.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When the change was asked for: a replay keeps it.
+    pub version: Timestamp,
+}
+
+/// What the attributes of a message say of it. What is absent, or cannot be read, is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The same for the same event and target.
+    pub id: Option<String>,
+    /// Why it was set aside, in one line.
+    pub reason: Option<String>,
+    /// The only target that it is for; an error names what cannot be read.
+    pub target: Option<Result<TargetId, NotATargetId>>,
+    /// The deployment that failed.
+    pub deployment: Option<String>,
+    /// How that ended, as a label.
+    pub outcome: Option<String>,
+    /// Why it failed, as a label.
+    pub cause: Option<String>,
+    /// How often it was tried.
+    pub attempts: Option<u32>,
+    /// When it was set aside.
+    pub time: Option<Timestamp>,
+    version: Option<Timestamp>,
+    is_forced: bool,
+}
+
+impl DeadLetter {
+    /// For a message that nobody understands.
+    pub fn malformed(reason: String, version: Timestamp) -> Self {
+        Self { target: None, deployment: None, outcome: None, cause: None, reason, attempts: 0, version }
+    }
+}
+
+impl Said {
+    /// Reads the attributes of a message.
+    pub fn read(attributes: &BTreeMap<String, String>) -> Self {
+        let get = |name| attributes.get(name);
+        let time = |name| get(name).and_then(|text| Timestamp::parse(text));
+        Self {
+            id: get(name::ID).cloned(),
+            reason: get(name::REASON).cloned(),
+            target: get(name::TARGET).map(|text| text.parse()),
+            deployment: get(name::DEPLOYMENT).cloned(),
+            outcome: get(name::OUTCOME).cloned(),
+            cause: get(name::CAUSE).cloned(),
+            attempts: get(name::ATTEMPTS).and_then(|text| text.parse().ok()),
+            time: time(name::TIME),
+            version: time(name::VERSION),
+            is_forced: get(name::FORCE).is_some_and(|text| text == FORCED),
+        }
+    }
+
+    /// When what the message asks for was asked for, if it was set aside before: when SQS got it, if that is earlier, or
+    /// if it is forced. `None` for a message like any other, which is ordered by its event.
+    pub fn version(&self, sent_at: Timestamp) -> Option<Timestamp> {
+        if self.is_forced { Some(sent_at) } else { self.version.map(|version| version.min(sent_at)) }
+    }
+
+    /// Whether it was put back as something new.
+    pub fn is_forced(&self) -> bool {
+        self.is_forced
+    }
+}
+
+/// The attributes of a message that is put back: with the version that it keeps, or forced.
+pub fn put_back(id: &str, target: Option<&str>, version: Option<Timestamp>) -> BTreeMap<String, String> {
+    let known = [
+        (name::ID, Some(id.to_owned())),
+        (name::TARGET, target.map(str::to_owned)),
+        (name::VERSION, version.map(|version| version.to_string())),
+        (name::FORCE, version.is_none().then(|| FORCED.to_owned())),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// The attributes of a letter that is sent now.
+pub fn attributes(event: &EventId, letter: &DeadLetter, now: Timestamp) -> BTreeMap<String, String> {
+    let known = [
+        (name::ID, Some(id(event, letter.target.as_ref()))),
+        (
+            name::REASON,
+            Some(cut(&letter.reason, LONGEST_REASON_BYTES).to_owned()).filter(|it| !it.is_empty()),
+        ),
+        (name::TARGET, letter.target.as_ref().map(ToString::to_string)),
+        (name::DEPLOYMENT, letter.deployment.as_ref().map(ToString::to_string)),
+        (name::OUTCOME, letter.outcome.map(|outcome| outcome.as_str().to_owned())),
+        (name::CAUSE, letter.cause.map(|cause| cause.as_str().to_owned())),
+        (name::ATTEMPTS, Some(letter.attempts.to_string())),
+        (name::VERSION, Some(letter.version.to_string())),
+        (name::TIME, Some(now.to_string())),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// The body and attributes that fit into one message. A message that nobody understood loses the end of its body,
+/// and its reason says so. One that is to be replayed keeps its body, written shorter if need be; of its attributes
+/// those by which a replay is confined and ordered go last.
+pub fn parcel(
+    body: &str,
+    mut attributes: BTreeMap<String, String>,
+    is_understood: bool,
+    room: usize,
+) -> (Cow<'_, str>, BTreeMap<String, String>) {
+    if body.len() + size(&attributes) <= room {
+        return (body.into(), attributes);
+    }
+    if !is_understood {
+        let reason = attributes.entry(name::REASON.to_owned()).or_default();
+        *reason = format!("{reason} (the end of the body is cut: it had {} bytes)", body.len());
+        let room = room.saturating_sub(size(&attributes));
+        return (cut(body, room).into(), attributes);
+    }
+    let compact = serde_json::from_str::<serde_json::Value>(body).map(|it| it.to_string());
+    let body: Cow<'_, str> = compact.ok().filter(|it| it.len() < body.len()).map_or(body.into(), Into::into);
+    let last = [name::VERSION, name::FORCE, name::TARGET];
+    let mut dispensable: Vec<String> =
+        attributes.keys().filter(|it| !last.contains(&it.as_str())).cloned().collect();
+    dispensable.extend(last.map(str::to_owned));
+    for name in dispensable {
+        if body.len() + size(&attributes) <= room {
+            break;
+        }
+        attributes.remove(&name);
+    }
+    (body, attributes)
+}
+
+fn size(attributes: &BTreeMap<String, String>) -> usize {
+    attributes.iter().map(|(name, value)| name.len() + TYPE.len() + value.len()).sum()
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// The id of a letter: the same event failing for the same target is the same letter, however often it is sent.
+pub fn id(event: &EventId, target: Option<&TargetId>) -> String {
+    let target = target.map(ToString::to_string).unwrap_or_default();
+    fingerprint(format!("{event}\n{target}"), 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQS takes at most.
+    const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+    fn letter() -> DeadLetter {
+        DeadLetter {
+            target: Some("111122223333/eu-west-1/shop/api".parse().unwrap()),
+            deployment: Some("d-1".into()),
+            outcome: Some(Outcome::RolledBack),
+            cause: Some(Cause::ImagePull),
+            reason: "no such image".into(),
+            attempts: 1,
+            version: Timestamp::from_millis(1_000),
+        }
+    }
+
+    #[test]
+    fn a_letter_that_comes_back_tells_its_target_and_keeps_its_version() {
+        let written = attributes(&"e-1".into(), &letter(), Timestamp::from_millis(5_000));
+        assert!(written.len() <= 10);
+        let read = Said::read(&written);
+        let late = Timestamp::from_millis(9_000);
+        assert_eq!((read.version(late), read.target), (Some(letter().version), letter().target.map(Ok)));
+    }
+
+    #[test]
+    fn an_event_that_fails_twice_for_one_target_is_one_letter() {
+        let [one, again] = [1, 2].map(|at| attributes(&"e-1".into(), &letter(), Timestamp::from_millis(at)));
+        assert_eq!(one["lockkeeper.id"], again["lockkeeper.id"]);
+        let other = DeadLetter { target: None, ..letter() };
+        assert_ne!(
+            one["lockkeeper.id"],
+            attributes(&"e-1".into(), &other, Timestamp::default())["lockkeeper.id"]
+        );
+    }
+
+    #[test]
+    fn a_message_that_nobody_understood_is_cut_rather_than_set_aside_without_a_reason() {
+        let body = "x".repeat(MAX_MESSAGE_BYTES);
+        let malformed = DeadLetter { target: None, reason: "é".repeat(2_000), ..letter() };
+        let written = attributes(&"e-1".into(), &malformed, Timestamp::default());
+        let (body, written) = parcel(&body, written, false, MAX_MESSAGE_BYTES);
+        assert_eq!(body.len() + size(&written), MAX_MESSAGE_BYTES);
+        assert!(written[name::REASON].ends_with("(the end of the body is cut: it had 1048576 bytes)"));
+    }
+
+    #[test]
+    fn a_large_body_that_is_to_be_replayed_is_kept_whole_with_its_target_and_version() {
+        let body = format!("{{ \"junk\": \"{}\" }}", "x".repeat(MAX_MESSAGE_BYTES - 200));
+        let written = attributes(&"e-1".into(), &letter(), Timestamp::default());
+        let (kept, written) = parcel(&body, written, true, MAX_MESSAGE_BYTES);
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&kept), value(&body));
+        let read = Said::read(&written);
+        assert!(read.version(Timestamp::from_millis(9_000)).is_some());
+        assert_eq!(read.target, letter().target.map(Ok));
+        assert!(kept.len() + size(&written) <= MAX_MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn an_ordinary_message_was_never_set_aside() {
+        let read = Said::read(&BTreeMap::from([("other".into(), "x".into())]));
+        assert_eq!((read.version(Timestamp::default()), read), (None, Said::default()));
+    }
+
+    #[test]
+    fn what_is_put_back_keeps_its_version_and_what_is_forced_is_as_new_as_the_message() {
+        let (old, sent) = (Timestamp::from_millis(1_000), Timestamp::from_millis(9_000));
+        let target = "111122223333/eu-west-1/shop/api";
+        let kept = Said::read(&put_back("i", Some(target), Some(old)));
+        assert_eq!((kept.version(sent), kept.is_forced()), (Some(old), false));
+        assert_eq!(kept.target, Some(target.parse()));
+        let forced = Said::read(&put_back("i", Some(target), None));
+        assert_eq!((forced.version(sent), forced.is_forced()), (Some(sent), true));
+        assert_eq!(forced.target, Some(target.parse()));
+    }
+
+    #[test]
+    fn nobody_claims_a_version_from_the_future() {
+        let (late, sent) = (Timestamp::from_millis(9_000), Timestamp::from_millis(1_000));
+        assert_eq!(Said::read(&put_back("i", None, Some(late))).version(sent), Some(sent));
+    }
+}

@@ -1,0 +1,225 @@
+//! Going back from what failed, where ECS does not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{CallFailure, Cause, Outcome, Remedy, RolloutId, RolloutState, Running, TargetSettings};
+
+/// A bench whose target is rolled back by us.
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.settings.rollback = true;
+    bench
+}
+
+fn started(bench: &mut Bench) {
+    bench.receive("m", [image("v2", 990)]);
+    bench.pass(6);
+    assert_eq!(bench.starts().len(), 1);
+}
+
+/// As a look shows a rollout whose service deployment is known.
+fn with_arn(bench: &mut Bench) -> RolloutId {
+    let arn: RolloutId = "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop/api/one".into();
+    bench.scene().rollouts[0].id.service_deployment = Some(arn.clone());
+    arn
+}
+
+fn stops(bench: &Bench) -> Vec<RolloutId> {
+    let stop = |command: &Command| match command {
+        Command::Stop(order) => Some(order.rollout.clone()),
+        _ => None,
+    };
+    bench.log.iter().filter_map(|(_, command)| stop(command)).collect()
+}
+
+#[test]
+fn what_failed_with_no_way_back_is_undone_by_rolling_out_what_was_good() {
+    let mut bench = bench();
+    started(&mut bench);
+    bench.rollout_is(RolloutState::Failed);
+    let back = bench.starts().pop().expect("the way back");
+    assert_eq!((back.base.to_string().as_str(), back.edits.len()), ("api:1", 0));
+    assert!(bench.ended().is_empty() && bench.letters().is_empty(), "the end is told when it is the end");
+    bench.rollout_is(RolloutState::Succeeded);
+    let ended = bench.ended();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].outcome, Some(Outcome::RolledBack));
+    assert!(ended[0].reason.as_ref().is_some_and(|it| it.contains("rolled back to api:1")), "{ended:?}");
+    assert_eq!(bench.letters().len(), 1);
+    bench.pass(600);
+    assert_eq!(bench.starts().len(), 2, "it is not started again");
+}
+
+#[test]
+fn a_rollout_without_progress_is_stopped_and_ecs_goes_back() {
+    let mut bench = bench();
+    bench.settings.timeout = Duration::from_mins(2);
+    started(&mut bench);
+    let arn = with_arn(&mut bench);
+    bench.pass(130);
+    assert_eq!(stops(&bench), [arn]);
+    bench.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
+    bench.rollout_is(RolloutState::RollingBack);
+    assert!(bench.ended().is_empty());
+    bench.rollout_is(RolloutState::RolledBack);
+    let ended = bench.ended();
+    assert_eq!((ended[0].outcome, ended[0].cause), (Some(Outcome::RolledBack), Some(Cause::Timeout)));
+    assert_eq!((bench.starts().len(), bench.letters().len()), (1, 1));
+}
+
+#[test]
+fn where_ecs_cannot_stop_it_what_was_good_is_rolled_out_over_it() {
+    let mut bench = bench();
+    bench.settings.timeout = Duration::from_mins(2);
+    started(&mut bench);
+    with_arn(&mut bench);
+    bench.pass(130);
+    let refused = CallFailure { cause: Cause::Permission, reason: "denied".into(), remedy: Remedy::GiveUp };
+    bench.tell(Input::Stopped { target: target(API), stopped: Err(refused) });
+    bench.pass(10);
+    assert_eq!(bench.starts().last().map(|it| it.base.to_string()), Some("api:1".into()));
+    bench.rollout_is(RolloutState::Succeeded);
+    let ended = bench.ended();
+    assert_eq!((ended[0].outcome, ended[0].cause), (Some(Outcome::RolledBack), Some(Cause::Timeout)));
+}
+
+#[test]
+fn a_stop_that_may_succeed_later_is_asked_for_again() {
+    let mut bench = bench();
+    bench.settings.timeout = Duration::from_mins(2);
+    started(&mut bench);
+    with_arn(&mut bench);
+    bench.pass(130);
+    bench.tell(Input::Stopped { target: target(API), stopped: Err(transient(Remedy::Retry)) });
+    bench.pass(10);
+    assert_eq!((stops(&bench).len(), bench.starts().len()), (2, 1));
+}
+
+#[test]
+fn a_followed_tag_goes_on_being_followed_after_a_rollback() {
+    let mut bench = bench();
+    let ran = digest("a");
+    bench.scene().running.as_mut().expect("runs").digests = BTreeMap::from([("web".into(), ran.clone())]);
+    bench.receive("m", [followed("v1", Some(digest("b")), 990)]);
+    bench.pass(6);
+    bench.rollout_is(RolloutState::Failed);
+    let back = bench.starts().pop().expect("the way back").clone();
+    assert_eq!(back.edits[&"web".into()].digest, Some(ran.clone()));
+    assert_eq!(back.marks.follows[&"web".into()].as_str(), "v1");
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!(bench.ended()[0].outcome, Some(Outcome::RolledBack));
+
+    let mut pinned = revision(2, "v1");
+    pinned.images = back.edits.clone();
+    pinned.marks = back.marks;
+    let running = Running { definition: pinned.clone(), digests: [("web".into(), ran)].into(), since: None };
+    (bench.scene().running, bench.scene().base) = (Some(running), Ok(pinned));
+    bench.receive("next", [followed("v1", Some(digest("c")), 1_030)]);
+    bench.pass(6);
+    let next = bench.starts().pop().expect("the next push");
+    assert_eq!(next.edits[&"web".into()].effective_tag().expect("a tag").as_str(), "v1");
+    assert!(next.marks.follows.is_empty());
+}
+
+#[test]
+fn new_tasks_that_fail_by_themselves_have_nothing_to_go_back_to() {
+    let mut bench = bench();
+    bench.receive("m", [restart(990)]);
+    bench.pass(6);
+    bench.rollout_is(RolloutState::Failed);
+    assert_eq!(bench.starts().len(), 1);
+    let ended = bench.ended();
+    assert_eq!(ended[0].outcome, Some(Outcome::Failed));
+    assert!(ended[0].reason.as_ref().is_some_and(|it| it.contains("nothing to go back to")));
+}
+
+#[test]
+fn a_fix_that_waits_is_started_instead_of_a_rollback() {
+    let mut bench = bench();
+    started(&mut bench);
+    bench.receive("fix", [image("v3", 1_008)]);
+    bench.pass(6);
+    bench.rollout_is(RolloutState::Failed);
+    let starts = bench.starts();
+    assert_eq!(starts.len(), 2);
+    assert_eq!(starts[1].edits[&"web".into()].effective_tag().expect("a tag").as_str(), "v3");
+    assert_eq!(bench.ended()[0].outcome, Some(Outcome::Failed));
+}
+
+#[test]
+fn nothing_is_started_over_a_rollback_of_ours() {
+    for crash in [false, true] {
+        let mut bench = bench();
+        bench.settings = TargetSettings { on_newer: crate::domain::OnNewer::Interrupt, ..bench.settings };
+        started(&mut bench);
+        bench.rollout_is(RolloutState::Failed);
+        assert_eq!(bench.starts().len(), 2);
+        if crash {
+            bench.crash();
+            bench.receive("m", [image("v2", 990)]);
+        }
+        bench.receive("newer", [restart(1_010)]);
+        bench.pass(30);
+        assert_eq!(bench.starts().len(), 2, "crash: {crash}");
+        bench.rollout_is(RolloutState::Succeeded);
+        assert_eq!(bench.ended()[0].outcome, Some(Outcome::RolledBack), "crash: {crash}");
+        bench.pass(10);
+        assert_eq!(bench.starts().len(), 3, "what is newer");
+    }
+}
+
+#[test]
+fn what_failed_while_nobody_watched_is_undone_once() {
+    let mut bench = bench();
+    started(&mut bench);
+    bench.crash();
+    let scene = bench.scene();
+    ecs::turn_to(scene, RolloutState::Failed);
+    bench.receive("m", [image("v2", 990)]);
+    bench.pass(6);
+    assert_eq!(bench.starts().len(), 2);
+    assert_eq!(bench.starts()[1].base.to_string(), "api:1");
+    bench.crash();
+    bench.receive("m", [image("v2", 990)]);
+    bench.pass(6);
+    assert_eq!(bench.starts().len(), 2, "the way back is adopted");
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!(bench.ended()[0].outcome, Some(Outcome::RolledBack));
+    bench.crash();
+    bench.receive("m", [image("v2", 990)]);
+    bench.pass(6);
+    assert_eq!((bench.starts().len(), bench.ended()[1].outcome), (2, Some(Outcome::RolledBack)));
+}
+
+#[test]
+fn a_way_back_that_fails_too_is_said_and_not_tried_for_ever() {
+    let mut bench = bench();
+    started(&mut bench);
+    bench.rollout_is(RolloutState::Failed);
+    bench.rollout_is(RolloutState::Failed);
+    let ended = bench.ended();
+    assert_eq!(ended[0].outcome, Some(Outcome::Failed));
+    assert!(ended[0].reason.as_ref().is_some_and(|it| it.contains("that failed too")), "{ended:?}");
+    bench.pass(600);
+    assert_eq!(bench.starts().len(), 2);
+}
+
+#[test]
+fn a_way_back_that_cannot_be_started_is_tried_again_and_then_said() {
+    let mut bench = bench();
+    started(&mut bench);
+    bench.failing_starts =
+        [transient(Remedy::Retry), transient(Remedy::Retry), transient(Remedy::Retry)].into();
+    bench.rollout_is(RolloutState::Failed);
+    bench.pass(600);
+    let ended = bench.ended();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].outcome, Some(Outcome::Failed));
+    assert!(
+        ended[0].reason.as_ref().is_some_and(|it| it.contains("going back to api:1 failed")),
+        "{ended:?}"
+    );
+    assert_eq!(bench.letters().len(), 1);
+}

@@ -1,0 +1,99 @@
+//! One event that reaches many targets.
+
+use super::*;
+use crate::domain::{LaneState, Outcome, RolloutState};
+
+const FOUR: [&str; 4] = ["a", "b", "c", "d"];
+
+/// A bench on which so many of the targets of one event are deployed at a time, and so many may fail.
+fn bench(max_parallel: u32, stop_after: u32) -> Bench {
+    let mut it = Bench::new();
+    (it.settings.max_parallel, it.settings.stop_after) = (max_parallel, stop_after);
+    it
+}
+
+fn receive_all(it: &mut Bench) {
+    it.receive("m", FOUR.map(|name| of(name, restart(990))));
+    it.pass(6);
+}
+
+fn started(it: &Bench) -> Vec<String> {
+    it.starts().iter().map(|order| order.target.service().to_string()).collect()
+}
+
+fn ends(it: &mut Bench, service: &str, state: RolloutState) {
+    ecs::turn_to(it.scene_of(&target(service)), state);
+    it.pass(4);
+}
+
+#[test]
+fn no_more_than_max_parallel_are_deployed_at_a_time_and_all_are_in_the_end() {
+    let mut it = bench(2, 0);
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["a", "b"]);
+    let waiting =
+        it.planner.targets(it.now).into_iter().find(|it| it.name.as_str() == "api" && it.id == target("c"));
+    assert_eq!(waiting.map(|it| it.lane.state), Some(LaneState::Queued));
+    ends(&mut it, "b", RolloutState::Succeeded);
+    assert_eq!(started(&it), ["a", "b", "c"]);
+    for service in ["a", "c"] {
+        ends(&mut it, service, RolloutState::Succeeded);
+    }
+    ends(&mut it, "d", RolloutState::Succeeded);
+    assert_eq!(it.outcomes(), [Outcome::Succeeded; 4]);
+    assert_eq!(it.deletions(), [[1]]);
+}
+
+#[test]
+fn once_stop_after_have_failed_the_rest_is_set_aside_and_not_started() {
+    let mut it = bench(1, 1);
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["a"]);
+    ends(&mut it, "a", RolloutState::Failed);
+    assert_eq!(started(&it), ["a"]);
+    assert_eq!(it.outcomes(), [Outcome::Failed, Outcome::Cancelled, Outcome::Cancelled, Outcome::Cancelled]);
+    let letters: Vec<Option<Outcome>> = it.letters().iter().map(|(_, letter)| letter.outcome).collect();
+    assert_eq!(letters.len(), 4, "each can be replayed by itself");
+    assert_eq!(letters.iter().filter(|it| **it == Some(Outcome::Cancelled)).count(), 3);
+    assert!(it.ended()[1].reason.as_ref().is_some_and(|it| it.contains("stop_after = 1")));
+    assert_eq!(it.deletions(), [[1]]);
+}
+
+#[test]
+fn what_failed_before_a_crash_counts_after_it() {
+    let mut it = bench(1, 1);
+    receive_all(&mut it);
+    it.crash();
+    ecs::turn_to(it.scene_of(&target("a")), RolloutState::Failed);
+    it.receive("m", FOUR.map(|name| of(name, restart(990))));
+    it.pass(6);
+    assert_eq!(started(&it), ["a"], "before the crash");
+    assert_eq!(it.outcomes().iter().filter(|it| **it == Outcome::Cancelled).count(), 3);
+}
+
+#[test]
+fn an_event_for_one_target_waits_for_no_wave() {
+    let mut it = bench(1, 1);
+    receive_all(&mut it);
+    it.receive("one", [of("d", restart(1_000))]);
+    it.pass(6);
+    assert_eq!(started(&it), ["a", "d"]);
+}
+
+#[test]
+fn who_waits_for_a_rollout_of_somebody_else_keeps_no_place() {
+    let mut it = bench(1, 0);
+    it.scene_of(&target("a")).rollouts = vec![rollout("theirs", 995, revision(1, "v1"))];
+    it.scene_of(&target("a")).rollouts[0].created_at = at(900);
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["b"]);
+}
+
+#[test]
+fn a_target_that_cannot_be_looked_at_holds_up_nobody() {
+    let mut it = bench(0, 1);
+    let failure = transient(crate::domain::Remedy::Retry);
+    it.failing_looks = vec![failure].into();
+    receive_all(&mut it);
+    assert_eq!(started(&it).len(), 4 - usize::from(!started(&it).contains(&"a".to_owned())));
+}
