@@ -11,6 +11,7 @@
 //! | [`decode`] | the bytes of a message to what it means | `domain` |
 //! | [`route`] | what it means to requests for targets | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
+//! | [`standby`] | which of several processes acts: the lease in a table, its deadline, taking it over | `domain` |
 //! | [`report`] | what is told: words, log, history | `domain` |
 //! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
 //! | `aws` (feature `daemon`) | one AWS call per function; SDK types end here | `domain` |
@@ -32,5 +33,6 @@ pub mod route;
 pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod standby;
 #[cfg(feature = "daemon")]
 pub mod status;

@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lockkeeper::{
     aws::{
-        Connections, Unobserved,
+        Connections, Fence, Unobserved,
         account::account,
         ecs::{Clearance, Ecs},
         queue::{Queue, QueueErrorKind},
     },
     domain::{
-        Base, Digest, ImageReference, Look, LookOrder, Marks, Prospect, Remedy, Rollout, RolloutState,
-        StartOrder, TargetId, Timestamp,
+        Base, Digest, ImageReference, Look, LookOrder, Marks, Moment, Prospect, Remedy, Rollout,
+        RolloutState, StartOrder, TargetId, Timestamp,
     },
     sim::{
         Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
@@ -73,6 +73,11 @@ impl Lab {
         self.front.with(|world, now| world.call(now, &call));
     }
 
+    /// Every call that there was, in order.
+    fn operations(&self) -> Vec<String> {
+        self.front.with(|world, _| world.calls_after(0).map(|it| it.operation.clone()).collect())
+    }
+
     async fn look(&self) -> Look {
         let since = Timestamp::default();
         let order = LookOrder {
@@ -94,7 +99,8 @@ impl Lab {
             if holds(looks.last().unwrap()) {
                 return looks;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            // Seldom enough for the budget to keep plenty.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("it never held; last: {:#?}", looks.last());
     }
@@ -224,4 +230,39 @@ async fn a_queue_that_is_not_there_is_gone_and_the_account_is_that_of_the_creden
     let gone = lab.connections.queue(&url).facts().await.unwrap_err();
     assert_eq!(gone.kind, QueueErrorKind::Gone);
     assert_eq!(account(&lab.connections).await, Ok(ACCOUNT.into()));
+}
+
+#[tokio::test]
+async fn behind_a_closed_fence_nothing_is_changed_and_messages_still_go_back() {
+    let mut lab = lab().await;
+    let url = queue(&lab, "events").await.url().to_owned();
+    lab.connections.queue(&url).send("a body", &BTreeMap::new()).await.unwrap();
+    let fence = Fence::closed(tokio::time::Instant::now());
+    let fenced = lab.connections.clone().fenced(fence.clone());
+    let queue = fenced.queue(&url);
+    lab.ecs = Ecs::new(fenced, ACCOUNT.into());
+    let before = lab.operations().len();
+    let changes = |lab: &Lab| {
+        let reads = ["Receive", "Change", "Describe", "List", "Get"];
+        let mut calls = lab.operations().split_off(before);
+        calls.retain(|call| !reads.iter().any(|read| call.starts_with(read)));
+        calls
+    };
+
+    let failure = lab.ecs.start(&order("2"), Clearance::default()).await.unwrap_err();
+    assert_eq!(failure.remedy, Remedy::Retry, "{}", failure.reason);
+    assert!(failure.reason.contains("does not hold the lease"), "{}", failure.reason);
+    let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+    let message = queue.receive(10, second, minute).await.unwrap().remove(0);
+    let receipts = [message.receipt];
+    assert!(
+        queue.delete(&receipts).await[0].is_err() && queue.send("a letter", &BTreeMap::new()).await.is_err()
+    );
+    assert_eq!(queue.hand_back(&[(receipts[0].clone(), Duration::ZERO)]).await, [Ok(())]);
+    assert_eq!(changes(&lab), Vec::<String>::new());
+
+    fence.allow_until(Some(Moment::from_millis(600_000)));
+    lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
+    queue.send("a letter", &BTreeMap::new()).await.unwrap();
+    assert_eq!(changes(&lab), ["RegisterTaskDefinition", "UpdateService", "SendMessage"]);
 }

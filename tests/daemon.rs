@@ -157,7 +157,7 @@ impl Lab {
             Arc::new(Unobserved),
         )
         .await;
-        let Opened { queue, dead_letters, letter_room, account } =
+        let Opened { queue, dead_letters, letter_room, account, .. } =
             engine::open(&connections, &self.queue, None).await.unwrap();
         let clock = EngineClock::start();
         let (listener, reports) = mpsc::unbounded_channel();
@@ -177,6 +177,7 @@ impl Lab {
             visibility: Duration::from_secs(30),
             renew_after: self.renew_after,
             start_delay: Duration::ZERO,
+            lease: None,
             health: Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT)),
             clock,
             publisher,

@@ -25,6 +25,7 @@ use lockkeeper::{
     aws::{Connections, Observer, ecs::Ecs},
     domain::{AccountId, BudgetShare, Moment, Outcome, Report, Timestamp},
     engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    plan::PlanSettings,
     route::Routes,
     settings::{self, Sources},
     sim::{
@@ -213,7 +214,7 @@ async fn daemon(
     let wire = Wire { front: front.clone(), router: front.local() };
     let account = AccountId::from(ACCOUNT);
     let connections = Connections::simulated("http://world", &account, REGION.into(), tally).await.over(wire);
-    let Opened { queue, dead_letters, letter_room, account } =
+    let Opened { queue, dead_letters, letter_room, account, .. } =
         engine::open(&connections, queue, None).await.unwrap();
     let clock = EngineClock::start();
     let (listener, reports) = mpsc::unbounded_channel();
@@ -227,7 +228,9 @@ async fn daemon(
         accounts: vec![account],
         pollers: 4,
         visibility: Duration::from_mins(2),
+        renew_after: PlanSettings::RENEW_AFTER,
         start_delay: Duration::ZERO,
+        lease: None,
         health: Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT)),
         clock,
         publisher: Publisher::new(Arc::new(Metrics::new("test", "test")), snapshots).with_listener(listener),

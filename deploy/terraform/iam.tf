@@ -121,6 +121,12 @@ resource "aws_iam_role_policy" "task" {
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
       {
+        Sid      = "HoldTheLease"
+        Effect   = "Allow"
+        Action   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+        Resource = aws_dynamodb_table.lease[*].arn
+      },
+      {
         Sid      = "ReadAndUpdateServices"
         Effect   = "Allow"
         Action   = ["ecs:DescribeServices", "ecs:ListServiceDeployments", "ecs:UpdateService"]

@@ -47,3 +47,8 @@ output "log_group_name" {
   description = "The daemon's log."
   value       = aws_cloudwatch_log_group.this.name
 }
+
+output "lease_table_name" {
+  description = "The table by which two tasks agree who acts; null without `standby`."
+  value       = one(aws_dynamodb_table.lease[*].name)
+}

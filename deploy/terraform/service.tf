@@ -7,6 +7,7 @@ locals {
       AWS_REGION             = local.region
       LOCKKEEPER__QUEUE__URL = aws_sqs_queue.main.id
     },
+    { for table in aws_dynamodb_table.lease : "LOCKKEEPER__LEASE__TABLE" => table.name },
     { for k in ["LOCKKEEPER_CONFIG_TOML"] : k => var.settings_toml if var.settings_toml != "" },
   )
 }
@@ -101,12 +102,13 @@ resource "aws_ecs_service" "this" {
   name            = var.name
   cluster         = "${local.ecs_arn}:cluster/${local.home_cluster}"
   task_definition = aws_ecs_task_definition.this.arn
-  desired_count   = 1
+  desired_count   = var.standby ? 2 : 1
   # Not Spot: while its capacity is gone, nothing would be deployed.
   launch_type = "FARGATE"
 
-  # One process per queue: the old one is stopped before the new one starts, and the queue waits.
-  deployment_minimum_healthy_percent = 0
+  # One process per queue: the old one is stopped before the new one starts, and the queue waits. With a standby, one of
+  # the two is replaced at a time, and the other one acts meanwhile.
+  deployment_minimum_healthy_percent = var.standby ? 50 : 0
   deployment_maximum_percent         = 100
   # Moving a task to another zone starts the second one first.
   availability_zone_rebalancing = "DISABLED"

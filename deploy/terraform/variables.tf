@@ -220,6 +220,12 @@ variable "subnet_ids" {
   }
 }
 
+variable "standby" {
+  description = "Two tasks, of which one acts and the other is ready to take over. They agree by a DynamoDB table."
+  type        = bool
+  default     = false
+}
+
 variable "assign_public_ip" {
   description = "Needed in a public subnet, which has no other way out. Nothing is opened by it."
   type        = bool
@@ -242,8 +248,8 @@ variable "environment" {
     error_message = "Names have upper-case letters, digits and underscores."
   }
   validation {
-    condition     = length(setintersection(keys(var.environment), ["AWS_REGION", "LOCKKEEPER__QUEUE__URL", "LOCKKEEPER_CONFIG_TOML"])) == 0
-    error_message = "AWS_REGION and LOCKKEEPER__QUEUE__URL are set by the module, LOCKKEEPER_CONFIG_TOML by settings_toml."
+    condition     = length(setintersection(keys(var.environment), ["AWS_REGION", "LOCKKEEPER__LEASE__TABLE", "LOCKKEEPER__QUEUE__URL", "LOCKKEEPER_CONFIG_TOML"])) == 0
+    error_message = "AWS_REGION and LOCKKEEPER__QUEUE__URL are set by the module, LOCKKEEPER__LEASE__TABLE by standby, LOCKKEEPER_CONFIG_TOML by settings_toml."
   }
 }
 

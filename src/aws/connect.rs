@@ -1,8 +1,9 @@
 //! How AWS is reached: Region, endpoints, credentials, timeouts, retries. Nothing is called here.
 //!
 //! Everything that AWS's own variables and profile say is honoured, among it `AWS_ENDPOINT_URL` and its forms for
-//! one service (`AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_ECS`, `AWS_ENDPOINT_URL_STS`). The system's certificates
-//! are read when the first `https` address is called, not before: an emulator on `http` never pays for them.
+//! one service (`AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_ECS`, `AWS_ENDPOINT_URL_STS`,
+//! `AWS_ENDPOINT_URL_DYNAMODB`). The system's certificates are read when the first `https` address is called, not before:
+//! an emulator on `http` never pays for them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,23 +24,27 @@ use aws_smithy_runtime_api::client::{
     stalled_stream_protection::StalledStreamProtectionConfig,
 };
 
-use super::{Observer, observe::Calls};
+use super::{Fence, Observer, observe::Calls};
 use crate::domain::Region;
 
 /// How long a connection may take to open. Within a Region that is milliseconds; a lost SYN is sent again after
 /// 1 s, so this allows one to be lost.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one attempt of a read, and of every call to SQS that does not wait, may take: AWS answers in tens of
+/// How long one attempt of a read, and of a call to SQS that holds messages longer, may take: AWS answers in tens of
 /// milliseconds, and an attempt that took 5 s is better made again on another connection.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a call that changes something in ECS may take. With a lease table, such a call is begun only with more
-/// lease left than this (of 12 s), and after one whose answer was lost a look waits this long plus 5 s.
+/// How long an attempt of a call that changes something in ECS, or sends or deletes a message, may take. With a lease
+/// table, it is begun only with more lease left than this (of 12 s), and after a change of ECS whose answer was lost a look
+/// waits this long plus 5 s.
 pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a long poll may take beyond its own wait, before the connection counts as dead.
 pub const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
+
+/// How long a call to the lease table may take: a renewal that is not answered by then is made again.
+pub const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a read is tried: the first attempt and two more, with a growing delay between them. Calls that change
 /// something are tried once: one whose answer was lost may have taken effect.
@@ -51,6 +56,7 @@ pub struct Connections {
     config: SdkConfig,
     region: Region,
     calls: Calls,
+    fence: Fence,
 }
 
 impl Connections {
@@ -67,7 +73,7 @@ impl Connections {
             .filter(|region| !region.as_ref().is_empty())
             .context("no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1")?;
         let region = Region::from(found.as_ref());
-        Ok(Self { config, region, calls: Calls::new(observer) })
+        Ok(Self { config, region, calls: Calls::new(observer), fence: Fence::open() })
     }
 
     /// The way to a simulated AWS at this address, as this account. AWS's variables play no part.
@@ -83,7 +89,7 @@ impl Connections {
             aws_credential_types::Credentials::new(account.as_str(), "simulated", None, None, "simulated");
         let loader = loader().region(sdk_region(&region)).endpoint_url(endpoint);
         let config = loader.credentials_provider(credentials).load().await;
-        Self { config, region, calls: Calls::new(observer) }
+        Self { config, region, calls: Calls::new(observer), fence: Fence::open() }
     }
 
     /// The same, with all requests sent by this client instead of over the network.
@@ -103,7 +109,17 @@ impl Connections {
     #[must_use]
     pub fn in_region(&self, region: &Region) -> Self {
         let config = self.config.to_builder().region(sdk_region(region)).build();
-        Self { config, region: region.clone(), calls: self.calls.clone() }
+        Self { config, region: region.clone(), calls: self.calls.clone(), fence: self.fence.clone() }
+    }
+
+    /// The same way, where calls that change something are begun only if this fence lets them pass.
+    #[must_use]
+    pub fn fenced(self, fence: Fence) -> Self {
+        Self { fence, ..self }
+    }
+
+    pub(super) fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
@@ -123,17 +139,26 @@ impl Connections {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
+    /// Tried once: who holds a lease tries again in its own time.
+    pub(super) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.config)
+            .timeout_config(timeouts(TABLE_TIMEOUT))
+            .retry_config(RetryConfig::disabled());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
     /// For reads. The SDK tries each once: whoever tries again takes another token first.
     pub(super) fn ecs_reads(&self) -> aws_sdk_ecs::Client {
         let config = aws_sdk_ecs::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
         aws_sdk_ecs::Client::from_conf(config.build())
     }
 
-    /// For calls that change something: tried once, and with a shorter timeout.
+    /// For calls that change something: fenced, tried once, and with a shorter timeout.
     pub(super) fn ecs_changes(&self) -> aws_sdk_ecs::Client {
         let config = aws_sdk_ecs::config::Builder::from(&self.config)
             .timeout_config(timeouts(CHANGE_TIMEOUT))
-            .retry_config(RetryConfig::disabled());
+            .retry_config(RetryConfig::disabled())
+            .interceptor(self.fence.clone());
         aws_sdk_ecs::Client::from_conf(config.build())
     }
 }

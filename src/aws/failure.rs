@@ -9,6 +9,7 @@ use aws_sdk_ecs::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+use super::fence::NotBegun;
 use crate::domain::{CallFailure, Cause, Remedy};
 
 /// Whether a call changes something: decides what a lost answer means.
@@ -107,7 +108,9 @@ impl Fault {
                 ..fault(Reached::Answered, answered.err().message().unwrap_or_default().to_owned())
             },
             SdkError::ConstructionFailure(_) => fault(Reached::Nothing, innermost(error)),
-            SdkError::DispatchFailure(_) if never_sent(error) => fault(Reached::Nothing, innermost(error)),
+            SdkError::DispatchFailure(_) if never_sent(error) || has::<NotBegun>(error) => {
+                fault(Reached::Nothing, innermost(error))
+            }
             SdkError::DispatchFailure(_) if has::<CredentialsError>(error) => {
                 fault(Reached::Signing, innermost(error))
             }
@@ -214,6 +217,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         | "RequestThrottled"
         | "RequestThrottledException"
         | "RequestLimitExceeded"
+        | "ProvisionedThroughputExceededException"
         | "TooManyRequestsException"
         | "SlowDown"
         | "KmsThrottled"
@@ -251,6 +255,7 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         "ServiceNotFoundException"
         | "ServiceNotActiveException"
         | "ClusterNotFoundException"
+        | "ResourceNotFoundException"
         | "ServiceDeploymentNotFoundException"
         | "QueueDoesNotExist"
         | "NonExistentQueue"

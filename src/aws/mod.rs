@@ -7,6 +7,8 @@
 //! | [`account`] | which account the credentials belong to |
 //! | [`queue`] | receive, extend, delete, send: one SQS queue |
 //! | [`ecs`] | look at a service, start a rollout |
+//! | [`lease_table`] | read and conditionally write the one item of the lease table |
+//! | [`fence`] | whether a call that changes something may still be begun |
 //! | [`failure`] | what a failed call means, and what may be done about it |
 //! | [`budget`] | no more calls of a class than AWS allows us |
 //! | [`observe`] | tells metrics of every call |
@@ -16,8 +18,11 @@ pub mod budget;
 pub mod connect;
 pub mod ecs;
 pub mod failure;
+pub mod fence;
+pub mod lease_table;
 pub mod observe;
 pub mod queue;
 
 pub use connect::Connections;
+pub use fence::Fence;
 pub use observe::{Observer, Unobserved};

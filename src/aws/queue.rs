@@ -16,8 +16,8 @@ use aws_sdk_sqs::{
 use serde_json::Value;
 
 use super::{
-    Connections,
-    connect::{RECEIVE_MARGIN, timeouts},
+    Connections, Fence,
+    connect::{CHANGE_TIMEOUT, RECEIVE_MARGIN, timeouts},
     failure::{Fault, Kind, one_line},
     observe::Calls,
 };
@@ -41,6 +41,7 @@ pub struct Queue {
     client: aws_sdk_sqs::Client,
     url: String,
     calls: Calls,
+    fence: Fence,
 }
 
 /// What SQS gave for one message as received this time. Good for extending and deleting until the next receive.
@@ -127,7 +128,7 @@ impl Connections {
             Some(region) if region != *self.region() => self.in_region(&region).sqs(),
             _ => self.sqs(),
         };
-        Queue { client, url: url.to_owned(), calls: self.calls().clone() }
+        Queue { client, url: url.to_owned(), calls: self.calls().clone(), fence: self.fence().clone() }
     }
 
     /// The URL of the queue with this ARN.
@@ -214,7 +215,8 @@ impl Queue {
                 .expect("id and receipt handle are set")
         });
         let call = self.client.delete_message_batch().queue_url(&self.url);
-        let call = call.set_entries(Some(entries.collect())).send();
+        let call = call.set_entries(Some(entries.collect())).customize();
+        let call = call.config_override(self.changing()).send();
         match self.make("DeleteMessageBatch", call).await {
             Ok(answer) => {
                 let done = answer.successful.into_iter().map(|entry| entry.id);
@@ -240,7 +242,8 @@ impl Queue {
             let value = MessageAttributeValue::builder().data_type(TEXT).string_value(value).build();
             call = call.message_attributes(name, value.expect("the data type is set"));
         }
-        let answer = self.make("SendMessage", call.send()).await?;
+        let call = call.customize().config_override(self.changing()).send();
+        let answer = self.make("SendMessage", call).await?;
         Ok(answer.message_id().unwrap_or_default().into())
     }
 
@@ -251,6 +254,13 @@ impl Queue {
             self.make("GetQueueAttributes", call.attribute_names(QueueAttributeName::All).send()).await?;
         let attributes = answer.attributes.unwrap_or_default();
         Ok(facts(|name| attributes.get(&name).map(String::as_str)))
+    }
+
+    /// How calls are made that need the lease: fenced, and over before it can have moved.
+    fn changing(&self) -> aws_sdk_sqs::config::Builder {
+        aws_sdk_sqs::config::Builder::new()
+            .timeout_config(timeouts(CHANGE_TIMEOUT))
+            .interceptor(self.fence.clone())
     }
 
     /// The URL of its dead-letter queue: the one that is named, else that of its redrive policy.

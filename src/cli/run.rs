@@ -13,9 +13,9 @@ use tracing::{info, warn};
 
 use super::Ended;
 use crate::{
-    aws::{Connections, Observer, ecs::Ecs},
+    aws::{Connections, Fence, Observer, ecs::Ecs},
     domain::Report,
-    engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    engine::{self, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     report::{
         log::{self, LogSettings},
@@ -137,9 +137,15 @@ async fn assemble(
     stop: CancellationToken,
 ) -> anyhow::Result<Engine> {
     let url = settings.require_queue()?.to_owned();
+    let fence = settings.lease.table.as_ref().map_or_else(Fence::open, |_| Fence::closed(clock.began()));
+    let connections = connections.fenced(fence.clone());
     let dead_letter_url = settings.queue.dead_letter_url.as_deref();
-    let Opened { queue, dead_letters, letter_room, account } =
+    let Opened { queue, queue_arn, dead_letters, letter_room, account } =
         engine::open(&connections, &url, dead_letter_url).await?;
+    let lease = match &settings.lease.table {
+        Some(table) => Some(Lease::open(&connections, table, &queue_arn, fence).await?),
+        None => None,
+    };
     let region = connections.region().clone();
     info!(account = account.as_str(), region = region.as_str(), queue = url, "receiving");
     let mut accounts = settings.aws.allowed_accounts;
@@ -155,6 +161,7 @@ async fn assemble(
         visibility: settings.queue.visibility,
         renew_after: PlanSettings::RENEW_AFTER,
         start_delay: settings.engine.start_delay,
+        lease,
         clock,
         health,
         publisher,

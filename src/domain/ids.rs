@@ -72,6 +72,8 @@ text_ids! {
     /// ECS's id of a rollout as DescribeServices lists it (`ecs-svc/…`), or the ARN of its service deployment
     /// where only that is known.
     RolloutId;
+    /// One life of one Lockkeeper process. No two lives have the same.
+    MemberId;
 }
 
 /// Our hold on one received message. Each receive makes a new one, also of the same message.

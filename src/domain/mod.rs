@@ -1,6 +1,7 @@
 //! The words in which everything else speaks: newtypes and enums, no policy, no clock, no I/O.
 
 mod change;
+mod claim;
 mod definition;
 mod event;
 mod fingerprint;
@@ -17,6 +18,7 @@ mod target;
 mod time;
 
 pub use change::*;
+pub use claim::*;
 pub use definition::*;
 pub use event::*;
 pub use fingerprint::*;

@@ -18,6 +18,11 @@ impl EngineClock {
         Self { began: Instant::now() }
     }
 
+    /// When it began: moments are counted from here.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Now, by the monotonic clock.
     pub fn moment(&self) -> Moment {
         Moment::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))

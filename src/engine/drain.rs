@@ -1,4 +1,5 @@
-//! The end. Receives in flight end, and what they brought goes back with all else that is held; rollouts go on without us.
+//! The end, of the process or of a term. Receives in flight end, and what they brought goes back with all else that is
+//! held; rollouts go on without us.
 
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{RECEIVE_WAIT, Running, intake::Batch};
+use super::{Engine, RECEIVE_WAIT, Running, intake::Batch, standby::Hold};
 use crate::{
-    aws::queue::{BATCH, Receipt},
+    aws::queue::{BATCH, Queue, Receipt},
     plan::Input,
 };
 
@@ -25,27 +26,54 @@ const HANDING_BACK: Duration = Duration::from_secs(2);
 const LONGEST_DELAY_SECONDS: u64 = 3;
 
 impl Running {
+    /// The process ends. A lease is given back as soon as every call has ended that was begun under it.
     pub(super) async fn drain(
         mut self,
         pollers: &TaskTracker,
         batches: &mut mpsc::Receiver<Batch>,
         answers: &mut mpsc::UnboundedReceiver<Input>,
-    ) {
+        hold: Option<&mut Hold>,
+    ) -> Engine {
         self.engine.health.closing();
         self.performer.close();
         let end = Instant::now() + LONGEST;
-        let held = self.held.receipts(&self.planner.hand_back()).into_iter().map(|(_, it)| it).collect();
-        self.hand_back(held).await;
-        let receives_end = end.checked_sub(HANDING_BACK).unwrap_or(end);
-        let mut late = Vec::new();
-        if timeout_at(receives_end, late_messages(pollers, batches, &mut late)).await.is_err() {
-            warn!(
-                "a receive did not end within {RECEIVE_WAIT:?}: what it brings comes back after its visibility"
-            );
-        }
-        self.hand_back(late).await;
-        let calls_ended = timeout_at(end, self.last_answers(answers)).await.is_ok();
+        hand_back(&self.engine.queue, self.all_held()).await;
+        let queue = self.engine.queue.clone();
+        let receives = hand_back_late(&queue, end, pollers, batches);
+        let calls = async {
+            let ended = timeout_at(end, self.last_answers(answers)).await.is_ok();
+            if let Some(hold) = hold.filter(|_| ended) {
+                if timeout_at(end, hold.release()).await.is_err() {
+                    warn!("the lease could not be given back in time: it runs out by itself");
+                }
+                self.engine.show_standby();
+            }
+            ended
+        };
+        let ((), calls_ended) = tokio::join!(receives, calls);
         info!(calls_ended, "stopped");
+        self.engine
+    }
+
+    /// The term ends, and perhaps another process acts already: nothing is waited for but receives in flight.
+    pub(super) async fn let_go(
+        mut self,
+        pollers: &TaskTracker,
+        batches: &mut mpsc::Receiver<Batch>,
+    ) -> Engine {
+        let end = Instant::now() + LONGEST;
+        self.term.cancel();
+        self.performer.drop_all();
+        self.engine.show_standby();
+        hand_back(&self.engine.queue, self.all_held()).await;
+        hand_back_late(&self.engine.queue, end, pollers, batches).await;
+        // Each was told to end, and ends as soon as it is run.
+        self.performer.tasks.wait().await;
+        self.engine
+    }
+
+    fn all_held(&self) -> Vec<Receipt> {
+        self.held.receipts(&self.planner.hand_back()).into_iter().map(|(_, it)| it).collect()
     }
 
     /// Takes the answers of calls that are under way: what one of them settles is still deleted or set aside.
@@ -76,24 +104,41 @@ impl Running {
             | Input::Wakeup => self.turn(input),
         }
     }
+}
 
-    /// Hands all of these back at once, in as many calls as it takes.
-    async fn hand_back(&self, receipts: Vec<Receipt>) {
-        let calls = TaskTracker::new();
-        for batch in receipts.chunks(BATCH) {
-            let delayed: Vec<_> = batch.iter().map(|receipt| (receipt.clone(), delay())).collect();
-            let queue = self.engine.queue.clone();
-            calls.spawn(async move {
-                let results = queue.hand_back(&delayed).await;
-                let failed = results.iter().filter(|result| result.is_err()).count();
-                info!(messages = results.len() - failed, failed, "messages handed back");
-            });
-        }
-        calls.close();
-        if tokio::time::timeout(HANDING_BACK, calls.wait()).await.is_err() {
-            warn!("SQS does not answer: what is not handed back comes back after its visibility");
-        }
+/// Hands all of these back at once, in as many calls as it takes.
+async fn hand_back(queue: &Queue, receipts: Vec<Receipt>) {
+    let calls = TaskTracker::new();
+    for batch in receipts.chunks(BATCH) {
+        let delayed: Vec<_> = batch.iter().map(|receipt| (receipt.clone(), delay())).collect();
+        let queue = queue.clone();
+        calls.spawn(async move {
+            let results = queue.hand_back(&delayed).await;
+            let failed = results.iter().filter(|result| result.is_err()).count();
+            info!(messages = results.len() - failed, failed, "messages handed back");
+        });
     }
+    calls.close();
+    if tokio::time::timeout(HANDING_BACK, calls.wait()).await.is_err() {
+        warn!("SQS does not answer: what is not handed back comes back after its visibility");
+    }
+}
+
+/// Waits for the receives that were in flight when the end began, and hands back what they bring.
+async fn hand_back_late(
+    queue: &Queue,
+    end: Instant,
+    pollers: &TaskTracker,
+    batches: &mut mpsc::Receiver<Batch>,
+) {
+    let receives_end = end.checked_sub(HANDING_BACK).unwrap_or(end);
+    let mut late = Vec::new();
+    if timeout_at(receives_end, late_messages(pollers, batches, &mut late)).await.is_err() {
+        warn!(
+            "a receive did not end within {RECEIVE_WAIT:?}: what it brings comes back after its visibility"
+        );
+    }
+    hand_back(queue, late).await;
 }
 
 /// Collects what receives bring that were in flight when the end began.

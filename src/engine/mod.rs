@@ -13,7 +13,8 @@
 //! | `perform` | a command to a call, its answer to an input |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
-//! | `drain` | the end: receives in flight end, what is held is handed back |
+//! | `standby` | with a lease table: one of several processes acts, for a term at a time |
+//! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
 //!
 //! Every arm of the loop's `select!` may be cancelled: each only takes from a channel or a timer. A receive is
 //! never cancelled, or the messages that it brings would be held by nobody until their visibility ends.
@@ -26,6 +27,7 @@ mod open;
 mod perform;
 mod publish;
 mod renewal;
+mod standby;
 mod understand;
 
 use std::{sync::Arc, time::Duration};
@@ -46,16 +48,22 @@ pub use clock::EngineClock;
 pub use intake::RECEIVE_WAIT;
 pub use open::{Opened, open};
 pub use publish::Publisher;
+pub use standby::Lease;
 
 use held::HeldMessages;
 use intake::Batch;
 use perform::Performer;
+use standby::Hold;
 
 /// The loop turns at least this often, so that its health shows that it does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The bodies of all held messages take no more than this: far more than waiting messages ever do.
 const MOST_HELD_BYTES: usize = 128 << 20;
+
+/// With a lease nobody has to be waited for after taking over. But reads of ECS may be so old, and not show yet what
+/// was begun last.
+const OLDEST_READ: Duration = Duration::from_secs(5);
 
 /// How often the queues are asked for their counts.
 const COUNT_PERIOD: Duration = Duration::from_secs(30);
@@ -83,6 +91,8 @@ pub struct Engine {
     pub renew_after: Duration,
     /// No rollout is started before this much has passed.
     pub start_delay: Duration,
+    /// By which one of several processes acts; without it, this one is alone.
+    pub lease: Option<Lease>,
     /// The time.
     pub clock: EngineClock,
     /// Whether it is well.
@@ -100,39 +110,56 @@ struct Running {
     held: HeldMessages,
     performer: Performer,
     queues: Vec<QueueRecord>,
+    /// Ends receiving: with the process, or with the term.
+    term: CancellationToken,
 }
 
 impl Engine {
     /// Runs until it is stopped, and then lets go of everything.
     pub async fn run(self) {
+        match self.lease.clone() {
+            None => drop(self.act(None).await),
+            Some(lease) => Box::pin(standby::run(self, lease)).await,
+        }
+    }
+
+    /// Acts until it is stopped, or may act no longer, and then lets go of everything.
+    async fn act(self, mut hold: Option<&mut Hold>) -> Self {
         let (answers_in, mut answers) = mpsc::unbounded_channel();
         let (batches_in, mut batches) = mpsc::channel(usize::try_from(self.pollers).unwrap_or(1));
         let (counts_in, mut counts) = mpsc::channel(1);
         let stop = self.stop.clone();
         let mut running = self.into_running(answers_in);
+        running.engine.health.opens(running.engine.clock.moment());
         // Who is told that it is ready finds its targets.
         running.turn(Input::Wakeup);
-        let pollers = running.engine.spawn_pollers(batches_in);
+        let pollers = running.engine.spawn_pollers(&running.term, batches_in);
         let counting = running.engine.spawn_counting(counts_in);
-        loop {
+        let is_lost = loop {
             let wakeup = running.next_wakeup();
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => break false,
+                () = lost(hold.as_deref_mut()) => break true,
                 Some(input) = answers.recv() => running.on_answer(input),
                 Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
-        }
+        };
         counting.abort();
-        running.drain(&pollers, &mut batches, &mut answers).await;
+        if is_lost {
+            running.let_go(&pollers, &mut batches).await
+        } else {
+            running.drain(&pollers, &mut batches, &mut answers, hold).await
+        }
     }
 
     fn into_running(self, answers: mpsc::UnboundedSender<Input>) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
-        settings.start_after = self.clock.moment() + self.start_delay;
+        let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
+        settings.start_after = self.clock.moment() + delay;
         settings.glances_per_second = self.ecs.glances_per_second();
         let performer = Performer {
             queue: self.queue.clone(),
@@ -144,12 +171,14 @@ impl Engine {
             answers,
             cleared: Arc::default(),
             tasks: TaskTracker::new(),
+            dropped: CancellationToken::new(),
         };
         let planner = Planner::new(settings);
-        Running { engine: self, planner, held: HeldMessages::default(), performer, queues: Vec::new() }
+        let term = self.stop.child_token();
+        Running { engine: self, planner, held: HeldMessages::default(), performer, queues: Vec::new(), term }
     }
 
-    fn spawn_pollers(&self, batches: mpsc::Sender<Batch>) -> TaskTracker {
+    fn spawn_pollers(&self, term: &CancellationToken, batches: mpsc::Sender<Batch>) -> TaskTracker {
         let pollers = TaskTracker::new();
         for _ in 0..self.pollers {
             let poller = intake::Poller {
@@ -157,7 +186,7 @@ impl Engine {
                 visibility: self.visibility,
                 clock: self.clock.clone(),
                 health: Arc::clone(&self.health),
-                stop: self.stop.clone(),
+                stop: term.clone(),
                 batches: batches.clone(),
             };
             pollers.spawn(poller.poll());
@@ -178,6 +207,14 @@ impl Engine {
                 }
             }
         })
+    }
+}
+
+/// Waits until a process with a lease may act no longer; one without may act for ever.
+async fn lost(hold: Option<&mut Hold>) {
+    match hold {
+        Some(hold) => hold.lost().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -268,7 +305,7 @@ impl Running {
 
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
-        if engine.publisher.publish(now, planner, &engine.routes, queues) {
+        if engine.publisher.publish(now, planner, &engine.routes, queues, true) {
             held.keep_only(|lease| planner.holds(lease));
         }
     }

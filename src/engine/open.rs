@@ -19,6 +19,8 @@ const FEWEST_RECEIVES: u32 = 100;
 pub struct Opened {
     /// The queue that events come from.
     pub queue: Queue,
+    /// Its ARN.
+    pub queue_arn: String,
     /// Where messages are set aside.
     pub dead_letters: Queue,
     /// The largest message that it takes, in bytes.
@@ -69,5 +71,5 @@ pub async fn open(
     let letters = dead_letters.facts().await;
     let letters =
         letters.with_context(|| format!("the dead-letter queue {dead_letter_url} cannot be read"))?;
-    Ok(Opened { queue, dead_letters, letter_room: letters.max_message_bytes, account })
+    Ok(Opened { queue, queue_arn: facts.arn, dead_letters, letter_room: letters.max_message_bytes, account })
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use super::{EngineClock, held::HeldMessages, renewal};
@@ -34,6 +34,8 @@ pub(super) struct Performer {
     pub(super) cleared: Arc<Mutex<BTreeMap<TargetId, Clearance>>>,
     /// The calls that are under way. Once it is closed, only messages are let go of.
     pub(super) tasks: TaskTracker,
+    /// Drops the calls that are under way, as if their answers were lost.
+    pub(super) dropped: CancellationToken,
 }
 
 impl Performer {
@@ -41,6 +43,12 @@ impl Performer {
     pub(super) fn close(&self) {
         self.tasks.close();
         self.ecs.stop();
+    }
+
+    /// From now on nothing is begun, and what was begun is not waited for: somebody else acts.
+    pub(super) fn drop_all(&self) {
+        self.tasks.close();
+        self.dropped.cancel();
     }
 
     pub(super) fn perform(&self, command: Command, held: &HeldMessages) {
@@ -111,9 +119,9 @@ impl Performer {
 
     /// Makes a call beside the loop. Nobody hears the answer once the loop has ended.
     fn answer(&self, call: impl Future<Output = Vec<Input>> + Send + 'static) {
-        let answers = self.answers.clone();
+        let (answers, dropped) = (self.answers.clone(), self.dropped.clone());
         self.tasks.spawn(async move {
-            for input in call.await {
+            for input in dropped.run_until_cancelled(call).await.unwrap_or_default() {
                 let _ = answers.send(input);
             }
         });

@@ -71,6 +71,11 @@ impl Publisher {
         self.is_stale.then(|| self.published + SNAPSHOT_PERIOD)
     }
 
+    /// Lets the next snapshot be published however shortly it follows.
+    pub(super) fn hurry(&mut self) {
+        self.published = Moment::default();
+    }
+
     /// Publishes the state, unless it was published just now: then it is due soon. Says whether it was.
     pub(super) fn publish(
         &mut self,
@@ -78,6 +83,7 @@ impl Publisher {
         planner: &Planner,
         routes: &Routes,
         queues: &[QueueRecord],
+        active: bool,
     ) -> bool {
         if now < self.published + SNAPSHOT_PERIOD && self.published != Moment::default() {
             self.is_stale = true;
@@ -85,7 +91,7 @@ impl Publisher {
         }
         let snapshot = Snapshot {
             taken_at: now,
-            active: true,
+            active,
             targets: targets(now, planner, routes),
             deployments: planner.deployments(),
             history: Arc::clone(&self.history),

@@ -36,7 +36,7 @@ use crate::domain::{AccountId, BudgetShare, Naming, Region, TargetRule};
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
-use values::{account, count, duration, listen, one_of, queue_url, share};
+use values::{account, count, duration, listen, one_of, queue_url, share, table_name};
 use written::{Raw, Written};
 
 /// Everything that is set.
@@ -48,6 +48,8 @@ pub struct Settings {
     pub queue: Queue,
     /// The listener for health, metrics and pages.
     pub http: Http,
+    /// The lease by which one of several processes acts.
+    pub lease: Lease,
     /// Accounts and Region.
     pub aws: Aws,
     /// What is written to standard output.
@@ -85,6 +87,13 @@ pub struct Queue {
 pub struct Http {
     /// Its address.
     pub listen: SocketAddr,
+}
+
+/// The lease by which one of several processes acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The name of the DynamoDB table; without one, this process is alone.
+    pub table: Option<String>,
 }
 
 /// Accounts and Region.
@@ -189,6 +198,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
         http: root.within("http", http),
+        lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,
         targets,
@@ -221,6 +231,10 @@ fn queue(section: &mut Section<'_>) -> Queue {
         pollers: section.take("pollers", count(1..=MOST_POLLERS)).unwrap_or_default(),
         visibility: section.take("visibility", duration(bounds)).unwrap_or_default(),
     }
+}
+
+fn lease(section: &mut Section<'_>) -> Lease {
+    Lease { table: section.take("table", table_name) }
 }
 
 fn http(section: &mut Section<'_>) -> Http {

@@ -124,6 +124,19 @@ pub(super) fn listen(written: &Written) -> Read<SocketAddr> {
     })
 }
 
+/// The name of a DynamoDB table.
+pub(super) fn table_name(written: &Written) -> Read<String> {
+    let text = text(written)?;
+    if let Some(name) = text.strip_prefix("arn:").and_then(|it| it.rsplit_once(":table/")).map(|it| it.1) {
+        return Err(Wrong::new("is an ARN, where a name belongs", format!(r#"write "{name}""#)));
+    }
+    let is_of_name = |it: char| it.is_ascii_alphanumeric() || "_.-".contains(it);
+    if (3..=255).contains(&text.len()) && text.chars().all(is_of_name) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new("is not the name of a DynamoDB table", "write 3 to 255 letters, digits, `_`, `-` or `.`"))
+}
+
 /// The URL of a standard queue.
 pub(super) fn queue_url(written: &Written) -> Read<String> {
     let text = text(written)?;

@@ -22,13 +22,31 @@ use crate::{
 /// The marks. Touching one takes no lock.
 #[derive(Debug)]
 pub struct Health {
-    began: Moment,
+    /// When receiving began, or was to begin.
+    began: AtomicU64,
     opens: Moment,
     receive_stale_after: Duration,
     turned: AtomicU64,
     received: AtomicU64,
     closing: AtomicBool,
     refusal: Mutex<Option<String>>,
+    lease: Mutex<Option<LeaseState>>,
+}
+
+/// How this process stands towards the lease table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseState {
+    /// It holds the lease, and acts.
+    Active,
+    /// It is ready to take over. In words: from whom.
+    Standby(String),
+    /// It neither holds the lease nor knows who does.
+    Lost {
+        /// Since when the table has not answered.
+        since: Moment,
+        /// In words.
+        why: String,
+    },
 }
 
 /// How every part is.
@@ -38,6 +56,8 @@ pub struct HealthReport {
     pub turning: Part,
     /// The receiving of messages.
     pub intake: Part,
+    /// The lease, where there is a lease table.
+    pub lease: Option<Part>,
 }
 
 /// How one part is.
@@ -47,6 +67,8 @@ pub struct Part {
     pub failing_for: Option<Duration>,
     /// In words.
     pub detail: String,
+    /// In one word of a closed list, for a part that has several ways to be.
+    pub state: Option<&'static str>,
 }
 
 impl Health {
@@ -61,13 +83,14 @@ impl Health {
     /// each receive.
     pub fn new(now: Moment, start_delay: Duration, receive_wait: Duration) -> Self {
         Self {
-            began: now,
+            began: AtomicU64::new(now.as_millis()),
             opens: now + start_delay,
             receive_stale_after: receive_wait + Self::RECEIVE_MARGIN,
             turned: AtomicU64::new(now.as_millis()),
             received: AtomicU64::new(Self::NEVER),
             closing: AtomicBool::new(false),
             refusal: Mutex::new(None),
+            lease: Mutex::new(None),
         }
     }
 
@@ -87,6 +110,17 @@ impl Health {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.into());
     }
 
+    /// Receiving begins anew, after a time on standby: what was received before says nothing.
+    pub fn opens(&self, now: Moment) {
+        self.began.store(now.as_millis(), Relaxed);
+        self.received.store(Self::NEVER, Relaxed);
+    }
+
+    /// How it stands towards the lease table.
+    pub fn leased(&self, state: LeaseState) {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
     /// The process ends: no more work is to be sent its way.
     pub fn closing(&self) {
         self.closing.store(true, Relaxed);
@@ -94,7 +128,15 @@ impl Health {
 
     /// How every part is at this moment.
     pub fn assess(&self, now: Moment) -> HealthReport {
-        HealthReport { turning: self.assess_loop(now), intake: self.assess_intake(now) }
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let intake = match &lease {
+            Some(LeaseState::Standby(_) | LeaseState::Lost { .. }) if !self.closing.load(Relaxed) => {
+                Part::sound("on standby: nothing is received")
+            }
+            Some(_) | None => self.assess_intake(now),
+        };
+        let lease = lease.map(|state| Part::of_lease(state, now));
+        HealthReport { turning: self.assess_loop(now), intake, lease }
     }
 
     fn assess_loop(&self, now: Moment) -> Part {
@@ -109,7 +151,8 @@ impl Health {
     fn assess_intake(&self, now: Moment) -> Part {
         let received = self.received.load(Relaxed);
         let last = (received != Self::NEVER).then(|| Moment::from_millis(received));
-        let age = now.since(last.unwrap_or(self.began));
+        let began = Moment::from_millis(self.began.load(Relaxed));
+        let age = now.since(last.unwrap_or(began));
         if self.closing.load(Relaxed) {
             return Part::failing(Duration::ZERO, "the process is ending".into());
         }
@@ -142,18 +185,20 @@ impl HealthReport {
 
     /// Whether it does its work: every part is as it should be.
     pub fn is_ready(&self) -> bool {
-        self.parts().iter().all(|(_, part)| part.is_ok())
+        self.parts().all(|(_, part)| part.is_ok())
     }
 
     /// Each part with its name.
-    pub fn parts(&self) -> [(&'static str, &Part); 2] {
-        [("loop", &self.turning), ("intake", &self.intake)]
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Part)> {
+        let lease = self.lease.as_ref().map(|part| ("lease", part));
+        [("loop", &self.turning), ("intake", &self.intake)].into_iter().chain(lease)
     }
 
     /// As it is answered at this time.
     pub(super) fn to_json(&self, at: Timestamp) -> Value {
         let parts = self.parts().map(|(name, part)| (name.to_owned(), part.to_json(at)));
-        json!({ "ok": self.is_ready(), "parts": serde_json::Map::from_iter(parts) })
+        let parts: serde_json::Map<String, Value> = parts.collect();
+        json!({ "ok": self.is_ready(), "parts": parts })
     }
 }
 
@@ -164,11 +209,20 @@ impl Part {
     }
 
     fn sound(detail: &str) -> Self {
-        Self { failing_for: None, detail: detail.into() }
+        Self { failing_for: None, detail: detail.into(), state: None }
     }
 
     fn failing(long: Duration, detail: String) -> Self {
-        Self { failing_for: Some(long), detail }
+        Self { failing_for: Some(long), detail, state: None }
+    }
+
+    fn of_lease(state: LeaseState, now: Moment) -> Self {
+        let (part, word) = match state {
+            LeaseState::Active => (Self::sound("this process holds the lease"), "active"),
+            LeaseState::Standby(detail) => (Self::sound(&detail), "standby"),
+            LeaseState::Lost { since, why } => (Self::failing(now.since(since), why), "lost"),
+        };
+        Self { state: Some(word), ..part }
     }
 
     pub(super) fn to_json(&self, at: Timestamp) -> Value {
@@ -176,7 +230,11 @@ impl Part {
             let millis = i64::try_from(long.as_millis()).unwrap_or(i64::MAX);
             Timestamp::from_millis(at.as_millis().saturating_sub(millis))
         });
-        json!({ "ok": self.is_ok(), "detail": self.detail, "since": since })
+        let mut told = json!({ "ok": self.is_ok(), "detail": self.detail, "since": since });
+        if let Some(state) = self.state {
+            told["state"] = state.into();
+        }
+        told
     }
 }
 
@@ -245,6 +303,34 @@ mod tests {
         health.closing();
         let report = health.assess(moment(2));
         assert!(report.is_alive() && !report.is_ready());
+    }
+
+    #[test]
+    fn a_process_on_standby_is_ready_although_it_receives_nothing() {
+        let health = health();
+        health.received(moment(1));
+        health.leased(LeaseState::Standby("b holds the lease".into()));
+        health.turned(moment(500));
+        let report = health.assess(moment(500));
+        assert!(report.is_ready(), "{report:?}");
+        assert_eq!(report.lease.and_then(|part| part.state), Some("standby"));
+        health.leased(LeaseState::Active);
+        assert!(!health.assess(moment(500)).is_ready(), "it has not received for long");
+        health.opens(moment(500));
+        assert_eq!(health.assess(moment(501)).intake.failing_for, Some(Duration::from_secs(1)));
+        health.received(moment(501));
+        assert!(health.assess(moment(501)).is_ready());
+    }
+
+    #[test]
+    fn a_process_that_lost_the_lease_is_not_ready_and_says_since_when() {
+        let health = health();
+        health.received(moment(1));
+        let why = "the lease table does not answer".into();
+        health.leased(LeaseState::Lost { since: moment(3), why });
+        let report = health.assess(moment(9));
+        assert!(report.is_alive() && !report.is_ready());
+        assert_eq!(report.lease.and_then(|part| part.failing_for), Some(Duration::from_secs(6)));
     }
 
     #[test]

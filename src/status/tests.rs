@@ -235,7 +235,7 @@ async fn what_cannot_be_understood_is_refused_with_what_would_be_right() {
         said.push(format!("{status} {detail}"));
     }
     assert_snapshot!(said.join("\n"), @"
-    400 `outcome` cannot be `great`: it is one of succeeded, already_running, superseded, failed, rolled_back, dry_run
+    400 `outcome` cannot be `great`: it is one of succeeded, already_running, superseded, failed, rolled_back, cancelled, dry_run
     400 `since` cannot be `yesterday`: it is a time in RFC 3339, as 2026-11-01T12:00:00Z
     400 `limit` cannot be `0`: it is a number from 1 to 200
     400 `cursor` cannot be `x`: it is the `next` of the page before, unchanged

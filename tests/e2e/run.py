@@ -25,6 +25,7 @@ from stage import Stage
 # The lane of each module of stories. Those with the longest waits come first.
 MODULES = {
     "endings": "ministack",
+    "standby": "ministack",
     "failures": "ministack",
     "rollbacks": "ministack",
     "replay": "ministack",

@@ -37,7 +37,7 @@ fn every_key_is_in_default_toml_and_every_key_there_is_read() {
         assert_eq!(nested, matches!(section, "target" | "defaults"), "triggers in [{section}]");
         assert_eq!(known, listed, "[{section}]");
     }
-    let sections = ["aws", "defaults", "engine", "http", "log", "naming", "queue", "target"];
+    let sections = ["aws", "defaults", "engine", "http", "lease", "log", "naming", "queue", "target"];
     assert_eq!(known_in(""), sections.map(str::to_owned).into());
 }
 

@@ -52,6 +52,9 @@ fn without_any_source_the_defaults_hold() {
         http: Http {
             listen: 0.0.0.0:8080,
         },
+        lease: Lease {
+            table: None,
+        },
         aws: Aws {
             region: None,
             allowed_accounts: [],

@@ -149,7 +149,7 @@ fn wrong_variables_are_told_by_their_names() {
     LOCKKEEPER__HTTP: http is a text, where a table of keys belongs; set the keys in it one by one
     LOCKKEEPER__QUEUE__POLLERS: queue.pollers = "many" is not a whole number; write a number from 1 to 16
     LOCKKEEPER__QUEUE__ULR: queue.ulr is no setting; did you mean `LOCKKEEPER__QUEUE__URL`?
-    LOCKKEEPER__SLAKC__TOKEN: slakc is no setting; remove it; known here are aws, defaults, target, naming, engine, queue, http, log
+    LOCKKEEPER__SLAKC__TOKEN: slakc is no setting; remove it; known here are aws, defaults, target, naming, engine, queue, http, lease, log
     LOCKKEEPER__TARGET__0__NAME: target is not a list of targets; begin each with [[target]] in TOML, or write a JSON list of objects
     "#);
 }
@@ -241,6 +241,15 @@ proptest! {
     fn no_document_panics(document in "(\\[{0,2}[a-z.]{0,8}\\]{0,2}\n?|[a-z_]{1,9} ?= ?|\"|'|\\{|[0-9]{1,25}|true|\n|,|é){0,30}") {
         let _ = from_document(&document);
     }
+}
+
+#[test]
+fn a_lease_table_is_named_and_not_given_by_its_arn() {
+    let told = |table: &str| told_of(&format!("[lease]\ntable = {table:?}"));
+    insta::assert_snapshot!(told("arn:aws:dynamodb:eu-west-1:111122223333:table/lockkeeper"), @r#"LOCKKEEPER_CONFIG_TOML:2: lease.table = "arn:aws:dynamodb:eu-west-1:111122223333:table/lockkeeper" is an ARN, where a name belongs; write "lockkeeper""#);
+    insta::assert_snapshot!(told("my table"), @r#"LOCKKEEPER_CONFIG_TOML:2: lease.table = "my table" is not the name of a DynamoDB table; write 3 to 255 letters, digits, `_`, `-` or `.`"#);
+    let settings = from_document("[lease]\ntable = 'shop.lockkeeper_lease-1'").expect("valid");
+    assert_eq!(settings.lease.table.as_deref(), Some("shop.lockkeeper_lease-1"));
 }
 
 #[test]

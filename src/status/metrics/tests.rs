@@ -107,7 +107,7 @@ fn an_alert_finds_every_series_of_a_closed_set_from_the_start() {
     let text = rendered(&metrics());
     assert_eq!(text.matches("\nlockkeeper_events_total{").count(), 14 * 5);
     assert_eq!(text.matches("\nlockkeeper_promise_violations_total{").count(), 9);
-    assert_eq!(text.matches("\nlockkeeper_lanes{").count(), 8);
+    assert_eq!(text.matches("\nlockkeeper_lanes{").count(), 9);
     assert_eq!(text.matches("\nlockkeeper_replays_total{").count(), 5);
     assert!(text.contains("\nlockkeeper_leases_lost_total 0\n"));
 }

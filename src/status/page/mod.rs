@@ -119,7 +119,7 @@ impl View<'_> {
     fn summary(&self) -> Markup {
         let snapshot = self.snapshot;
         let waiting: usize = snapshot.targets.iter().map(|target| target.lane.waiting).sum();
-        let failing = self.health.parts().into_iter().find(|(_, part)| !part.is_ok());
+        let failing = self.health.parts().find(|(_, part)| !part.is_ok());
         html! {
             section.summary aria-label="Summary" {
                 dl {
