@@ -41,7 +41,8 @@ pub struct Logged {
     pub result: &'static str,
     /// Whether the call took effect. It may have although the answer is an error.
     pub took_effect: bool,
-    /// What an ECS call changed; null otherwise.
+    /// What the call changed: which messages were sent, handed out and deleted, which deployment was started, of what
+    /// and over what; null otherwise.
     pub changed: Value,
 }
 
@@ -156,10 +157,21 @@ impl World {
         (answer(reply), took_effect, changed)
     }
 
-    /// Looks again for a long poll that waits: the same call without faults and without a line in the log.
+    /// Looks again for a long poll that waits: the same call without faults, and with another line in the log only
+    /// where it ends the wait.
     pub fn look_again(&mut self, now: Timestamp, call: &Call) -> Reply {
         self.advance(now);
-        self.perform(call).0
+        let (reply, changed) = self.perform(call);
+        if !changed.is_null() {
+            self.log(call, &reply, true, changed);
+        }
+        reply
+    }
+
+    /// Ends every hold on a message, as if its visibility timeout had run out: whoever held them is gone.
+    pub fn end_holds(&mut self, now: Timestamp) {
+        self.advance(now);
+        self.queues.end_holds();
     }
 
     fn log(&mut self, call: &Call, reply: &Reply, took_effect: bool, changed: Value) {
@@ -189,8 +201,13 @@ impl World {
         let mut changed = Value::Null;
         let reply = match call.service {
             Service::Sqs => {
-                let mut desk = Desk { now: self.now, rng: &mut self.rng, settings: &self.settings };
-                self.queues.call(call, &mut desk)
+                let (rng, settings) = (&mut self.rng, &self.settings);
+                let mut desk = Desk { now: self.now, rng, settings, moved: Vec::new() };
+                let reply = self.queues.call(call, &mut desk);
+                if !desk.moved.is_empty() {
+                    changed = Value::Array(desk.moved);
+                }
+                reply
             }
             Service::Events => Reply::from(self.with_post(|buses, post| buses.call(call, post))),
             Service::Ecr => Reply::from(self.registry.call(call, self.now, &mut self.outbox)),
@@ -404,7 +421,23 @@ mod tests {
         update(&mut bench);
         let last = bench.world.calls_after(0).last().expect("a line").changed.clone();
         assert_eq!(last["over"][0]["passage"], "STOP_REQUESTED");
+        assert_eq!(
+            (&last["over"][0]["primary"], &last["over"][0]["failed_tasks"]),
+            (&json!(true), &json!(0))
+        );
         assert_eq!(last["definition"], "arn:aws:ecs:us-east-1:000000000000:task-definition/app:1");
+    }
+
+    #[test]
+    fn the_state_tells_every_deployment_that_a_service_ever_had() {
+        let mut bench = service();
+        update(&mut bench);
+        let state = bench.world.state(bench.now);
+        let history = &state["services"]["arn:aws:ecs:us-east-1:000000000000:service/c/s"]["history"];
+        let states: Vec<&Value> =
+            history.as_array().expect("a list").iter().map(|it| &it["status"]).collect();
+        assert_eq!(states, ["IN_PROGRESS", "SUCCESSFUL"]);
+        assert_eq!(history[1]["revision"]["containerImages"][0]["image"], "app:1");
     }
 
     #[test]

@@ -149,13 +149,31 @@ pub(super) fn revision_arn(scene: &Scene<'_>, service: &EcsService, revision: u6
 /// What the call log says about a deployment that a call started.
 pub(super) fn started(scene: &Scene<'_>, service: &EcsService) -> Value {
     let Some(primary) = service.primary() else { return Value::Null };
-    let over = service.deployments.iter().filter(|d| d.standing == Standing::Active);
+    let over = service.deployments.iter().filter(|d| d.standing == Standing::Active).map(|d| {
+        json!({
+            "deployment": d.id(), "rollout": d.rollout.word(), "passage": d.passage.word(),
+            "primary": Some(d.revision) == primary.source_revision, "created": seconds(d.created),
+            "failed_tasks": d.failed_tasks, "running": service.running(Some(d.number)),
+        })
+    });
     json!({
         "service": scene.service_arn(service), "deployment": primary.id(), "definition": primary.definition,
         "service_deployment": deployment_arn(scene, service, primary),
-        "over": over.map(|d| json!({"deployment": d.id(), "rollout": d.rollout.word(), "passage": d.passage.word()}))
-            .collect::<Vec<_>>(),
+        "over": over.collect::<Vec<_>>(),
     })
+}
+
+/// Every deployment that the service ever had, the newest first: what the API tells of it in three answers.
+pub(super) fn history(scene: &Scene<'_>, service: &EcsService) -> Value {
+    let all = service.deployments.iter().map(|deployment| {
+        let mut described = full(scene, service, deployment);
+        described["id"] = json!(deployment.id());
+        described["standing"] = json!(deployment.standing.word());
+        described["rollout"] = json!(deployment.rollout.word());
+        described["revision"] = revision(scene, service, deployment);
+        described
+    });
+    all.collect()
 }
 
 /// A service deployment as `ListServiceDeployments` shows it.

@@ -121,7 +121,9 @@ impl Ecs {
         for (scope, estate) in &self.estates {
             scene.scope = scope.clone();
             for service in estate.services.values() {
-                all.insert(scene.service_arn(service), describe::service(scene, service));
+                let mut described = describe::service(scene, service);
+                described["history"] = describe::history(scene, service);
+                all.insert(scene.service_arn(service), described);
             }
         }
         Value::Object(all)

@@ -39,6 +39,8 @@ pub(super) struct Desk<'a> {
     pub(super) now: Timestamp,
     pub(super) rng: &'a mut Rng,
     pub(super) settings: &'a WorldSettings,
+    /// The messages that the call sent, handed out or deleted, for the call log.
+    pub(super) moved: Vec<Value>,
 }
 
 /// Attributes that every queue has, with their defaults.
@@ -75,7 +77,7 @@ impl Queues {
         }
     }
 
-    fn on_queue(&mut self, call: &Call, desk: &Desk<'_>) -> Outcome {
+    fn on_queue(&mut self, call: &Call, desk: &mut Desk<'_>) -> Outcome {
         let key = self.key(call)?;
         let queue = self.all.get_mut(&key).expect("key() gives keys of queues that exist");
         queue.sweep(desk.now);
@@ -87,7 +89,7 @@ impl Queues {
                 Ok(json!({}))
             }
             "DeleteMessage" => {
-                queue.delete(text(&call.body, "ReceiptHandle"))?;
+                desk.moved.extend(deleted(&key, queue.delete(text(&call.body, "ReceiptHandle"))?));
                 self.note_arrival(&key);
                 Ok(json!({}))
             }
@@ -97,7 +99,8 @@ impl Queues {
                 Ok(json!({}))
             }
             "DeleteMessageBatch" => self.batch(&key, &call.body, |queue, entry| {
-                queue.delete(text(entry, "ReceiptHandle")).map(|()| json!({}))
+                desk.moved.extend(deleted(&key, queue.delete(text(entry, "ReceiptHandle"))?));
+                Ok(json!({}))
             }),
             "ChangeMessageVisibilityBatch" => {
                 let now = desk.now;
@@ -178,6 +181,14 @@ impl Queues {
         self.advance_moves(now, rng);
     }
 
+    /// Makes every message that is in flight receivable again.
+    pub(super) fn end_holds(&mut self) {
+        for queue in self.all.values_mut() {
+            queue.end_holds();
+        }
+        self.arrivals = self.all.keys().cloned().collect();
+    }
+
     /// When something in any queue next happens by itself.
     pub(super) fn next_wakeup(&self) -> Option<Timestamp> {
         let queues = self.all.values().filter_map(Queue::next_change);
@@ -213,6 +224,15 @@ pub(super) fn named(call: &Call) -> QueueKey {
     let (name, account) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     let account = if account.is_empty() { &call.scope.account } else { account };
     (Scope { account: account.to_owned(), region: call.scope.region.clone() }, name.to_owned())
+}
+
+/// What the call log says of a message: what became of it, in which queue, and its id.
+fn moved(what: &str, (_, queue): &QueueKey, id: &str) -> Value {
+    json!({"what": what, "queue": queue, "id": id})
+}
+
+fn deleted(key: &QueueKey, id: Option<String>) -> Option<Value> {
+    id.map(|id| moved("deleted", key, &id))
 }
 
 fn no_queue() -> Fail {

@@ -239,12 +239,12 @@ impl Queue {
         Ok((parse(key)?, parse(number)?))
     }
 
-    /// Deletes by receipt. A receipt that is not the latest deletes nothing and says so to nobody, as in AWS; on a
+    /// Deletes by receipt, and says the id of what it deleted. A receipt that is not the latest deletes nothing and says so to nobody, as in AWS; on a
     /// FIFO queue an expired one is refused.
-    pub(super) fn delete(&mut self, handle: &str) -> Result<(), Fail> {
+    pub(super) fn delete(&mut self, handle: &str) -> Result<Option<String>, Fail> {
         let (key, number) = self.parse(handle)?;
         let Some(message) = self.messages.get(&key).filter(|message| message.receipt == Some(number)) else {
-            return Ok(());
+            return Ok(None);
         };
         if self.fifo && !matches!(message.place, Place::InFlight(_)) {
             return Err(Fail::new(
@@ -254,8 +254,17 @@ impl Queue {
                 ),
             ));
         }
-        self.remove(key);
-        Ok(())
+        Ok(self.remove(key).map(|message| message.id))
+    }
+
+    /// Ends every hold.
+    pub(super) fn end_holds(&mut self) {
+        let held = |message: &Message| matches!(message.place, Place::InFlight(_));
+        let keys: Vec<u64> = self.messages.iter().filter(|(_, it)| held(it)).map(|(key, _)| *key).collect();
+        self.timers.retain(|(_, key)| !keys.contains(key));
+        for key in keys {
+            self.make_ready(key);
+        }
     }
 
     /// Hides a message for `timeout` from now; zero hands it back.

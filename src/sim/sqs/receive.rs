@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Desk, QueueKey, Queues, arn, queue::Queue};
-use crate::sim::call::{Call, Fail, Reply};
+use super::{Desk, QueueKey, Queues, arn, moved, queue::Queue};
+use crate::sim::call::{Call, Fail, Reply, text};
 
 impl Queues {
     pub(super) fn receive(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Reply, Fail> {
@@ -47,7 +47,11 @@ impl Queues {
             let redrive = redrive.and_then(|to| Some((to.limit, self.key_of_arn(&to.target)?)));
             let Some(redrive) = redrive.filter(|(_, target)| target != key) else {
                 let queue = self.all.get_mut(key).expect("nothing removes queues here");
-                taken.extend(chosen.into_iter().map(|k| hand_out(queue, k, hidden, body, desk)));
+                for k in chosen {
+                    let seen = hand_out(queue, k, hidden, body, desk);
+                    desk.moved.push(moved("received", key, text(&seen, "MessageId")));
+                    taken.push(seen);
+                }
                 return taken;
             };
             self.set_aside(key, &redrive, &chosen);

@@ -9,7 +9,7 @@ use super::{
     Desk, QueueKey, Queues,
     batch::entries,
     message::{Message, Place, attributes_md5, md5_hex, sequence_number},
-    no_queue,
+    moved, no_queue,
     queue::Queue,
 };
 use crate::{
@@ -30,7 +30,11 @@ impl Queues {
         let key = self.key(call)?;
         let queue = self.all.get_mut(&key).expect("key() gives keys of queues that exist");
         let sender = format!("AIDA{:0>17}", call.scope.account);
-        let mut send = |entry: &Value| send(queue, entry, &sender, desk.now, desk.rng);
+        let mut send = |entry: &Value| {
+            let sent = send(queue, entry, &sender, desk.now, desk.rng)?;
+            desk.moved.push(moved("sent", &key, text(&sent, "MessageId")));
+            Ok(sent)
+        };
         let reply = if call.operation == "SendMessage" {
             send(&call.body)
         } else {

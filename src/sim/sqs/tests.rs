@@ -30,6 +30,45 @@ fn a_received_message_is_hidden_until_its_visibility_ends() {
 }
 
 #[test]
+fn holds_that_are_ended_leave_everything_receivable_and_the_old_receipts_stale() {
+    let mut bench = Bench::new();
+    let url = bench.queue("q", &json!({}));
+    bench.send(&url, "x");
+    let held = bench.receive(&url).remove(0);
+    bench.world.end_holds(bench.now);
+    let extend = json!({"QueueUrl": url, "ReceiptHandle": handle(&held), "VisibilityTimeout": 5});
+    assert_eq!(bench.fails(Sqs, "ChangeMessageVisibility", extend), "MessageNotInflight");
+    assert_eq!(bodies(&bench.receive(&url)), ["x"]);
+    delete(&mut bench, &url, &held);
+    bench.world.end_holds(bench.now);
+    assert_eq!(bodies(&bench.receive(&url)), ["x"]);
+}
+
+/// The operation, the result, and what became of which message, of each call that moved one.
+fn moves(bench: &Bench) -> Vec<(String, &'static str, Value)> {
+    let calls = bench.world.calls_after(0).filter(|logged| !logged.changed.is_null());
+    calls.map(|logged| (logged.operation.clone(), logged.result, logged.changed.clone())).collect()
+}
+
+#[test]
+fn the_log_says_which_messages_were_sent_handed_out_and_deleted() {
+    let mut bench = Bench::new();
+    let url = bench.queue("q", &json!({"VisibilityTimeout": "1"}));
+    let id = bench.send(&url, "x");
+    let stale = bench.receive(&url).remove(0);
+    bench.pass(1_000);
+    let poll = Call::new(Sqs, "ReceiveMessage", json!({"QueueUrl": url, "WaitTimeSeconds": 5}));
+    let Reply::Ok(got) = bench.world.look_again(bench.now, &poll) else { panic!("it is there") };
+    delete(&mut bench, &url, &stale);
+    delete(&mut bench, &url, &got["Messages"][0]);
+    let moved = |what| json!([{"what": what, "queue": "q", "id": id}]);
+    let expected = [("SendMessage", "sent"), ("ReceiveMessage", "received"), ("ReceiveMessage", "received")];
+    let expected = expected.into_iter().chain([("DeleteMessage", "deleted")]);
+    let expected: Vec<_> = expected.map(|(call, what)| (call.to_owned(), "OK", moved(what))).collect();
+    assert_eq!(moves(&bench), expected, "a stale receipt deletes nothing");
+}
+
+#[test]
 fn only_the_latest_receipt_deletes_or_extends() {
     let mut bench = Bench::new();
     let url = bench.queue("q", &json!({"VisibilityTimeout": "1"}));
