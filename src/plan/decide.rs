@@ -268,7 +268,9 @@ impl Lane {
         watch.undoes = undo::is_rollback(live, look);
         watch.overdue |= watch.is_past_deadline(now);
         let decides = !sifted.awaiting.is_empty() && !watch.is_failing();
-        if !decides && !sifted.needed.is_empty() && self.may_supersede(&watch) {
+        let leaves_it =
+            watch.is_failing() && brings_ours(live, look) && leaves_behind(&watch, &sifted.needed);
+        if !decides && !leaves_it && !sifted.needed.is_empty() && self.may_supersede(&watch) {
             let over = (!watch.is_failing()).then_some(live);
             return self.proceed(sifted, over, look, turn);
         }
@@ -337,6 +339,19 @@ impl Lane {
         let (go, _) = self.admitted(go.into_iter().map(|(ask, _)| ask).collect(), turn);
         Some(go)
     }
+}
+
+/// Whether only freshness would be started over a failing rollout, from what ran before: what that one brings would be left
+/// behind, and look like taken back by somebody once its message is received again. That is waited for, until the
+/// rollout makes no progress for its timeout.
+pub(super) fn leaves_behind(watch: &Watch, newer: &[Ask]) -> bool {
+    !watch.overdue && !newer.iter().any(|ask| ask.request.change.is_content())
+}
+
+/// Whether this rollout brings content of ours that never was complete.
+fn brings_ours(live: &Rollout, look: &Look) -> bool {
+    let running = look.running.as_ref().map(|running| &running.definition);
+    running.is_some_and(|running| live.definition.marks.advance(&running.marks))
 }
 
 /// Whether what was there before this failed rollout runs again.

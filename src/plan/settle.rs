@@ -423,11 +423,16 @@ fn ran_before(rollouts: &[Rollout]) -> Option<&DefinitionView> {
     match older {
         [] => rollout.previous.as_ref(),
         [same, ..] if same.definition.id == rollout.definition.id => Some(&same.definition),
-        [.., oldest] => {
-            let complete = older.iter().find(|it| it.state == RolloutState::Succeeded);
-            complete.map(|it| &it.definition).or(oldest.previous.as_ref())
-        }
+        [_, ..] => last_complete(older.iter()),
     }
+}
+
+/// What the newest of these rollouts that is complete brought, or what was there before them.
+pub(super) fn last_complete<'a>(
+    mut rollouts: impl DoubleEndedIterator<Item = &'a Rollout> + Clone,
+) -> Option<&'a DefinitionView> {
+    let complete = rollouts.clone().find(|it| it.state == RolloutState::Succeeded);
+    complete.map(|it| &it.definition).or_else(|| rollouts.next_back()?.previous.as_ref())
 }
 
 /// What the carriers' fate makes of the change; `None` where there is no carrier that could tell.

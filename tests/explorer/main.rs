@@ -75,6 +75,10 @@ fn duplicate_and_later() -> Script {
     Script::new(1).sent(20, &[(0, Wish::Image("main", 2))]).twice().sent_later(&[(0, Wish::Restart)])
 }
 
+fn freshness_later() -> Script {
+    Script::new(1).sent(20, &[(0, Wish::Image("main", 2))]).sent_later(&[(0, Wish::Restart)])
+}
+
 fn newer_while_it_goes_on(on_newer: OnNewer) -> Script {
     Script::new(1)
         .sent(10, &[(0, Wish::Image("main", 1))])
@@ -170,6 +174,33 @@ fn what_failed_for_a_reason_since_mended_succeeds_when_it_is_put_back() {
     // Whoever puts it back may have left the letter behind.
     expected.extend([(true, false, "v2".into()), (true, true, "v2".into())]);
     assert_eq!(ends, expected);
+}
+
+/// What goes wrong beside a rollout that fails, where it is undone.
+const A_FAILURE_AND: [(&str, Budget); 9] = [
+    ("another", Budget { failures: 2, ..NOTHING }),
+    ("a crash", Budget { failures: 1, crashes: 1, ..NOTHING }),
+    ("a lost answer", Budget { failures: 1, lost_answers: 1, ..NOTHING }),
+    ("a lost lease", Budget { failures: 1, lost_leases: 1, ..NOTHING }),
+    ("a refused start or stop", Budget { failures: 1, refusals: 1, ..NOTHING }),
+    ("a letter put back", Budget { failures: 1, replays: 1, ..NOTHING }),
+    ("no room", Budget { failures: 1, shortages: 1, ..NOTHING }),
+    ("somebody else's rollout", Budget { failures: 1, strangers: 1, ..NOTHING }),
+    ("a silent queue", Budget { failures: 1, outages: 1, ..NOTHING }),
+];
+
+#[test]
+fn what_failed_is_undone_whatever_else_goes_wrong() {
+    holds_with_each("one target, undone, a failure and", &freshness_later().rollback(), &A_FAILURE_AND);
+    let faults = if is_large() { &A_FAILURE_AND[..] } else { &A_FAILURE_AND[..7] };
+    holds_with_each("two targets, undone, a failure and", &two_targets().rollback(), faults);
+    let faults = if is_large() { &A_FAILURE_AND[..] } else { &[] };
+    holds_with_each("a duplicate, undone, a failure and", &duplicate_and_later().rollback(), faults);
+}
+
+#[test]
+fn freshness_leaves_nothing_behind_that_is_failing_and_will_be_asked_for_again() {
+    holds_with_each("freshness later, a failure and", &freshness_later(), &A_FAILURE_AND[1..4]);
 }
 
 #[test]

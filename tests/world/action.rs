@@ -22,7 +22,7 @@ pub enum Action {
     LoseAnswer(usize),
     /// The start at this place is throttled.
     Throttle(usize),
-    /// The start at this place fails, and did nothing.
+    /// The start at this place fails, and did nothing; or the stop, for good.
     Refuse(usize),
     /// The rollout in progress completes.
     Complete(usize),
@@ -54,8 +54,8 @@ pub enum Action {
     LoseLease(usize),
     /// The process dies, and another begins.
     Crash,
-    /// The process dies once its start has taken effect, and another begins.
-    CrashAfterStart(usize),
+    /// The process dies once the call at this place has taken effect, and another begins.
+    CrashAfter(usize),
     /// Time passes until something comes of it.
     Wait,
 }
@@ -87,7 +87,7 @@ impl Action {
             | Self::ReplayHalf(_)
             | Self::LoseLease(_)
             | Self::Crash
-            | Self::CrashAfterStart(_) => false,
+            | Self::CrashAfter(_) => false,
         }
     }
 }
@@ -117,7 +117,7 @@ impl World {
         for place in 0..self.calls.len() {
             // Calls about different targets do not touch each other, so that their order makes no difference; but of two
             // starts a crash lets either come alone.
-            if place == 0 || self.budget.crashes > 0 && matches!(*self.calls[place], Command::Start(_)) {
+            if place == 0 || self.budget.crashes > 0 && changes_ecs(&self.calls[place]) {
                 self.enabled_call(place, &mut actions);
             }
         }
@@ -150,11 +150,16 @@ impl World {
 
     fn enabled_call(&self, place: usize, actions: &mut Vec<Action>) {
         actions.push(Action::Answer(place));
-        if matches!(*self.calls[place], Command::Start(_)) {
+        let call = &*self.calls[place];
+        if changes_ecs(call) {
             actions.extend((self.budget.lost_answers > 0).then_some(Action::LoseAnswer(place)));
-            actions.extend((self.budget.throttles > 0).then_some(Action::Throttle(place)));
+            actions.extend((self.budget.crashes > 0).then_some(Action::CrashAfter(place)));
+        }
+        if changes_ecs(call) {
             actions.extend((self.budget.refusals > 0).then_some(Action::Refuse(place)));
-            actions.extend((self.budget.crashes > 0).then_some(Action::CrashAfterStart(place)));
+        }
+        if matches!(call, Command::Start(_)) {
+            actions.extend((self.budget.throttles > 0).then_some(Action::Throttle(place)));
         }
     }
 
@@ -185,4 +190,8 @@ impl World {
             }
         }
     }
+}
+
+fn changes_ecs(call: &Command) -> bool {
+    matches!(call, Command::Start(_) | Command::Stop(_))
 }

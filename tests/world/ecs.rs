@@ -8,7 +8,7 @@ use lockkeeper::domain::{
     StoppedTask, Tasks, Timestamp,
 };
 
-use super::at;
+use super::{TIMEOUT, at};
 
 /// How many tasks every service is to have.
 const DESIRED: u32 = 2;
@@ -37,8 +37,23 @@ pub struct Real {
     pub failed_tasks: u32,
     /// Whether it goes on for ever unless somebody ends it.
     pub is_stalled: bool,
+    /// When it was created, or told to go back.
+    pub turned: u64,
     /// Whether it failed because there was no room for its tasks.
     pub lacks_room: bool,
+}
+
+impl Real {
+    /// ECS begins to go back, and what kept the rollout from its end does not keep it from that.
+    pub fn go_back(&mut self, now: u64) {
+        self.state = RolloutState::RollingBack;
+        (self.is_stalled, self.turned) = (false, now);
+    }
+
+    /// Whether it has made no progress for its timeout.
+    pub fn is_stuck(&self, now: u64) -> bool {
+        self.state == RolloutState::InProgress && self.created + TIMEOUT <= now
+    }
 }
 
 /// One service.
@@ -63,6 +78,7 @@ impl Service {
             ours: false,
             failed_tasks: 0,
             is_stalled: false,
+            turned: 0,
             lacks_room: false,
         };
         Self { family, definitions, rollouts: vec![first] }
@@ -92,6 +108,17 @@ impl Service {
             | RolloutState::RollbackFailed => self.good().revision,
             RolloutState::InProgress | RolloutState::Succeeded | RolloutState::Stopped => last.revision,
         }
+    }
+
+    /// Whether this order goes back to what was good, from a rollout of ours that failed or is stuck.
+    pub fn goes_back(&self, order: &StartOrder, now: u64) -> bool {
+        let last = self.rollouts.last().expect("the first rollout stays");
+        let is_pinned = |image: &ImageReference| image.tag.is_none() && image.digest.is_some();
+        let has_failed = last.state == RolloutState::Failed || last.is_stuck(now);
+        has_failed
+            && order.base.revision == self.good().revision
+            && order.edits.values().all(is_pinned)
+            && (last.revision != self.good().revision || !order.edits.is_empty())
     }
 
     /// Whether somebody moved it twice, and neither was ever complete: a race that the planner accepts.
@@ -133,6 +160,7 @@ impl Service {
             ours,
             failed_tasks: 0,
             is_stalled: false,
+            turned: now,
             lacks_room: false,
         });
         self.rollouts.last().expect("just pushed")
@@ -158,8 +186,11 @@ impl Service {
         let mut made = self.definition(base).clone();
         for (container, image) in &order.edits {
             let (name, tag) = made.tags.iter_mut().find(|it| *it.0 == container.as_str()).expect("known");
-            *tag = image.tag.as_ref().map(|tag| tag.as_str().to_owned()).expect("orders name tags");
-            made.asked_at.insert(name, asked_at(tag));
+            let before = std::mem::replace(tag, shown(image));
+            // The same image by another name was asked for when it was.
+            if digest(tag) != digest(&before) {
+                made.asked_at.insert(name, asked_at(tag));
+            }
         }
         if made.tags == self.definition(base).tags {
             let marks = &mut self.definitions[base as usize - 1].marks;
@@ -186,7 +217,10 @@ impl Service {
     pub fn view(&self, revision: u32) -> DefinitionView {
         let definition = self.definition(revision);
         let image = |(name, tag): (&&'static str, &String)| {
-            let image: ImageReference = format!("shop/{name}:{tag}").parse().expect("valid");
+            let image: ImageReference = format!("shop/{name}").parse().expect("valid");
+            let is_pinned = tag.starts_with('@');
+            let image =
+                if is_pinned { image.with_digest(digest(tag)) } else { image.with_tag(tag.as_str().into()) };
             (ContainerName::from(*name), image)
         };
         DefinitionView {
@@ -271,15 +305,25 @@ impl Service {
 }
 
 pub fn key(id: u32) -> RolloutKey {
-    RolloutKey { deployment: Some(name(id)), service_deployment: None }
+    RolloutKey { deployment: Some(name(id)), service_deployment: Some(name(id)) }
 }
 
 pub fn name(id: u32) -> RolloutId {
     format!("ecs-svc/{id}").into()
 }
 
+/// The digest behind a tag; one that is named itself begins with `@`.
 pub fn digest(tag: &str) -> Digest {
-    format!("sha256:{tag}").into()
+    tag.strip_prefix('@').map_or_else(|| format!("sha256:{tag}"), str::to_owned).into()
+}
+
+/// An image as a definition of this world names it.
+fn shown(image: &ImageReference) -> String {
+    match (&image.tag, &image.digest) {
+        (Some(tag), _) => tag.as_str().to_owned(),
+        (None, Some(digest)) => format!("@{digest}"),
+        (None, None) => "latest".to_owned(),
+    }
 }
 
 fn tasks(real: &Real) -> Tasks {

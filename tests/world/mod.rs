@@ -16,7 +16,7 @@ use std::{
 
 use lockkeeper::domain::{
     CallFailure, Cause, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, StartOrder,
-    Started, TargetId, Timestamp,
+    Started, StopOrder, TargetId, Timestamp,
 };
 use lockkeeper::plan::{
     Arrival, Asks, Command, Flaw, Input, Jitter, Now, PlanSettings, Planner, Promise, Violation,
@@ -188,7 +188,8 @@ impl World {
             }
             Action::GoBack(place) => {
                 self.budget.failures -= 1;
-                self.turn_to(place, RolloutState::RollingBack);
+                let now = self.clock;
+                self.services[place].live_mut().expect("enabled").go_back(now);
             }
             Action::ArriveBack(place) => self.turn_to(place, RolloutState::RolledBack),
             Action::LackRoom(place) => {
@@ -230,12 +231,7 @@ impl World {
             }
             Action::LoseLease(place) => self.lose_lease(place, &mut step),
             Action::Crash => self.crash(),
-            Action::CrashAfterStart(place) => {
-                if let Command::Start(order) = &*self.calls[place].clone() {
-                    self.execute(order);
-                }
-                self.crash();
-            }
+            Action::CrashAfter(place) => self.crash_after(place),
             Action::Wait => self.wait(&mut step),
         }
         if self.is_at_rest() {
@@ -304,6 +300,25 @@ impl World {
         }
     }
 
+    fn crash_after(&mut self, place: usize) {
+        match &*self.calls[place].clone() {
+            Command::Start(order) => {
+                self.execute(order);
+            }
+            Command::Stop(order) => {
+                let _ = self.stop(order);
+            }
+            Command::Look(_)
+            | Command::Glance(_)
+            | Command::Extend(_)
+            | Command::Renew { .. }
+            | Command::SetAside { .. }
+            | Command::Delete(_)
+            | Command::Report(_) => {}
+        }
+        self.crash();
+    }
+
     fn crash(&mut self) {
         self.budget.crashes -= 1;
         self.planner = planner(&self.script.flaws).into();
@@ -361,7 +376,7 @@ impl World {
             Fate::Unsent | Fate::InFlight(..) | Fate::Deleted => None,
         });
         let live = self.services.iter().filter_map(|service| service.live());
-        let sound = live.filter(|live| !live.is_stalled).map(|live| live.created);
+        let sound = live.filter(|live| !live.is_stalled).map(|live| live.turned);
         // What is visible waits for as long as SQS is silent.
         let visible = visible.filter(|_| self.queue_lost.is_none());
         let by_itself = visible.chain(sound).map(|since| since + self.script.patience_millis);
@@ -403,7 +418,11 @@ impl World {
                     oracle::about_to_start(self, order, step);
                     self.take_up(command, step);
                 }
-                Command::Look(_) | Command::Stop(_) | Command::SetAside { .. } | Command::Delete(_) => {
+                Command::Stop(ref order) => {
+                    oracle::about_to_stop(self, order, step);
+                    self.take_up(command, step);
+                }
+                Command::Look(_) | Command::SetAside { .. } | Command::Delete(_) => {
                     self.take_up(command, step);
                 }
             }
@@ -462,9 +481,8 @@ impl World {
                 self.tell(Input::Started { target, started }, step);
             }
             Command::Stop(ref order) => {
-                let (target, place) = (order.target.clone(), self.place_of(&order.target));
-                self.turn_to(place, RolloutState::RollingBack);
-                self.tell(Input::Stopped { target, stopped: Ok(()) }, step);
+                let (target, stopped) = (order.target.clone(), self.stop(order));
+                self.tell(Input::Stopped { target, stopped }, step);
             }
             Command::SetAside { lease, ref letter } => {
                 let target = letter.target.clone();
@@ -526,20 +544,58 @@ impl World {
                 self.happen(&call, step);
                 self.tell(Input::NotDeleted(leases.clone()), step);
             }
+            Command::Stop(ref order) => {
+                self.calls.remove(place);
+                let target = order.target.clone();
+                let lost = |()| CallFailure {
+                    cause: Cause::Timeout,
+                    reason: "no answer".into(),
+                    remedy: Remedy::LookFirst,
+                };
+                let stopped = self.stop(order).and_then(|done| Err(lost(done)));
+                self.tell(Input::Stopped { target, stopped }, step);
+            }
             Command::Look(_)
             | Command::Glance(_)
-            | Command::Stop(_)
             | Command::Extend(_)
             | Command::Renew { .. }
             | Command::Report(_) => {}
         }
     }
 
-    /// The start at this place is refused.
+    /// The start or stop at this place is refused. What may not be stopped now may never be.
     fn refuse(&mut self, place: usize, cause: Cause, remedy: Remedy, step: &mut Step) {
-        let Command::Start(order) = (*self.calls.remove(place)).clone() else { return };
         let failure = CallFailure { cause, reason: "no answer".into(), remedy };
-        self.tell(Input::Started { target: order.target, started: Err(failure) }, step);
+        match (*self.calls.remove(place)).clone() {
+            Command::Start(StartOrder { target, .. }) => {
+                self.tell(Input::Started { target, started: Err(failure) }, step);
+            }
+            Command::Stop(StopOrder { target, .. }) => {
+                let stopped = Err(CallFailure { remedy: Remedy::GiveUp, ..failure });
+                self.tell(Input::Stopped { target, stopped }, step);
+            }
+            Command::Look(_)
+            | Command::Glance(_)
+            | Command::Extend(_)
+            | Command::Renew { .. }
+            | Command::SetAside { .. }
+            | Command::Delete(_)
+            | Command::Report(_) => {}
+        }
+    }
+
+    /// ECS goes back from a rollout, if that is still in progress.
+    fn stop(&mut self, order: &StopOrder) -> Result<(), CallFailure> {
+        let (place, now) = (self.place_of(&order.target), self.clock);
+        let live = self.services[place].live_mut();
+        let live =
+            live.filter(|it| ecs::name(it.id) == order.rollout && it.state == RolloutState::InProgress);
+        let Some(live) = live else {
+            let (cause, remedy) = (Cause::Unknown, Remedy::GiveUp);
+            return Err(CallFailure { cause, reason: "it has ended".into(), remedy });
+        };
+        live.go_back(now);
+        Ok(())
     }
 
     fn execute(&mut self, order: &StartOrder) -> Started {

@@ -1,10 +1,10 @@
 //! The promises, held against what is true in the world.
 
-use lockkeeper::domain::{Cause, DeploymentRecord, LeaseId, Outcome, RolloutState, StartOrder};
+use lockkeeper::domain::{Cause, DeploymentRecord, LeaseId, Outcome, RolloutState, StartOrder, StopOrder};
 use lockkeeper::plan::Promise;
 
 use super::{
-    Fate, Letter, Step, World,
+    Fate, Letter, Step, TIMEOUT, World,
     ecs::{self, Definition, Real, Service},
     script::{self, Wish},
 };
@@ -19,11 +19,15 @@ const RETRIES: usize = 2;
 pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     let place = world.place_of(&order.target);
     let service = &world.services[place];
-    if !world.may_supersede(place) {
+    let goes_back = world.script.rollback && service.goes_back(order, world.clock);
+    if !goes_back && !world.may_supersede(place) {
         step.breaks(Promise::P1, format!("{} is started over a rollout in progress", service.family));
     }
-    let owed = world.owed(place).any(|(message, wish)| !is_met(world, place, message, wish));
-    if !owed {
+    let last = service.rollouts.last().expect("the first rollout stays");
+    let is_wanted = |(message, wish)| {
+        !is_met(world, place, message, wish) || goes_back && carries(world, service, last, message, wish)
+    };
+    if !world.owed(place).any(is_wanted) {
         step.breaks(Promise::P3, format!("{} is started, and nothing is asked of it", service.family));
     }
     // Where more than one message asks, each may have been tried so often.
@@ -33,14 +37,25 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     never_older(world, place, order, step);
 }
 
+/// P1 and P5: only what is stuck is stopped, and only where the settings say so.
+pub fn about_to_stop(world: &World, order: &StopOrder, step: &mut Step) {
+    let service = &world.services[world.place_of(&order.target)];
+    let is_it = |it: &&Real| ecs::name(it.id) == order.rollout;
+    let is_sound =
+        service.rollouts.iter().find(is_it).is_some_and(|it| it.state.is_live() && !it.is_stuck(world.clock));
+    if is_sound || !world.script.rollback {
+        step.breaks(Promise::P1, format!("a rollout of {} is stopped that is not stuck", service.family));
+    }
+}
+
 /// P4: no container gets something older than what it has.
 fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step) {
     let mut after = world.services[place].clone();
     let revision = after.register(order, |tag| world.script.asked_at(place, tag, &world.letters));
     let service = &world.services[place];
-    let sound = service.live().filter(|live| {
-        live.failed_tasks == 0 && !live.is_stalled && live.created + super::TIMEOUT > world.clock
-    });
+    let sound = service
+        .live()
+        .filter(|live| live.failed_tasks == 0 && !live.is_stalled && live.created + TIMEOUT > world.clock);
     for replaced in [Some(service.good()), sound].into_iter().flatten() {
         let replaced = service.definition(replaced.revision);
         for (container, asked_at) in &after.definition(revision).asked_at {
@@ -69,11 +84,26 @@ pub fn about_to_delete(world: &World, lease: LeaseId, step: &mut Step) {
         let is_settled = world.dead.contains(&(message, *place))
             || is_true(world, *place, message, *wish)
             || is_left_to_another(world, *place, message, *wish)
+            || is_given_up(world, *place, message, *wish)
             || world.services[*place].was_moved_in_vain();
         if !is_settled {
             step.breaks(Promise::P2, format!("message {message} is deleted, and {wish:?} is not done"));
         }
     }
+}
+
+/// A race that the planner accepts: what carried it made no progress for its timeout, was told to have failed while its
+/// message was not held, and gave way to freshness, as it might have to somebody.
+fn is_given_up(world: &World, place: usize, message: usize, wish: Wish) -> bool {
+    let service = &world.services[place];
+    let gave_way = |two: &[Real]| {
+        let [stuck, next] = two else { return false };
+        stuck.state == RolloutState::Stopped
+            && stuck.created + TIMEOUT <= next.created
+            && is_like(service, next.revision, good_before(service, stuck).revision)
+            && carries(world, service, stuck, message, wish)
+    };
+    service.rollouts.windows(2).any(gave_way)
 }
 
 /// P2: nobody touches a message by a receipt that does not hold it any more.
@@ -107,8 +137,14 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
         }
         Outcome::RolledBack => rollout.state == RolloutState::RolledBack || is_undone(service, rollout),
         Outcome::Superseded => !is_last || rollout.state == RolloutState::Stopped,
-        Outcome::Failed if record.cause == Some(Cause::Timeout) => rollout.state.is_live(),
-        Outcome::Failed => matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed),
+        Outcome::Failed if record.cause == Some(Cause::Timeout) => {
+            let is_over = rollout.state.is_live() || is_abandoned(world, rollout);
+            is_over && rollout.created + TIMEOUT <= world.clock
+        }
+        Outcome::Failed => {
+            matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed)
+                || is_abandoned(world, rollout)
+        }
         Outcome::AlreadyRunning | Outcome::Cancelled | Outcome::DryRun => false,
     };
     if !is_true {
@@ -116,11 +152,34 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     }
 }
 
-/// Whether what was there before a rollout that failed was rolled out again next, and is complete.
+/// Whether a rollout that was to be undone gave way to its rollback, which came to nothing, or failed before it could be
+/// stopped.
+fn is_abandoned(world: &World, rollout: &Real) -> bool {
+    let has_ended =
+        matches!(rollout.state, RolloutState::Stopped | RolloutState::Failed | RolloutState::RollbackFailed);
+    world.script.rollback && has_ended
+}
+
+/// Whether what was last complete before a rollout that failed was rolled out again next, and is complete. Somebody may
+/// have begun something just before, which gave way.
 fn is_undone(service: &Service, failed: &Real) -> bool {
-    let next = service.rollouts.iter().find(|it| it.id == failed.id + 1);
-    failed.state == RolloutState::Failed
-        && next.is_some_and(|it| it.revision == failed.previous && it.state == RolloutState::Succeeded)
+    let next = service.rollouts.iter().find(|it| it.id > failed.id && it.state != RolloutState::Stopped);
+    let good = good_before(service, failed).revision;
+    matches!(failed.state, RolloutState::Failed | RolloutState::Stopped)
+        && next.is_some_and(|it| it.state == RolloutState::Succeeded && is_like(service, it.revision, good))
+}
+
+/// What was complete last when this rollout began.
+fn good_before<'a>(service: &'a Service, rollout: &Real) -> &'a Real {
+    let complete = |it: &&Real| it.id < rollout.id && it.state == RolloutState::Succeeded;
+    service.rollouts.iter().rev().find(complete).expect("the first rollout is complete")
+}
+
+/// Whether two revisions have the same images, by whatever name.
+fn is_like(service: &Service, one: u32, other: u32) -> bool {
+    let images =
+        |revision| service.definition(revision).tags.values().map(|tag| ecs::digest(tag)).collect::<Vec<_>>();
+    images(one) == images(other)
 }
 
 /// P2 and P4, when nothing is owed and nothing goes on: the newest that was asked runs, or was set aside.
@@ -131,7 +190,9 @@ pub fn at_rest(world: &World, step: &mut Step) {
             let version = |(message, _): &(usize, Wish)| world.letters[*message].version;
             let Some(newest) = asked().map(|it| version(&it)).max() else { continue };
             let is_settled = |(message, wish): (usize, Wish)| {
-                world.dead.contains(&(message, place)) || is_true(world, place, message, wish)
+                world.dead.contains(&(message, place))
+                    || is_true(world, place, message, wish)
+                    || is_given_up(world, place, message, wish)
             };
             let is_vain = world.services[place].was_moved_in_vain();
             if !is_vain && !asked().filter(|it| version(it) == newest).any(is_settled) {
@@ -194,10 +255,14 @@ fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
     match wish {
         Wish::Restart | Wish::Follow => false,
         Wish::Image(container, number) => {
-            running.tags[container] == script::tag(number) || running.asked_at[container] >= version
+            is_image(running, container, number) || running.asked_at[container] >= version
         }
         Wish::Definition(revision) => running.lineage.contains(&revision) || is_as_new(running, version),
     }
+}
+
+fn is_image(definition: &Definition, container: &str, number: u32) -> bool {
+    ecs::digest(&definition.tags[container]) == ecs::digest(&script::tag(number))
 }
 
 fn is_as_new(running: &Definition, version: u64) -> bool {
@@ -209,9 +274,7 @@ fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wis
     let definition = service.definition(rollout.revision);
     match wish {
         Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,
-        Wish::Image(container, number) => {
-            rollout.created >= floor && definition.tags[container] == script::tag(number)
-        }
+        Wish::Image(container, number) => rollout.created >= floor && is_image(definition, container, number),
         Wish::Definition(revision) => rollout.created >= floor && definition.lineage.contains(&revision),
     }
 }

@@ -88,6 +88,8 @@ pub struct Script {
     pub services: usize,
     pub messages: Vec<Message>,
     pub on_newer: OnNewer,
+    /// Whether what failed is undone where ECS does not do so.
+    pub rollback: bool,
     pub quiet_millis: u64,
     /// What happens by itself happens within this.
     pub patience_millis: u64,
@@ -107,6 +109,7 @@ impl Script {
             services,
             messages: Vec::new(),
             on_newer: OnNewer::WhenFailing,
+            rollback: false,
             quiet_millis: 2_000,
             patience_millis: 20_000,
             end_millis: END,
@@ -139,6 +142,11 @@ impl Script {
 
     pub fn on_newer(mut self, on_newer: OnNewer) -> Self {
         self.on_newer = on_newer;
+        self
+    }
+
+    pub fn rollback(mut self) -> Self {
+        self.rollback = true;
         self
     }
 
@@ -271,7 +279,7 @@ impl Script {
         TargetSettings {
             quiet: Duration::from_millis(self.quiet_millis),
             timeout: Duration::from_millis(TIMEOUT),
-            rollback: false,
+            rollback: self.rollback,
             on_newer: self.on_newer,
             ..TargetSettings::named(SERVICES[place].into())
         }
