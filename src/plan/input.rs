@@ -188,6 +188,12 @@ pub enum Flaw {
     FreshnessSettledByContent,
     /// A message whose hold ran out counts as held.
     ExpiredHoldCounts,
+    /// Of a message that is being deployed and its equal, such as its copy, neither is kept.
+    EqualsSettleEachOther,
+    /// What failed is undone over what somebody has started since.
+    UndoneOverOthers,
+    /// The failures of a wave do not count.
+    WaveGoesOn,
 }
 
 impl PlanSettings {

@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 use super::{
-    Command, diagnose,
+    Command, Flaw, diagnose,
     fold::Ask,
     lane::{Lane, Passage, Phase, Turn},
     settle,
@@ -131,7 +131,7 @@ impl Lane {
         look: &Look,
         turn: &mut Turn<'_>,
     ) -> Result<(), (Box<Passage>, Failure)> {
-        if is_newest(failed, look) {
+        if is_newest(failed, look) || turn.flawed(Flaw::UndoneOverOthers) {
             return self.undo_by_rollout(passage, failure, look, turn);
         }
         let Some(rollback) = undone_by(failed, look) else { return Err((passage, failure)) };

@@ -134,7 +134,9 @@ impl Waves {
                 Phase::Idle => (lane.is_gathering(), false),
                 Phase::Looking { .. } => (true, true),
                 Phase::Starting(..) | Phase::Watching(..) => (false, true),
-                Phase::Paused { .. } | Phase::Queued { .. } | Phase::Blocked(_) => (false, false),
+                // A start whose answer was lost may have taken effect.
+                Phase::Paused { .. } => (false, lane.no_look_before.is_some()),
+                Phase::Queued { .. } | Phase::Blocked(_) => (false, false),
             };
             let waits = matches!(lane.phase, Phase::Queued { .. });
             let before = (wave.unseen.len(), wave.admitted.len());
@@ -143,6 +145,9 @@ impl Waves {
             }
             if !(is_asked && deploying) {
                 wave.admitted.remove(target);
+            } else if lane.passage().is_some() {
+                // Where the message was received again, or a rollout was adopted, nobody was asked whether it may.
+                wave.admitted.insert(target.clone());
             }
             if !(is_asked && waits) {
                 wave.waiting.remove(target);

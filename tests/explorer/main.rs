@@ -203,6 +203,57 @@ fn freshness_leaves_nothing_behind_that_is_failing_and_will_be_asked_for_again()
     holds_with_each("freshness later, a failure and", &freshness_later(), &A_FAILURE_AND[1..4]);
 }
 
+/// A message is renewed before its rollout is complete, unless that is soon.
+const RENEWED_AFTER: u64 = 15_000;
+
+#[test]
+fn a_message_that_is_renewed_lives_on_in_its_copy() {
+    let both = Script::new(2).sent(20, &[(0, Wish::Image("main", 2)), (1, Wish::Restart)]);
+    let faults = [
+        ("nothing else", NOTHING),
+        ("a crash", A_CRASH),
+        ("two crashes", Budget { crashes: 2, ..NOTHING }),
+        ("a lost answer", A_LOST_ANSWER),
+        ("two lost answers", Budget { lost_answers: 2, ..NOTHING }),
+        ("a lost lease", A_LOST_LEASE),
+        ("a message received twice", TWO_RECEIPTS),
+        ("a silent queue", AN_OUTAGE),
+        ("somebody else's rollout", A_STRANGER),
+        ("a lost answer and a crash", Budget { lost_answers: 1, crashes: 1, ..NOTHING }),
+    ];
+    holds_with_each("two targets, renewed", &both.renewing(RENEWED_AFTER), &faults);
+    let faults = if is_large() { &faults[..] } else { &[("a message received twice", TWO_RECEIPTS)] };
+    holds_with_each("freshness later, renewed", &freshness_later().renewing(RENEWED_AFTER), faults);
+    let faults =
+        [("a failure", A_FAILURE), ("a failure and a crash", Budget { failures: 1, crashes: 1, ..NOTHING })];
+    let faults = if is_large() { &faults[..] } else { &faults[..1] };
+    holds_with_each("undone and renewed", &freshness_later().rollback().renewing(50_000), faults);
+}
+
+#[test]
+fn one_event_is_rolled_out_in_waves() {
+    let everywhere = [0, 1, 2].map(|place| (place, Wish::Restart));
+    let event = Script::new(3).sent(10, &everywhere);
+    let faults = [
+        ("nothing", NOTHING),
+        ("a crash", A_CRASH),
+        ("a failure", A_FAILURE),
+        ("two failures", Budget { failures: 2, ..NOTHING }),
+        ("a failure and a crash", Budget { failures: 1, crashes: 1, ..NOTHING }),
+        ("a lost lease", A_LOST_LEASE),
+        ("a lost answer", A_LOST_ANSWER),
+        ("a refused start", A_REFUSAL),
+        ("somebody else's rollout", A_STRANGER),
+    ];
+    for (max_parallel, stop_after) in [(1, 0), (0, 1), (1, 1), (2, 2)] {
+        let name = format!("three targets, {max_parallel} at a time until {stop_after} failed");
+        holds_with_each(&name, &event.clone().waves(max_parallel, stop_after), &faults);
+    }
+    let undone = event.waves(1, 1).rollback().renewing(RENEWED_AFTER);
+    let faults = if is_large() { &faults[..] } else { &faults[5..8] };
+    holds_with_each("three targets, one at a time, undone and renewed", &undone, faults);
+}
+
 #[test]
 fn what_is_put_back_twice_or_by_halves_or_over_a_crash_keeps_every_promise() {
     let twice = Budget { failures: 1, replays: 2, ..NOTHING };
@@ -376,4 +427,24 @@ fn a_rollback_that_counts_as_a_rollout_is_caught() {
 #[test]
 fn freshness_settled_by_content_that_runs_already_is_caught() {
     assert_eq!(caught(Flaw::FreshnessSettledByContent, duplicate_and_later()), (Promise::P2, 14));
+}
+
+#[test]
+fn a_message_and_its_copy_that_settle_each_other_are_caught() {
+    let script = Script::new(1).sent(10, &[(0, Wish::Restart)]).renewing(RENEWED_AFTER);
+    assert_eq!(caught(Flaw::EqualsSettleEachOther, script), (Promise::P2, 8));
+}
+
+#[test]
+fn what_is_undone_over_somebody_elses_rollout_is_caught() {
+    let budget = Budget { failures: 1, strangers: 1, ..NOTHING };
+    let script = Script::new(1).sent(10, &[(0, Wish::Image("main", 2))]).rollback().budget(budget);
+    assert_eq!(caught(Flaw::UndoneOverOthers, script), (Promise::P1, 8));
+}
+
+#[test]
+fn a_wave_that_goes_on_whatever_fails_is_caught() {
+    let everywhere = [0, 1, 2].map(|place| (place, Wish::Restart));
+    let script = Script::new(3).sent(10, &everywhere).waves(1, 1).budget(A_FAILURE);
+    assert_eq!(caught(Flaw::WaveGoesOn, script), (Promise::P1, 12));
 }

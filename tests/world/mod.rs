@@ -15,11 +15,11 @@ use std::{
 };
 
 use lockkeeper::domain::{
-    CallFailure, Cause, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, StartOrder,
-    Started, StopOrder, TargetId, Timestamp,
+    CallFailure, Cause, LeaseId, Moment, OnNewer, Outcome, Remedy, Report, RolloutState, SettledBy,
+    StartOrder, Started, StopOrder, TargetId, Timestamp,
 };
 use lockkeeper::plan::{
-    Arrival, Asks, Command, Flaw, Input, Jitter, Now, PlanSettings, Planner, Promise, Violation,
+    Arrival, Asks, Command, Input, Jitter, Now, PlanSettings, Planner, Promise, Violation,
 };
 
 pub use action::Action;
@@ -76,9 +76,27 @@ pub struct Letter {
     pub version: u64,
     /// The version, or when it was put back.
     pub floor: u64,
-    /// The only target that it is for, once it was put back.
-    pub only: Option<usize>,
+    /// The targets that it is for, where not for all: once it was put back, or renewed.
+    pub only: Option<Places>,
+    /// Whether it was put back, itself or what it is a copy of.
+    pub is_put_back: bool,
     receives: u64,
+}
+
+/// Some of the targets, a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Places(u8);
+
+impl Places {
+    pub fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+}
+
+impl FromIterator<usize> for Places {
+    fn from_iter<T: IntoIterator<Item = usize>>(places: T) -> Self {
+        Self(places.into_iter().fold(0, |bits, place| bits | 1 << place))
+    }
 }
 
 /// The whole world.
@@ -89,6 +107,8 @@ pub struct World {
     pub letters: Vec<Letter>,
     /// What was set aside: letter and target.
     pub dead: BTreeSet<(usize, usize)>,
+    /// What was told to have failed: event and target. Nobody asks where failures do not stop a wave.
+    pub failed: BTreeSet<(String, usize)>,
     /// Since when SQS does not answer.
     pub queue_lost: Option<u64>,
     pub services: Vec<Shared<Service>>,
@@ -100,8 +120,9 @@ pub struct World {
 impl Hash for World {
     /// Of one script alone: it is not hashed itself.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { script: _, clock, letters, dead, queue_lost, services, planner, calls, budget } = self;
-        (clock, letters, dead, queue_lost, services, planner, calls, budget).hash(state);
+        let Self { script: _, clock, letters, dead, failed, queue_lost, services, planner, calls, budget } =
+            self;
+        (clock, letters, dead, failed, queue_lost, services, planner, calls, budget).hash(state);
     }
 }
 
@@ -128,15 +149,17 @@ impl World {
             version: message.version.unwrap_or(0),
             floor: message.version.unwrap_or(0),
             only: None,
+            is_put_back: false,
             receives: 0,
         });
         Self {
             clock: BEGIN,
             letters: letters.collect(),
             dead: BTreeSet::new(),
+            failed: BTreeSet::new(),
             queue_lost: None,
             services: script.services().into_iter().map(Shared::from).collect(),
-            planner: planner(&script.flaws).into(),
+            planner: planner(&script).into(),
             calls: Vec::new(),
             budget: script.budget,
             script,
@@ -265,10 +288,14 @@ impl World {
         self.budget.replays -= 1;
         self.pass();
         let (letter, target) = *self.dead.iter().nth(place).expect("enabled");
-        let Letter { message, version, .. } = self.letters[letter];
-        let (fate, floor, only) = (Fate::Visible(self.clock), self.clock, Some(target));
-        self.letters.push(Letter { message, fate, version, floor, only, receives: 0 });
+        let only = Some(Places::from_iter([target]));
+        self.copy(Letter { floor: self.clock, only, is_put_back: true, ..self.letters[letter].clone() });
         (letter, target)
+    }
+
+    /// One more message is on the queue, like another one.
+    fn copy(&mut self, like: Letter) {
+        self.letters.push(Letter { fate: Fate::Visible(self.clock), receives: 0, ..like });
     }
 
     fn turn_to(&mut self, place: usize, state: RolloutState) {
@@ -321,7 +348,7 @@ impl World {
 
     fn crash(&mut self) {
         self.budget.crashes -= 1;
-        self.planner = planner(&self.script.flaws).into();
+        self.planner = planner(&self.script).into();
         self.calls.clear();
         for letter in &mut self.letters {
             if let Fate::InFlight(until, Some(_)) = letter.fate {
@@ -412,7 +439,6 @@ impl World {
                     let until = Moment::from_millis(until);
                     self.tell(Input::Extended { leases, until }, step);
                 }
-                Command::Renew { .. } => {}
                 Command::Report(report) => self.take_report(&report, step),
                 Command::Start(ref order) => {
                     oracle::about_to_start(self, order, step);
@@ -422,7 +448,7 @@ impl World {
                     oracle::about_to_stop(self, order, step);
                     self.take_up(command, step);
                 }
-                Command::Look(_) | Command::SetAside { .. } | Command::Delete(_) => {
+                Command::Look(_) | Command::Renew { .. } | Command::SetAside { .. } | Command::Delete(_) => {
                     self.take_up(command, step);
                 }
             }
@@ -439,9 +465,8 @@ impl World {
             Command::Stop(order) => format!("stop {}", order.rollout),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
-            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {
-                String::new()
-            }
+            Command::Renew { lease, .. } => format!("renew {lease}"),
+            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => String::new(),
         });
         self.calls.push(command.into());
     }
@@ -453,6 +478,12 @@ impl World {
                 let reason = record.reason.as_deref().unwrap_or_default();
                 step.told.push(format!("{} ended: {outcome}, {reason}", record.name));
                 oracle::ended(self, record, step);
+                let has_failed = matches!(record.outcome, Some(Outcome::Failed | Outcome::RolledBack));
+                if has_failed && self.script.stop_after > 0 {
+                    let place = self.place_of(&record.target);
+                    let events = record.triggers.iter().map(|it| it.event_id.to_string());
+                    self.failed.extend(events.map(|event| (event, place)));
+                }
             }
             Report::Settled { event_id, reason } => {
                 step.told.push(format!("{event_id} is settled by {}", reason.as_str()));
@@ -494,7 +525,11 @@ impl World {
                 let done = self.happen(&call, step);
                 self.tell(if done { Input::Deleted(leases) } else { Input::NotDeleted(leases) }, step);
             }
-            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {}
+            Command::Renew { lease, .. } => {
+                let done = self.happen(&call, step);
+                self.tell(Input::Renewed { lease, done }, step);
+            }
+            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
         }
     }
 
@@ -511,15 +546,20 @@ impl World {
             Command::Delete(leases) => {
                 for lease in leases {
                     oracle::about_to_delete(self, *lease, step);
-                    self.letters[place_of(*lease)].fate = Fate::Deleted;
+                    let letter = &mut self.letters[place_of(*lease)];
+                    // It is never received again: how often it was makes no difference any more.
+                    (letter.fate, letter.receives) = (Fate::Deleted, 0);
                 }
+            }
+            Command::Renew { lease, targets } => {
+                let only = Some(targets.iter().map(|target| self.place_of(target)).collect());
+                self.copy(Letter { only, ..self.letters[place_of(*lease)].clone() });
             }
             Command::Look(_)
             | Command::Glance(_)
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Extend(_)
-            | Command::Renew { .. }
             | Command::Report(_) => {}
         }
         true
@@ -544,6 +584,11 @@ impl World {
                 self.happen(&call, step);
                 self.tell(Input::NotDeleted(leases.clone()), step);
             }
+            Command::Renew { lease, .. } => {
+                self.calls.remove(place);
+                self.happen(&call, step);
+                self.tell(Input::Renewed { lease, done: false }, step);
+            }
             Command::Stop(ref order) => {
                 self.calls.remove(place);
                 let target = order.target.clone();
@@ -555,11 +600,7 @@ impl World {
                 let stopped = self.stop(order).and_then(|done| Err(lost(done)));
                 self.tell(Input::Stopped { target, stopped }, step);
             }
-            Command::Look(_)
-            | Command::Glance(_)
-            | Command::Extend(_)
-            | Command::Renew { .. }
-            | Command::Report(_) => {}
+            Command::Look(_) | Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
         }
     }
 
@@ -634,14 +675,15 @@ impl World {
     }
 }
 
-fn planner(flaws: &BTreeSet<Flaw>) -> Planner {
+fn planner(script: &Script) -> Planner {
     let mut settings = PlanSettings::new(Duration::from_millis(VISIBILITY));
-    settings.flaws.clone_from(flaws);
+    settings.flaws.clone_from(&script.flaws);
+    settings.renew_after = script.renew_millis.map_or(settings.renew_after, Duration::from_millis);
     Planner::new(settings)
 }
 
 fn is_about_a_message(call: &Command) -> bool {
-    matches!(call, Command::SetAside { .. } | Command::Delete(_))
+    matches!(call, Command::SetAside { .. } | Command::Delete(_) | Command::Renew { .. })
 }
 
 fn place_of(lease: LeaseId) -> usize {

@@ -4,9 +4,9 @@ use lockkeeper::domain::{Cause, DeploymentRecord, LeaseId, Outcome, RolloutState
 use lockkeeper::plan::Promise;
 
 use super::{
-    Fate, Letter, Step, TIMEOUT, World,
+    Fate, Letter, Message, Step, TIMEOUT, World,
     ecs::{self, Definition, Real, Service},
-    script::{self, Wish},
+    script::{self, Script, Wish},
 };
 
 /// A rollout carries freshness if it was created this long after the change.
@@ -30,11 +30,40 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     if !world.owed(place).any(is_wanted) {
         step.breaks(Promise::P3, format!("{} is started, and nothing is asked of it", service.family));
     }
+    if !goes_back
+        && !world
+            .owed(place)
+            .filter(|(it, wish)| is_wanted((*it, *wish)))
+            .any(|it| has_place(world, place, it.0))
+    {
+        step.breaks(Promise::P1, format!("{} is started, and its wave has no place for it", service.family));
+    }
     // Where more than one message asks, each may have been tried so often.
     if world.letters.len() == 1 && service.short_of_room() > RETRIES {
         step.breaks(Promise::P3, format!("{} is tried more often than the settings say", service.family));
     }
     never_older(world, place, order, step);
+}
+
+/// Whether the settings allow one more of the targets of this message to be deployed.
+fn has_place(world: &World, place: usize, message: usize) -> bool {
+    let Script { max_parallel, stop_after, ref budget, .. } = *world.script;
+    let Message { event, wishes, .. } = world.message(message);
+    let others = || wishes.iter().filter(|(other, _)| wishes.len() > 1 && *other != place);
+    let is_under_way = |(other, wish): &&(usize, Wish)| {
+        let service = &world.services[*other];
+        // One that was stuck was given up on, whatever becomes of it.
+        let is_ours = |it: &&Real| it.ours && it.created + TIMEOUT > world.clock;
+        service.live().filter(is_ours).is_some_and(|it| carries(world, service, it, message, *wish))
+    };
+    // What was told to have failed, because it was stuck, may have come to life.
+    let has_failed = |(other, wish): &&(usize, Wish)| {
+        world.failed.contains(&(event.clone(), *other)) && !is_true(world, *other, message, *wish)
+    };
+    let reaches = |count: usize, limit: u32| limit > 0 && count >= limit as usize;
+    // After a crash one may be started before it has been seen that another is in progress.
+    let is_full = budget.crashes == 0 && reaches(others().filter(is_under_way).count(), max_parallel);
+    !is_full && !reaches(others().filter(has_failed).count(), stop_after)
 }
 
 /// P1 and P5: only what is stuck is stopped, and only where the settings say so.
@@ -122,7 +151,8 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     let Some(rollout) = service.rollouts.iter().find(named) else {
         let is_without_one = match outcome {
             Outcome::AlreadyRunning | Outcome::Superseded | Outcome::Failed => true,
-            Outcome::Succeeded | Outcome::RolledBack | Outcome::Cancelled | Outcome::DryRun => false,
+            Outcome::Cancelled => world.script.stop_after > 0,
+            Outcome::Succeeded | Outcome::RolledBack | Outcome::DryRun => false,
         };
         if !is_without_one {
             step.breaks(Promise::P5, format!("{outcome:?} is said of no rollout"));
@@ -225,8 +255,7 @@ fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let counts = |it: &&Real| it.state != RolloutState::Stopped && !it.lacks_room;
     let is_started =
         service.rollouts.iter().filter(counts).any(|it| carries(world, service, it, message, wish));
-    let Letter { version, floor, .. } = world.letters[message];
-    let is_put_back = floor > version;
+    let Letter { version, is_put_back, .. } = world.letters[message];
     is_started
         || match wish {
             // A definition that runs is rolled out once more where that is asked for since.

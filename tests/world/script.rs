@@ -90,6 +90,11 @@ pub struct Script {
     pub on_newer: OnNewer,
     /// Whether what failed is undone where ECS does not do so.
     pub rollback: bool,
+    /// Of the targets of one event, so many are deployed at a time, and none after so many have failed; zero is no limit.
+    pub max_parallel: u32,
+    pub stop_after: u32,
+    /// After so long a held message is renewed; `None` is never.
+    pub renew_millis: Option<u64>,
     pub quiet_millis: u64,
     /// What happens by itself happens within this.
     pub patience_millis: u64,
@@ -110,6 +115,9 @@ impl Script {
             messages: Vec::new(),
             on_newer: OnNewer::WhenFailing,
             rollback: false,
+            max_parallel: 0,
+            stop_after: 0,
+            renew_millis: None,
             quiet_millis: 2_000,
             patience_millis: 20_000,
             end_millis: END,
@@ -147,6 +155,17 @@ impl Script {
 
     pub fn rollback(mut self) -> Self {
         self.rollback = true;
+        self
+    }
+
+    pub fn waves(mut self, max_parallel: u32, stop_after: u32) -> Self {
+        (self.max_parallel, self.stop_after) = (max_parallel, stop_after);
+        self
+    }
+
+    /// Messages are renewed once they have been held for so long.
+    pub fn renewing(mut self, millis: u64) -> Self {
+        self.renew_millis = Some(millis);
         self
     }
 
@@ -244,7 +263,7 @@ impl Script {
     }
 
     fn slips(&self, letter: &Letter, slip: Slip) -> bool {
-        letter.only.is_some() && self.slip == Some(slip)
+        letter.is_put_back && self.slip == Some(slip)
     }
 
     fn change(place: usize, wish: Wish) -> Change {
@@ -280,6 +299,8 @@ impl Script {
             quiet: Duration::from_millis(self.quiet_millis),
             timeout: Duration::from_millis(TIMEOUT),
             rollback: self.rollback,
+            max_parallel: self.max_parallel,
+            stop_after: self.stop_after,
             on_newer: self.on_newer,
             ..TargetSettings::named(SERVICES[place].into())
         }
@@ -287,10 +308,10 @@ impl Script {
 }
 
 impl Letter {
-    /// What is asked of which target: of one alone, if it was put back.
+    /// What is asked of which target: of some alone, if it was put back or renewed.
     pub fn wishes<'a>(&self, message: &'a Message) -> impl Iterator<Item = &'a (usize, Wish)> {
         let only = self.only;
-        message.wishes.iter().filter(move |(to, _)| only.is_none_or(|only| only == *to))
+        message.wishes.iter().filter(move |(to, _)| only.is_none_or(|only| only.has(*to)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! One event that reaches many targets.
 
 use super::*;
-use crate::domain::{LaneState, Outcome, RolloutState};
+use crate::domain::{LaneState, Outcome, Remedy, RolloutState};
 
 const FOUR: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -92,8 +92,29 @@ fn who_waits_for_a_rollout_of_somebody_else_keeps_no_place() {
 #[test]
 fn a_target_that_cannot_be_looked_at_holds_up_nobody() {
     let mut it = bench(0, 1);
-    let failure = transient(crate::domain::Remedy::Retry);
+    let failure = transient(Remedy::Retry);
     it.failing_looks = vec![failure].into();
     receive_all(&mut it);
     assert_eq!(started(&it).len(), 4 - usize::from(!started(&it).contains(&"a".to_owned())));
+}
+
+#[test]
+fn who_is_being_deployed_has_a_place_when_the_message_is_received_again() {
+    let mut it = bench(1, 0);
+    receive_all(&mut it);
+    it.tell(Input::Lost(vec![LeaseId(1)]));
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["a"]);
+    ends(&mut it, "a", RolloutState::Succeeded);
+    assert_eq!(started(&it), ["a", "b"]);
+}
+
+#[test]
+fn who_may_have_been_started_keeps_its_place_until_that_is_known() {
+    let mut it = bench(1, 0);
+    it.failing_starts = vec![transient(Remedy::LookFirst)].into();
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["a"]);
+    it.pass(20);
+    assert_eq!(started(&it), ["a", "a"], "it had not been started");
 }
