@@ -4,7 +4,7 @@ use lockkeeper::domain::{Cause, DeploymentRecord, LeaseId, Outcome, RolloutState
 use lockkeeper::plan::Promise;
 
 use super::{
-    Fate, Letter, Message, Step, TIMEOUT, World,
+    Fate, Letter, Step, TIMEOUT, World,
     ecs::{self, Definition, Real, Service},
     script::{self, Script, Wish},
 };
@@ -48,8 +48,9 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
 /// Whether the settings allow one more of the targets of this message to be deployed.
 fn has_place(world: &World, place: usize, message: usize) -> bool {
     let Script { max_parallel, stop_after, ref budget, .. } = *world.script;
-    let Message { event, wishes, .. } = world.message(message);
-    let others = || wishes.iter().filter(|(other, _)| wishes.len() > 1 && *other != place);
+    let asked = world.message(message);
+    // What is put back, or renewed, is for some of the targets alone: the others do not count any more.
+    let others = || world.letters[message].wishes(asked).filter(|(other, _)| *other != place);
     let is_under_way = |(other, wish): &&(usize, Wish)| {
         let service = &world.services[*other];
         // One that was stuck was given up on, whatever becomes of it.
@@ -58,11 +59,13 @@ fn has_place(world: &World, place: usize, message: usize) -> bool {
     };
     // What was told to have failed, because it was stuck, may have come to life.
     let has_failed = |(other, wish): &&(usize, Wish)| {
-        world.failed.contains(&(event.clone(), *other)) && !is_true(world, *other, message, *wish)
+        world.failed.contains(&(asked.event.clone(), *other)) && !is_true(world, *other, message, *wish)
     };
     let reaches = |count: usize, limit: u32| limit > 0 && count >= limit as usize;
-    // After a crash one may be started before it has been seen that another is in progress.
-    let is_full = budget.crashes == 0 && reaches(others().filter(is_under_way).count(), max_parallel);
+    // Of several events, what is in progress may be for another one. After a crash one may be started before it has been
+    // seen that another is in progress.
+    let is_known = world.script.messages.len() == 1 && budget.crashes == 0;
+    let is_full = is_known && reaches(others().filter(is_under_way).count(), max_parallel);
     !is_full && !reaches(others().filter(has_failed).count(), stop_after)
 }
 
