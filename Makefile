@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore kill e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore simulate kill e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ unit: ## unit, simulation, integration and doc tests
 explore: ## every state of larger worlds: minutes for each, and up to 4 GB
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOCKKEEPER_EXPLORE=1 \
 	  cargo test --no-default-features $(FEATURES) --test explorer -- --nocapture --test-threads 1
+
+# `unit` tells 20,000 of six messages, and 300 of two hundred.
+simulate: ## random stories by the same rules, hours of the world in each second; RUNS=1000000 SEED=7
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOCKKEEPER_RUNS=$(or $(RUNS),50000) LOCKKEEPER_SEED=$(or $(SEED),1) \
+	  cargo test --no-default-features $(FEATURES) --test simulation -- --nocapture
 
 # `unit` does 200 of them. One lap is 50, with a seed of its own: what fails names it.
 kill: ## the binary killed again and again over a storm of events; KILLS=5000 SEED=7

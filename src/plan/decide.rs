@@ -317,12 +317,22 @@ impl Lane {
             return self.pause(turn, wait.max(Duration::from_millis(1)), why);
         }
         self.waiting = awaiting;
-        match self.admitted(needed, turn) {
-            (needed, None) if needed.is_empty() => self.rest(turn),
-            (needed, Some(why)) if needed.is_empty() => {
+        let asks_for_definition = needed.iter().any(is_for_definition);
+        let (mut go, stay) = self.admitted(needed, turn);
+        if asks_for_definition && !go.iter().any(is_for_definition) {
+            // Images that run already were only needed to be kept through the definition.
+            self.waiting.append(&mut go);
+            self.waiting.sort_by_key(|ask| (ask.request.version, ask.lease));
+            if stay.is_none() {
+                return self.decide(look, true, None, turn);
+            }
+        }
+        match stay {
+            None if go.is_empty() => self.rest(turn),
+            Some(why) if go.is_empty() => {
                 self.phase = Phase::Queued { until: turn.now.moment + LONGEST_WAIT, why };
             }
-            (needed, _) => self.start(needed, None, over, look, turn),
+            _ => self.start(go, None, over, look, turn),
         }
     }
 
@@ -336,9 +346,18 @@ impl Lane {
         let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);
         let (go, stay): (Vec<_>, Vec<_>) = waiting.partition(|(_, verdict)| *verdict == Verdict::Needed);
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
-        let (go, _) = self.admitted(go.into_iter().map(|(ask, _)| ask).collect(), turn);
+        let go: Vec<Ask> = go.into_iter().map(|(ask, _)| ask).collect();
+        let asks_for_definition = go.iter().any(is_for_definition);
+        let (mut go, _) = self.admitted(go, turn);
+        if asks_for_definition && !go.iter().any(is_for_definition) {
+            self.take_back(std::mem::take(&mut go), turn);
+        }
         Some(go)
     }
+}
+
+fn is_for_definition(ask: &Ask) -> bool {
+    matches!(ask.request.change, Change::Definition(_))
 }
 
 /// Whether only freshness would be started over a failing rollout, from what ran before: what that one brings would be left

@@ -297,9 +297,16 @@ fn superseded(
         })
     };
     for (place, (rollout, state)) in lasting(&look.rollouts).enumerate() {
+        // What is rolled out after it failed may be its rollback: that it failed has to be told.
+        let has_failed = |older: &Rollout| {
+            older.state == RolloutState::Failed
+                && older.created_at >= request.floor
+                && content.is_brought_by(older)
+        };
         let by_somebody = (rollout.created_at >= request.version + FRESHNESS_MARGIN
             && moved_by_somebody(&look.rollouts[place..])
-            && !content.is_brought_by(rollout))
+            && !content.is_brought_by(rollout)
+            && !look.rollouts[place..].iter().any(has_failed))
         .then(|| format!("the service was moved to {} at {}", rollout.definition.id, rollout.created_at));
         let Some(why) = by_somebody.or_else(|| newer(&rollout.definition)) else { continue };
         match state {

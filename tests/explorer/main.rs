@@ -194,8 +194,13 @@ fn what_failed_is_undone_whatever_else_goes_wrong() {
     holds_with_each("one target, undone, a failure and", &freshness_later().rollback(), &A_FAILURE_AND);
     let faults = if is_large() { &A_FAILURE_AND[..] } else { &A_FAILURE_AND[..7] };
     holds_with_each("two targets, undone, a failure and", &two_targets().rollback(), faults);
-    let faults = if is_large() { &A_FAILURE_AND[..] } else { &[] };
-    holds_with_each("a duplicate, undone, a failure and", &duplicate_and_later().rollback(), faults);
+    if is_large() {
+        holds_with_each("a duplicate, undone, a failure and", &duplicate_and_later().rollback(), faults);
+        let budget = Budget { failures: 2, crashes: 1, ..NOTHING };
+        let script = Script::new(1).sent(20, &[(0, Wish::Image("main", 2))]);
+        let script = script.sent_later(&[(0, Wish::Image("main", 3))]).rollback().quiet(0);
+        holds("content later, undone, two failures and a crash", &script.budget(budget));
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub struct World {
     pub letters: Vec<Letter>,
     /// What was set aside: letter and target.
     pub dead: BTreeSet<(usize, usize)>,
-    /// What was told to have failed: event and target. Nobody asks where failures do not stop a wave.
+    /// What was set aside because it failed: event and target. Nobody asks where failures do not stop a wave.
     pub failed: BTreeSet<(String, usize)>,
     /// Since when SQS does not answer.
     pub queue_lost: Option<u64>,
@@ -478,12 +478,6 @@ impl World {
                 let reason = record.reason.as_deref().unwrap_or_default();
                 step.told.push(format!("{} ended: {outcome}, {reason}", record.name));
                 oracle::ended(self, record, step);
-                let has_failed = matches!(record.outcome, Some(Outcome::Failed | Outcome::RolledBack));
-                if has_failed && self.script.stop_after > 0 {
-                    let place = self.place_of(&record.target);
-                    let events = record.triggers.iter().map(|it| it.event_id.to_string());
-                    self.failed.extend(events.map(|event| (event, place)));
-                }
             }
             Report::Settled { event_id, reason } => {
                 step.told.push(format!("{event_id} is settled by {}", reason.as_str()));
@@ -541,7 +535,12 @@ impl World {
         match call {
             Command::SetAside { lease, letter } => {
                 let target = letter.target.as_ref().expect("messages name targets");
-                self.dead.insert((place_of(*lease), self.place_of(target)));
+                let place = self.place_of(target);
+                self.dead.insert((place_of(*lease), place));
+                let has_failed = matches!(letter.outcome, Some(Outcome::Failed | Outcome::RolledBack));
+                if has_failed && self.script.stop_after > 0 {
+                    self.failed.insert((self.message(place_of(*lease)).event.clone(), place));
+                }
             }
             Command::Delete(leases) => {
                 for lease in leases {

@@ -57,7 +57,7 @@ fn has_place(world: &World, place: usize, message: usize) -> bool {
         let is_ours = |it: &&Real| it.ours && it.created + TIMEOUT > world.clock;
         service.live().filter(is_ours).is_some_and(|it| carries(world, service, it, message, *wish))
     };
-    // What was told to have failed, because it was stuck, may have come to life.
+    // What was set aside because it was stuck may have come to life.
     let has_failed = |(other, wish): &&(usize, Wish)| {
         world.failed.contains(&(asked.event.clone(), *other)) && !is_true(world, *other, message, *wish)
     };

@@ -289,3 +289,22 @@ fn a_rollback_past_what_never_was_complete_is_known_after_a_crash() {
     bench.rollout_is(RolloutState::Succeeded);
     assert_eq!(bench.outcomes()[1..], [Outcome::RolledBack]);
 }
+
+#[test]
+fn what_was_rolled_back_past_what_never_was_complete_is_set_aside_after_a_crash() {
+    let mut bench = bench();
+    bench.settings.on_newer = crate::domain::OnNewer::Interrupt;
+    started(&mut bench);
+    let newer = image("v3", 1_007);
+    bench.receive("m3", [newer.clone()]);
+    bench.pass(6);
+    let superseded = bench.scene().rollouts[1].definition.clone();
+    bench.scene().rollouts[0].previous = Some(superseded);
+    bench.rollout_is(RolloutState::Failed);
+    bench.crash();
+    bench.rollout_is(RolloutState::Succeeded);
+    bench.receive("m3", [newer]);
+    bench.pass(6);
+    assert_eq!((bench.starts().len(), bench.outcomes().last()), (3, Some(&Outcome::Failed)));
+    assert_eq!(bench.letters().len(), 1);
+}

@@ -118,3 +118,43 @@ fn who_may_have_been_started_keeps_its_place_until_that_is_known() {
     it.pass(20);
     assert_eq!(started(&it), ["a", "a"], "it had not been started");
 }
+
+#[test]
+fn what_is_being_undone_has_failed_already() {
+    let mut it = bench(2, 1);
+    it.settings.rollback = true;
+    it.receive("m", FOUR.map(|name| of(name, image("v2", 990))));
+    it.pass(6);
+    assert_eq!(started(&it), ["a", "b"]);
+    ends(&mut it, "a", RolloutState::Failed);
+    ends(&mut it, "b", RolloutState::Succeeded);
+    assert_eq!(started(&it), ["a", "b", "a"], "the last one goes back");
+    assert_eq!(it.outcomes(), [Outcome::Cancelled, Outcome::Cancelled, Outcome::Succeeded]);
+}
+
+/// The same with a second container.
+fn two_containers(mut definition: DefinitionView) -> DefinitionView {
+    definition.images.insert("side".into(), "shop/side:v1".parse().unwrap());
+    definition
+}
+
+#[test]
+fn an_image_that_runs_is_not_deployed_again_for_a_definition_that_is_not() {
+    for stop_after in [0, 1] {
+        let mut it = bench(1, stop_after);
+        for service in ["a", "b"] {
+            it.scene_of(&target(service)).wanted = Some(Ok(two_containers(revision(2, "v1"))));
+        }
+        let runs = two_containers(marked(3, "v5", 1_000));
+        let scene = it.scene_of(&target("b"));
+        let running = scene.running.as_mut().expect("runs");
+        (running.definition, running.digests) = (runs.clone(), [("web".into(), digest("5"))].into());
+        scene.base = Ok(runs);
+        it.receive("m", ["a", "b"].map(|service| of(service, definition("api:2", 990))));
+        it.receive("n", [of("b", image("v5", 1_000))]);
+        it.pass(6);
+        assert_eq!(started(&it), ["a"], "stop_after = {stop_after}");
+        ends(&mut it, "a", RolloutState::Failed);
+        assert_eq!(started(&it).len(), if stop_after == 0 { 2 } else { 1 }, "stop_after = {stop_after}");
+    }
+}
