@@ -23,6 +23,9 @@
 //!   superseded by ours, as it would be by hand; the next look shows it.
 //! - A failing rollout that gives way to a newer one may recover in that moment. What it brought is then left behind, and
 //!   counts as done.
+//! - New tasks may be started over a rollout of ours that made no progress for its timeout while its message was not held,
+//!   and over one that could not be stopped its rollback. Once they are complete, and after a crash, that looks like a
+//!   decision by somebody to go back: UpdateService leaves no trace of who asked.
 //! - Event times are whole seconds. A refresh, and what is forced, waits until a rollout created now is surely later than
 //!   the change, which costs less than a second, and only where the quiet time is shorter than that.
 //! - A definition that was once moved to on request, and is later moved to by hand, counts as our older decision: content

@@ -5,7 +5,7 @@
 //! failed one had the same definition, whose tag had moved on, a revision that names their digests is registered, and
 //! marked with the tag that it goes on following.
 //!
-//! As everywhere, what ECS shows decides: a rollout of what was there before, created next after one that failed, is its
+//! As everywhere, what ECS shows decides: a rollout of what last was complete, created next after one that failed, is its
 //! rollback, whoever started it.
 
 use std::{collections::BTreeMap, time::Duration};

@@ -66,7 +66,9 @@ fn has_place(world: &World, place: usize, message: usize) -> bool {
     // seen that another is in progress.
     let is_known = world.script.messages.len() == 1 && budget.crashes == 0;
     let is_full = is_known && reaches(others().filter(is_under_way).count(), max_parallel);
-    !is_full && !reaches(others().filter(has_failed).count(), stop_after)
+    // What somebody has in progress may hide, after a crash, that ours failed before.
+    let is_seen = budget.strangers == 0 || budget.crashes == 0;
+    !is_full && !(is_seen && reaches(others().filter(has_failed).count(), stop_after))
 }
 
 /// P1 and P5: only what is stuck is stopped, and only where the settings say so.
