@@ -2,6 +2,7 @@
 //! choose. After each step the promises are held against what is true in it, whatever the planner believes.
 
 mod action;
+mod calls;
 pub mod ecs;
 mod oracle;
 mod script;
@@ -15,8 +16,7 @@ use std::{
 };
 
 use lockkeeper::domain::{
-    CallFailure, Cause, LeaseId, Moment, OnNewer, Outcome, Remedy, Report, RolloutState, SettledBy,
-    StartOrder, Started, StopOrder, TargetId, Timestamp,
+    Cause, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, TargetId, Timestamp,
 };
 use lockkeeper::plan::{
     Arrival, Asks, Command, Input, Jitter, Now, PlanSettings, Planner, Promise, Violation,
@@ -327,25 +327,6 @@ impl World {
         }
     }
 
-    fn crash_after(&mut self, place: usize) {
-        match &*self.calls[place].clone() {
-            Command::Start(order) => {
-                self.execute(order);
-            }
-            Command::Stop(order) => {
-                let _ = self.stop(order);
-            }
-            Command::Look(_)
-            | Command::Glance(_)
-            | Command::Extend(_)
-            | Command::Renew { .. }
-            | Command::SetAside { .. }
-            | Command::Delete(_)
-            | Command::Report(_) => {}
-        }
-        self.crash();
-    }
-
     fn crash(&mut self) {
         self.budget.crashes -= 1;
         self.planner = planner(&self.script).into();
@@ -492,169 +473,6 @@ impl World {
             | Report::Retrying { .. }
             | Report::PromiseBroken { .. } => {}
         }
-    }
-
-    fn answer(&mut self, call: Command, step: &mut Step) {
-        match call {
-            Command::Look(ref order) => {
-                let target = order.target.clone();
-                let look = Ok(Box::new(self.services[self.place_of(&target)].look(order, self.clock)));
-                self.tell(Input::Looked { target, look }, step);
-            }
-            Command::Start(ref order) => {
-                let (target, started) = (order.target.clone(), Ok(self.execute(order)));
-                self.tell(Input::Started { target, started }, step);
-            }
-            Command::Stop(ref order) => {
-                let (target, stopped) = (order.target.clone(), self.stop(order));
-                self.tell(Input::Stopped { target, stopped }, step);
-            }
-            Command::SetAside { lease, ref letter } => {
-                let target = letter.target.clone();
-                let done = self.happen(&call, step);
-                self.tell(Input::SetAside { lease, target, done }, step);
-            }
-            Command::Delete(ref leases) => {
-                let leases = leases.clone();
-                let done = self.happen(&call, step);
-                self.tell(if done { Input::Deleted(leases) } else { Input::NotDeleted(leases) }, step);
-            }
-            Command::Renew { lease, .. } => {
-                let done = self.happen(&call, step);
-                self.tell(Input::Renewed { lease, done }, step);
-            }
-            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
-        }
-    }
-
-    /// A call about messages takes effect, unless SQS is silent.
-    fn happen(&mut self, call: &Command, step: &mut Step) -> bool {
-        if self.queue_lost.is_some() {
-            return false;
-        }
-        match call {
-            Command::SetAside { lease, letter } => {
-                let target = letter.target.as_ref().expect("messages name targets");
-                let place = self.place_of(target);
-                self.dead.insert((place_of(*lease), place));
-                let has_failed = matches!(letter.outcome, Some(Outcome::Failed | Outcome::RolledBack));
-                if has_failed && self.script.stop_after > 0 {
-                    self.failed.insert((self.message(place_of(*lease)).event.clone(), place));
-                }
-            }
-            Command::Delete(leases) => {
-                for lease in leases {
-                    oracle::about_to_delete(self, *lease, step);
-                    let letter = &mut self.letters[place_of(*lease)];
-                    // It is never received again: how often it was makes no difference any more.
-                    (letter.fate, letter.receives) = (Fate::Deleted, 0);
-                }
-            }
-            Command::Renew { lease, targets } => {
-                let only = Some(targets.iter().map(|target| self.place_of(target)).collect());
-                self.copy(Letter { only, ..self.letters[place_of(*lease)].clone() });
-            }
-            Command::Look(_)
-            | Command::Glance(_)
-            | Command::Start(_)
-            | Command::Stop(_)
-            | Command::Extend(_)
-            | Command::Report(_) => {}
-        }
-        true
-    }
-
-    /// The call at this place takes effect, and its answer is lost.
-    fn lose_answer(&mut self, place: usize, step: &mut Step) {
-        let call = (*self.calls[place]).clone();
-        match call {
-            Command::Start(order) => {
-                self.execute(&order);
-                self.refuse(place, Cause::Timeout, Remedy::LookFirst, step);
-            }
-            Command::SetAside { lease, ref letter } => {
-                self.calls.remove(place);
-                self.happen(&call, step);
-                let target = letter.target.clone();
-                self.tell(Input::SetAside { lease, target, done: false }, step);
-            }
-            Command::Delete(ref leases) => {
-                self.calls.remove(place);
-                self.happen(&call, step);
-                self.tell(Input::NotDeleted(leases.clone()), step);
-            }
-            Command::Renew { lease, .. } => {
-                self.calls.remove(place);
-                self.happen(&call, step);
-                self.tell(Input::Renewed { lease, done: false }, step);
-            }
-            Command::Stop(ref order) => {
-                self.calls.remove(place);
-                let target = order.target.clone();
-                let lost = |()| CallFailure {
-                    cause: Cause::Timeout,
-                    reason: "no answer".into(),
-                    remedy: Remedy::LookFirst,
-                };
-                let stopped = self.stop(order).and_then(|done| Err(lost(done)));
-                self.tell(Input::Stopped { target, stopped }, step);
-            }
-            Command::Look(_) | Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
-        }
-    }
-
-    /// The start or stop at this place is refused. What may not be stopped now may never be.
-    fn refuse(&mut self, place: usize, cause: Cause, remedy: Remedy, step: &mut Step) {
-        let failure = CallFailure { cause, reason: "no answer".into(), remedy };
-        match (*self.calls.remove(place)).clone() {
-            Command::Start(StartOrder { target, .. }) => {
-                self.tell(Input::Started { target, started: Err(failure) }, step);
-            }
-            Command::Stop(StopOrder { target, .. }) => {
-                let stopped = Err(CallFailure { remedy: Remedy::GiveUp, ..failure });
-                self.tell(Input::Stopped { target, stopped }, step);
-            }
-            Command::Look(_)
-            | Command::Glance(_)
-            | Command::Extend(_)
-            | Command::Renew { .. }
-            | Command::SetAside { .. }
-            | Command::Delete(_)
-            | Command::Report(_) => {}
-        }
-    }
-
-    /// ECS goes back from a rollout, if that is still in progress.
-    fn stop(&mut self, order: &StopOrder) -> Result<(), CallFailure> {
-        let (place, now) = (self.place_of(&order.target), self.clock);
-        let live = self.services[place].live_mut();
-        let live =
-            live.filter(|it| ecs::name(it.id) == order.rollout && it.state == RolloutState::InProgress);
-        let Some(live) = live else {
-            let (cause, remedy) = (Cause::Unknown, Remedy::GiveUp);
-            return Err(CallFailure { cause, reason: "it has ended".into(), remedy });
-        };
-        live.go_back(now);
-        Ok(())
-    }
-
-    fn execute(&mut self, order: &StartOrder) -> Started {
-        let place = self.place_of(&order.target);
-        self.tick(place);
-        let now = self.clock;
-        let versions = self.letters.clone();
-        let script = Arc::clone(&self.script);
-        let service = &mut self.services[place];
-        let revision = service.register(order, |tag| script.asked_at(place, tag, &versions));
-        let real = service.roll_out(now, revision, true);
-        let (id, created_at) = (ecs::key(real.id), at(real.created));
-        Started { id, created_at, definition: service.view(revision) }
-    }
-
-    /// No two rollouts of a service are created at the same time.
-    fn tick(&mut self, place: usize) {
-        let last = self.services[place].rollouts.last().map_or(0, |it| it.created);
-        self.clock = self.clock.max(last + 10);
     }
 
     pub fn place_of(&self, target: &TargetId) -> usize {

@@ -68,7 +68,8 @@ fn has_place(world: &World, place: usize, message: usize) -> bool {
     let is_full = is_known && reaches(others().filter(is_under_way).count(), max_parallel);
     // What somebody has in progress may hide, after a crash, that ours failed before.
     let is_seen = budget.strangers == 0 || budget.crashes == 0;
-    !is_full && !(is_seen && reaches(others().filter(has_failed).count(), stop_after))
+    let is_stopped = is_seen && reaches(others().filter(has_failed).count(), stop_after);
+    !is_full && !is_stopped
 }
 
 /// P1 and P5: only what is stuck is stopped, and only where the settings say so.
