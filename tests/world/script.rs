@@ -230,12 +230,14 @@ impl Script {
         all.filter(move |(_, wish)| wish.0 == place).map(|(message, (_, wish))| (message, wish))
     }
 
-    /// When an image with this tag was last asked for.
+    /// When the image with this tag, or digest, was last asked for.
     pub fn asked_at(&self, place: usize, tag: &str, letters: &[Letter]) -> u64 {
+        let is_it = |number| ecs::digest(&self::tag(number)) == ecs::digest(tag);
         let asks = |letter: &&Letter| {
-            self.messages[letter.message].wishes.iter().any(|(to, wish)| {
-                *to == place && matches!(wish, Wish::Image(_, number) if self::tag(*number) == tag)
-            })
+            self.messages[letter.message]
+                .wishes
+                .iter()
+                .any(|(to, wish)| *to == place && matches!(wish, Wish::Image(_, number) if is_it(*number)))
         };
         letters.iter().filter(asks).map(|letter| letter.version).max().unwrap_or(0)
     }
