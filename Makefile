@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore simulate kill e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e terraform scripts bench measure fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,10 +41,29 @@ simulate: ## random stories by the same rules, hours of the world in each second
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOCKKEEPER_RUNS=$(or $(RUNS),50000) LOCKKEEPER_SEED=$(or $(SEED),1) \
 	  cargo test --no-default-features $(FEATURES) --test simulation -- --nocapture
 
+# What is written into target/mutants.out/missed.txt is looked at one by one: a test is missing, or the code is needless.
+mutants: ## changes to the pure modules that no test notices: hours for all, MODULE=src/plan for one
+	@if cargo mutants --version >/dev/null 2>&1; then \
+	  set -x; cargo mutants $(if $(MODULE),--file '$(MODULE)$(if $(filter %.rs,$(MODULE)),,/**)') $(ARGS); \
+	else \
+	  echo "there is no cargo-mutants on this machine: cargo install --locked cargo-mutants" >&2; exit 1; \
+	fi
+
 # `unit` does 200 of them. One lap is 50, with a seed of its own: what fails names it.
 kill: ## the binary killed again and again over a storm of events; KILLS=5000 SEED=7
 	LOCKKEEPER_KILLS=$(or $(KILLS),1000) LOCKKEEPER_SEED=$(or $(SEED),1) \
 	  cargo test $(FEATURES) --test kill -- --nocapture however_often
+
+# The targets build with a stable toolchain, which takes their flags only with RUSTC_BOOTSTRAP. Nothing here is `unsafe`, so
+# an address sanitizer would find little, at half the speed. What is found along the way stays in fuzz/corpus, unversioned.
+fuzz: ## random inputs for all that reads what others wrote, each target for SECONDS=60; TARGETS="decode tags"
+	@cargo fuzz --version >/dev/null 2>&1 || \
+	  { echo "cargo-fuzz is missing: \`cargo install --locked cargo-fuzz\`; it needs a C++ compiler, too" >&2; exit 1; }
+	@set -e; for target in $(or $(TARGETS),$(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/corpus/$$target -- \
+	    -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=5 -rss_limit_mb=2000 -print_final_stats=1; \
+	done
 
 # `--tests` builds nothing that `unit` has not built: it keeps the dependencies' features as the tests have them.
 e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside

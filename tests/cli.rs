@@ -111,10 +111,10 @@ fn an_event_is_explained_with_whom_it_reaches_and_why_not_the_others() {
     insta::assert_snapshot!(explain(&push("shop_service_web", "release-2"), &[]), @r"
     [exit 0]
     image_pushed: shop_service_web:release-2 (sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd) was pushed
-      event    13cde686-328b-6117-af20-0e5566167482 from aws.ecr, `ECR Image Action`
-      version  2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
-      own      account 111122223333 (the event's), Region eu-west-1 (the event's)
-      result   2 targets would be asked
+      event      13cde686-328b-6117-af20-0e5566167482 from aws.ecr, `ECR Image Action`
+      version    2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     2 targets would be asked
 
     It reaches 2 targets:
       web (111122223333/eu-west-1/shop-prod/shop_service_web_prod)
@@ -134,10 +134,10 @@ fn a_dry_run_is_said_of_each_target() {
     insta::assert_snapshot!(explain(&parameter("/prod/shop/shared/DB"), &[]), @r"
     [exit 0]
     parameter_changed: parameter /prod/shop/shared/DB was updated
-      event    e-1 from aws.ssm, `Parameter Store Change`
-      version  2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
-      own      account 111122223333 (the event's), Region eu-west-1 (the event's)
-      result   2 targets would be asked
+      event      e-1 from aws.ssm, `Parameter Store Change`
+      version    2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     2 targets would be asked
 
     It reaches 2 targets:
       web (111122223333/eu-west-1/shop-prod/shop_service_web_prod)
@@ -157,10 +157,10 @@ fn a_policy_that_refuses_is_told_before_those_that_were_never_meant() {
     insta::assert_snapshot!(explain(&push("shop_service_api", "3.0.0"), &[]), @r"
     [exit 0]
     image_pushed: shop_service_api:3.0.0 (sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd) was pushed
-      event    13cde686-328b-6117-af20-0e5566167482 from aws.ecr, `ECR Image Action`
-      version  2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
-      own      account 111122223333 (the event's), Region eu-west-1 (the event's)
-      result   nothing follows, and the message is deleted
+      event      13cde686-328b-6117-af20-0e5566167482 from aws.ecr, `ECR Image Action`
+      version    2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     nothing follows, and the message is deleted
 
     Nothing is asked of 3 targets:
       api     tag 3.0.0 is not one that api takes: its policy is `semver:^2`
@@ -188,11 +188,12 @@ fn an_explanation_in_json_has_the_documented_shape() {
         "wrappers": []
       },
       "version": "2026-11-01T12:00:00Z",
+      "set_aside": null,
       "home": {
         "account": "111122223333",
-        "account_from": "event",
+        "account_from": "queue_url",
         "region": "eu-west-1",
-        "region_from": "event",
+        "region_from": "queue_url",
         "remarks": []
       },
       "targets": [
@@ -227,17 +228,17 @@ fn an_ignored_event_is_understood_and_a_malformed_one_is_not() {
     insta::assert_snapshot!(explain(&push("shop_service_web", ""), &[]), @r"
     [exit 0]
     ignored: the push to `shop_service_web` has no tag: it is a part of an image, or of no use by name
-      event    13cde686-328b-6117-af20-0e5566167482 from aws.ecr, `ECR Image Action`
-      version  2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
-      own      account 111122223333 (the event's), Region eu-west-1 (the event's)
-      result   nothing follows, and the message is deleted
+      event      13cde686-328b-6117-af20-0e5566167482 from aws.ecr, `ECR Image Action`
+      version    2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     nothing follows, and the message is deleted
     ");
     insta::assert_snapshot!(explain(r#"{"source":"action.deploy","detail-type":"Deploy","detail":{}}"#, &[]), @r"
     [exit 1]
     malformed: the request must name a service: `service` in `detail` is missing
-      event    sha256:f498ef304b17e6971a80ba03a5346226fe1e24a3e02e98d4717152b760f1bd2f from action.deploy, `Deploy`
-      version  when SQS first gets the message: the event tells no time
-      result   the message is set aside in the dead-letter queue, with this reason
+      event      sha256:f498ef304b17e6971a80ba03a5346226fe1e24a3e02e98d4717152b760f1bd2f from action.deploy, `Deploy`
+      version    when SQS first gets the message: the event tells no time
+      result     the message is set aside in the dead-letter queue, with this reason
     ");
 }
 
@@ -256,11 +257,11 @@ fn a_message_as_sqs_returns_it_is_read_from_standard_input() {
     assert!(output.status.success());
     insta::assert_snapshot!(String::from_utf8(output.stdout).expect("UTF-8"), @r"
     deploy_requested: somebody asks for new tasks at `worker`: hot�[2Jfix
-      event    sha256:f35d3f5ab8322e52d3144536840c2ab5d1a5197ef45a1eab6d7352a3494a2ee0 from action.deploy, `Deploy`
-      in       `Body` of the SQS message
-      version  when SQS first gets the message: the event tells no time
-      own      account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
-      result   nothing follows, and the message is deleted
+      event      sha256:f35d3f5ab8322e52d3144536840c2ab5d1a5197ef45a1eab6d7352a3494a2ee0 from action.deploy, `Deploy`
+      in         `Body` of the SQS message
+      version    when SQS first gets the message: the event tells no time
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     nothing follows, and the message is deleted
 
     Nothing is asked of 3 targets:
       worker  requests are switched off for worker
@@ -270,29 +271,117 @@ fn a_message_as_sqs_returns_it_is_read_from_standard_input() {
 }
 
 #[test]
+fn a_message_that_was_set_aside_is_explained_as_it_would_be_put_back() {
+    let event = parameter("/prod/shop/shared/DB");
+    let letter = |target: &str| {
+        let attributes = [
+            ("lockkeeper.id", "0f1e2d3c"),
+            ("lockkeeper.target", target),
+            ("lockkeeper.deployment", "d-1"),
+            ("lockkeeper.outcome", "failed"),
+            ("lockkeeper.cause", "timeout"),
+            ("lockkeeper.attempts", "2"),
+            ("lockkeeper.version", "2026-11-01T11:59:58Z"),
+            ("lockkeeper.time", "2026-11-01T12:30:00Z"),
+            ("lockkeeper.reason", "no progress for 30 min"),
+        ];
+        let attributes = attributes.map(|(name, value)| {
+            format!(r#"{}:{{"StringValue":{},"DataType":"String"}}"#, quoted(name), quoted(value))
+        });
+        format!(
+            r#"{{"Messages":[{{"MessageId":"m","Body":{},"Attributes":{{"SentTimestamp":"1793536200000"}},"MessageAttributes":{{{}}}}}]}}"#,
+            quoted(&event),
+            attributes.join(",")
+        )
+    };
+    let web = letter("111122223333/eu-west-1/shop-prod/shop_service_web_prod");
+    insta::assert_snapshot!(explain(&web, &[]), @r"
+    [exit 0]
+    parameter_changed: parameter /prod/shop/shared/DB was updated
+      event      e-1 from aws.ssm, `Parameter Store Change`
+      in         `Body` of the SQS message
+      set aside  at 2026-11-01T12:30:00Z, failed, cause timeout, attempts 2, deployment d-1: no progress for 30 min
+                 for 111122223333/eu-west-1/shop-prod/shop_service_web_prod: put back, it reaches no other
+      version    2026-11-01T11:59:58Z, kept from before it was set aside
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     1 target would be asked
+
+    It reaches 1 target:
+      web (111122223333/eu-west-1/shop-prod/shop_service_web_prod)
+        because its parameters list /prod/shop/shared/*
+        would   new tasks of the running definition
+
+    Nothing is asked of 2 other targets:
+      api     the message was set aside for another target
+      worker  the message was set aside for another target
+    ");
+    insta::assert_snapshot!(explain(&letter("web"), &[]), @r"
+    [exit 1]
+    malformed: the attribute lockkeeper.target is wrong: `web` is not a target id: it is written account/region/cluster/service
+      event      e-1 from aws.ssm, `Parameter Store Change`
+      in         `Body` of the SQS message
+      set aside  at 2026-11-01T12:30:00Z, failed, cause timeout, attempts 2, deployment d-1: no progress for 30 min
+                 for web: put back, it reaches no other
+      version    2026-11-01T12:30:00Z, the event's time; or when SQS first got the message, if that is earlier
+      result     the message is set aside in the dead-letter queue, with this reason
+    ");
+}
+
+#[test]
+fn an_event_of_an_account_that_is_not_allowed_is_refused() {
+    let event = parameter("/prod/shop/web/KEY").replace("111122223333", "999900001111");
+    insta::assert_snapshot!(explain(&event, &[]), @r"
+    [exit 0]
+    parameter_changed: parameter /prod/shop/web/KEY was updated
+      event      e-1 from aws.ssm, `Parameter Store Change`
+      version    2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     refused, and the message is deleted: account 999900001111 is not allowed: it is neither ours nor one of aws.allowed_accounts
+    ");
+}
+
+#[test]
+fn what_only_a_name_leads_to_is_told_to_be_a_guess() {
+    let naming = "[naming]\nproject='shop'\nenvironment='prod'\n";
+    let folder = shop(&[("naming.toml", naming), ("event.json", &push("shop_service_new", "latest"))]);
+    let text = told(&mut lockkeeper(folder.path(), &["explain", "event.json", "--config", "naming.toml"]));
+    insta::assert_snapshot!(text, @r"
+    [exit 0]
+    image_pushed: shop_service_new:latest (sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd) was pushed
+      event      13cde686-328b-6117-af20-0e5566167482 from aws.ecr, `ECR Image Action`
+      version    2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
+      own        account 111122223333 (assumed, because the event is from there), Region eu-west-1 (assumed, because the event is from there)
+      result     1 target would be asked
+
+    It reaches 1 target:
+      new (111122223333/eu-west-1/shop_cluster_prod/shop_service_new_prod)
+        because by name: its images are in shop_service_new; on_push: follow
+        would   new tasks of the running definition, if it names shop_service_new:latest of registry 111122223333 in eu-west-1 and its tasks do not run that digest yet; nothing if ECS has no such service
+    ");
+}
+
+#[test]
 fn a_sign_of_ecs_leads_to_a_look_and_to_nothing_else() {
-    let event = r#"{"id":"e-1","source":"aws.ecs","detail-type":"ECS Deployment State Change","account":"999900001111",
-        "region":"eu-west-2","time":"2026-11-01T12:00:00Z",
-        "resources":["arn:aws:ecs:eu-west-2:999900001111:service/shop-prod/shop_service_web_prod"],
+    let event = r#"{"id":"e-1","source":"aws.ecs","detail-type":"ECS Deployment State Change","account":"111122223333",
+        "region":"eu-west-1","time":"2026-11-01T12:00:00Z",
+        "resources":["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/shop_service_web_prod"],
         "detail":{"eventName":"SERVICE_DEPLOYMENT_FAILED","deploymentId":"ecs-svc/1","reason":"failed to stabilize"}}"#;
     insta::assert_snapshot!(explain(event, &[]), @r"
     [exit 0]
     rollout_changed: ECS says SERVICE_DEPLOYMENT_FAILED of service shop_service_web_prod in cluster shop-prod: failed to stabilize
-      event    e-1 from aws.ecs, `ECS Deployment State Change`
-      version  2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
-      own      account 999900001111 (the event's), Region eu-west-2 (the event's)
-               queue.url is in account 111122223333: a Lockkeeper of that account refuses this event, unless aws.allowed_accounts lists 999900001111
-               the settings are for eu-west-1: there, targets without a `region` are in eu-west-1, and a parameter, secret or sign of ECS from eu-west-2 does not reach them
-      result   1 target would be looked at
+      event      e-1 from aws.ecs, `ECS Deployment State Change`
+      version    2026-11-01T12:00:00Z, the event's time; or when SQS first got the message, if that is earlier
+      own        account 111122223333 (from queue.url), Region eu-west-1 (from queue.url)
+      result     1 target would be looked at
 
     It reaches 1 target:
-      web (999900001111/eu-west-2/shop-prod/shop_service_web_prod)
+      web (111122223333/eu-west-1/shop-prod/shop_service_web_prod)
         because it is service shop_service_web_prod in cluster shop-prod
         would   a look at it now; nothing is deployed because of it
 
     Nothing is asked of 2 other targets:
       api     it is service shop_service_api_prod in cluster shop-prod
-      worker  it is in 444455556666/eu-west-2, not in 999900001111/eu-west-2
+      worker  it is in 444455556666/eu-west-1, not in 111122223333/eu-west-1
     ");
 }
 
@@ -610,7 +699,7 @@ fn each_command_shows_an_example_in_its_help() {
 
     Examples:
       lockkeeper explain event.json
-      aws sqs receive-message --queue-url "$DEAD_LETTERS" | lockkeeper explain -
+      aws sqs receive-message --queue-url "$DEAD_LETTERS" --attribute-names All --message-attribute-names All | lockkeeper explain -
     "#);
     insta::assert_snapshot!(help("check"), @r"
     [exit 0]

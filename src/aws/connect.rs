@@ -73,7 +73,8 @@ impl Connections {
             .filter(|region| !region.as_ref().is_empty())
             .context("no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1")?;
         let region = Region::from(found.as_ref());
-        Ok(Self { config, region, calls: Calls::new(observer), fence: Fence::open() })
+        let calls = Calls::new(observer, region.clone());
+        Ok(Self { config, region, calls, fence: Fence::open() })
     }
 
     /// The way to a simulated AWS at this address, as this account. AWS's variables play no part.
@@ -89,7 +90,8 @@ impl Connections {
             aws_credential_types::Credentials::new(account.as_str(), "simulated", None, None, "simulated");
         let loader = loader().region(sdk_region(&region)).endpoint_url(endpoint);
         let config = loader.credentials_provider(credentials).load().await;
-        Self { config, region, calls: Calls::new(observer), fence: Fence::open() }
+        let calls = Calls::new(observer, region.clone());
+        Self { config, region, calls, fence: Fence::open() }
     }
 
     /// The same, with all requests sent by this client instead of over the network.
@@ -109,7 +111,8 @@ impl Connections {
     #[must_use]
     pub fn in_region(&self, region: &Region) -> Self {
         let config = self.config.to_builder().region(sdk_region(region)).build();
-        Self { config, region: region.clone(), calls: self.calls.clone(), fence: self.fence.clone() }
+        let calls = self.calls.in_region(region.clone());
+        Self { config, region: region.clone(), calls, fence: self.fence.clone() }
     }
 
     /// The same way, where calls that change something are begun only if this fence lets them pass.

@@ -78,6 +78,19 @@ impl Kind {
         }
     }
 
+    /// Whether AWS did not answer, or only to say that it cannot.
+    pub(super) fn is_silence(self) -> bool {
+        match self {
+            Self::Server | Self::Lost | Self::Unreachable => true,
+            Self::Throttled
+            | Self::Denied
+            | Self::Credentials
+            | Self::Missing
+            | Self::Unsupported
+            | Self::Refused => false,
+        }
+    }
+
     /// As a label.
     pub fn as_str(self) -> &'static str {
         match self {

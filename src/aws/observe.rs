@@ -10,12 +10,16 @@ use aws_sdk_ecs::{
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::failure::Fault;
+use super::failure::{Fault, Kind};
+use crate::domain::Region;
 
 /// Who is told of each call. It must return at once: it is called between AWS's answer and what is done with it.
 pub trait Observer: fmt::Debug + Send + Sync {
     /// A call ended. `result` is one of a closed set: `ok`, or the kind of failure as [`super::failure::Kind`] names it.
     fn called(&self, service: &'static str, operation: &'static str, result: &'static str, took: Duration);
+
+    /// A call to a service in this Region ended: it was answered, if only to refuse, or it was not, for this reason.
+    fn heard(&self, _service: &'static str, _region: &Region, _silence: Option<&'static str>) {}
 
     /// A call of this class waited so long for its token, or for the place from which it follows at once.
     fn waited(&self, class: &'static str, waited: Duration);
@@ -33,15 +37,23 @@ impl Observer for Unobserved {
 
 /// Makes calls, and tells of them.
 #[derive(Clone, Debug)]
-pub(super) struct Calls(Arc<dyn Observer>);
+pub(super) struct Calls {
+    observer: Arc<dyn Observer>,
+    region: Region,
+}
 
 impl Calls {
-    pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self(observer)
+    pub(super) fn new(observer: Arc<dyn Observer>, region: Region) -> Self {
+        Self { observer, region }
+    }
+
+    /// The same for another Region.
+    pub(super) fn in_region(&self, region: Region) -> Self {
+        Self { observer: self.observer(), region }
     }
 
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.observer)
     }
 
     /// Waits for the call and reduces its error to what is known of it. The time includes the SDK's retries.
@@ -74,7 +86,13 @@ impl Calls {
             let result = answer.as_ref().map_or_else(|fault| fault.kind().as_str(), |_| "ok");
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             debug!(service, operation, result, status, duration_ms, request_id, "aws call");
-            self.0.called(service, operation, result, took);
+            self.observer.called(service, operation, result, took);
+            match answer.as_ref().map_err(Fault::kind) {
+                Err(kind) if kind.is_silence() => self.observer.heard(service, &self.region, Some(result)),
+                // It was not sent, and says nothing of who would have answered.
+                Err(Kind::Credentials) => {}
+                Ok(_) | Err(_) => self.observer.heard(service, &self.region, None),
+            }
             answer
         }
     }

@@ -61,7 +61,7 @@ enum Command {
     #[command(
         after_help = "Exit codes: 0 understood, also if nothing follows; 1 malformed; 2 wrong usage or settings.\n\n\
         Examples:\n  lockkeeper explain event.json\n  \
-        aws sqs receive-message --queue-url \"$DEAD_LETTERS\" | lockkeeper explain -"
+        aws sqs receive-message --queue-url \"$DEAD_LETTERS\" --attribute-names All --message-attribute-names All | lockkeeper explain -"
     )]
     Explain(explain::Options),
     /// Says what is wrong with the settings, and which targets they name

@@ -6,16 +6,16 @@ use anyhow::Context as _;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::Ended;
 use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs},
-    domain::Report,
-    engine::{self, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT},
+    domain::{Region, Report},
+    engine::{self, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Watchdog},
     plan::PlanSettings,
     report::{
         log::{self, LogSettings},
@@ -105,14 +105,15 @@ pub(super) async fn serve(
         about: Arc::new(about(&settings)),
     };
     let answering = CancellationToken::new();
-    let answers =
-        tokio::spawn(status::serve(listener, status::router(state), answering.clone().cancelled_owned()));
+    let answers = answer(listener, status::router(state), answering.clone())?;
     let publisher = Publisher::new(Arc::clone(&metrics), snapshots);
     let publisher = match told {
         Some(told) => publisher.with_listener(told),
         None => publisher,
     };
-    let assembled = match way.open(&settings, Arc::new(Counted(metrics))).await {
+    let _watchdog = Watchdog::start(Arc::clone(&health), clock.clone());
+    let counted = Counted { metrics, health: Arc::clone(&health), clock: clock.clone() };
+    let assembled = match way.open(&settings, Arc::new(counted)).await {
         Ok(connections) => assemble(settings, connections, clock, health, publisher, stop).await,
         Err(error) => Err(error),
     };
@@ -126,6 +127,31 @@ pub(super) async fn serve(
     answering.cancel();
     let _ = tokio::time::timeout(LAST_ANSWERS, answers).await;
     ended
+}
+
+/// Answers HTTP on a thread of its own, so that it says what stands still also where everything else does. The result
+/// comes with the last answer.
+fn answer(
+    listener: TcpListener,
+    router: axum::Router,
+    stop: CancellationToken,
+) -> anyhow::Result<oneshot::Receiver<()>> {
+    let listener = listener.into_std().context("hand the listener over")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (done, answered) = oneshot::channel();
+    let serve = async move {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => status::serve(listener, router, stop.cancelled_owned()).await,
+            Err(error) => Err(error),
+        }
+    };
+    std::thread::Builder::new().name("http".into()).spawn(move || {
+        if let Err(error) = runtime.block_on(serve) {
+            error!(error = %error, "HTTP is not answered any more");
+        }
+        let _ = done.send(());
+    })?;
+    Ok(answered)
 }
 
 async fn assemble(
@@ -155,7 +181,8 @@ async fn assemble(
         dead_letters,
         letter_room,
         ecs: Arc::new(Ecs::new(connections, account.clone()).with_share(settings.aws.budget_share)),
-        routes: Routes::new(account, region, settings.targets, settings.naming),
+        routes: Routes::new(account, region, settings.targets, settings.naming)
+            .in_environment(settings.environment),
         accounts,
         pollers: settings.queue.pollers,
         visibility: settings.queue.visibility,
@@ -169,17 +196,27 @@ async fn assemble(
     })
 }
 
-/// Counts every call to AWS.
+/// Counts every call to AWS, and notes whether ECS answers.
 #[derive(Debug)]
-struct Counted(Arc<Metrics>);
+struct Counted {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    clock: EngineClock,
+}
 
 impl Observer for Counted {
     fn called(&self, service: &'static str, operation: &'static str, result: &'static str, took: Duration) {
-        self.0.called(service, operation, result, took);
+        self.metrics.called(service, operation, result, took);
+    }
+
+    fn heard(&self, service: &'static str, region: &Region, silence: Option<&'static str>) {
+        if service == "ecs" {
+            self.health.called_ecs(region, self.clock.moment(), silence);
+        }
     }
 
     fn waited(&self, class: &'static str, waited: Duration) {
-        self.0.waited(class, waited);
+        self.metrics.waited(class, waited);
     }
 }
 
@@ -214,7 +251,7 @@ fn about(settings: &Settings) -> About {
     let naming = settings.naming.as_ref();
     About {
         project: naming.map(|naming| naming.project.to_string()),
-        environment: naming.map(|naming| naming.environment.to_string()),
+        environment: settings.environment.as_deref().map(str::to_owned),
         version: env!("CARGO_PKG_VERSION"),
     }
 }
@@ -234,6 +271,6 @@ fn log_settings(settings: &Settings) -> LogSettings {
             settings::LogFormat::Text => log::LogFormat::Text,
         },
         project: naming.map(|naming| naming.project.clone()),
-        environment: naming.map(|naming| naming.environment.clone()),
+        environment: settings.environment.clone(),
     }
 }

@@ -4,9 +4,9 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     Reason,
-    json::{Field, Object, harmless, quoted},
+    json::{Field, Object, quoted},
 };
-use crate::domain::{EventId, Timestamp, fingerprint};
+use crate::domain::{EventId, Timestamp, fingerprint, harmless};
 
 /// The longest id, source, detail-type or other name that is kept, in characters: EventBridge allows 256.
 const NAME_CHARS: usize = 256;

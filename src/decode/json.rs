@@ -1,6 +1,6 @@
 //! Reading JSON field by field: nothing that is not asked for is kept, and whoever sent a wrong field is told which.
 
-use std::{borrow::Cow, fmt, fmt::Write, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use serde::{
     Deserializer as _,
@@ -9,6 +9,7 @@ use serde::{
 use serde_json::{Deserializer, value::RawValue};
 
 use super::Reason;
+use crate::domain::harmless;
 
 /// How much of an event's text a reason quotes, in characters.
 const QUOTED_CHARS: usize = 200;
@@ -173,24 +174,6 @@ impl fmt::Display for Name {
 /// Between backticks, harmless and cut: how a reason quotes an event.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", harmless(text, QUOTED_CHARS))
-}
-
-/// At most so many characters, none of which can break a line or reorder a text.
-pub(super) fn harmless(text: &str, chars: usize) -> String {
-    let mut cut = String::with_capacity(text.len().min(chars));
-    let mut rest = text.chars();
-    cut.extend(
-        rest.by_ref().take(chars).map(|c| if is_harmful(c) { char::REPLACEMENT_CHARACTER } else { c }),
-    );
-    if rest.next().is_some() {
-        cut.write_char('…').expect("a String takes every character");
-    }
-    cut
-}
-
-fn is_harmful(c: char) -> bool {
-    let reorders = matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || reorders || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// What a piece of valid JSON is, in words.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Display, str::FromStr, sync::Arc};
 
 use super::{
     Reading, Reason,
-    envelope::Envelope,
+    envelope::{Envelope, kept},
     json::{Field, Object, quoted},
     unknown,
 };
@@ -64,7 +64,7 @@ fn service_deploy(detail: Object, suffix: Option<&str>) -> Reading {
     let suffix = suffix.map(str::trim).filter(|suffix| !suffix.is_empty());
     Ok(Trigger::DeployRequested(DeployRequest {
         service: service_of(service)?,
-        environment: env.note()?.or_else(|| suffix.map(Into::into)),
+        environment: env.note()?.or_else(|| suffix.map(kept)),
         requested_by: cause.note()?,
         branch: branch.note()?,
         commit: commit.note()?,
@@ -301,6 +301,14 @@ mod tests {
         assert_eq!(request.requested_by.as_deref(), Some("push"));
         assert_eq!(request.commit.as_deref(), Some("4f2a"));
         assert!(malformed("github.actions.dev", "SERVICE_DEPLOY", "{}").contains("must name a service"));
+    }
+
+    #[test]
+    fn an_environment_in_the_source_is_as_harmless_as_one_in_the_detail() {
+        let source = format!(r"github.actions.d\u001b{}", "e".repeat(9_000));
+        let environment = request(&source, "SERVICE_DEPLOY", r#"{"service":"web"}"#).environment;
+        let environment = environment.expect("there");
+        assert!(environment.starts_with("d\u{fffd}e") && environment.chars().count() == 257, "{environment}");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Request {
     pub floor: Timestamp,
     /// How the target is to be deployed.
     pub settings: Arc<TargetSettings>,
+    /// Whether only a pattern of names led to the target: nobody has said that there is one.
+    pub guessed: bool,
     /// Why, for people; two requests for the same change may differ in it.
     pub origin: Arc<Origin>,
 }
@@ -114,5 +116,35 @@ impl Change {
             Self::Refresh(_) => false,
             Self::Image(_) | Self::Definition(_) => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Change {
+        Change::Image(ImageChange {
+            source: ImageSource { repository: None, home: None, container: None },
+            tag: Some("v1".into()),
+            digest: None,
+            by_digest: false,
+            policy: Some(TagPolicy::NEWEST),
+            force: false,
+        })
+    }
+
+    #[test]
+    fn content_is_told_from_freshness() {
+        let definition = Change::Definition("f:1".parse().unwrap());
+        let changes = [image(), definition, Change::Refresh(Refresh::Restart)];
+        assert_eq!(changes.map(|change| change.is_content()), [true, true, false]);
+    }
+
+    #[test]
+    fn what_a_person_names_on_purpose_is_ranked_by_no_policy() {
+        let mut named = image();
+        named.free_of_policy();
+        assert!(matches!(named, Change::Image(ImageChange { policy: None, tag: Some(_), .. })));
     }
 }

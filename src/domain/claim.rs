@@ -42,3 +42,18 @@ impl Expects {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_takes_effect_only_on_what_it_expects() {
+        let claim = |owner: &str, counter| Claim { owner: Some(owner.into()), counter };
+        let items = [None, Some(claim("a", 1)), Some(claim("a", 2)), Some(claim("b", 1))];
+        let holds = |expects: Expects| items.each_ref().map(|item| expects.holds(item.as_ref()));
+        assert_eq!(holds(Expects::Nothing), [true, false, false, false]);
+        assert_eq!(holds(Expects::Exactly(claim("a", 1))), [false, true, false, false]);
+        assert_eq!(holds(Expects::OwnedBy("a".into())), [false, true, true, false]);
+    }
+}

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{ContainerName, DeploymentId, ImageReference, Tag, Timestamp, is_tag};
+use super::{ContainerName, DeploymentId, ImageReference, Tag, Timestamp, harmless, is_tag};
 
 /// One revision of a family, written `family:12`. Revisions are ordered as numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,9 +108,18 @@ impl Marks {
         deployment.chain(content).chain(versions).chain(follows).collect()
     }
 
+    /// Takes in the versions of these, where they are newer.
+    pub fn raise(&mut self, by: &Self) {
+        self.content = self.content.max(by.content);
+        for (container, version) in &by.versions {
+            let newest = self.versions.entry(container.clone()).or_insert(*version);
+            *newest = (*version).max(*newest);
+        }
+    }
+
     /// Whether something in these marks is newer than in those, or new.
     pub fn advance(&self, before: &Self) -> bool {
-        let newer = |now: Option<&Timestamp>, then: Option<&Timestamp>| now.is_some() && now > then;
+        let newer = |now: Option<&Timestamp>, then: Option<&Timestamp>| now > then;
         newer(self.content.as_ref(), before.content.as_ref())
             || self.versions.iter().any(|(name, at)| newer(Some(at), before.versions.get(name)))
     }
@@ -120,7 +129,7 @@ impl FromStr for DefinitionRef {
     type Err = NotADefinition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || NotADefinition(text.chars().take(300).collect());
+        let wrong = || NotADefinition(harmless(text, 300));
         let name = match text.strip_prefix("arn:") {
             Some(rest) => rest.rsplit_once(":task-definition/").ok_or_else(wrong)?.1,
             None => text,
@@ -223,5 +232,25 @@ mod tests {
         let tags = marks.to_tags();
         assert_eq!(Marks::from_tags(tags.iter().map(|(k, v)| (k.as_str(), v.as_str()))), marks);
         assert_eq!(Marks::from_tags([("owner", "me"), ("lockkeeper:version:web", "soon")]), Marks::default());
+    }
+
+    #[test]
+    fn marks_advance_where_something_is_newer_or_new() {
+        let marks = |content: Option<i64>, web: i64| Marks {
+            content: content.map(Timestamp::from_millis),
+            versions: BTreeMap::from([("web".into(), Timestamp::from_millis(web))]),
+            ..Marks::default()
+        };
+        let before = marks(Some(2), 2);
+        assert!(marks(Some(3), 1).advance(&before) && marks(None, 3).advance(&before));
+        assert!(!marks(Some(2), 2).advance(&before) && !marks(None, 1).advance(&before));
+        assert!(before.advance(&Marks::default()) && !Marks::default().advance(&Marks::default()));
+    }
+
+    #[test]
+    fn the_longest_name_of_a_family_has_255_characters() {
+        assert!("f".repeat(255).parse::<DefinitionRef>().is_ok());
+        assert!("f".repeat(256).parse::<DefinitionRef>().is_err());
+        assert!("f".repeat(300).parse::<DefinitionRef>().is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-use super::{AccountId, Digest, Region, RepositoryName, Tag};
+use super::{AccountId, Digest, Region, RepositoryName, Tag, harmless};
 
 /// `registry/repository:tag@digest`, each but the repository optional.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,9 +62,9 @@ impl FromStr for ImageReference {
     type Err = NotAnImage;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |why| NotAnImage { text: text.chars().take(300).collect(), why };
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(wrong("it contains white space"));
+        let wrong = |why| NotAnImage { text: harmless(text, 300), why };
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(wrong("it contains white space, or a character that no image has"));
         }
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
@@ -80,6 +80,11 @@ impl FromStr for ImageReference {
         }
         if repository.is_empty() || repository.split('/').any(str::is_empty) {
             return Err(wrong("the repository is empty"));
+        }
+        if repository.contains(':') {
+            return Err(wrong(
+                "a second colon stands in it, and one alone parts the tag from the repository",
+            ));
         }
         Ok(Self {
             registry: registry.map(Into::into),
@@ -100,8 +105,12 @@ pub fn is_tag(text: &str) -> bool {
 
 /// Whether this has the form `algorithm:hex`.
 pub fn is_digest(text: &str) -> bool {
+    let of_algorithm = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'_' | b'-');
     text.split_once(':').is_some_and(|(algorithm, hex)| {
-        !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        !algorithm.is_empty()
+            && algorithm.bytes().all(of_algorithm)
+            && hex.len() >= 32
+            && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
@@ -192,8 +201,35 @@ mod tests {
 
     #[test]
     fn what_names_no_image_is_refused() {
-        for text in ["", ":x", "a:", "a@b", "a b", "h.x//a", "a/", "a:-x", "h.x:5/"] {
+        for text in [
+            "",
+            ":x",
+            "a:",
+            "a@b",
+            "a b",
+            "h.x//a",
+            "a/",
+            "a:-x",
+            "h.x:5/",
+            "a:b:c",
+            "x/a:b/c:d",
+            "a\u{202e}b",
+        ] {
             assert!(text.parse::<ImageReference>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_told_in_one_line() {
+        let error = "a\nb".parse::<ImageReference>().expect_err("two lines").to_string();
+        assert!(error.starts_with("`a\u{fffd}b` is not an image"), "{error}");
+    }
+
+    #[test]
+    fn a_digest_names_its_algorithm_in_plain_letters() {
+        assert!(is_digest(DIGEST) && is_digest(&DIGEST.replace("sha256", "a+b")));
+        for algorithm in ["", "sha\n256", "a@sha256", "é"] {
+            assert!(!is_digest(&DIGEST.replace("sha256", algorithm)), "{algorithm:?} was taken");
         }
     }
 
@@ -202,5 +238,27 @@ mod tests {
         let it = image(&format!("h.x/a:t@{DIGEST}")).with_tag("u".into());
         assert_eq!(it.to_string(), "h.x/a:u");
         assert_eq!(it.with_digest(DIGEST.into()).to_string(), format!("h.x/a@{DIGEST}"));
+    }
+
+    #[test]
+    fn what_only_looks_like_an_ecr_registry_has_no_home() {
+        for account in ["11112222333", "1111222233334", "11112222333x", "x"] {
+            let text = format!("{account}.dkr.ecr.eu-west-1.amazonaws.com/api:x");
+            assert_eq!(image(&text).ecr_home(), None, "{account}");
+        }
+        assert_eq!(image("111122223333.dkr.ecr./api:x").ecr_home(), None);
+    }
+
+    #[test]
+    fn a_digest_is_an_algorithm_and_32_hexadecimal_digits_at_least() {
+        let hex = "0123456789abcdef0123456789ABCDEF";
+        assert!(is_digest(&format!("md5:{hex}")) && is_digest(DIGEST));
+        let wrong = [hex.into(), format!(":{hex}"), format!("md5:{}", &hex[1..]), format!("md5:{hex}g")];
+        assert!(!wrong.iter().any(|text| is_digest(text)));
+    }
+
+    #[test]
+    fn a_tag_has_128_characters_at_most() {
+        assert!(is_tag(&"t".repeat(128)) && !is_tag(&"t".repeat(129)));
     }
 }

@@ -35,6 +35,9 @@ pub mod name {
 /// A reason longer than this says no more.
 const LONGEST_REASON_BYTES: usize = 1024;
 
+/// SQS takes no message without a body: so much of it stays, whatever is said about it.
+const LEAST_OF_A_BODY_BYTES: usize = 100;
+
 /// What SQS counts of an attribute beside its name and value: its type.
 const TYPE: &str = "String";
 
@@ -166,6 +169,7 @@ pub fn parcel(
     if !is_understood {
         let reason = attributes.entry(name::REASON.to_owned()).or_default();
         *reason = format!("{reason} (the end of the body is cut: it had {} bytes)", body.len());
+        shorten_reason(&mut attributes, room.saturating_sub(LEAST_OF_A_BODY_BYTES));
         let room = room.saturating_sub(size(&attributes));
         return (cut(body, room).into(), attributes);
     }
@@ -182,6 +186,14 @@ pub fn parcel(
         attributes.remove(&name);
     }
     (body, attributes)
+}
+
+/// Cuts the reason so that the attributes fit into the room.
+fn shorten_reason(attributes: &mut BTreeMap<String, String>, room: usize) {
+    let excess = size(attributes).saturating_sub(room);
+    if let Some(reason) = attributes.get_mut(name::REASON) {
+        *reason = cut(reason, reason.len().saturating_sub(excess)).to_owned();
+    }
 }
 
 fn size(attributes: &BTreeMap<String, String>) -> usize {
@@ -218,6 +230,34 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_without_a_reason_has_no_such_attribute() {
+        let written = |reason: &str| {
+            let letter = DeadLetter { reason: reason.into(), ..letter() };
+            attributes(&"e-1".into(), &letter, Timestamp::default()).get(name::REASON).cloned()
+        };
+        assert_eq!((written(""), written("no such image")), (None, Some("no such image".into())));
+    }
+
+    #[test]
+    fn what_fits_exactly_is_sent_as_it_is() {
+        // SQS counts names, types and values: 15 + 6 + 1.
+        let attributes = BTreeMap::from([("lockkeeper.time".to_owned(), "x".to_owned())]);
+        for is_understood in [true, false] {
+            let sent = |room| parcel("{ \"a\": 1 }", attributes.clone(), is_understood, room);
+            assert_eq!(sent(10 + 22), ("{ \"a\": 1 }".into(), attributes.clone()), "{is_understood}");
+            assert_ne!(sent(10 + 21), ("{ \"a\": 1 }".into(), attributes.clone()), "{is_understood}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_written_shorter_only_where_that_makes_it_shorter() {
+        let kept = |body: &str| parcel(body, BTreeMap::new(), true, 8).0.into_owned();
+        assert_eq!(kept(r#"{ "b": 1, "a": 2 }"#), r#"{"a":2,"b":1}"#);
+        assert_eq!(kept(r#"{"b":1,"a":2}"#), r#"{"b":1,"a":2}"#);
+        assert_eq!(kept("{\"b\":\"\u{7f}\",\"c\":1e5}"), "{\"b\":\"\u{7f}\",\"c\":1e5}");
+    }
+
+    #[test]
     fn a_letter_that_comes_back_tells_its_target_and_keeps_its_version() {
         let written = attributes(&"e-1".into(), &letter(), Timestamp::from_millis(5_000));
         assert!(written.len() <= 10);
@@ -245,6 +285,16 @@ mod tests {
         let (body, written) = parcel(&body, written, false, MAX_MESSAGE_BYTES);
         assert_eq!(body.len() + size(&written), MAX_MESSAGE_BYTES);
         assert!(written[name::REASON].ends_with("(the end of the body is cut: it had 1048576 bytes)"));
+    }
+
+    #[test]
+    fn a_reason_that_is_longer_than_a_small_queue_takes_is_cut() {
+        let malformed = DeadLetter::malformed("é".repeat(2_000), Timestamp::default());
+        let written = attributes(&"e-1".into(), &malformed, Timestamp::default());
+        let (body, written) = parcel("hello", written, false, 1_024);
+        assert_eq!(body, "hello");
+        assert!(size(&written) <= 924 && size(&written) > 920, "{}", size(&written));
+        assert!(written[name::REASON].starts_with("éé"));
     }
 
     #[test]

@@ -202,6 +202,17 @@ pub struct StartOrder {
     pub marks: Marks,
 }
 
+/// A revision that has what was asked for already, and is to say so.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MarkOrder {
+    /// The target that runs it, or to which it is being rolled out.
+    pub target: TargetId,
+    /// The revision.
+    pub definition: DefinitionId,
+    /// What its marks are raised to.
+    pub marks: Marks,
+}
+
 /// A rollout in progress that is to be stopped, and undone by ECS.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StopOrder {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Origin,
-    Outcome, RolloutId, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
+    Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Moment,
+    Origin, Outcome, RolloutId, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
 };
 
 /// One deployment: waiting, running or finished.
@@ -92,8 +92,8 @@ pub struct Evidence {
     pub service_events: Vec<Arc<str>>,
 }
 
-/// A target as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A target.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetRecord {
     /// Its id.
     pub id: TargetId,
@@ -133,8 +133,8 @@ pub struct RunningImage {
     pub digest: Option<Digest>,
 }
 
-/// A lane as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneRecord {
     /// What it is doing.
     pub state: LaneState,
@@ -142,8 +142,8 @@ pub struct LaneRecord {
     pub deployment: Option<DeploymentId>,
     /// How many requests wait.
     pub waiting: usize,
-    /// When it acts next by itself, in milliseconds from now; `None` where it waits for an answer.
-    pub until: Option<u64>,
+    /// When it acts next by itself; `None` where it waits for an answer.
+    pub until: Option<Moment>,
     /// What it waits for, in words.
     pub why: Option<String>,
 }
@@ -275,7 +275,7 @@ pub enum SettledBy {
     SetAside,
     /// It asked nothing of us.
     NothingAsked,
-    /// A newer message of its kind, which is held, asks the same.
+    /// A newer message of its kind, which is held, asks the same, or replaces it.
     Newer,
     /// Everything was done but the calls that change something.
     DryRun,
@@ -290,6 +290,30 @@ impl SettledBy {
             Self::NothingAsked => "nothing_asked",
             Self::Newer => "newer",
             Self::DryRun => "dry_run",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written in JSON.
+    fn written(value: impl Serialize) -> String {
+        serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_label_is_what_is_written() {
+        for stage in [Stage::Waiting, Stage::Starting, Stage::Rollout, Stage::RollingBack, Stage::Finished] {
+            assert_eq!(stage.as_str(), written(stage));
+        }
+        for state in LaneState::ALL {
+            assert_eq!(state.as_str(), written(state));
+        }
+        use SettledBy::{DryRun, Newer, NothingAsked, Reality, SetAside};
+        for by in [Reality, SetAside, NothingAsked, Newer, DryRun] {
+            assert_eq!(by.as_str(), written(by));
         }
     }
 }

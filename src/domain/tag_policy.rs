@@ -8,12 +8,18 @@
 //! | `regex:^build-(?<number>\d+)$` | what matches anywhere | by the group named `number`, `semver` or `text`; without one what was pushed later |
 //! | `semver:^2` | versions in the range, a leading `v` allowed | the higher version |
 
-use std::{borrow::Cow, cmp::Ordering, fmt, hash::Hash, str::FromStr};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    fmt,
+    hash::Hash,
+    str::{Chars, FromStr},
+};
 
 use regex_lite::Regex;
 use semver::{Version, VersionReq};
 
-use super::Tag;
+use super::{Tag, harmless};
 
 /// Which tags a target takes. Two policies are equal if they are written alike.
 #[derive(Clone, Debug)]
@@ -53,7 +59,7 @@ pub enum Rank {
 
 /// A policy that cannot be read, and what would be right.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{text}` is not a tag policy: {why}")]
+#[error("`{}` is not a tag policy: {why}", harmless(.text, 300))]
 pub struct NotATagPolicy {
     text: String,
     why: String,
@@ -198,28 +204,26 @@ impl Glob {
 
     /// Whether the whole text matches. Takes time proportional to the product of the lengths at worst.
     pub fn matches(&self, text: &str) -> bool {
-        let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
-        let (mut p, mut t) = (0, 0);
-        let mut retry: Option<(usize, usize)> = None;
-        while t < text.len() {
-            match pattern.get(p) {
-                Some(b'*') => {
-                    retry = Some((p + 1, t));
-                    p += 1;
+        let (mut pattern, mut text) = (self.0.chars(), text.chars());
+        // Behind the last star, and where what it takes ends so far.
+        let mut retry: Option<(Chars, Chars)> = None;
+        loop {
+            let here = text.clone();
+            match (pattern.next(), text.next()) {
+                (Some('*'), _) => {
+                    text = here;
+                    retry = Some((pattern.clone(), text.clone()));
                 }
-                Some(&byte) if byte == b'?' || byte == text[t] => {
-                    p += 1;
-                    t += 1;
-                }
-                _ => {
-                    let Some((after_star, from)) = retry else { return false };
-                    retry = Some((after_star, from + 1));
-                    p = after_star;
-                    t = from + 1;
+                (Some(sign), Some(c)) if sign == '?' || sign == c => {}
+                (None, None) => return true,
+                (Some(_), None) => return false,
+                (Some(_) | None, Some(_)) => {
+                    let Some((behind_star, taken)) = &mut retry else { return false };
+                    taken.next();
+                    (pattern, text) = (behind_star.clone(), taken.clone());
                 }
             }
         }
-        pattern[p..].iter().all(|byte| *byte == b'*')
     }
 
     /// As it was written.
@@ -262,6 +266,10 @@ mod tests {
             ("*", "", true),
             ("?", "", false),
             ("a?c", "abc", true),
+            ("a?c", "aéc", true),
+            ("??", "é", false),
+            ("*?é", "é", false),
+            ("*a?", "aaaé", true),
         ] {
             assert_eq!(Glob::new(pattern).matches(text), matches, "{pattern} on {text}");
         }
@@ -287,5 +295,32 @@ mod tests {
         for text in ["glob:", "regex:(", "semver:x.y", r"regex:(?<text>a)(?<number>1)"] {
             assert!(text.parse::<TagPolicy>().is_err(), "{text} was taken");
         }
+    }
+
+    #[test]
+    fn absent_minor_and_patch_count_as_zero() {
+        assert_eq!(rank("semver:*", "v2"), Some(Rank::Semver(Version::new(2, 0, 0))));
+        assert_eq!(rank("semver:^2", "2"), rank("semver:^2", "2.0"));
+    }
+
+    #[test]
+    fn a_semver_group_orders_the_versions_in_a_tag() {
+        let policy = r"regex:^api-(?<semver>.*)$";
+        assert!(rank(policy, "api-1.10.0") > rank(policy, "api-1.9.0"));
+        assert_eq!(rank(policy, "api-x"), None);
+    }
+
+    #[test]
+    fn policies_are_told_apart_by_how_they_are_written() {
+        let hash = |policy: &TagPolicy| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            policy.hash(&mut hasher);
+            std::hash::Hasher::finish(&hasher)
+        };
+        let [one, same, other]: [TagPolicy; 3] =
+            ["glob:a*", "glob:a*", "glob:b*"].map(|text| text.parse().expect("valid"));
+        assert_eq!((&one, hash(&one)), (&same, hash(&same)));
+        assert_ne!(hash(&one), hash(&other));
+        assert!(one < other && one == same);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{AccountId, ClusterName, Region, ServiceName};
+use super::{AccountId, ClusterName, Region, ServiceName, harmless};
 
 /// The id of a target: one ECS service, written `account/region/cluster/service`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +20,7 @@ struct Parts {
 
 /// A text that is not `account/region/cluster/service`.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a target id: it is written account/region/cluster/service")]
+#[error("`{}` is not a target id: it is written account/region/cluster/service", harmless(.0, 300))]
 pub struct NotATargetId(String);
 
 impl NotATargetId {
@@ -104,7 +104,10 @@ mod tests {
     #[test]
     fn a_target_id_with_a_part_too_few_or_empty_is_refused() {
         for text in ["", "a/b/c", "a/b/c/d/e", "a//c/d"] {
-            assert_eq!(text.parse::<TargetId>(), Err(NotATargetId(text.into())));
+            let refused = text.parse::<TargetId>().expect_err("no target");
+            assert_eq!((refused.text(), &refused), (text, &NotATargetId(text.into())));
         }
+        let told = NotATargetId(format!("a\n{}", "b".repeat(9_000))).to_string();
+        assert!(told.starts_with("`a\u{fffd}bb") && told.len() < 400, "{told}");
     }
 }

@@ -142,4 +142,18 @@ mod tests {
         assert_eq!(Moment::from_millis(5) + Duration::MAX, Moment::from_millis(u64::MAX));
         assert_eq!(Moment::from_millis(5).since(Moment::from_millis(9)), Duration::ZERO);
     }
+
+    #[test]
+    fn seconds_with_a_fraction_are_rounded_to_milliseconds() {
+        assert_eq!(Timestamp::from_seconds(1_793_534_400.2504).as_millis(), 1_793_534_400_250);
+        assert_eq!(Timestamp::from_seconds(-0.0006).as_millis(), -1);
+    }
+
+    #[test]
+    fn a_timestamp_reads_back_from_json() {
+        let at = Timestamp::from_millis(1_793_534_400_250);
+        let text = serde_json::to_string(&at).expect("a text");
+        assert_eq!(serde_json::from_str::<Timestamp>(&text).expect("a time"), at);
+        assert!(serde_json::from_str::<Timestamp>("\"soon\"").is_err());
+    }
 }

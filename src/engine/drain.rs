@@ -91,7 +91,11 @@ impl Running {
     /// What a look shows now is for the successor to decide about.
     fn last_turn(&mut self, input: Input) {
         match input {
-            Input::Looked { .. } | Input::Glanced { .. } | Input::Hint(_) | Input::Arrived(_) => {}
+            Input::Looked { .. }
+            | Input::Glanced { .. }
+            | Input::Marked { .. }
+            | Input::Hint(_)
+            | Input::Arrived(_) => {}
             Input::Started { .. }
             | Input::Stopped { .. }
             | Input::Extended { .. }

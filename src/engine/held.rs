@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::renewal::Counted;
+use super::renewal::{self, Counted};
 use crate::{
     aws::queue::{RawMessage, Receipt},
-    domain::{EventId, LeaseId, MessageId, TriggerKind},
+    domain::{EventId, LeaseId, MessageId, Timestamp, TriggerKind},
 };
 
 /// Every message that is held, by lease and by event: an event may come in several messages.
@@ -16,6 +16,7 @@ use crate::{
 pub(super) struct HeldMessages {
     by_lease: BTreeMap<LeaseId, Arc<HeldMessage>>,
     events: BTreeMap<EventId, HeldEvent>,
+    by_age: BTreeSet<(Timestamp, LeaseId)>,
     bytes: usize,
     last: u64,
 }
@@ -54,6 +55,9 @@ impl HeldMessages {
         let known = HeldEvent { trigger, is_replay };
         self.events.entry(event.clone()).or_insert(known).is_replay |= is_replay;
         self.bytes += raw.body.len();
+        // A copy is as old as the message that it stands for.
+        let since = renewal::read(&raw.attributes).map_or(raw.sent_at, |it| it.counted.floor);
+        self.by_age.insert((since, lease));
         let RawMessage { message_id: id, receipt, body, .. } = raw;
         let held = HeldMessage { id, receipt, body, event, counted };
         self.by_lease.insert(lease, Arc::new(held));
@@ -81,8 +85,14 @@ impl HeldMessages {
         if self.by_lease.len() < count {
             let events: BTreeSet<&EventId> = self.by_lease.values().map(|held| &held.event).collect();
             self.events.retain(|event, _| events.contains(event));
+            self.by_age.retain(|(_, lease)| self.by_lease.contains_key(lease));
             self.bytes = self.by_lease.values().map(|held| held.body.len()).sum();
         }
+    }
+
+    /// When the oldest of them was put on the queue.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.by_age.first().map(|(since, _)| *since)
     }
 
     /// How much the bodies take, in bytes.
@@ -121,7 +131,28 @@ mod tests {
         held.keep_only(|lease| lease != first);
         let known = HeldEvent { trigger: TriggerKind::ImagePushed, is_replay: true };
         assert_eq!(held.event(&"e-1".into()), Some(known));
+        assert_eq!(held.oldest(), Some(Timestamp::default()));
         held.keep_only(|lease| lease != second);
         assert_eq!((held.event(&"e-1".into()), held.bytes()), (None, 4));
+    }
+
+    #[test]
+    fn the_oldest_message_is_the_one_that_was_sent_first_and_a_copy_as_old_as_what_it_renews() {
+        let at = Timestamp::from_millis;
+        let counted = Counted { version: at(1_000), floor: at(2_000) };
+        let mut all = HeldMessages::default();
+        let hold = |all: &mut HeldMessages, sent_at, attributes| {
+            let raw = RawMessage { sent_at, attributes, ..message("m") };
+            all.hold(raw, "e".into(), TriggerKind::SecretChanged, counted, false)
+        };
+        assert_eq!(all.oldest(), None);
+        hold(&mut all, at(7_000), BTreeMap::new());
+        let first = hold(&mut all, at(5_000), BTreeMap::new());
+        assert_eq!(all.oldest(), Some(at(5_000)));
+        all.keep_only(|lease| lease != first);
+        assert_eq!(all.oldest(), Some(at(7_000)));
+        let copy = renewal::attributes(&"m-0".into(), counted, &BTreeSet::new(), 1_000);
+        hold(&mut all, at(9_000), copy);
+        assert_eq!(all.oldest(), Some(at(2_000)));
     }
 }

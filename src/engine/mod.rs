@@ -13,6 +13,8 @@
 //! | `perform` | a command to a call, its answer to an input |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
+//! | `shown` | what a snapshot shows of targets and deployments |
+//! | `watchdog` | logs what stands still, and what is well again |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
 //!
@@ -27,8 +29,10 @@ mod open;
 mod perform;
 mod publish;
 mod renewal;
+mod shown;
 mod standby;
 mod understand;
+mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,11 +48,14 @@ use crate::{
     status::{Health, QueueRecord},
 };
 
+pub(crate) use understand::when_asked;
+
 pub use clock::EngineClock;
 pub use intake::RECEIVE_WAIT;
 pub use open::{Opened, open};
 pub use publish::Publisher;
 pub use standby::Lease;
+pub use watchdog::Watchdog;
 
 use held::HeldMessages;
 use intake::Batch;
@@ -180,8 +187,9 @@ impl Engine {
 
     fn spawn_pollers(&self, term: &CancellationToken, batches: mpsc::Sender<Batch>) -> TaskTracker {
         let pollers = TaskTracker::new();
-        for _ in 0..self.pollers {
+        for number in 1..=self.pollers {
             let poller = intake::Poller {
+                number,
                 queue: self.queue.clone(),
                 visibility: self.visibility,
                 clock: self.clock.clone(),
@@ -189,7 +197,7 @@ impl Engine {
                 stop: term.clone(),
                 batches: batches.clone(),
             };
-            pollers.spawn(poller.poll());
+            pollers.spawn(poller.keep_polling());
         }
         pollers.close();
         pollers
@@ -285,6 +293,7 @@ impl Running {
                 | Command::Glance(_)
                 | Command::Start(_)
                 | Command::Stop(_)
+                | Command::Mark(_)
                 | Command::Extend(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }
@@ -305,8 +314,9 @@ impl Running {
 
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
-        if engine.publisher.publish(now, planner, &engine.routes, queues, true) {
+        if engine.publisher.may_publish(now) {
             held.keep_only(|lease| planner.holds(lease));
+            engine.publisher.publish(now, planner, &engine.routes, queues, held.oldest());
         }
     }
 }

@@ -58,6 +58,7 @@ impl Performer {
             | Command::Glance(_)
             | Command::Start(_)
             | Command::Stop(_)
+            | Command::Mark(_)
             | Command::Renew { .. }
             | Command::Extend(_)
                 if self.tasks.is_closed() => {}
@@ -76,6 +77,10 @@ impl Performer {
             Command::Stop(order) => self.answer(async move {
                 let stopped = ecs.stop_rollout(&order).await;
                 vec![Input::Stopped { target: order.target, stopped }]
+            }),
+            Command::Mark(order) => self.answer(async move {
+                let marked = ecs.mark(&order).await;
+                vec![Input::Marked { target: order.target, marked }]
             }),
             Command::Extend(leases) => self.extend(&leases, held),
             Command::Delete(leases) => self.delete(&leases, held),

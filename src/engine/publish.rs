@@ -1,14 +1,14 @@
 //! What is told: reports to metrics and history, and the state as a snapshot that readers take.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-use super::held::HeldMessages;
+use super::{held::HeldMessages, shown::Shown};
 use crate::{
     aws::queue::Queue,
-    domain::{LaneRecord, LaneState, Moment, Report, TargetId, TargetRecord, TargetSettings},
+    domain::{Moment, Report, Timestamp},
     plan::Planner,
     report::history::History,
     route::Routes,
@@ -26,6 +26,8 @@ pub struct Publisher {
     history: Arc<History>,
     /// Somebody who wants every report as it is told, such as the demo.
     listener: Option<mpsc::UnboundedSender<Report>>,
+    /// What the last snapshot showed; `None` before the first.
+    shown: Option<Shown>,
     published: Moment,
     is_stale: bool,
 }
@@ -34,7 +36,8 @@ impl Publisher {
     /// Publishes to these.
     pub fn new(metrics: Arc<Metrics>, snapshots: watch::Sender<Arc<Snapshot>>) -> Self {
         let history = Arc::new(History::new(History::ROOM));
-        Self { metrics, snapshots, history, listener: None, published: Moment::default(), is_stale: true }
+        let published = Moment::default();
+        Self { metrics, snapshots, history, listener: None, shown: None, published, is_stale: true }
     }
 
     /// Also tells this listener of every report.
@@ -71,59 +74,55 @@ impl Publisher {
         self.is_stale.then(|| self.published + SNAPSHOT_PERIOD)
     }
 
-    /// Lets the next snapshot be published however shortly it follows.
-    pub(super) fn hurry(&mut self) {
+    /// Publishes that this process does not act. The next term begins with targets at rest.
+    pub(super) fn publish_standby(&mut self, now: Moment, routes: &Routes) {
+        let shown = self.shown.insert(Shown::at_rest(routes));
+        let snapshot = Snapshot {
+            taken_at: now,
+            active: false,
+            home: Some(routes.home()),
+            targets: shown.targets(),
+            deployments: shown.deployments(),
+            history: Arc::clone(&self.history),
+            leases_held: 0,
+            oldest_held: None,
+            queues: Vec::new(),
+        };
+        self.snapshots.send_replace(Arc::new(snapshot));
+        // The first snapshot of the next term waits for nothing.
         self.published = Moment::default();
     }
 
-    /// Publishes the state, unless it was published just now: then it is due soon. Says whether it was.
+    /// Whether the state may be published now; if it was published just before, it is due soon.
+    pub(super) fn may_publish(&mut self, now: Moment) -> bool {
+        self.is_stale = now < self.published + SNAPSHOT_PERIOD && self.published != Moment::default();
+        !self.is_stale
+    }
+
+    /// Publishes the state. `oldest` is the time from which on the oldest message that is held has waited.
     pub(super) fn publish(
         &mut self,
         now: Moment,
-        planner: &Planner,
+        planner: &mut Planner,
         routes: &Routes,
         queues: &[QueueRecord],
-        active: bool,
-    ) -> bool {
-        if now < self.published + SNAPSHOT_PERIOD && self.published != Moment::default() {
-            self.is_stale = true;
-            return false;
-        }
+        oldest: Option<Timestamp>,
+    ) {
+        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
+        shown.follow(planner);
         let snapshot = Snapshot {
             taken_at: now,
-            active,
-            targets: targets(now, planner, routes),
-            deployments: planner.deployments(),
+            active: true,
+            home: Some(routes.home()),
+            targets: shown.targets(),
+            deployments: shown.deployments(),
             history: Arc::clone(&self.history),
             leases_held: planner.held(),
+            oldest_held: oldest,
             queues: queues.to_vec(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         self.published = now;
-        self.is_stale = false;
-        true
-    }
-}
-
-/// Every target that is known: those in the settings, and those that events found by name.
-fn targets(now: Moment, planner: &Planner, routes: &Routes) -> Vec<TargetRecord> {
-    let configured = routes.targets().map(|(id, settings)| (id.clone(), at_rest(id, settings)));
-    let mut targets: BTreeMap<TargetId, TargetRecord> = configured.collect();
-    targets.extend(planner.targets(now).into_iter().map(|record| (record.id.clone(), record)));
-    let mut targets: Vec<TargetRecord> = targets.into_values().collect();
-    targets.sort_by(|one, other| one.name.cmp(&other.name));
-    targets
-}
-
-/// A target of which nothing was asked yet.
-fn at_rest(id: &TargetId, settings: &TargetSettings) -> TargetRecord {
-    TargetRecord {
-        id: id.clone(),
-        name: settings.name.clone(),
-        cluster: id.cluster().clone(),
-        service: id.service().clone(),
-        running: None,
-        lane: LaneRecord { state: LaneState::Idle, deployment: None, waiting: 0, until: None, why: None },
     }
 }
 

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{MessageId, NotATargetId, TargetId, Timestamp};
 
 /// The names of the attributes. The version has the same one as in a letter.
-mod name {
+pub(super) mod name {
     pub(super) const VERSION: &str = "lockkeeper.version";
     pub(super) const FLOOR: &str = "lockkeeper.floor";
-    pub(super) const TARGETS: &str = "lockkeeper.targets";
+    pub(in crate::engine) const TARGETS: &str = "lockkeeper.targets";
     pub(super) const RENEWS: &str = "lockkeeper.renews";
 }
 

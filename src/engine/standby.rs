@@ -15,7 +15,6 @@ use super::{Engine, EngineClock, HEARTBEAT};
 use crate::{
     aws::{Connections, Fence, connect::CHANGE_TIMEOUT, lease_table::LeaseTable},
     domain::{ClaimWrite, MemberId},
-    plan::{PlanSettings, Planner},
     report::message::span,
     standby::{Answer, Change, Input, Member, Output, Standing, Timing},
     status::{Health, LeaseState},
@@ -103,9 +102,7 @@ impl Engine {
     pub(super) fn show_standby(&mut self) {
         let now = self.clock.moment();
         self.health.turned(now);
-        let nothing = Planner::new(PlanSettings::new(self.visibility));
-        self.publisher.hurry();
-        self.publisher.publish(now, &nothing, &self.routes, &[], false);
+        self.publisher.publish_standby(now, &self.routes);
     }
 }
 

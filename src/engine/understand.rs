@@ -1,6 +1,6 @@
 //! A message to what it asks for: decoded, checked for its account, and routed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, info, warn};
 
@@ -12,7 +12,10 @@ use super::{
 use crate::{
     aws::queue::RawMessage,
     decode,
-    domain::{Event, Moment, NotATargetId, TargetId, Timestamp, Trigger, TriggerKind, letter::Said},
+    domain::{
+        Event, Moment, NotATargetId, TargetId, Timestamp, Trigger, TriggerKind,
+        letter::{self, Said},
+    },
     plan, route,
 };
 
@@ -25,6 +28,11 @@ pub(super) struct Understood {
     /// Targets whose rollout moved.
     pub(super) hints: Vec<TargetId>,
 }
+
+/// The attribute of a message with this name does not name targets.
+#[derive(Debug, thiserror::Error)]
+#[error("the attribute {0} is wrong: {1}")]
+pub(crate) struct WrongAttribute(&'static str, NotATargetId);
 
 /// Understands one message, and takes hold of it.
 pub(super) fn understand(
@@ -43,7 +51,7 @@ pub(super) fn understand(
     if !is_replay {
         engine.publisher.decided(engine.clock.wall().since(event.time));
     }
-    let asked = when_asked(event.time, &message, said);
+    let asked = when_asked(event.time, message.sent_at, &message.attributes);
     let counted = match &asked {
         Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
         Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
@@ -51,8 +59,8 @@ pub(super) fn understand(
     let (asks, hints) = match asked {
         Ok(arrival) => asks(engine, &event, &arrival, is_forced),
         Err(wrong) => {
-            warn!(event_id = %event.id, error = %wrong, "message not understood");
-            let reason = format!("the attribute lockkeeper.target is wrong: {wrong}");
+            let reason = wrong.to_string();
+            warn!(event_id = %event.id, error = reason, "message not understood");
             (plan::Asks::Unknown { reason, version: message.sent_at }, Vec::new())
         }
     };
@@ -65,24 +73,28 @@ pub(super) fn understand(
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it
 /// is forced, gets a new floor, and reaches only the target for which it failed. A copy of one that was held for long
 /// keeps both.
-fn when_asked(
+///
+/// # Errors
+/// If the targets that it is confined to cannot be read.
+pub(crate) fn when_asked(
     event_time: Timestamp,
-    message: &RawMessage,
-    said: Said,
-) -> Result<route::Arrival, NotATargetId> {
-    let sent_at = message.sent_at;
-    if let Some(renewed) = renewal::read(&message.attributes) {
+    sent_at: Timestamp,
+    attributes: &BTreeMap<String, String>,
+) -> Result<route::Arrival, WrongAttribute> {
+    let wrong = |name| move |wrong| WrongAttribute(name, wrong);
+    if let Some(renewed) = renewal::read(attributes) {
         let Counted { version, floor } = renewed.counted;
-        let confined_to = renewed.targets.transpose()?;
+        let confined_to = renewed.targets.transpose().map_err(wrong(renewal::name::TARGETS))?;
         let (version, floor) = (version.min(sent_at), floor.min(sent_at));
         return Ok(route::Arrival { version, floor, confined_to });
     }
+    let said = Said::read(attributes);
     let Some(version) = said.version(sent_at) else {
         let asked = event_time.min(sent_at);
         return Ok(route::Arrival { version: asked, floor: asked, confined_to: None });
     };
-    let confined_to = said.target.transpose()?.map(|target| BTreeSet::from([target]));
-    Ok(route::Arrival { version, floor: sent_at, confined_to })
+    let target = said.target.transpose().map_err(wrong(letter::name::TARGET))?;
+    Ok(route::Arrival { version, floor: sent_at, confined_to: target.map(|target| BTreeSet::from([target])) })
 }
 
 fn asks(

@@ -42,7 +42,11 @@ impl Lane {
             Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),
             Phase::Blocked(watch) => self.decide(&look, false, Some(watch), turn),
             Phase::Watching(passage, watch) => self.judge(passage, watch, &look, turn),
-            phase @ (Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } | Phase::Starting(..)) => {
+            phase @ (Phase::Idle
+            | Phase::Marking(_)
+            | Phase::Paused { .. }
+            | Phase::Queued { .. }
+            | Phase::Starting(..)) => {
                 self.phase = phase;
             }
         }
@@ -71,7 +75,7 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         if let Some(failure) = unavailable(&self.target, look) {
-            let asks = std::mem::take(&mut self.waiting);
+            let asks = self.drop_guesses(&failure, turn);
             self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
             return self.rest(turn);
         }
@@ -84,6 +88,10 @@ impl Lane {
         }
         if self.undo_unwatched(&verdicts, look, turn) {
             return;
+        }
+        if let Some(order) = self.unmarked(&verdicts, look).filter(|_| !turn.flawed(Flaw::NoMarkForWhatRuns))
+        {
+            return self.mark(order, look, evidence, blocked, turn);
         }
         let sifted = self.sift(verdicts, look, turn);
         if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {
@@ -162,8 +170,8 @@ impl Lane {
             }
         }
         for (outcome, reason, asks) in settled {
-            match self.started_unheard(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
-                Some(rollout) => self.settle_unheard(asks, rollout, turn),
+            match self.done_unseen(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
+                Some(done) => self.settle_unseen(asks, done, turn),
                 None => self.settle_waiting(asks, outcome, reason, turn),
             }
         }
@@ -181,11 +189,35 @@ impl Lane {
         sifted
     }
 
-    /// The completed rollout that our own start of these asked for, where its answer was lost.
-    fn started_unheard<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<&'a Rollout> {
-        let since = self.retrying_of(asks)?.lost_since?;
-        let newest = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
-        (newest.state == RolloutState::Succeeded).then_some(newest)
+    /// The completed rollout that we started for just these, and why its end was not seen.
+    fn done_unseen<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<(&'a Rollout, &'static str)> {
+        if let Some(since) = self.retrying_of(asks).and_then(|retrying| retrying.lost_since) {
+            let newest = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
+            return (newest.state == RolloutState::Succeeded)
+                .then_some((newest, "the answer to its start was lost"));
+        }
+        let id = fold::deployment_id(&self.target, asks);
+        let floor = asks.iter().map(|ask| ask.request.floor).min()?;
+        let is_it = |it: &&Rollout| {
+            it.state == RolloutState::Succeeded
+                && it.primary
+                && it.created_at >= floor
+                && it.definition.marks.deployment.as_ref() == Some(&id)
+        };
+        let started = look.rollouts.iter().find(is_it).filter(|_| self.succeeded.as_ref() != Some(&id))?;
+        Some((started, "it was complete before this process saw it"))
+    }
+
+    /// A name that only a pattern made up means no service, where ECS has none. Returns what else waits.
+    fn drop_guesses(&mut self, failure: &Failure, turn: &mut Turn<'_>) -> Vec<Ask> {
+        let is_missing = failure.cause == Cause::TargetMissing;
+        let (guesses, named): (Vec<Ask>, Vec<Ask>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|ask| is_missing && ask.request.guessed);
+        for ask in &guesses {
+            let reason = format!("{}, and only a pattern of names led to it", failure.reason);
+            self.drop_ask(ask, reason, turn);
+        }
+        named
     }
 
     fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {

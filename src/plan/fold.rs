@@ -51,6 +51,7 @@ impl Ask {
     }
 
     fn absorb(&mut self, replaced: &Self) {
+        self.request.guessed &= replaced.request.guessed;
         let room = MOST_ORIGINS.saturating_sub(self.merged.len());
         let own = &self.request.origin.event_id;
         let others = replaced.origins().filter(|it| it.event_id != *own).take(room);
@@ -80,11 +81,8 @@ pub(super) fn join(waiting: &mut Vec<Ask>, mut joining: Ask, flawed: impl Fn(Fla
         return vec![joining.lease];
     }
     waiting.retain(|ask| {
-        let stays = match replaces(&joining.request, &ask.request) {
-            None => true,
-            Some(Ordering::Less) => !arrival_counts,
-            Some(Ordering::Equal | Ordering::Greater) => false,
-        };
+        // By version nothing that waits is newer, and replaces this: that was looked for above.
+        let stays = replaces(&joining.request, &ask.request).is_none();
         if !stays {
             joining.absorb(ask);
             settled.push(ask.lease);
@@ -223,7 +221,8 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         }
     }
     marks.follows.retain(|container, _| !edits.contains_key(container));
-    let moves = || edits.is_empty() && running.is_none_or(|running| running.id != start.id);
+    let is_as_it_is = || edits.iter().all(|(name, image)| start.images.get(name) == Some(image));
+    let moves = || is_as_it_is() && running.is_none_or(|running| running.id != start.id);
     if let Some(content) = since.or(decided).or_else(|| moves().then_some(version)) {
         marks.content = Some(content);
     }
@@ -312,5 +311,36 @@ pub(super) fn describe(change: &Change) -> String {
             format!("image {repository}{which}")
         }
         Change::Definition(definition) => format!("definition {definition}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing::{ask, definition, pin, push, push_change, restart};
+
+    #[test]
+    fn whichever_is_asked_first_the_same_one_makes_the_other_needless() {
+        let any_tag = crate::domain::FollowedImage { any_tag: true, ..push_change("x", None) };
+        let any_tag = ask(15, Change::Refresh(Refresh::Image(any_tag)));
+        let mut requests = vec![any_tag];
+        for seconds in [10, 20] {
+            requests.extend([
+                restart(seconds),
+                push(seconds, "latest", "sha256:new"),
+                pin(seconds, "v1"),
+                pin(seconds, "v2"),
+                definition(seconds, "f:2"),
+            ]);
+        }
+        for one in &requests {
+            for other in &requests {
+                let reversed = replaces(other, one).map(Ordering::reverse);
+                assert_eq!(replaces(one, other), reversed, "{one:?} {other:?}");
+            }
+        }
+        assert_eq!(replaces(&pin(10, "v1"), &definition(20, "f:2")), Some(Ordering::Less));
+        assert_eq!(replaces(&pin(20, "v1"), &definition(20, "f:2")), None);
+        assert_eq!(replaces(&pin(20, "v1"), &definition(10, "f:2")), None);
     }
 }

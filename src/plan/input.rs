@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::domain::{
-    CallFailure, DeadLetter, EventId, Glance, LeaseId, Look, LookOrder, MessageId, Moment, Report, Request,
-    StartOrder, Started, StopOrder, TargetId, Timestamp,
+    CallFailure, DeadLetter, EventId, Glance, LeaseId, Look, LookOrder, MarkOrder, MessageId, Moment, Report,
+    Request, StartOrder, Started, StopOrder, TargetId, Timestamp,
 };
 
 use super::retry::Jitter;
@@ -73,6 +73,13 @@ pub enum Input {
         /// Whether ECS goes back now.
         stopped: Result<(), CallFailure>,
     },
+    /// The answer to [`Command::Mark`].
+    Marked {
+        /// The target.
+        target: TargetId,
+        /// Whether the revision bears the marks, as far as it may be tagged at all.
+        marked: Result<(), CallFailure>,
+    },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
     /// Time has passed.
@@ -121,6 +128,8 @@ pub enum Command {
     Start(StartOrder),
     /// Stop a rollout, and go back: [`Input::Stopped`].
     Stop(StopOrder),
+    /// Tag a revision with what was asked for and needs no rollout: [`Input::Marked`].
+    Mark(MarkOrder),
     /// Hold these messages for another visibility: [`Input::Extended`], [`Input::NotExtended`], [`Input::Lost`].
     Extend(Vec<LeaseId>),
     /// Send a copy of this message to its own queue, with the same version and floor, confined to these targets:
@@ -194,6 +203,8 @@ pub enum Flaw {
     UndoneOverOthers,
     /// The failures of a wave do not count.
     WaveGoesOn,
+    /// Content that runs already is settled without a mark.
+    NoMarkForWhatRuns,
 }
 
 impl PlanSettings {

@@ -167,9 +167,13 @@ impl Lane {
             "no progress for {timeout}: {} of {} tasks run, {} failed in a row; last: {}",
             tasks.running, tasks.desired, tasks.failed, failure.reason
         );
-        let failure = Failure::new(Cause::Timeout, reason);
-        passage.evidence = evidence;
         let goes_on = rollout.is_some_and(|it| it.state == RolloutState::InProgress);
+        let failure = match passage.failure.take() {
+            // It was to be stopped before, and this says why it could not be.
+            Some(told) if goes_on && told.cause == Cause::Timeout => told,
+            Some(_) | None => Failure::new(Cause::Timeout, reason),
+        };
+        passage.evidence = evidence;
         let undone = match (goes_on, watch.cannot_stop) {
             (true, false) => self.undo_stuck(passage, watch, failure, look, turn),
             (true, true) => self.undo_by_rollout(passage, failure, look, turn),

@@ -21,7 +21,8 @@ use crate::domain::{
 };
 
 use super::{
-    Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, retry, watch::Watch, waves::Waves,
+    Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, mark::Marking, retry, watch::Watch,
+    waves::Waves,
 };
 
 /// However many requests keep coming, a lane gathers no longer than this.
@@ -68,6 +69,8 @@ pub(super) struct Lane {
     pub(super) failed_looks: u32,
     /// What ran when the target was last looked at.
     pub(super) running: Option<Running>,
+    /// The last deployment that was told to have succeeded: it is not told again for a message that comes twice.
+    pub(super) succeeded: Option<DeploymentId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +86,8 @@ pub(super) enum Phase {
     Idle,
     /// A look is under way that will decide about the waiting requests.
     Looking { evidence: bool },
+    /// What is looked at is being marked with what was asked for again; then the look is decided on.
+    Marking(Box<Marking>),
     /// It waits before it looks again.
     Paused { until: Moment, why: String },
     /// It waits until it is called, because others of the same event come first.
@@ -158,6 +163,7 @@ impl Lane {
             no_look_before: None,
             failed_looks: 0,
             running: None,
+            succeeded: None,
         }
     }
 
@@ -188,6 +194,7 @@ impl Lane {
             Phase::Starting(passage, None) | Phase::Watching(passage, _) => passage.asks.iter_mut().collect(),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Blocked(_) => Vec::new(),
@@ -259,6 +266,7 @@ impl Lane {
             Phase::Blocked(_) | Phase::Watching(..) => self.consider_superseding(turn),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Starting(..) => {}
@@ -268,7 +276,7 @@ impl Lane {
     /// When it wants to be woken.
     pub(super) fn next_wakeup(&self) -> Option<Moment> {
         let own = match &self.phase {
-            Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) => None,
+            Phase::Idle | Phase::Looking { .. } | Phase::Marking(_) | Phase::Starting(..) => None,
             Phase::Paused { until, .. } | Phase::Queued { until, .. } => Some(*until),
             Phase::Blocked(watch) | Phase::Watching(_, watch) => watch.next_wakeup(),
         };
@@ -384,6 +392,7 @@ impl Lane {
             Phase::Starting(passage, _) | Phase::Watching(passage, _) => Some(passage),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Blocked(_) => None,
@@ -395,6 +404,7 @@ impl Lane {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Starting(..) => None,

@@ -45,6 +45,7 @@ mod input;
 mod judge;
 mod lane;
 mod ledger;
+mod mark;
 mod promises;
 mod retry;
 mod settle;
@@ -62,6 +63,7 @@ mod waves;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -87,13 +89,38 @@ pub struct Planner {
     lanes: BTreeMap<TargetId, Arc<Lane>>,
     agenda: Agenda,
     waves: Waves,
+    touched: Touched,
+}
+
+/// The targets that readers have not looked at since they were touched. No decision depends on it, so two planners that
+/// differ in nothing else are the same.
+#[derive(Clone, Debug, Default)]
+struct Touched(BTreeSet<TargetId>);
+
+impl PartialEq for Touched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Touched {}
+
+impl Hash for Touched {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
         let ledger = Ledger::new(settings.visibility, settings.renew_after);
-        Self { settings, ledger, lanes: BTreeMap::new(), agenda: Agenda::default(), waves: Waves::default() }
+        Self {
+            settings,
+            ledger,
+            lanes: BTreeMap::new(),
+            agenda: Agenda::default(),
+            waves: Waves::default(),
+            touched: Touched::default(),
+        }
     }
 
     /// Takes one input, and does whatever else is due at this time.
@@ -170,6 +197,9 @@ impl Planner {
             }
             Input::Stopped { target, stopped } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.stopped(stopped, turn));
+            }
+            Input::Marked { target, marked } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.marked(marked, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}
@@ -300,6 +330,7 @@ impl Planner {
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());
+        self.touched.0.insert(target.clone());
         if lane.is_forgettable() {
             self.lanes.remove(target);
         }

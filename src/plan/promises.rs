@@ -111,6 +111,7 @@ impl Planner {
                 Command::Look(_)
                 | Command::Glance(_)
                 | Command::Stop(_)
+                | Command::Mark(_)
                 | Command::Extend(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }
@@ -140,7 +141,7 @@ impl Lane {
     /// Whether something is left to do, and neither an answer nor a deadline would bring the lane back to it.
     pub(super) fn is_asleep(&self) -> bool {
         let is_answered = match &self.phase {
-            Phase::Looking { .. } | Phase::Starting(..) => true,
+            Phase::Looking { .. } | Phase::Marking(_) | Phase::Starting(..) => true,
             Phase::Blocked(watch) | Phase::Watching(_, watch) => !watch.is_quiet(),
             Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } => false,
         };

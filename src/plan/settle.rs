@@ -153,17 +153,16 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
         return already_running(&running.definition.id);
     }
     let any_later = flawed(Flaw::AnyLaterRolloutCarriesAnImage);
-    let is_marked = |rollout: &Rollout| {
+    let is_marked_for_it = |rollout: &Rollout| {
         rollout.created_at >= request.floor + FRESHNESS_MARGIN
             && containers.iter().all(|name| is_marked_for(request, change, name, &rollout.definition))
     };
     // A forced request asks for a rollout of its own, so that one of just before it must not be taken for that.
     let earliest = if change.force { request.floor + FRESHNESS_MARGIN } else { request.floor };
+    let brings_it = |it: &Rollout| any_later || has(&it.definition, &it.digests) || is_marked_for_it(it);
     let carriers = || {
-        look.rollouts.iter().filter(|rollout| {
-            rollout.created_at >= earliest
-                && (any_later || has(&rollout.definition, &rollout.digests) || is_marked(rollout))
-        })
+        let carries = |it: &&Rollout| it.created_at >= earliest && brings_it(it);
+        look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, brings_it))
     };
     let by_carrier = fate(carriers(), flawed);
     let settled = by_carrier.or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)));
@@ -187,13 +186,20 @@ fn definition(
     };
     let carriers = || {
         let carries = |it: &&Rollout| it.created_at >= request.floor && is_it(&it.definition);
-        look.rollouts.iter().filter(carries)
+        look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, |it| is_it(&it.definition)))
     };
     let by_carrier = fate(carriers(), flawed);
     by_carrier
         .or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)))
         .or_else(|| superseded(request, Content::Definition(wanted), look, flawed))
         .unwrap_or(Verdict::Needed)
+}
+
+/// Whether what a complete rollout brought is still there: older content that came late may have taken its place.
+fn lasts(carrier: &Rollout, look: &Look, brings_it: impl Fn(&Rollout) -> bool) -> bool {
+    let mut newer = lasting(&look.rollouts).take_while(|(it, _)| it.created_at > carrier.created_at);
+    let replaces = |state| matches!(state, RolloutState::Succeeded | RolloutState::InProgress);
+    carrier.state != RolloutState::Succeeded || newer.all(|(it, state)| !replaces(state) || brings_it(it))
 }
 
 /// Whether this revision is what was asked for.
@@ -241,7 +247,7 @@ pub(super) fn containers(source: &ImageSource, base: &DefinitionView) -> Vec<Con
 
 /// Whether this container of a definition has the image that is asked for. Where both digests are known they decide;
 /// else the definition must name what was asked.
-fn carries_image(
+pub(super) fn carries_image(
     change: &ImageChange,
     container: &ContainerName,
     definition: &DefinitionView,
@@ -383,19 +389,20 @@ fn moved_by_somebody(rollouts: &[Rollout]) -> bool {
     })
 }
 
-/// Whether our marks tell that going from the one to the other was for something as new as what was there.
+/// Whether our marks tell that going from the one to the other was for something as new as what was there. Versions alone
+/// do not: what somebody moved to by hand gets them where it was asked for again since.
 fn is_by_us(now: &Marks, before: &Marks) -> bool {
-    now.advance(before) || (now.deployment.is_some() && !before.advance(now))
+    let is_made = now.deployment.is_some();
+    (is_made || now.content.is_some()) && now.advance(before) || is_made && !before.advance(now)
 }
 
-/// Whether somebody took back what carried a request: its rollout had to give way, before it was complete, to one of
-/// another definition that is not ours.
+/// Whether somebody took back what carried a request: its rollout, which had to give way before it was complete, was
+/// followed by one of another definition that is not ours.
 fn taken_back(carrier: &Rollout, look: &Look) -> Option<Verdict> {
     let newer = lasting(&look.rollouts).take_while(|(it, _)| it.created_at > carrier.created_at);
     let (next, state) = newer.last()?;
     let (now, before) = (&next.definition, &carrier.definition);
-    let is_somebodys = now.id != before.id && !is_by_us(&now.marks, &before.marks);
-    if carrier.state != RolloutState::Stopped || !is_somebodys {
+    if now.id == before.id || is_by_us(&now.marks, &before.marks) {
         return None;
     }
     match state {

@@ -1,10 +1,10 @@
 //! The ends of deployments, and what is shown of lanes: records for people, made of the state, decided by nobody.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Cause, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference, LaneRecord, LaneState, Moment,
-    Origin, Outcome, Report, Rollout, RunningImage, RunningRecord, SettledBy, Stage, TargetRecord, Tasks,
+    Cause, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference, LaneRecord, LaneState, Origin,
+    Outcome, Report, Rollout, RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks,
 };
 
 use super::{
@@ -25,7 +25,14 @@ impl Lane {
         self.rest(turn);
     }
 
-    fn tell_succeeded(&self, passage: &Passage, rollout: &Rollout, how: Option<&str>, turn: &mut Turn<'_>) {
+    fn tell_succeeded(
+        &mut self,
+        passage: &Passage,
+        rollout: &Rollout,
+        how: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.succeeded = Some(passage.id.clone());
         let mut record = self.record(passage);
         record.cause = None;
         let Tasks { running, desired, .. } = rollout.tasks;
@@ -82,13 +89,19 @@ impl Lane {
         tell_finished(record, outcome, turn);
     }
 
-    /// Requests whose start was not answered turn out to have been started, and to be done.
-    pub(super) fn settle_unheard(&mut self, asks: Vec<Ask>, rollout: &Rollout, turn: &mut Turn<'_>) {
+    /// Requests turn out to have been started by us, and to be done, in a way that was not seen. In words: why not.
+    pub(super) fn settle_unseen(
+        &mut self,
+        asks: Vec<Ask>,
+        (rollout, why): (&Rollout, &str),
+        turn: &mut Turn<'_>,
+    ) {
         let mut passage = self.passage_for(asks, turn);
+        passage.previous = rollout.previous.as_ref().map(|previous| previous.id.clone());
         passage.rollout = Some(rollout.id.clone());
         passage.definition = Some(rollout.definition.id.clone());
         passage.tasks = rollout.tasks;
-        self.tell_succeeded(&passage, rollout, Some("the answer to its start was lost"), turn);
+        self.tell_succeeded(&passage, rollout, Some(why), turn);
     }
 
     /// Requests that cannot be met, or whose carrier failed, end as one deployment that failed.
@@ -234,7 +247,7 @@ impl Lane {
         match &self.phase {
             Phase::Idle if self.is_gathering() => LaneState::Quiet,
             Phase::Idle => LaneState::Idle,
-            Phase::Looking { .. } => LaneState::Looking,
+            Phase::Looking { .. } | Phase::Marking(_) => LaneState::Looking,
             Phase::Paused { .. } => LaneState::BackingOff,
             Phase::Queued { .. } => LaneState::Queued,
             Phase::Blocked(_) => LaneState::Blocked,
@@ -253,11 +266,15 @@ impl Lane {
                 Some(format!("{id} is in progress{overdue}"))
             }
             Phase::Idle if self.is_gathering() => Some("more may come".into()),
-            Phase::Idle | Phase::Looking { .. } | Phase::Starting(..) | Phase::Watching(..) => None,
+            Phase::Idle
+            | Phase::Looking { .. }
+            | Phase::Marking(_)
+            | Phase::Starting(..)
+            | Phase::Watching(..) => None,
         }
     }
 
-    fn target_record(&self, now: Moment) -> TargetRecord {
+    fn target_record(&self) -> TargetRecord {
         let running = self.running.as_ref().map(|running| RunningRecord {
             definition: running.definition.id.clone(),
             images: running
@@ -269,7 +286,6 @@ impl Lane {
             since: running.since,
             by: running.definition.marks.deployment.clone(),
         });
-        let until = self.next_wakeup().map(|at| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX));
         TargetRecord {
             id: self.target.clone(),
             name: self.name(),
@@ -280,7 +296,7 @@ impl Lane {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
                 waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
-                until,
+                until: self.next_wakeup(),
                 why: self.why(),
             },
         }
@@ -309,8 +325,19 @@ pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn
 
 impl Planner {
     /// Every target that was ever asked for something, and its lane.
-    pub fn targets(&self, now: Moment) -> Vec<TargetRecord> {
-        self.lanes.values().map(|lane| lane.target_record(now)).collect()
+    pub fn targets(&self) -> Vec<TargetRecord> {
+        self.lanes.values().map(|lane| lane.target_record()).collect()
+    }
+
+    /// One target and the deployment that it has not ended, if it was ever asked for something. Both stay as they are
+    /// until it is [touched](Self::take_touched).
+    pub fn target(&self, target: &TargetId) -> Option<(TargetRecord, Option<DeploymentRecord>)> {
+        self.lanes.get(target).map(|lane| (lane.target_record(), lane.active_record()))
+    }
+
+    /// The targets of which something may have changed since this was last asked.
+    pub fn take_touched(&mut self) -> BTreeSet<TargetId> {
+        std::mem::take(&mut self.touched.0)
     }
 
     /// The deployments that have not ended, the waiting ones too: one per lane.

@@ -40,6 +40,7 @@ pub(super) fn ask(seconds: u64, change: Change) -> Request {
         version: at(seconds),
         floor: at(seconds),
         settings: Arc::new(settings()),
+        guessed: false,
         origin: Arc::new(Origin { kind: TriggerKind::DeployRequested, event_id, reason }),
     }
 }
@@ -204,6 +205,12 @@ impl Story {
         let now = Now { moment: self.moment(), wall: at(self.clock / 1_000), jitter: Jitter(self.jitter) };
         self.out = self.planner.handle(now, input);
         assert_eq!(self.planner.broken_promises(&self.out), Vec::new());
+        // Tagging what runs already is always answered at once; a story of its own tells of it.
+        if let Some(place) = self.out.iter().position(|it| matches!(it, Command::Mark(_))) {
+            let before = self.out.split_off(0);
+            self.tell(Input::Marked { target: api(), marked: Ok(()) });
+            self.out.splice(0..0, before.into_iter().enumerate().filter(|it| it.0 != place).map(|it| it.1));
+        }
         self
     }
 

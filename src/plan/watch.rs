@@ -282,6 +282,7 @@ impl Lane {
             Phase::Blocked(watch) | Phase::Watching(_, watch) => Some(watch),
             Phase::Idle
             | Phase::Looking { .. }
+            | Phase::Marking(_)
             | Phase::Paused { .. }
             | Phase::Queued { .. }
             | Phase::Starting(..) => None,

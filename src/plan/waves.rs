@@ -132,7 +132,7 @@ impl Waves {
             let is_asked = lane.is_asked_by(event);
             let (undecided, deploying) = match &lane.phase {
                 Phase::Idle => (lane.is_gathering(), false),
-                Phase::Looking { .. } => (true, true),
+                Phase::Looking { .. } | Phase::Marking(_) => (true, true),
                 Phase::Starting(..) | Phase::Watching(..) => (false, true),
                 // A start whose answer was lost may have taken effect.
                 Phase::Paused { .. } => (false, lane.no_look_before.is_some()),

@@ -146,10 +146,9 @@ fn finished(it: &DeploymentRecord) -> LogLine {
         Some(Outcome::Succeeded) => {
             (Level::Info, format!("deployment {subject} succeeded in {after}{events}: {}{because}", what(it)))
         }
-        Some(Outcome::AlreadyRunning) => (
-            Level::Info,
-            format!("deployment {subject} not needed{events}: {} runs already{because}", what(it)),
-        ),
+        Some(Outcome::AlreadyRunning) => {
+            (Level::Info, format!("deployment {subject} not needed{events}: {}", runs_already(it)))
+        }
         Some(Outcome::Superseded) => {
             (Level::Info, format!("deployment {subject} superseded after {after}{because}"))
         }
@@ -183,7 +182,7 @@ fn settled_because(reason: SettledBy) -> &'static str {
         SettledBy::Reality => "what it asks for is so",
         SettledBy::SetAside => "it was sent to the dead-letter queue",
         SettledBy::NothingAsked => "it asks nothing of us",
-        SettledBy::Newer => "a newer message that is held asks the same",
+        SettledBy::Newer => "a newer message that is held asks the same, or replaces it",
         SettledBy::DryRun => "everything was done but the calls that change something",
     }
 }
@@ -195,6 +194,14 @@ fn subject(it: &DeploymentRecord) -> String {
 /// The definition where it is known, else what was asked.
 fn what(it: &DeploymentRecord) -> String {
     it.definition.as_ref().map_or_else(|| listed(&it.changes), ToString::to_string)
+}
+
+/// The reason names what runs, and "it" is what was asked.
+fn runs_already(it: &DeploymentRecord) -> String {
+    match &it.reason {
+        Some(reason) => format!("{reason} ({})", listed(&it.changes)),
+        None => format!("{} runs already", what(it)),
+    }
 }
 
 fn because(it: &DeploymentRecord) -> String {

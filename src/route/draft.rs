@@ -76,6 +76,7 @@ impl<'a> Draft<'a> {
             version: self.arrival.version,
             floor: self.arrival.floor,
             settings: target.settings,
+            guessed: target.guessed,
             origin: origin.clone(),
         }
     }

@@ -88,6 +88,8 @@ pub struct Note {
 #[derive(Clone, Debug)]
 pub struct Routes {
     home: Place,
+    /// The environment that we are in, where the settings tell.
+    environment: Option<Arc<str>>,
     targets: Vec<Known>,
     by_id: Table<TargetId, usize>,
     by_name: Table<Box<str>, Vec<usize>>,
@@ -106,6 +108,8 @@ struct Target {
     settings: Arc<TargetSettings>,
     /// The repository of its image, where its rule lists exactly one.
     repository: Option<RepositoryName>,
+    /// Whether only the name of something else led to it.
+    guessed: bool,
 }
 
 /// A target that the settings name, and of which kinds of thing they list what it depends on.
@@ -135,6 +139,7 @@ impl Routes {
     ) -> Self {
         let mut routes = Self {
             home: Place { account: home_account, region: home_region },
+            environment: naming.as_ref().map(|naming| naming.environment.clone()),
             targets: Vec::with_capacity(rules.len()),
             by_id: Table::default(),
             by_name: Table::default(),
@@ -152,6 +157,13 @@ impl Routes {
             routes.add_naming(&naming);
         }
         routes
+    }
+
+    /// The same in this environment, unless the naming tells another: a request for another one is not ours.
+    #[must_use]
+    pub fn in_environment(mut self, environment: Option<Arc<str>>) -> Self {
+        self.environment = self.environment.or(environment);
+        self
     }
 
     /// What follows from this event.
@@ -175,6 +187,11 @@ impl Routes {
         draft.finish()
     }
 
+    /// Our own account and Region.
+    pub fn home(&self) -> (AccountId, Region) {
+        (self.home.account.clone(), self.home.region.clone())
+    }
+
     /// The targets that the settings name, one by one; those that only a pattern can find are not among them.
     pub fn targets(&self) -> impl Iterator<Item = (&TargetId, &Arc<TargetSettings>)> {
         self.targets.iter().map(|known| (&known.target.id, &known.target.settings))
@@ -192,6 +209,7 @@ impl Routes {
             id: TargetId::new(account, region, rule.cluster, rule.service.clone()),
             settings: rule.settings.clone(),
             repository: only_one(&rule.repositories),
+            guessed: false,
         });
         let known = &mut self.targets[position];
         known.lists_repositories |= !rule.repositories.is_empty();
@@ -228,8 +246,12 @@ impl Routes {
 
     fn know(&mut self, target: Target) -> usize {
         *self.by_id.entry(target.id.clone()).or_insert_with(|| {
-            let nothing_listed =
-                Known { target, lists_repositories: false, lists_parameters: false, lists_files: false };
+            let nothing_listed = Known {
+                target: Target { guessed: false, ..target },
+                lists_repositories: false,
+                lists_parameters: false,
+                lists_files: false,
+            };
             self.targets.push(nothing_listed);
             self.targets.len() - 1
         })
@@ -241,7 +263,7 @@ impl Routes {
         let id = TargetId::new(account, region, names.cluster().clone(), names.service(name));
         match self.by_id.get(&id) {
             Some(&position) => self.targets[position].target.clone(),
-            None => Target { id, settings: names.settings(name), repository: None },
+            None => Target { id, settings: names.settings(name), repository: None, guessed: true },
         }
     }
 

@@ -20,7 +20,6 @@ const SEPARATORS: [char; 4] = ['_', '-', '.', '/'];
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     project: Arc<str>,
-    environment: Arc<str>,
     cluster: ClusterName,
     service: Template,
     family: Template,
@@ -39,7 +38,6 @@ impl Names {
         let hierarchy = format!("{}/", bare(&naming.parameter).trim_end_matches('/'));
         let mut names = Self {
             project: naming.project.clone(),
-            environment: naming.environment.clone(),
             cluster: template(&naming.cluster).fill("").into(),
             service: template(&naming.service),
             family: template(&naming.family),
@@ -61,10 +59,6 @@ impl Names {
 
     pub(super) fn project(&self) -> &str {
         &self.project
-    }
-
-    pub(super) fn environment(&self) -> &str {
-        &self.environment
     }
 
     pub(super) fn cluster(&self) -> &ClusterName {

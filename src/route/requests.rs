@@ -38,20 +38,19 @@ impl Routes {
         }
     }
 
+    /// Who calls a service by its name says that there is one: that is no guess of ours.
     fn called_by_pattern(&self, called: &str) -> Option<Target> {
         let names = self.names.as_ref()?;
-        let Ok(id) = called.parse::<TargetId>() else {
-            return names.of_call(called).map(|name| self.named(names, name));
-        };
-        let target = self.named(names, names.of_service(id.service().as_str())?);
-        (target.id == id).then_some(target)
+        let said = |name| Target { guessed: false, ..self.named(names, name) };
+        let Ok(id) = called.parse::<TargetId>() else { return names.of_call(called).map(said) };
+        names.of_service(id.service().as_str()).map(said).filter(|target| target.id == id)
     }
 
     /// Whether a request is for our environment, where we know what ours is.
     fn ours(&self, request: &DeployRequest) -> Result<(), String> {
-        match (&self.names, &request.environment) {
-            (Some(names), Some(theirs)) if !theirs.trim().eq_ignore_ascii_case(names.environment()) => {
-                Err(format!("it is for environment `{theirs}`, and this is `{}`", names.environment()))
+        match (&self.environment, &request.environment) {
+            (Some(ours), Some(theirs)) if !theirs.trim().eq_ignore_ascii_case(ours) => {
+                Err(format!("it is for environment `{theirs}`, and this is `{ours}`"))
             }
             (_, Some(_) | None) => Ok(()),
         }

@@ -17,9 +17,12 @@ use super::{
 /// Environment variables that set one key each begin so.
 pub(super) const PREFIX: &str = "LOCKKEEPER__";
 /// The variable that chooses `config/{…}.toml`.
-const ENVIRONMENT: &str = "LOCKKEEPER_ENV";
+pub(super) const ENVIRONMENT: &str = "LOCKKEEPER_ENV";
 /// The variable that holds a whole document, for containers without files.
 const DOCUMENT: &str = "LOCKKEEPER_CONFIG_TOML";
+
+/// No setting has more parts to its name; layers are laid over one another part by part.
+const DEEPEST_KEY: usize = 8;
 
 /// Where settings are looked for, besides those that are built in.
 #[derive(Clone, Debug, Default)]
@@ -111,7 +114,7 @@ fn of_variable(name: &str, value: &str, complaints: &Complaints) -> Option<Writt
     };
     let path = path.to_lowercase();
     let path: Vec<&str> = path.split("__").collect();
-    if path.iter().any(|key| key.is_empty()) {
+    if path.len() > DEEPEST_KEY || path.iter().any(|key| key.is_empty()) {
         let mend = format!("write it as {PREFIX}SECTION__KEY");
         complaints.add(&origin, "", None, Wrong::new("names no key", mend));
         return None;

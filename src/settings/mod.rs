@@ -25,7 +25,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 pub use durations::parse as duration_of;
 pub use layers::Sources;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub lease: Lease,
     /// Accounts and Region.
     pub aws: Aws,
+    /// The environment that this is: `naming.environment`, or else `LOCKKEEPER_ENV`.
+    pub environment: Option<Arc<str>>,
     /// What is written to standard output.
     pub log: Log,
     /// The targets that were named, in the order in which they were written.
@@ -201,12 +203,22 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,
+        environment: naming
+            .as_ref()
+            .map(|naming| naming.environment.clone())
+            .or_else(|| named_environment(sources)),
         targets,
         naming,
         warnings,
     };
     root.finish();
     settings
+}
+
+/// The environment that the file of settings is chosen by.
+fn named_environment(sources: &Sources) -> Option<Arc<str>> {
+    let name = sources.environment.get(layers::ENVIRONMENT)?.trim();
+    (!name.is_empty()).then(|| name.into())
 }
 
 fn engine(section: &mut Section<'_>) -> Engine {

@@ -2,6 +2,8 @@
 
 use std::{cell::RefCell, fmt, sync::Arc};
 
+use crate::domain::harmless;
+
 /// Where a value was written: a file or an environment variable, with the line where there are lines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
@@ -39,6 +41,11 @@ pub(super) struct Wrong {
     pub(super) secret: bool,
 }
 
+/// No key and no file is called longer.
+const LONGEST_KEY_CHARS: usize = 200;
+/// What is said in one part of a problem is never longer, but for what it quotes.
+const LONGEST_PART_CHARS: usize = 500;
+
 /// Gathers problems, so that reading goes on behind each.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(RefCell<Vec<Problem>>);
@@ -68,8 +75,13 @@ impl Wrong {
 impl Complaints {
     pub(super) fn add(&self, origin: &Origin, key: &str, value: Option<String>, wrong: Wrong) {
         let value = value.filter(|_| !wrong.secret);
-        let problem =
-            Problem { origin: origin.clone(), key: key.into(), value, wrong: wrong.what, mend: wrong.mend };
+        let problem = Problem {
+            origin: Origin { source: harmless(&origin.source, LONGEST_KEY_CHARS).into(), line: origin.line },
+            key: harmless(key, LONGEST_KEY_CHARS),
+            value: value.map(|value| one_line(&value)),
+            wrong: one_line(&wrong.what),
+            mend: one_line(&wrong.mend),
+        };
         self.0.borrow_mut().push(problem);
     }
 
@@ -80,6 +92,11 @@ impl Complaints {
         all.dedup();
         if all.is_empty() { Ok(()) } else { Err(Problems(all)) }
     }
+}
+
+/// One line of bounded length, whatever it quotes of what was written.
+pub(super) fn one_line(text: &str) -> String {
+    harmless(&text.replace('\n', " "), LONGEST_PART_CHARS)
 }
 
 impl fmt::Display for Origin {
@@ -104,7 +121,7 @@ impl fmt::Display for Problem {
         if let Some(value) = &self.value {
             write!(f, " = {value}")?;
         }
-        write!(f, " {}; {}", self.wrong.replace('\n', " "), self.mend.replace('\n', " "))
+        write!(f, " {}; {}", self.wrong, self.mend)
     }
 }
 
@@ -131,5 +148,14 @@ mod tests {
         }
         let problems = complaints.verdict().expect_err("two");
         assert_eq!(problems.to_string(), "f.toml:9: k is wrong; mend it\nf.toml:10: k is wrong; mend it");
+    }
+
+    #[test]
+    fn a_problem_is_one_line_of_bounded_length_whatever_it_quotes() {
+        let complaints = Complaints::default();
+        let long = format!("a\u{1b}\u{202e}\n{}", "é".repeat(9_000));
+        complaints.add(&Origin::new(&long), &long, Some(long.clone()), Wrong::new(&*long, &*long));
+        let told = complaints.verdict().expect_err("one").to_string();
+        assert!(!told.contains(['\u{1b}', '\u{202e}', '\n']) && told.chars().count() < 2_000, "{told}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::durations;
+use super::{durations, problems::one_line};
 use crate::domain::{ImageStyle, Naming, OnPush, Tag, TagPolicy, TargetRule, TargetSettings};
 
 /// One thing that is probably not meant.
@@ -18,7 +18,8 @@ pub struct Warning {
 
 impl Warning {
     pub(super) fn new(key: impl Into<String>, wrong: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { key: key.into(), wrong: wrong.into(), mend: mend.into() }
+        let [key, wrong, mend] = [key.into(), wrong.into(), mend.into()].map(|it| one_line(&it));
+        Self { key, wrong, mend }
     }
 }
 

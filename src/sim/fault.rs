@@ -40,6 +40,12 @@ pub struct Fault {
     /// Which operation; `*` for all.
     #[serde(default = "every")]
     pub operation: String,
+    /// In which Region; in every one if absent.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// A text that must stand in the request, such as the name of a cluster; any request if absent.
+    #[serde(default)]
+    pub mentions: Option<String>,
     /// What happens.
     pub kind: FaultKind,
     /// How many calls it still strikes.
@@ -65,13 +71,16 @@ fn certain() -> f64 {
 impl Fault {
     /// A fault that strikes the next `count` calls of one operation.
     pub fn new(service: Service, operation: &str, kind: FaultKind, count: u64) -> Self {
-        Self { service: Some(service), operation: operation.to_owned(), kind, count, probability: 1.0 }
+        let (service, operation) = (Some(service), operation.to_owned());
+        Self { service, operation, region: None, mentions: None, kind, count, probability: 1.0 }
     }
 
     fn strikes(&self, call: &Call) -> bool {
         self.count > 0
             && self.service.is_none_or(|service| service == call.service)
             && (self.operation == "*" || self.operation == call.operation)
+            && self.region.as_ref().is_none_or(|region| *region == call.scope.region)
+            && self.mentions.as_ref().is_none_or(|text| call.body.to_string().contains(text))
     }
 }
 
@@ -100,6 +109,25 @@ mod tests {
         assert_eq!(draw(&mut faults, &update, &mut rng), Some(FaultKind::Throttle));
         assert_eq!(draw(&mut faults, &update, &mut rng), Some(FaultKind::Throttle));
         assert_eq!(draw(&mut faults, &update, &mut rng), None);
+    }
+
+    #[test]
+    fn a_fault_may_strike_one_region_or_those_who_mention_something() {
+        let mut rng = Rng::new(0);
+        let mut strikes = |order: serde_json::Value, call: &Call| {
+            let fault: Fault = serde_json::from_value(order).expect("a fault");
+            draw(&mut vec![fault], call, &mut rng).is_some()
+        };
+        let mut call = Call::new(Service::Ecs, "DescribeServices", json!({"cluster": "shop"}));
+        call.scope.region = "us-east-2".into();
+        for (order, expected) in [
+            (json!({"kind": "hang", "region": "us-east-2"}), true),
+            (json!({"kind": "hang", "region": "eu-west-1"}), false),
+            (json!({"kind": "hang", "mentions": "\"shop\""}), true),
+            (json!({"kind": "hang", "mentions": "mail"}), false),
+        ] {
+            assert_eq!(strikes(order.clone(), &call), expected, "{order}");
+        }
     }
 
     #[test]

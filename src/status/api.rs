@@ -1,6 +1,6 @@
 //! Targets and deployments as JSON. `docs/api.md` gives the shapes.
 
-use std::{fmt::Display, time::Duration};
+use std::fmt::Display;
 
 use axum::{
     Json, Router,
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Snapshot, StatusState, problem::Problem};
 use crate::{
     domain::{
-        ClusterName, DeploymentId, DeploymentRecord, LaneRecord, LaneState, Outcome, RunningRecord,
+        ClusterName, DeploymentId, DeploymentRecord, LaneRecord, LaneState, Moment, Outcome, RunningRecord,
         ServiceName, TargetId, TargetName, TargetRecord, Timestamp,
     },
     report::history::{self, Query},
@@ -48,8 +48,8 @@ async fn targets(State(state): State<StatusState>, query: Pairs) -> Result<Json<
     let rest = &snapshot.targets[from..];
     let page = &rest[..rest.len().min(limit)];
     let next = page.last().filter(|_| page.len() < rest.len()).map(|last| last.id.to_string());
-    let base = until_base(&state, &snapshot);
-    Ok(Json(List { items: page.iter().map(|target| TargetShown::new(target, base)).collect(), next }))
+    let clock = state.clock.now();
+    Ok(Json(List { items: page.iter().map(|target| TargetShown::new(target, clock)).collect(), next }))
 }
 
 async fn target(
@@ -58,7 +58,7 @@ async fn target(
 ) -> Result<Json<TargetShown>, Problem> {
     let snapshot = state.latest();
     let found = find_target(&snapshot, &id)?;
-    Ok(Json(TargetShown::new(found, until_base(&state, &snapshot))))
+    Ok(Json(TargetShown::new(found, state.clock.now())))
 }
 
 async fn deployments(
@@ -78,7 +78,7 @@ async fn deployment(
 ) -> Result<Json<DeploymentRecord>, Problem> {
     let id = DeploymentId::from(id);
     let snapshot = state.latest();
-    let found = snapshot.all_deployments().find(|record| record.id == id).cloned();
+    let found = snapshot.deployment(&id).cloned();
     found.map(Json).ok_or_else(|| {
         Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
     })
@@ -94,7 +94,7 @@ struct List<T> {
     next: Option<String>,
 }
 
-/// A target with its deadline as a time rather than a distance.
+/// A target with its deadline by the wall's clock.
 #[derive(Serialize)]
 struct TargetShown {
     id: TargetId,
@@ -115,10 +115,10 @@ struct LaneShown {
 }
 
 impl TargetShown {
-    fn new(target: &TargetRecord, taken_at: Timestamp) -> Self {
+    fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
         let TargetRecord { id, name, cluster, service, running, lane } = target.clone();
         let LaneRecord { state, deployment, waiting, until, why } = lane;
-        let until = until.map(|millis| taken_at + Duration::from_millis(millis));
+        let until = until.map(|until| by_the_wall(until, clock));
         Self {
             id,
             name,
@@ -130,11 +130,10 @@ impl TargetShown {
     }
 }
 
-/// When the snapshot was taken, by the wall's clock.
-fn until_base(state: &StatusState, snapshot: &Snapshot) -> Timestamp {
-    let (now, at) = state.clock.now();
-    let age = i64::try_from(now.since(snapshot.taken_at).as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(at.as_millis().saturating_sub(age))
+/// A moment, by the wall's clock.
+fn by_the_wall(moment: Moment, (now, at): (Moment, Timestamp)) -> Timestamp {
+    let millis = |moment: Moment| i64::try_from(moment.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(at.as_millis().saturating_add(millis(moment).saturating_sub(millis(now))))
 }
 
 fn place_of(snapshot: &Snapshot, id: &TargetId) -> Option<usize> {

@@ -3,6 +3,12 @@
 //! A process can answer HTTP for weeks while the loop behind it stands still or the queue refuses it. So each part
 //! leaves a mark when it *completes* something, and health is the age of the marks. Failures leave no mark: a
 //! receive that is refused ten times a second is as stale as one that hangs.
+//!
+//! What makes the process unready is what a restart, or another process, might mend. ECS not answering in a Region is told
+//! beside it, and makes nothing unready: the targets in all other Regions go on.
+
+mod pollers;
+mod regions;
 
 use std::{
     sync::{
@@ -14,12 +20,13 @@ use std::{
 
 use serde_json::{Value, json};
 
+use self::{pollers::Pollers, regions::Regions};
 use crate::{
-    domain::{Moment, Timestamp},
+    domain::{Moment, Region, Timestamp},
     report::message::span,
 };
 
-/// The marks. Touching one takes no lock.
+/// The marks. Touching one never waits for more than another mark.
 #[derive(Debug)]
 pub struct Health {
     /// When receiving began, or was to begin.
@@ -31,6 +38,8 @@ pub struct Health {
     closing: AtomicBool,
     refusal: Mutex<Option<String>>,
     lease: Mutex<Option<LeaseState>>,
+    pollers: Pollers,
+    regions: Regions,
 }
 
 /// How this process stands towards the lease table.
@@ -58,6 +67,8 @@ pub struct HealthReport {
     pub intake: Part,
     /// The lease, where there is a lease table.
     pub lease: Option<Part>,
+    /// ECS in each Region that was called: told, but nothing that makes the process unready.
+    pub regions: Vec<(String, Part)>,
 }
 
 /// How one part is.
@@ -91,6 +102,8 @@ impl Health {
             closing: AtomicBool::new(false),
             refusal: Mutex::new(None),
             lease: Mutex::new(None),
+            pollers: Pollers::default(),
+            regions: Regions::default(),
         }
     }
 
@@ -99,14 +112,36 @@ impl Health {
         self.turned.store(now.as_millis(), Relaxed);
     }
 
-    /// A receive completed, with messages or without.
-    pub fn received(&self, now: Moment) {
+    /// This poller begins.
+    pub fn polls(&self, poller: u32, now: Moment) {
+        self.pollers.moved(poller, now);
+    }
+
+    /// This poller ended, as it was told to.
+    pub fn polls_no_more(&self, poller: u32) {
+        self.pollers.ended(poller);
+    }
+
+    /// This poller waits for what it received to be taken.
+    pub fn hands_over(&self, poller: u32, now: Moment) {
+        self.pollers.handing_over(poller, now);
+    }
+
+    /// A call to ECS in this Region ended: it was answered, or it was not, for this reason.
+    pub fn called_ecs(&self, region: &Region, now: Moment, silence: Option<&'static str>) {
+        self.regions.called(region, now, silence);
+    }
+
+    /// A receive of this poller completed, with messages or without.
+    pub fn received(&self, poller: u32, now: Moment) {
+        self.pollers.moved(poller, now);
         self.received.store(now.as_millis(), Relaxed);
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// A receive failed, for this reason.
-    pub fn receive_failed(&self, why: impl Into<String>) {
+    /// A receive of this poller failed, for this reason.
+    pub fn receive_failed(&self, poller: u32, now: Moment, why: impl Into<String>) {
+        self.pollers.moved(poller, now);
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.into());
     }
 
@@ -135,8 +170,12 @@ impl Health {
             }
             Some(_) | None => self.assess_intake(now),
         };
-        let lease = lease.map(|state| Part::of_lease(state, now));
-        HealthReport { turning: self.assess_loop(now), intake, lease }
+        HealthReport {
+            turning: self.assess_loop(now),
+            intake,
+            lease: lease.map(|state| Part::of_lease(state, now)),
+            regions: self.regions.assess(now),
+        }
     }
 
     fn assess_loop(&self, now: Moment) -> Part {
@@ -157,7 +196,10 @@ impl Health {
             return Part::failing(Duration::ZERO, "the process is ending".into());
         }
         match last {
-            Some(_) if age <= self.receive_stale_after => Part::sound("messages are received"),
+            Some(_) if age <= self.receive_stale_after => self.assess_pollers(now),
+            Some(_) if self.pollers.all_hand_over() => {
+                Part::failing(age, format!("what was received is not taken, for {}", span(age)))
+            }
             Some(_) => {
                 Part::failing(age, self.with_refusal(format!("no receive completed for {}", span(age))))
             }
@@ -166,6 +208,17 @@ impl Health {
                 Part::failing(age, format!("receiving begins in {}", span(left)))
             }
             None => Part::failing(age, self.with_refusal("no receive has completed yet".into())),
+        }
+    }
+
+    /// Messages are received; whether by every poller.
+    fn assess_pollers(&self, now: Moment) -> Part {
+        match self.pollers.stale(now, self.receive_stale_after) {
+            (0, _) => Part::sound("messages are received"),
+            (stale, of) => {
+                let long = self.receive_stale_after;
+                Part::failing(long, format!("{stale} of {of} pollers have not received for {}", span(long)))
+            }
         }
     }
 
@@ -183,13 +236,18 @@ impl HealthReport {
         self.turning.is_ok()
     }
 
-    /// Whether it does its work: every part is as it should be.
+    /// Whether it does its work: every part of its own is as it should be.
     pub fn is_ready(&self) -> bool {
-        self.parts().all(|(_, part)| part.is_ok())
+        self.own_parts().all(|(_, part)| part.is_ok())
     }
 
-    /// Each part with its name.
-    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Part)> {
+    /// Each part with its name, those of AWS too.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, &Part)> {
+        let regions = self.regions.iter().map(|(name, part)| (name.as_str(), part));
+        self.own_parts().chain(regions)
+    }
+
+    fn own_parts(&self) -> impl Iterator<Item = (&str, &Part)> {
         let lease = self.lease.as_ref().map(|part| ("lease", part));
         [("loop", &self.turning), ("intake", &self.intake)].into_iter().chain(lease)
     }
@@ -265,14 +323,14 @@ mod tests {
         let health = health();
         assert_eq!(health.assess(moment(4)).intake.detail, "receiving begins in 6 s");
         assert_eq!(health.assess(moment(10)).intake.detail, "no receive has completed yet");
-        health.received(moment(9));
+        health.received(1, moment(9));
         assert!(health.assess(moment(10)).is_ready());
     }
 
     #[test]
     fn a_receive_is_stale_thirty_seconds_after_its_wait() {
         let health = health();
-        health.received(moment(100));
+        health.received(1, moment(100));
         health.turned(moment(150));
         assert!(health.assess(moment(150)).is_ready());
         let stale = health.assess(moment(151));
@@ -283,15 +341,15 @@ mod tests {
     #[test]
     fn failing_receives_leave_no_mark_but_say_why() {
         let health = health();
-        health.received(moment(1));
-        health.receive_failed("AccessDenied");
+        health.received(1, moment(1));
+        health.receive_failed(1, moment(2), "AccessDenied");
         assert!(health.assess(moment(2)).is_ready());
         let stale = health.assess(moment(200));
         assert_eq!(
             stale.intake.detail,
             "no receive completed for 3 min 19 s; the last one failed: AccessDenied"
         );
-        health.received(moment(200));
+        health.received(1, moment(200));
         health.turned(moment(200));
         assert!(health.assess(moment(200)).is_ready());
     }
@@ -299,7 +357,7 @@ mod tests {
     #[test]
     fn a_process_that_ends_is_alive_and_not_ready() {
         let health = health();
-        health.received(moment(1));
+        health.received(1, moment(1));
         health.closing();
         let report = health.assess(moment(2));
         assert!(report.is_alive() && !report.is_ready());
@@ -308,7 +366,7 @@ mod tests {
     #[test]
     fn a_process_on_standby_is_ready_although_it_receives_nothing() {
         let health = health();
-        health.received(moment(1));
+        health.received(1, moment(1));
         health.leased(LeaseState::Standby("b holds the lease".into()));
         health.turned(moment(500));
         let report = health.assess(moment(500));
@@ -318,14 +376,14 @@ mod tests {
         assert!(!health.assess(moment(500)).is_ready(), "it has not received for long");
         health.opens(moment(500));
         assert_eq!(health.assess(moment(501)).intake.failing_for, Some(Duration::from_secs(1)));
-        health.received(moment(501));
+        health.received(1, moment(501));
         assert!(health.assess(moment(501)).is_ready());
     }
 
     #[test]
     fn a_process_that_lost_the_lease_is_not_ready_and_says_since_when() {
         let health = health();
-        health.received(moment(1));
+        health.received(1, moment(1));
         let why = "the lease table does not answer".into();
         health.leased(LeaseState::Lost { since: moment(3), why });
         let report = health.assess(moment(9));
@@ -339,5 +397,56 @@ mod tests {
         let health = health();
         health.turned(moment(60));
         insta::assert_snapshot!(health.assess(moment(60)).to_json(at), @r#"{"ok":false,"parts":{"intake":{"detail":"no receive has completed yet","ok":false,"since":"2026-11-01T12:00:00Z"},"loop":{"detail":"the loop turns","ok":true,"since":null}}}"#);
+    }
+
+    #[test]
+    fn a_poller_that_died_shows_although_the_other_one_receives() {
+        let health = health();
+        for poller in [1, 2] {
+            health.polls(poller, moment(0));
+            health.received(poller, moment(10));
+        }
+        for second in 11..=60 {
+            health.received(1, moment(second));
+        }
+        health.turned(moment(60));
+        assert!(health.assess(moment(60)).is_ready());
+        let dead = health.assess(moment(61));
+        assert!(!dead.is_ready() && dead.is_alive());
+        assert_eq!(dead.intake.detail, "1 of 2 pollers have not received for 50 s");
+        health.received(2, moment(61));
+        assert!(health.assess(moment(61)).is_ready());
+    }
+
+    #[test]
+    fn a_poller_that_ended_as_told_or_waits_for_room_is_not_dead() {
+        let health = health();
+        for poller in [1, 2, 3] {
+            health.polls(poller, moment(0));
+        }
+        health.polls_no_more(2);
+        health.hands_over(3, moment(1));
+        health.received(1, moment(100));
+        health.turned(moment(100));
+        assert!(health.assess(moment(100)).is_ready());
+        health.hands_over(1, moment(101));
+        health.turned(moment(200));
+        assert_eq!(
+            health.assess(moment(200)).intake.detail,
+            "what was received is not taken, for 1 min 40 s"
+        );
+    }
+
+    #[test]
+    fn a_region_that_does_not_answer_is_told_and_makes_nothing_unready() {
+        let health = health();
+        health.received(1, moment(100));
+        health.turned(moment(100));
+        health.called_ecs(&"us-east-2".into(), moment(60), Some("lost"));
+        let report = health.assess(moment(100));
+        assert!(report.is_ready());
+        let failing: Vec<_> =
+            report.parts().filter(|(_, part)| !part.is_ok()).map(|(name, _)| name).collect();
+        assert_eq!(failing, ["ecs/us-east-2"]);
     }
 }

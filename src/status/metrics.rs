@@ -5,16 +5,16 @@
 //! event ever becomes one. Where all labels are closed enums, every series exists from the start, because an alert
 //! cannot see the first step of a series that was not there.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
-use super::{QueueRecord, Snapshot};
+use super::{HealthReport, QueueRecord, QueueRole, Snapshot};
 use crate::{
-    domain::{Cause, DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, TriggerKind},
+    domain::{Cause, DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, Timestamp, TriggerKind},
     report::message::took,
 };
 
@@ -34,11 +34,13 @@ pub struct Metrics {
     leases_lost: IntCounter,
     queue_messages: IntGaugeVec,
     /// Without labels, but absent until it is known.
+    queue_oldest: GaugeVec,
     dead_letters: IntGaugeVec,
     replays: IntCounterVec,
     aws_requests: IntCounterVec,
     aws_request_duration: HistogramVec,
     aws_budget_wait: HistogramVec,
+    healthy: IntGaugeVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
 }
@@ -114,6 +116,7 @@ impl Metrics {
                 "Messages in a queue, as SQS approximates them.",
                 &["queue", "state"],
             ),
+            queue_oldest: queue_oldest(&registry),
             dead_letters: gauges(&registry, "dead_letters", "Messages that are set aside.", &[]),
             replays: counters(
                 &registry,
@@ -141,6 +144,7 @@ impl Metrics {
                 &["class"],
                 &WAIT_SECONDS,
             ),
+            healthy: healthy(&registry),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
                 &registry,
@@ -203,9 +207,12 @@ impl Metrics {
         self.aws_budget_wait.with_label_values(&[class]).observe(waited.as_secs_f64());
     }
 
-    /// Everything, with the gauges as this snapshot has them, in Prometheus's text format.
-    pub fn render(&self, snapshot: &Snapshot) -> String {
-        self.seen(snapshot);
+    /// Everything, with the gauges as this snapshot has them at this time, in Prometheus's text format.
+    pub fn render(&self, snapshot: &Snapshot, health: &HealthReport, at: Timestamp) -> String {
+        self.seen(snapshot, at);
+        for (name, part) in health.parts() {
+            self.healthy.with_label_values(&[name]).set(i64::from(part.is_ok()));
+        }
         let mut text = String::new();
         TextEncoder::new()
             .encode_utf8(&self.registry.gather(), &mut text)
@@ -233,16 +240,20 @@ impl Metrics {
         }
     }
 
-    fn seen(&self, snapshot: &Snapshot) {
+    fn seen(&self, snapshot: &Snapshot, at: Timestamp) {
         for state in LaneState::ALL {
             let lanes = snapshot.targets.iter().filter(|target| target.lane.state == state).count();
             self.lanes.with_label_values(&[state.as_str()]).set(whole(lanes));
         }
-        let rolling = |it: &&DeploymentRecord| matches!(it.stage, Stage::Rollout | Stage::RollingBack);
-        self.rollouts_active.set(whole(snapshot.deployments.iter().filter(rolling).count()));
+        let rolling = |it: &&Arc<DeploymentRecord>| matches!(it.stage, Stage::Rollout | Stage::RollingBack);
+        self.rollouts_active.set(whole(snapshot.deployments.values().filter(rolling).count()));
         self.leases_held.set(whole(snapshot.leases_held));
         self.active.set(i64::from(snapshot.active));
-        for QueueRecord { name, visible, in_flight, delayed, .. } in &snapshot.queues {
+        let oldest = snapshot.oldest_held.map(|since| at.since(since)).unwrap_or_default();
+        for QueueRecord { name, role, visible, in_flight, delayed } in &snapshot.queues {
+            if *role == QueueRole::Events {
+                self.queue_oldest.with_label_values(&[name.as_str()]).set(oldest.as_secs_f64());
+            }
             for (state, count) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed)] {
                 self.queue_messages.with_label_values(&[name.as_str(), state]).set(whole(*count));
             }
@@ -328,6 +339,15 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
 
 fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     registered(registry, valid(IntGaugeVec::new(opts(name, help), labels)))
+}
+
+fn healthy(registry: &Registry) -> IntGaugeVec {
+    gauges(registry, "healthy", "1 for a part that is as it should be, 0 for one that fails.", &["part"])
+}
+
+fn queue_oldest(registry: &Registry) -> GaugeVec {
+    let help = "Age of the oldest message of a queue that this process holds.";
+    registered(registry, valid(GaugeVec::new(opts("queue_oldest_message_seconds", help), &["queue"])))
 }
 
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {

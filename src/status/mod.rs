@@ -25,7 +25,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -34,25 +34,30 @@ pub use metrics::Metrics;
 pub use router::{router, serve};
 
 use crate::{
-    domain::{DeploymentRecord, Moment, TargetRecord, Timestamp},
+    domain::{AccountId, DeploymentId, DeploymentRecord, Moment, Region, TargetId, TargetRecord, Timestamp},
     report::history::History,
 };
 
 /// All that is shown, as it was at one turn of the loop.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// When it was taken: what counts from now in it counts from then.
+    /// When it was taken.
     pub taken_at: Moment,
     /// Whether this process acts; not so on standby.
     pub active: bool,
-    /// Every target, in the order of names.
-    pub targets: Vec<TargetRecord>,
+    /// Our own account and Region; `None` before they are known.
+    pub home: Option<(AccountId, Region)>,
+    /// Every target, in the order of names. The loop keeps its own handles of these lists, and changes them with
+    /// [`Arc::make_mut`].
+    pub targets: Arc<Vec<Arc<TargetRecord>>>,
     /// The deployments that have not ended.
-    pub deployments: Vec<DeploymentRecord>,
-    /// Those that ended lately. The loop keeps its own handle, and changes it with [`Arc::make_mut`].
+    pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+    /// Those that ended lately.
     pub history: Arc<History>,
     /// How many messages are held.
     pub leases_held: usize,
+    /// Since when the oldest of them has waited, by AWS's clock.
+    pub oldest_held: Option<Timestamp>,
     /// The queues, as last counted.
     pub queues: Vec<QueueRecord>,
 }
@@ -128,10 +133,12 @@ impl Snapshot {
         Self {
             taken_at,
             active: false,
-            targets: Vec::new(),
-            deployments: Vec::new(),
+            home: None,
+            targets: Arc::default(),
+            deployments: Arc::default(),
             history: Arc::default(),
             leases_held: 0,
+            oldest_held: None,
             queues: Vec::new(),
         }
     }
@@ -143,9 +150,19 @@ impl Snapshot {
         Some(of_role.map(|queue| queue.visible + queue.in_flight + queue.delayed).sum())
     }
 
+    /// The deployments that have not ended.
+    fn under_way(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.deployments.values().map(|record| &**record)
+    }
+
+    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout.
+    fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
+        self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id))
+    }
+
     /// Deployments under way, then those that ended, newest first.
     fn all_deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.deployments.iter().chain(self.history.iter())
+        self.under_way().chain(self.history.iter())
     }
 }
 

@@ -96,7 +96,8 @@ async fn readyz(State(state): State<StatusState>) -> Response {
 
 async fn metrics(State(state): State<StatusState>) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, state.metrics.render(&state.latest())).into_response()
+    let (now, at) = state.clock.now();
+    (kind, state.metrics.render(&state.latest(), &state.health.assess(now), at)).into_response()
 }
 
 fn status_of(sound: bool) -> StatusCode {

@@ -23,7 +23,7 @@ impl Sample {
         let now = Moment::from_millis(600_000);
         let health = Health::new(Moment::default(), Duration::ZERO, Duration::from_secs(20));
         health.turned(now);
-        health.received(now);
+        health.received(1, now);
         Self { snapshot: snapshot(now), health: Arc::new(health), now }
     }
 
@@ -47,13 +47,18 @@ pub(super) fn about() -> About {
 
 pub(super) fn snapshot(now: Moment) -> Snapshot {
     let mut snapshot = Snapshot { active: true, leases_held: 3, ..Snapshot::empty(now) };
-    snapshot.targets = vec![
+    snapshot.oldest_held = Some(at("12:04:30"));
+    snapshot.home = Some(("111122223333".into(), "eu-west-1".into()));
+    snapshot.targets = listed([
         target("api", watching()),
-        target("cart", LaneRecord { until: Some(4_000), ..lane(LaneState::Quiet, 20, None) }),
+        target(
+            "cart",
+            LaneRecord { until: Some(now + Duration::from_secs(4)), ..lane(LaneState::Quiet, 20, None) },
+        ),
         target("mail", lane(LaneState::Blocked, 1, Some("a rollout that deployer started is in progress"))),
         TargetRecord { running: None, ..target("search", lane(LaneState::Idle, 0, None)) },
-    ];
-    snapshot.deployments = vec![active()];
+    ]);
+    snapshot.deployments = Arc::new([(active().target, Arc::new(active()))].into());
     let mut rolled_back = rolled_back();
     rolled_back.finished_at = Some(at("12:04:00"));
     let history = Arc::make_mut(&mut snapshot.history);
@@ -64,6 +69,10 @@ pub(super) fn snapshot(now: Moment) -> Snapshot {
         queue("lockkeeper-dead", QueueRole::DeadLetters, [1, 0, 0]),
     ];
     snapshot
+}
+
+pub(super) fn listed(targets: impl IntoIterator<Item = TargetRecord>) -> Arc<Vec<Arc<TargetRecord>>> {
+    Arc::new(targets.into_iter().map(Arc::new).collect())
 }
 
 fn target(name: &str, lane: LaneRecord) -> TargetRecord {

@@ -1,5 +1,7 @@
 //! The router from outside: requests in, answers out.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
@@ -9,7 +11,10 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{router, sample::Sample};
-use crate::domain::Moment;
+use crate::{
+    domain::{DeploymentRecord, Moment, Outcome},
+    report::sample::succeeded,
+};
 
 struct Answer {
     status: StatusCode,
@@ -74,6 +79,23 @@ async fn a_silent_queue_is_alive_but_not_ready_and_says_since_when() {
     let answer = get(&sample, "/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_snapshot!(answer.body, @r#"{"ok":false,"parts":{"intake":{"detail":"no receive completed for 1 min","ok":false,"since":"2026-11-01T12:06:00Z"},"loop":{"detail":"the loop turns","ok":true,"since":null}}}"#);
+}
+
+#[tokio::test]
+async fn a_region_that_does_not_answer_shows_without_making_the_process_unready() {
+    let sample = Sample::busy();
+    let silent = Moment::from_millis(sample.now.as_millis() - 30_000);
+    sample.health.called_ecs(&"us-east-2".into(), silent, Some("lost"));
+    assert_eq!(get(&sample, "/health").await.status, StatusCode::OK);
+    let answer = get(&sample, "/readyz").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_snapshot!(answer.json()["parts"]["ecs/us-east-2"].to_string(), @r#"{"detail":"ECS has not answered in us-east-2 for 30 s: lost","ok":false,"since":"2026-11-01T12:05:30Z"}"#);
+    assert!(get(&sample, "/metrics").await.body.contains("\nlockkeeper_healthy{part=\"ecs/us-east-2\"} 0\n"));
+    let page = get(&sample, "/").await.body;
+    assert!(
+        page.contains("<dd class=\"warn\">Ready<span class=\"note\">ecs/us-east-2: ECS has not answered"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
@@ -164,6 +186,16 @@ async fn a_target_is_found_by_its_id_percent_encoded() {
 }
 
 #[tokio::test]
+async fn of_a_deployment_that_was_told_twice_the_end_of_its_rollout_is_shown() {
+    let mut sample = Sample::busy();
+    let again = DeploymentRecord { outcome: Some(Outcome::AlreadyRunning), rollout_id: None, ..succeeded() };
+    Arc::make_mut(&mut sample.snapshot.history).push(again);
+    let answer = get(&sample, "/api/v1/deployments/d-12ab").await;
+    assert_eq!(answer.json()["outcome"], "succeeded");
+    assert!(get(&sample, "/deployments/d-12ab").await.body.contains("Succeeded"));
+}
+
+#[tokio::test]
 async fn a_deadline_is_a_time_that_does_not_move_while_the_snapshot_ages() {
     let mut sample = Sample::busy();
     for _ in 0..2 {
@@ -176,9 +208,9 @@ async fn a_deadline_is_a_time_that_does_not_move_while_the_snapshot_ages() {
 #[tokio::test]
 async fn a_name_that_two_targets_have_is_refused_with_both_ids() {
     let mut sample = Sample::busy();
-    let mut twin = sample.snapshot.targets[0].clone();
+    let mut twin = (*sample.snapshot.targets[0]).clone();
     twin.id = "111122223333/eu-west-1/other/chubby_api".parse().expect("valid");
-    sample.snapshot.targets.push(twin);
+    Arc::make_mut(&mut sample.snapshot.targets).push(Arc::new(twin));
     let (status, detail) = get(&sample, "/api/v1/targets/api").await.problem();
     assert_eq!(status, 400);
     assert!(detail.contains("/shop/") && detail.contains("/other/"), "{detail}");

@@ -96,9 +96,14 @@ class World:
         body = {"repository": repository, "tags": tags, "region": region, "digest": digest}
         return self._post("push", body)["digest"]
 
-    def fault(self, operation: str, kind: object, count: int = 1) -> None:
-        """Lets the next calls of an operation go wrong."""
-        self._post("faults", {"service": "ecs", "operation": operation, "kind": kind, "count": count})
+    def fault(self, operation: str, kind: object, count: int = 1, **only: str) -> None:
+        """Lets the next calls of an operation go wrong: of all, or only in a `region`, or those that mention a text."""
+        self._post("faults", {"service": "ecs", "operation": operation, "kind": kind, "count": count, **only})
+
+    def heal(self) -> None:
+        """Takes all faults back."""
+        request = urllib.request.Request(f"{self.url}/_sim/faults", method="DELETE")
+        urllib.request.urlopen(request, timeout=5).close()
 
     def dials(self, **ecs: float) -> None:
         """Sets how long things take in ECS, in milliseconds before the speed."""

@@ -47,7 +47,11 @@ class Gate:
             def log_message(self, *_: object) -> None:
                 """Says nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Says nothing of callers that are gone."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -55,6 +59,14 @@ class Gate:
     def url(self) -> str:
         """Where to call."""
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def open(self) -> None:
+        """Lets everything through, what waits too."""
+        self._open.set()
+
+    def shut(self) -> None:
+        """Holds the calls back again that are to be held back."""
+        self._open.clear()
 
     def close(self) -> None:
         """Lets go of everything."""

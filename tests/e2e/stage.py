@@ -107,7 +107,7 @@ class Stage:
         self.endpoints["AWS_ENDPOINT_URL_ECS"] = self.world.url
         return self
 
-    def client(self, service: str):
+    def client(self, service: str, region: str = REGION):
         """A client of boto3."""
         endpoint = self.endpoints.get(f"AWS_ENDPOINT_URL_{service.upper()}", self.endpoints["AWS_ENDPOINT_URL"])
         config = Config(retries={"max_attempts": 2}, connect_timeout=5, read_timeout=25)
@@ -115,7 +115,7 @@ class Stage:
             return _session.client(
                 service,
                 endpoint_url=endpoint,
-                region_name=REGION,
+                region_name=region,
                 aws_access_key_id=self.account,
                 aws_secret_access_key="secret",
                 config=config,

@@ -79,6 +79,13 @@ fn freshness_later() -> Script {
     Script::new(1).sent(20, &[(0, Wish::Image("main", 2))]).sent_later(&[(0, Wish::Restart)])
 }
 
+fn asked_for_again() -> Script {
+    Script::new(1)
+        .sent(10, &[(0, Wish::Image("main", 1))])
+        .sent(20, &[(0, Wish::Image("main", 2))])
+        .sent(30, &[(0, Wish::Image("main", 1))])
+}
+
 fn newer_while_it_goes_on(on_newer: OnNewer) -> Script {
     Script::new(1)
         .sent(10, &[(0, Wish::Image("main", 1))])
@@ -121,6 +128,11 @@ fn a_definition_replaces_the_images_before_it_and_keeps_those_after_it() {
 #[test]
 fn a_duplicate_starts_nothing_and_what_comes_later_is_not_settled_by_it() {
     holds_with_each("a duplicate, and later freshness", &duplicate_and_later(), &EVERY_FAULT);
+}
+
+#[test]
+fn what_was_asked_for_again_while_it_ran_does_not_give_way_to_what_came_between() {
+    holds_with_each("asked for again", &asked_for_again(), &EVERY_FAULT);
 }
 
 #[test]
@@ -418,6 +430,11 @@ fn a_deadline_that_is_not_told_is_caught() {
 fn an_image_satisfied_by_any_later_rollout_is_caught() {
     let script = Script::new(1).sent(10, &[(0, Wish::Image("main", 1))]).sent(20, &[(0, Wish::Restart)]);
     assert_eq!(caught(Flaw::AnyLaterRolloutCarriesAnImage, script), (Promise::P2, 11));
+}
+
+#[test]
+fn what_runs_already_and_leaves_no_mark_is_caught() {
+    assert_eq!(caught(Flaw::NoMarkForWhatRuns, asked_for_again()), (Promise::P3, 14));
 }
 
 #[test]

@@ -286,9 +286,7 @@ impl Lap {
             world.clear_faults();
             for (kind, probability) in kinds.into_iter().filter(|_| faults) {
                 for service in [Service::Ecs, Service::Sqs] {
-                    let count = u64::MAX;
-                    let operation = "*".to_owned();
-                    world.add_fault(Fault { service: Some(service), operation, kind, count, probability });
+                    world.add_fault(Fault { probability, ..Fault::new(service, "*", kind, u64::MAX) });
                 }
             }
         });

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use lockkeeper::domain::{CallFailure, Cause, Outcome, Remedy, RolloutState, StartOrder, Started, StopOrder};
+use lockkeeper::domain::{
+    CallFailure, Cause, MarkOrder, Outcome, Remedy, RolloutState, StartOrder, Started, StopOrder,
+};
 use lockkeeper::plan::{Command, Input};
 
-use super::{Fate, Letter, Step, World, at, ecs, oracle, place_of};
+use super::{Fate, Letter, Step, Wish, World, at, ecs, oracle, place_of, script};
 
 impl World {
     pub(super) fn answer(&mut self, call: Command, step: &mut Step) {
@@ -22,6 +24,10 @@ impl World {
             Command::Stop(ref order) => {
                 let (target, stopped) = (order.target.clone(), self.stop(order));
                 self.tell(Input::Stopped { target, stopped }, step);
+            }
+            Command::Mark(ref order) => {
+                self.mark(order);
+                self.tell(Input::Marked { target: order.target.clone(), marked: Ok(()) }, step);
             }
             Command::SetAside { lease, ref letter } => {
                 let target = letter.target.clone();
@@ -62,6 +68,7 @@ impl World {
                     let letter = &mut self.letters[place_of(*lease)];
                     // It is never received again: how often it was makes no difference any more.
                     (letter.fate, letter.receives) = (Fate::Deleted, 0);
+                    self.remember_asked(place_of(*lease));
                 }
             }
             Command::Renew { lease, targets } => {
@@ -72,6 +79,7 @@ impl World {
             | Command::Glance(_)
             | Command::Start(_)
             | Command::Stop(_)
+            | Command::Mark(_)
             | Command::Extend(_)
             | Command::Report(_) => {}
         }
@@ -113,11 +121,15 @@ impl World {
                 let stopped = self.stop(order).and_then(|done| Err(lost(done)));
                 self.tell(Input::Stopped { target, stopped }, step);
             }
+            Command::Mark(ref order) => {
+                self.mark(order);
+                self.refuse(place, Cause::Timeout, Remedy::LookFirst, step);
+            }
             Command::Look(_) | Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
         }
     }
 
-    /// The start or stop at this place is refused. What may not be stopped now may never be.
+    /// The start, the marking or the stop at this place is refused. What may not be stopped now may never be.
     pub(super) fn refuse(&mut self, place: usize, cause: Cause, remedy: Remedy, step: &mut Step) {
         let failure = CallFailure { cause, reason: "no answer".into(), remedy };
         match (*self.calls.remove(place)).clone() {
@@ -127,6 +139,9 @@ impl World {
             Command::Stop(StopOrder { target, .. }) => {
                 let stopped = Err(CallFailure { remedy: Remedy::GiveUp, ..failure });
                 self.tell(Input::Stopped { target, stopped }, step);
+            }
+            Command::Mark(MarkOrder { target, .. }) => {
+                self.tell(Input::Marked { target, marked: Err(failure) }, step);
             }
             Command::Look(_)
             | Command::Glance(_)
@@ -152,6 +167,21 @@ impl World {
         Ok(())
     }
 
+    fn mark(&mut self, order: &MarkOrder) {
+        let place = self.place_of(&order.target);
+        self.services[place].mark(order);
+    }
+
+    /// What runs was asked for by a message that is gone now, maybe once more.
+    fn remember_asked(&mut self, letter: usize) {
+        let version = self.letters[letter].version;
+        for (place, wish) in self.message(letter).wishes.clone() {
+            if let Wish::Image(container, number) = wish {
+                self.services[place].was_asked(container, &script::tag(number), version);
+            }
+        }
+    }
+
     fn execute(&mut self, order: &StartOrder) -> Started {
         let place = self.place_of(&order.target);
         self.tick(place);
@@ -159,7 +189,8 @@ impl World {
         let versions = self.letters.clone();
         let script = Arc::clone(&self.script);
         let service = &mut self.services[place];
-        let revision = service.register(order, |tag| script.asked_at(place, tag, &versions));
+        let revision =
+            service.register(order, |tag, claimed| script.asked_at(place, tag, claimed, &versions));
         let real = service.roll_out(now, revision, true);
         let (id, created_at) = (ecs::key(real.id), at(real.created));
         Started { id, created_at, definition: service.view(revision) }
@@ -179,6 +210,7 @@ impl World {
             Command::Stop(order) => {
                 let _ = self.stop(order);
             }
+            Command::Mark(order) => self.mark(order),
             Command::Look(_)
             | Command::Glance(_)
             | Command::Extend(_)

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockkeeper::domain::{
     Base, ContainerName, DefinitionId, DefinitionView, Digest, Glance, ImageReference, LiveRollout, Look,
-    LookOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState, StartOrder,
-    StoppedTask, Tasks, Timestamp,
+    LookOrder, MarkOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState,
+    StartOrder, StoppedTask, Tasks, Timestamp,
 };
 
 use super::{TIMEOUT, at};
@@ -181,15 +181,21 @@ impl Service {
     }
 
     /// Registers what an order asks for, unless it exists; tells its revision.
-    pub fn register(&mut self, order: &StartOrder, asked_at: impl Fn(&str) -> u64) -> u32 {
+    pub fn register(
+        &mut self,
+        order: &StartOrder,
+        asked_at: impl Fn(&str, Option<&Timestamp>) -> u64,
+    ) -> u32 {
         let base = order.base.revision;
         let mut made = self.definition(base).clone();
         for (container, image) in &order.edits {
             let (name, tag) = made.tags.iter_mut().find(|it| *it.0 == container.as_str()).expect("known");
             let before = std::mem::replace(tag, shown(image));
-            // The same image by another name was asked for when it was.
-            if digest(tag) != digest(&before) {
-                made.asked_at.insert(name, asked_at(tag));
+            let since = made.asked_at.insert(name, asked_at(tag, order.marks.versions.get(container)));
+            // The same image, by whatever name, was asked for when it was, or later.
+            if digest(tag) == digest(&before) {
+                let newest = made.asked_at.get_mut(name).expect("just inserted");
+                *newest = since.max(Some(*newest)).expect("one is there");
             }
         }
         if made.tags == self.definition(base).tags {
@@ -208,6 +214,20 @@ impl Service {
         made.lineage.insert(revision);
         self.definitions.push(made);
         revision
+    }
+
+    pub fn mark(&mut self, order: &MarkOrder) {
+        self.definitions[order.definition.revision as usize - 1].marks.raise(&order.marks);
+    }
+
+    /// What runs was asked for at this time, if it has the image of this tag.
+    pub fn was_asked(&mut self, container: &'static str, tag: &str, version: u64) {
+        let running = self.good().revision as usize - 1;
+        let running = &mut self.definitions[running];
+        if digest(&running.tags[container]) == digest(tag) {
+            let newest = running.asked_at.get_mut(container).expect("known");
+            *newest = version.max(*newest);
+        }
     }
 
     fn next_revision(&self) -> u32 {

@@ -429,7 +429,11 @@ impl World {
                     oracle::about_to_stop(self, order, step);
                     self.take_up(command, step);
                 }
-                Command::Look(_) | Command::Renew { .. } | Command::SetAside { .. } | Command::Delete(_) => {
+                Command::Look(_)
+                | Command::Mark(_)
+                | Command::Renew { .. }
+                | Command::SetAside { .. }
+                | Command::Delete(_) => {
                     self.take_up(command, step);
                 }
             }
@@ -444,6 +448,7 @@ impl World {
                 format!("start {} of {} {:?}", order.target.service(), order.base, order.edits)
             }
             Command::Stop(order) => format!("stop {}", order.rollout),
+            Command::Mark(order) => format!("mark {} {:?}", order.definition, order.marks.versions),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
             Command::Renew { lease, .. } => format!("renew {lease}"),

@@ -86,7 +86,8 @@ pub fn about_to_stop(world: &World, order: &StopOrder, step: &mut Step) {
 /// P4: no container gets something older than what it has.
 fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step) {
     let mut after = world.services[place].clone();
-    let revision = after.register(order, |tag| world.script.asked_at(place, tag, &world.letters));
+    let revision =
+        after.register(order, |tag, claimed| world.script.asked_at(place, tag, claimed, &world.letters));
     let service = &world.services[place];
     let sound = service
         .live()
@@ -258,18 +259,25 @@ impl World {
 /// Whether a rollout that still counts has been started for this, or reality is newer: nothing is to be started for it.
 fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let service = &world.services[place];
-    let counts = |it: &&Real| it.state != RolloutState::Stopped && !it.lacks_room;
-    let is_started =
-        service.rollouts.iter().filter(counts).any(|it| carries(world, service, it, message, wish));
-    let Letter { version, is_put_back, .. } = world.letters[message];
-    is_started
-        || match wish {
-            // A definition that runs is rolled out once more where that is asked for since.
-            Wish::Definition(_) if is_put_back => is_as_new(service.running(), version + 1),
-            Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Definition(_) => {
-                runs_since(service.running(), wish, version + 1)
-            }
+    let carries = |it: &Real| carries(world, service, it, message, wish);
+    // Older content that was received later may have taken the place of what was complete.
+    let replaces = |it: &Real| it.state == RolloutState::Succeeded || it.state.is_live();
+    let is_content = matches!(wish, Wish::Image(..) | Wish::Definition(_));
+    let counts = |(place, it): &(usize, &Real)| match it.state {
+        RolloutState::Stopped => false,
+        RolloutState::Succeeded if is_content => {
+            service.rollouts[place + 1..].iter().all(|later| !replaces(later) || carries(later))
         }
+        _ => !it.lacks_room,
+    };
+    let is_started = service.rollouts.iter().enumerate().filter(counts).any(|(_, it)| carries(it));
+    let Letter { version, is_put_back, .. } = world.letters[message];
+    let is_replaced = is_content && service.live().is_some_and(|live| !carries(live));
+    // A definition that runs is rolled out once more where that is asked for since.
+    let is_again = is_put_back && matches!(wish, Wish::Definition(_));
+    is_started
+        || is_newer(service.running(), wish, version + 1)
+        || !is_again && !is_replaced && runs_since(service.running(), wish, version + 1)
 }
 
 /// Whether what is asked is so.
@@ -287,21 +295,25 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
 
 /// Whether this definition has the content that is asked for, or some that was asked for at that time or later.
 fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
+    let has_it = match wish {
+        Wish::Restart | Wish::Follow => false,
+        Wish::Image(container, number) => is_image(running, container, number),
+        Wish::Definition(revision) => running.lineage.contains(&revision),
+    };
+    has_it || is_newer(running, wish, version)
+}
+
+/// Whether this definition has content that was asked for at that time or later.
+fn is_newer(running: &Definition, wish: Wish, version: u64) -> bool {
     match wish {
         Wish::Restart | Wish::Follow => false,
-        Wish::Image(container, number) => {
-            is_image(running, container, number) || running.asked_at[container] >= version
-        }
-        Wish::Definition(revision) => running.lineage.contains(&revision) || is_as_new(running, version),
+        Wish::Image(container, _) => running.asked_at[container] >= version,
+        Wish::Definition(_) => running.asked_at.values().all(|at| *at >= version),
     }
 }
 
 fn is_image(definition: &Definition, container: &str, number: u32) -> bool {
     ecs::digest(&definition.tags[container]) == ecs::digest(&script::tag(number))
-}
-
-fn is_as_new(running: &Definition, version: u64) -> bool {
-    running.asked_at.values().all(|at| *at >= version)
 }
 
 fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wish: Wish) -> bool {

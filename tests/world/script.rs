@@ -8,12 +8,12 @@ use std::{
 
 use lockkeeper::domain::{
     Change, DefinitionRef, FollowedImage, ImageChange, ImageSource, Marks, OnNewer, Origin, Refresh, Request,
-    TagPolicy, TargetId, TargetSettings, TriggerKind,
+    TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
 };
 use lockkeeper::plan::Flaw;
 
 use super::{
-    END, Letter, TIMEOUT, at,
+    END, Fate, Letter, TIMEOUT, at,
     ecs::{self, Definition, Service},
 };
 
@@ -230,16 +230,22 @@ impl Script {
         all.filter(move |(_, wish)| wish.0 == place).map(|(message, (_, wish))| (message, wish))
     }
 
-    /// When the image with this tag, or digest, was last asked for.
-    pub fn asked_at(&self, place: usize, tag: &str, letters: &[Letter]) -> u64 {
+    /// When the image with this tag, or digest, was asked for: as an order claims, if a message that was received bears it
+    /// out; else when it first was.
+    pub fn asked_at(&self, place: usize, tag: &str, claimed: Option<&Timestamp>, letters: &[Letter]) -> u64 {
         let is_it = |number| ecs::digest(&self::tag(number)) == ecs::digest(tag);
         let asks = |letter: &&Letter| {
-            self.messages[letter.message]
-                .wishes
-                .iter()
-                .any(|(to, wish)| *to == place && matches!(wish, Wish::Image(_, number) if is_it(*number)))
+            let wishes = &self.messages[letter.message].wishes;
+            let is_asked = |(to, wish): &(usize, Wish)| {
+                *to == place && matches!(wish, Wish::Image(_, number) if is_it(*number))
+            };
+            wishes.iter().any(is_asked)
         };
-        letters.iter().filter(asks).map(|letter| letter.version).max().unwrap_or(0)
+        let all = || letters.iter().filter(asks);
+        let bears_out =
+            |letter: &&Letter| letter.fate != Fate::Unsent && claimed == Some(&at(letter.version));
+        let borne_out = all().find(bears_out).map(|letter| letter.version);
+        borne_out.or_else(|| all().map(|letter| letter.version).min()).unwrap_or(0)
     }
 
     /// What a letter asks for.
@@ -256,6 +262,7 @@ impl Script {
             version: at(if self.slips(letter, Slip::Version) { letter.floor } else { letter.version }),
             floor: at(letter.floor),
             settings: Arc::new(self.settings(*to)),
+            guessed: false,
             origin: Arc::clone(&origin),
         };
         if self.slips(letter, Slip::Target) {

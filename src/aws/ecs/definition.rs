@@ -215,6 +215,15 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_registered_as_the_one_that_was_described() {
+        let number = "184467440737095544674409223372036854775808";
+        let mut base = document(json!([]));
+        base.fields.insert("fieldOfTomorrow".into(), serde_json::from_str(number).expect("a number"));
+        let body = registered(&base, "r.io/shop/web:2", &Marks::default());
+        assert_eq!(body["fieldOfTomorrow"], base.fields["fieldOfTomorrow"]);
+    }
+
+    #[test]
     fn only_the_named_container_gets_the_image() {
         let body = registered(&document(json!([])), "r.io/shop/web:2", &Marks::default());
         let images: Vec<_> =

@@ -15,6 +15,7 @@ use super::{
     definition::{Document, Registration},
     rollouts::SAME_ROLLOUT,
     service::{Entry, Service},
+    stopping,
     tap::Tap,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
         failure::{Fault, Kind, Verb},
     },
     domain::{
-        CallFailure, Cause, DefinitionId, DefinitionRef, DefinitionView, Marks, Remedy, RolloutId,
+        CallFailure, Cause, DefinitionId, DefinitionRef, DefinitionView, MarkOrder, Marks, Remedy, RolloutId,
         RolloutKey, StartOrder, Started, TargetId,
     },
 };
@@ -41,6 +42,12 @@ impl Ecs {
         let edits = order.edits.len();
         debug!(target_id = %order.target, base = %order.base, edits, task_definition = %definition.id, "definition chosen");
         reach.update(&order.target, definition, update).await
+    }
+
+    /// Raises the marks of a revision that has what was asked for already.
+    pub async fn mark(&self, order: &MarkOrder) -> Result<(), CallFailure> {
+        let reach = self.reach(&order.target)?;
+        reach.marked(&order.definition, &order.marks).await.map(|_| ())
     }
 }
 
@@ -78,8 +85,7 @@ impl Reach {
             let document = self.base_document(base).await?;
             view = document.view();
             if self.tag(&document, marks).await? {
-                view.marks.content = marks.content.max(view.marks.content);
-                view.marks.versions.extend(marks.versions.clone());
+                view.marks.raise(marks);
             }
             self.remember(view.clone(), document.logs());
         }
@@ -91,7 +97,7 @@ impl Reach {
     /// way to this rollout as it would to somebody else's.
     async fn tag(&self, document: &Document, marks: &Marks) -> Result<bool, CallFailure> {
         if self.is_closing() {
-            return Ok(false);
+            return Err(stopping(TAG));
         }
         // Another deployment registered it: that tag stays as it is.
         let versions = Marks { deployment: None, ..marks.clone() }.to_tags();

@@ -4,6 +4,7 @@
 //! does what developers and AWS would do, tells what the daemon reports, and then counts in the world's own log
 //! of calls whether each promise held.
 
+mod rules;
 mod stage;
 mod story;
 mod teller;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::rules;
 use crate::{
     domain::Digest,
     settings::{self, Settings, Sources},
@@ -103,16 +104,14 @@ impl Stage {
 
     fn rules(&self) -> anyhow::Result<()> {
         let arn = |queue: &str| format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}");
-        let pattern = json!({"source": ["aws.ecr", "aws.ssm", "aws.ecs"]});
-        self.call(
-            Service::Events,
-            "PutRule",
-            json!({"Name": "to-lockkeeper", "EventPattern": pattern.to_string()}),
-        )?;
         let targets =
             json!([{"Id": "queue", "Arn": arn("lockkeeper")}, {"Id": "copies", "Arn": arn(COPIES)}]);
-        let targets = json!({"Rule": "to-lockkeeper", "Targets": targets});
-        self.call(Service::Events, "PutTargets", targets).map(drop)
+        for (name, pattern) in rules::all(ACCOUNT, REGION, CLUSTER) {
+            let rule = json!({"Name": name, "EventPattern": pattern.to_string()});
+            self.call(Service::Events, "PutRule", rule)?;
+            self.call(Service::Events, "PutTargets", json!({"Rule": name, "Targets": targets}))?;
+        }
+        Ok(())
     }
 
     fn services(&self) -> anyhow::Result<()> {

@@ -58,6 +58,7 @@ impl Teller {
              \n\nor with the aws CLI:\n\
              \n  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=none\
              \n  aws ssm put-parameter --name /prod/shop/api/LOG_LEVEL --value debug --type String --overwrite\
+             \n  aws events put-events --entries 'Source=action.deploy,DetailType=DEPLOY,Detail=\"{{\\\"service\\\":\\\"api\\\"}}\"'\
              \n  aws ecs describe-services --cluster shop --services shop-api --query 'services[0].deployments'\n"
         ))
     }

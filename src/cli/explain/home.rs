@@ -15,77 +15,68 @@ pub(super) struct Home {
     pub(super) account_from: Source,
     pub(super) region: Region,
     pub(super) region_from: Source,
-    /// Where the settings say something else: what that would change.
+    /// What it means that the event is from elsewhere.
     pub(super) remarks: Vec<String>,
+    /// Why the daemon would not take the event, if it would not.
+    #[serde(skip)]
+    pub(super) refusal: Option<String>,
 }
 
 /// Who tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Source {
-    Event,
     QueueUrl,
     AwsRegion,
+    /// Nothing but the event, which may as well be from elsewhere.
+    Event,
     /// Nobody does.
     Unknown,
 }
 
 impl Home {
-    /// The event's own, as most events come from where Lockkeeper runs. An account whose events are allowed is another
-    /// one by what the setting means.
+    /// What the settings tell; where they do not, the event's own, as most events come from where Lockkeeper runs. An
+    /// account whose events are allowed is another one by what the setting means.
     pub(super) fn guess(event: &Event, settings: &Settings) -> Self {
         let url = settings.queue.url.as_deref();
-        let (queue_account, queue_region) = (url.and_then(account_of), url.and_then(region_of));
-        let theirs = event.account.as_ref().filter(|it| !settings.aws.allowed_accounts.contains(it));
-        let region_set = settings.aws.region.clone().map(|it| (it, Source::AwsRegion));
-        let region_set = region_set.or_else(|| queue_region.map(|it| (it, Source::QueueUrl)));
-        let remarks = [
-            theirs.zip(queue_account.as_ref()).and_then(|(event, queue)| other_account(event, queue)),
-            event
-                .region
-                .as_ref()
-                .zip(region_set.as_ref())
-                .and_then(|(event, (set, _))| other_region(event, set)),
-        ];
+        let allowed = &settings.aws.allowed_accounts;
+        let theirs = event.account.as_ref().filter(|it| !allowed.contains(it));
         let (account, account_from) = None
+            .or_else(|| url.and_then(account_of).map(|it| (it, Source::QueueUrl)))
             .or_else(|| theirs.map(|it| (it.clone(), Source::Event)))
-            .or_else(|| queue_account.map(|it| (it, Source::QueueUrl)))
             .unwrap_or((OWN.into(), Source::Unknown));
         let (region, region_from) = None
+            .or_else(|| settings.aws.region.clone().map(|it| (it, Source::AwsRegion)))
+            .or_else(|| url.and_then(region_of).map(|it| (it, Source::QueueUrl)))
             .or_else(|| event.region.clone().map(|it| (it, Source::Event)))
-            .or(region_set)
             .unwrap_or((OWN.into(), Source::Unknown));
-        Self { account, account_from, region, region_from, remarks: remarks.into_iter().flatten().collect() }
+        let foreign = theirs.filter(|it| account_from == Source::QueueUrl && **it != account);
+        let elsewhere = event.region.as_ref().filter(|it| region_from != Source::Unknown && **it != region);
+        let remarks = elsewhere.map(|theirs| other_region(theirs, &region)).into_iter().collect();
+        Self { account, account_from, region, region_from, remarks, refusal: foreign.map(refused) }
     }
 }
 
 impl Source {
     pub(super) fn in_words(self) -> &'static str {
         match self {
-            Self::Event => "the event's",
             Self::QueueUrl => "from queue.url",
             Self::AwsRegion => "from AWS_REGION",
+            Self::Event => "assumed, because the event is from there",
             Self::Unknown => "not known here",
         }
     }
 }
 
-fn other_account(event: &AccountId, queue: &AccountId) -> Option<String> {
-    (event != queue).then(|| {
-        format!(
-            "queue.url is in account {queue}: a Lockkeeper of that account refuses this event, unless \
-             aws.allowed_accounts lists {event}"
-        )
-    })
+fn refused(account: &AccountId) -> String {
+    format!("account {account} is not allowed: it is neither ours nor one of aws.allowed_accounts")
 }
 
-fn other_region(event: &Region, set: &Region) -> Option<String> {
-    (event != set).then(|| {
-        format!(
-            "the settings are for {set}: there, targets without a `region` are in {set}, and a parameter, secret or \
-             sign of ECS from {event} does not reach them"
-        )
-    })
+fn other_region(theirs: &Region, ours: &Region) -> String {
+    format!(
+        "the event is from {theirs}: targets without a `region` are in {ours}, and a parameter, secret or sign of ECS \
+         from {theirs} does not reach them"
+    )
 }
 
 /// `https://sqs.eu-west-1.amazonaws.com/111122223333/name`
@@ -125,21 +116,21 @@ mod tests {
     }
 
     fn told(home: &Home) -> String {
-        let Home { account, account_from, region, region_from, remarks } = home;
-        format!("{account} {account_from:?}, {region} {region_from:?}, {} remarks", remarks.len())
+        let Home { account, account_from, region, region_from, remarks, refusal } = home;
+        let refused = if refusal.is_some() { ", refused" } else { "" };
+        let remarks = remarks.len();
+        format!("{account} {account_from:?}, {region} {region_from:?}, {remarks} remarks{refused}")
     }
 
     #[test]
-    fn the_event_tells_first_and_then_the_settings() {
+    fn the_settings_tell_first_and_the_event_only_where_they_do_not() {
+        let london = ("AWS_REGION", "eu-west-2");
         for (place, variables, expected) in [
             (THEIRS, &[][..], "999900001111 Event, us-east-1 Event, 0 remarks"),
-            (THEIRS, &[QUEUE], "999900001111 Event, us-east-1 Event, 2 remarks"),
+            (THEIRS, &[QUEUE], "111122223333 QueueUrl, eu-west-1 QueueUrl, 1 remarks, refused"),
+            (THEIRS, &[london], "999900001111 Event, eu-west-2 AwsRegion, 1 remarks"),
             ("", &[QUEUE], "111122223333 QueueUrl, eu-west-1 QueueUrl, 0 remarks"),
-            (
-                "",
-                &[QUEUE, ("AWS_REGION", "eu-west-2")],
-                "111122223333 QueueUrl, eu-west-2 AwsRegion, 0 remarks",
-            ),
+            ("", &[QUEUE, london], "111122223333 QueueUrl, eu-west-2 AwsRegion, 0 remarks"),
             ("", &[], "own Unknown, own Unknown, 0 remarks"),
         ] {
             assert_eq!(told(&guess(place, variables)), expected, "{place} {variables:?}");
@@ -149,7 +140,10 @@ mod tests {
     #[test]
     fn an_account_whose_events_are_allowed_is_not_our_own() {
         let allowed = ("LOCKKEEPER__AWS__ALLOWED_ACCOUNTS", "999900001111");
-        assert_eq!(guess(THEIRS, &[allowed, QUEUE]).account, "111122223333".into());
+        assert_eq!(
+            told(&guess(THEIRS, &[allowed, QUEUE])),
+            "111122223333 QueueUrl, eu-west-1 QueueUrl, 1 remarks"
+        );
         assert_eq!(guess(THEIRS, &[allowed]).account, OWN.into());
     }
 

@@ -1,9 +1,11 @@
 //! `lockkeeper explain`: what an event means, whom it reaches and why, and what would happen.
 //!
 //! It asks decoding and routing, as the daemon does, and nobody else: no call is made, so what needs to know what runs is
-//! told as a condition. Nobody knows the own account without AWS, so that of the event stands for it; see [`home`].
+//! told as a condition. Nobody knows the own account and Region without AWS, so what the settings tell of them stands for
+//! them, or else those of the event; see [`home`].
 
 mod home;
+mod message;
 pub(super) mod text;
 pub(super) mod words;
 
@@ -23,16 +25,18 @@ use crate::{
         AccountId, Event, EventId, Region, Request, TargetId, TargetName, TargetRule, TargetSettings,
         Timestamp, Trigger, TriggerKind,
     },
+    engine::when_asked,
     route::{Arrival, Asked, Routes, Routing},
     settings::Settings,
 };
 use home::Home;
+use message::{Message, SetAside};
 
 /// A message has at most 1 MiB; within what SQS returns it is escaped, and other things stand around it.
 const LARGEST_FILE_BYTES: u64 = 16 << 20;
 /// Of the targets that are not reached, so many are told.
 const MOST_OTHERS: usize = 20;
-/// When SQS got the message: not known here. No event is later, so its own time counts.
+/// When SQS got the message, where that is not known. No event is later, so its own time counts.
 const UNKNOWN_SENT_AT: i64 = i64::MAX;
 
 /// What is to be explained.
@@ -80,8 +84,10 @@ struct Explanation {
     /// Why nothing (more) follows from the event as a whole.
     reason: Option<String>,
     event: EventShown,
-    /// The event's time; none where it tells none.
+    /// When it was asked for, as far as is known.
     version: Option<Timestamp>,
+    /// What is said on the message where it was set aside before.
+    set_aside: Option<SetAside>,
     home: Home,
     targets: Vec<Reached>,
     others: Vec<Other>,
@@ -101,6 +107,8 @@ enum Verdict {
     AsksNothing,
     /// It is of no kind that asks for anything.
     Ignored,
+    /// It is from an account whose events are not taken.
+    Refused,
     /// It is not understood, and would be set aside.
     Malformed,
 }
@@ -141,22 +149,36 @@ struct Other {
 
 impl Explanation {
     fn new(body: &[u8], settings: Settings) -> Self {
+        let message = Message::around(body);
         let unknown = Timestamp::from_millis(UNKNOWN_SENT_AT);
-        let event = decode::decode(body, unknown);
+        let sent_at = message.sent_at.unwrap_or(unknown);
+        let mut event = decode::decode(body, sent_at);
         let home = Home::guess(&event, &settings);
+        let arrival = match when_asked(event.time, sent_at, &message.attributes) {
+            Ok(arrival) => arrival,
+            Err(wrong) => {
+                event.trigger = Trigger::Malformed(wrong.to_string());
+                Arrival { version: sent_at, floor: sent_at, confined_to: None }
+            }
+        };
         let at = Targets::new(&home, settings);
-        let arrival = Arrival { version: event.time, floor: event.time, confined_to: None };
-        let routing = at.routes.route(&event, &arrival);
-        let reason = routing.notes.iter().find(|note| note.target.is_none()).map(|note| note.reason.clone());
-        let mut others = at.others(&event, &routing, reason.as_deref());
+        let refusal = home.refusal.clone().filter(|_| words::is_checked(&event.trigger));
+        let (routing, mut others) = match &refusal {
+            Some(_) => (Routing::default(), Vec::new()),
+            None => at.routed(&event, &arrival),
+        };
+        let whole =
+            || routing.notes.iter().find(|note| note.target.is_none()).map(|note| note.reason.clone());
+        let result = if refusal.is_some() { Verdict::Refused } else { verdict(&event.trigger, &routing) };
         let more_others = others.len().saturating_sub(MOST_OTHERS);
         others.truncate(MOST_OTHERS);
         Self {
-            result: verdict(&event.trigger, &routing),
+            result,
             trigger: event.trigger.kind(),
             meaning: words::meaning(&event),
-            reason,
-            version: (event.time != unknown).then_some(event.time),
+            reason: refusal.or_else(whole),
+            version: (arrival.version != unknown).then_some(arrival.version),
+            set_aside: SetAside::told(&message.attributes),
             targets: at.reached(&event, &routing),
             others,
             more_others,
@@ -205,8 +227,21 @@ impl Targets {
         };
         // Backwards, because of two rules for the same target the first one holds.
         let rules = settings.targets.iter().rev().map(|rule| (id(rule), rule.clone())).collect();
-        let routes = Routes::new(own.clone(), here.clone(), settings.targets, settings.naming);
+        let routes = Routes::new(own.clone(), here.clone(), settings.targets, settings.naming)
+            .in_environment(settings.environment);
         Self { routes, rules }
+    }
+
+    /// What follows, and why nothing is asked of the others.
+    fn routed(&self, event: &Event, arrival: &Arrival) -> (Routing, Vec<Other>) {
+        let routing = self.routes.route(event, arrival);
+        let whole = routing.notes.iter().find(|note| note.target.is_none());
+        let kept_for_others = |id: &TargetId| arrival.confined_to.as_ref().is_some_and(|to| !to.contains(id));
+        let mut others = self.others(event, &routing, whole.map(|note| &*note.reason));
+        for other in others.iter_mut().filter(|it| it.id.as_ref().is_some_and(kept_for_others)) {
+            other.reason = "the message was set aside for another target".into();
+        }
+        (routing, others)
     }
 
     /// The target that is called so.
@@ -243,13 +278,15 @@ impl Targets {
         asked.chain(hinted).collect()
     }
 
-    fn asked(&self, event: &Event, Request { target, change, settings, .. }: &Request) -> Reached {
+    fn asked(&self, event: &Event, request: &Request) -> Reached {
+        let Request { target, change, settings, guessed, .. } = request;
+        let missing = if *guessed { "; nothing if ECS has no such service" } else { "" };
         Reached {
             name: settings.name.clone(),
             id: target.clone(),
             because: self.why(event, target, settings).unwrap_or_else(|why| why),
             policy: words::policy(&event.trigger, settings),
-            would: words::would(change, settings),
+            would: words::would(change, settings) + missing,
             dry_run: settings.dry_run,
         }
     }

@@ -3,7 +3,7 @@
 use super::{Explanation, Other, Reached, Verdict, check::counted};
 
 /// What stands before what is said of the event, so that it lines up.
-const LABEL_WIDTH: usize = 9;
+const LABEL_WIDTH: usize = 11;
 
 pub(super) fn text(it: &Explanation) -> String {
     let mut lines = head(it);
@@ -41,6 +41,12 @@ fn head(it: &Explanation) -> Vec<String> {
     if !it.event.wrappers.is_empty() {
         say("in", it.event.wrappers.join(", then "));
     }
+    if let Some(set_aside) = &it.set_aside {
+        say("set aside", set_aside.in_words());
+        if let Some(target) = &set_aside.target {
+            say("", format!("for {target}: put back, it reaches no other"));
+        }
+    }
     say("version", version(it));
     if it.result != Verdict::Malformed {
         let home = &it.home;
@@ -56,6 +62,9 @@ fn head(it: &Explanation) -> Vec<String> {
 
 fn version(it: &Explanation) -> String {
     match it.version {
+        Some(time) if it.set_aside.is_some() && it.result != Verdict::Malformed => {
+            format!("{time}, kept from before it was set aside")
+        }
         Some(time) => {
             format!("{time}, the event's time; or when SQS first got the message, if that is earlier")
         }
@@ -70,6 +79,7 @@ fn result(it: &Explanation) -> String {
         Verdict::Asks => format!("{} would be asked{reason}", counted(it.targets.len(), "target")),
         Verdict::Hints => format!("{} would be looked at{reason}", counted(it.targets.len(), "target")),
         Verdict::AsksNothing => format!("nothing follows, and the message is deleted{reason}"),
+        Verdict::Refused => format!("refused, and the message is deleted{reason}"),
         Verdict::Ignored => "nothing follows, and the message is deleted".into(),
         Verdict::Malformed => "the message is set aside in the dead-letter queue, with this reason".into(),
     }

@@ -9,6 +9,11 @@ use crate::domain::{
 /// What follows from a sign of ECS.
 pub(super) const LOOK: &str = "a look at it now; nothing is deployed because of it";
 
+/// Whether the daemon asks which account the event is from: not of what it does not take anyway.
+pub(super) fn is_checked(trigger: &Trigger) -> bool {
+    !matches!(trigger, Trigger::Ignored(_) | Trigger::Malformed(_))
+}
+
 /// What happened, in one line; nothing for what is ignored or malformed, whose reason says it.
 pub(in crate::cli) fn meaning(event: &Event) -> Option<String> {
     Some(match &event.trigger {

@@ -11,8 +11,8 @@ use super::{
     API, ecs, revision, target,
 };
 use crate::domain::{
-    CallFailure, Cause, DeploymentRecord, LeaseId, Look, LookOrder, Moment, Origin, Outcome, Remedy, Report,
-    Request, RolloutState, SettledBy, StartOrder, TargetId, TargetSettings, Timestamp,
+    CallFailure, Cause, DeploymentRecord, LeaseId, Look, LookOrder, MarkOrder, Moment, Origin, Outcome,
+    Remedy, Report, Request, RolloutState, SettledBy, StartOrder, TargetId, TargetSettings, Timestamp,
 };
 
 /// The calls that a story may leave unanswered.
@@ -40,6 +40,7 @@ pub(in crate::plan) struct Bench {
     pub(super) failing_starts: VecDeque<CallFailure>,
     pub(super) failing_looks: VecDeque<CallFailure>,
     pub(super) failing_glances: VecDeque<CallFailure>,
+    pub(super) failing_marks: VecDeque<CallFailure>,
     pub(super) failing_letters: u32,
     pub(super) failing_deletions: u32,
     pub(super) log: Vec<(Moment, Command)>,
@@ -70,6 +71,7 @@ impl Bench {
             failing_starts: VecDeque::new(),
             failing_looks: VecDeque::new(),
             failing_glances: VecDeque::new(),
+            failing_marks: VecDeque::new(),
             failing_letters: 0,
             failing_deletions: 0,
             log: Vec::new(),
@@ -172,6 +174,7 @@ impl Bench {
                 targets.iter().map(|target| self.glanced(target)).collect()
             }
             Command::Start(order) if self.hears(Verb::Start) => vec![self.started(order)],
+            Command::Mark(order) => vec![self.marked(order)],
             Command::Extend(leases) if self.hears(Verb::Extend) => {
                 vec![Input::Extended { leases: leases.clone(), until: self.now + self.held_for }]
             }
@@ -208,6 +211,14 @@ impl Bench {
             None => Ok(Box::new(ecs::look(self.scene_of(&order.target), order, now))),
         };
         Input::Looked { target: order.target.clone(), look }
+    }
+
+    fn marked(&mut self, order: &MarkOrder) -> Input {
+        let marked = self.failing_marks.pop_front().map_or(Ok(()), Err);
+        if marked.is_ok() {
+            ecs::mark(self.scene_of(&order.target), order);
+        }
+        Input::Marked { target: order.target.clone(), marked }
     }
 
     pub(super) fn glanced(&mut self, target: &TargetId) -> Input {
@@ -249,6 +260,12 @@ impl Bench {
     pub(super) fn starts(&self) -> Vec<&StartOrder> {
         self.commands()
             .filter_map(|it| if let Command::Start(order) = it { Some(order) } else { None })
+            .collect()
+    }
+
+    pub(super) fn marks(&self) -> Vec<MarkOrder> {
+        self.commands()
+            .filter_map(|it| if let Command::Mark(order) = it { Some(order.clone()) } else { None })
             .collect()
     }
 

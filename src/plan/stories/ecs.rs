@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{at, revision};
 use crate::domain::{
-    DefinitionId, DefinitionView, Glance, LiveRollout, Look, LookOrder, Rollout, RolloutKey, RolloutState,
-    Running, ServiceState, StartOrder, Started, StoppedTask, Tasks, Timestamp,
+    DefinitionId, DefinitionView, Glance, LiveRollout, Look, LookOrder, MarkOrder, Rollout, RolloutKey,
+    RolloutState, Running, ServiceState, StartOrder, Started, StoppedTask, Tasks, Timestamp,
 };
 
 /// A service that runs this definition since second 100, with two tasks.
@@ -121,6 +121,16 @@ fn ordered(scene: &Look, order: &StartOrder) -> DefinitionView {
         made.images.extend(order.edits.clone());
     }
     made
+}
+
+/// What TagResource does.
+pub(super) fn mark(scene: &mut Look, order: &MarkOrder) {
+    let running = scene.running.iter_mut().map(|running| &mut running.definition);
+    let named = scene.base.iter_mut().chain(scene.wanted.iter_mut().flatten());
+    let rolled_out = scene.rollouts.iter_mut().map(|rollout| &mut rollout.definition);
+    for definition in running.chain(named).chain(rolled_out).filter(|it| it.id == order.definition) {
+        definition.marks.raise(&order.marks);
+    }
 }
 
 fn known(scene: &Look) -> impl Iterator<Item = &DefinitionView> {

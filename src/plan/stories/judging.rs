@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    Cause, LaneState, OnNewer, Outcome, Rollout, RolloutState, ServiceEvent, ServiceState, SettledBy, Stage,
-    Tasks,
+    CallFailure, Cause, LaneState, OnNewer, Outcome, Remedy, Rollout, RolloutState, ServiceEvent,
+    ServiceState, SettledBy, Stage, Tasks,
 };
 
 /// An image is being rolled out by us as `r1`, with a minute for each step.
@@ -24,7 +24,7 @@ fn first(it: &mut Bench) -> &mut Rollout {
 }
 
 fn state(it: &Bench) -> LaneState {
-    it.planner.targets(it.now)[0].lane.state
+    it.planner.targets()[0].lane.state
 }
 
 fn image_cannot_be_pulled(it: &mut Bench) {
@@ -309,6 +309,50 @@ fn a_service_that_is_not_there_fails_what_waits() {
         assert!(it.end().2.contains(word), "{}", it.end().2);
         assert_eq!(it.settled(), [("m1", SettledBy::SetAside)]);
     }
+}
+
+fn guessed(request: Request) -> Request {
+    Request { guessed: true, ..request }
+}
+
+#[test]
+fn a_guessed_name_that_no_service_has_asks_nothing() {
+    for service in [ServiceState::Inactive, ServiceState::Draining, ServiceState::Missing] {
+        let mut it = Bench::new();
+        it.scene().service = service;
+        it.scene().running = None;
+        it.receive("push", [guessed(restart(990))]);
+        it.pass(6);
+        assert_eq!(it.settled(), [("push", SettledBy::NothingAsked)]);
+        assert_eq!((it.starts().len(), it.outcomes()), (0, vec![]));
+        assert_eq!(it.planner.targets().len(), 0, "a name that was made up leaves no trace");
+    }
+}
+
+#[test]
+fn a_guess_beside_a_request_by_name_leaves_that_to_fail() {
+    for [first, second] in [["push", "request"], ["request", "push"]] {
+        let mut it = Bench::new();
+        it.scene().service = ServiceState::Missing;
+        for (second, message) in [(990, first), (991, second)] {
+            let request = if message == "push" { guessed(restart(second)) } else { restart(second) };
+            it.receive(message, [request]);
+        }
+        it.pass(6);
+        let (settled, newer) = (it.settled(), (first, SettledBy::Newer));
+        assert_eq!(settled, [newer, (second, SettledBy::SetAside)]);
+        assert_eq!(it.end().1, Some(Cause::TargetMissing));
+    }
+}
+
+#[test]
+fn a_guess_in_a_cluster_that_is_not_there_fails() {
+    let mut it = Bench::new();
+    let reason = "DescribeServices: ClusterNotFoundException".into();
+    it.failing_looks.push_back(CallFailure { cause: Cause::TargetMissing, reason, remedy: Remedy::GiveUp });
+    it.receive("push", [guessed(restart(990))]);
+    it.pass(6);
+    assert_eq!(it.settled(), [("push", SettledBy::SetAside)], "nobody guessed the cluster");
 }
 
 #[test]

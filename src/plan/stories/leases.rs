@@ -23,7 +23,7 @@ fn deploying() -> Bench {
 }
 
 fn lane(it: &Bench) -> LaneState {
-    it.planner.targets(it.now).first().map_or(LaneState::Idle, |target| target.lane.state)
+    it.planner.targets().first().map_or(LaneState::Idle, |target| target.lane.state)
 }
 
 #[test]

@@ -7,16 +7,22 @@ mod ecs;
 
 mod folding;
 mod glancing;
+mod in_the_way;
 mod judging;
 mod leases;
+mod marking;
 mod newer;
 mod quiet;
 mod retrying;
 mod rule;
 mod setting_aside;
+mod shown;
+mod together;
 mod undoing;
+mod unheard;
 mod wakeups;
 mod waves;
+mod way_back;
 
 use std::sync::Arc;
 
@@ -85,6 +91,7 @@ fn request(version: i64, change: Change) -> Request {
         version: at(version),
         floor: at(version),
         settings: Arc::new(TargetSettings::named(API.into())),
+        guessed: false,
         origin: Arc::new(origin),
     }
 }

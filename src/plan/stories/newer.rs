@@ -178,7 +178,7 @@ fn somebodys_rollout_is_waited_for() {
     let mut it = Bench::new();
     it.scene().rollouts = vec![rollout("x", 985, revision(1, "v1"))];
     newer_comes(&mut it);
-    let lane = it.planner.targets(it.now)[0].lane.clone();
+    let lane = it.planner.targets()[0].lane.clone();
     assert_eq!(lane.state, LaneState::Blocked);
     assert_eq!(lane.why.as_deref(), Some("ecs-svc/x is in progress"));
     it.rollout_is(RolloutState::Succeeded);

@@ -141,7 +141,7 @@ fn no_rollout_is_started_before_the_process_may() {
     let mut it = Bench::with(settings);
     it.receive("m1", [restart(990)]);
     it.pass(6);
-    let lane = it.planner.targets(it.now)[0].lane.clone();
+    let lane = it.planner.targets()[0].lane.clone();
     assert_eq!(lane.state, LaneState::BackingOff);
     assert!(lane.why.is_some_and(|why| why.contains("just started")));
     it.pass(6);

@@ -438,3 +438,21 @@ fn somebodys_rollout_of_just_the_image_that_is_asked_for_is_adopted() {
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!((it.starts().len(), it.outcomes()), (0, vec![Outcome::Succeeded]));
 }
+
+#[test]
+fn a_rollout_of_ours_that_was_complete_before_anybody_saw_it_has_succeeded_and_is_told_once() {
+    let mut it = Bench::new();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    let wanted = it.starts()[0].marks.clone();
+    it.crash();
+    it.rollout_is(RolloutState::Succeeded);
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    assert_eq!((it.starts().len(), it.outcomes()), (1, vec![Outcome::Succeeded]));
+    assert!(it.end().2.contains("complete before this process saw it"), "{}", it.end().2);
+    assert_eq!(it.ended()[0].id, wanted.deployment.unwrap());
+    it.receive("m1 again", [image("v2", 990)]);
+    it.pass(6);
+    assert_eq!(it.outcomes(), [Outcome::Succeeded, Outcome::AlreadyRunning]);
+}

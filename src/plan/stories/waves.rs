@@ -32,7 +32,7 @@ fn no_more_than_max_parallel_are_deployed_at_a_time_and_all_are_in_the_end() {
     receive_all(&mut it);
     assert_eq!(started(&it), ["a", "b"]);
     let waiting =
-        it.planner.targets(it.now).into_iter().find(|it| it.name.as_str() == "api" && it.id == target("c"));
+        it.planner.targets().into_iter().find(|it| it.name.as_str() == "api" && it.id == target("c"));
     assert_eq!(waiting.map(|it| it.lane.state), Some(LaneState::Queued));
     ends(&mut it, "b", RolloutState::Succeeded);
     assert_eq!(started(&it), ["a", "b", "c"]);
@@ -157,4 +157,15 @@ fn an_image_that_runs_is_not_deployed_again_for_a_definition_that_is_not() {
         ends(&mut it, "a", RolloutState::Failed);
         assert_eq!(started(&it).len(), if stop_after == 0 { 2 } else { 1 }, "stop_after = {stop_after}");
     }
+}
+
+#[test]
+fn what_another_event_asks_for_goes_on_while_the_rest_waits_for_its_turn() {
+    let mut it = bench(1, 0);
+    receive_all(&mut it);
+    let image = Request { version: at(995), floor: at(995), ..of("b", image("v2", 995)) };
+    it.receive("one", [image]);
+    it.pass(6);
+    assert_eq!(started(&it), ["a", "b"]);
+    assert_eq!(it.planner.deployments()[1].changes, ["image shop/api:v2"]);
 }

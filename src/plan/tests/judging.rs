@@ -67,7 +67,7 @@ fn failed_without_a_way_back_is_failed_at_once() {
 fn going_back_keeps_the_lane_busy_and_ends_rolled_back() {
     let mut story = ended_by(RollingBack);
     assert!(story.ends().is_empty());
-    assert_eq!(story.planner.targets(story.moment())[0].lane.state, LaneState::RollingBack);
+    assert_eq!(story.planner.targets()[0].lane.state, LaneState::RollingBack);
     story.sleep().judged(101, look(120, vec![rollout(101, view(1, "latest"), RolledBack)]));
     assert_eq!(story.end().0, Outcome::RolledBack);
 }
@@ -151,7 +151,7 @@ fn no_progress_for_the_timeout_is_failed_and_the_lane_stays_occupied() {
     let queue = |request| with(request, |it| it.on_newer = OnNewer::Queue);
     story.receive(2, vec![queue(restart(1_900))]).looked(stuck());
     assert!(story.start().is_none());
-    assert_eq!(story.planner.targets(story.moment())[0].lane.state, LaneState::Blocked);
+    assert_eq!(story.planner.targets()[0].lane.state, LaneState::Blocked);
 }
 
 #[test]

@@ -103,6 +103,16 @@ fn every_outcome_has_its_words() {
 }
 
 #[test]
+fn what_runs_already_is_said_once() {
+    let line = text(&finished(|it| {
+        it.outcome = Some(Outcome::AlreadyRunning);
+        it.definition = None;
+        it.reason = Some("chubby_api:13 runs it already".into());
+    }));
+    assert_snapshot!(line, @"deployment d-12ab of api not needed for 2 events: chubby_api:13 runs it already (image shop_api:1.4)");
+}
+
+#[test]
 fn saved_queries_find_failures_and_retries_and_nothing_else() {
     for outcome in Outcome::ALL {
         let message = text(&finished(|it| it.outcome = Some(outcome)));
@@ -147,7 +157,7 @@ fn messages_and_promises_have_their_lines() {
     message of event e-1 deleted: what it asks for is so
     message of event e-1 deleted: it was sent to the dead-letter queue
     message of event e-1 deleted: it asks nothing of us
-    message of event e-1 deleted: a newer message that is held asks the same
+    message of event e-1 deleted: a newer message that is held asks the same, or replaces it
     message of event e-1 deleted: everything was done but the calls that change something
     hold on the message of event e-1 lost: it will be received again
     promise P1 broken, which is a defect of Lockkeeper: two rollouts of api

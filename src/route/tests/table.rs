@@ -186,6 +186,49 @@ fn a_request_for_another_environment_is_not_ours() {
 }
 
 #[test]
+fn without_naming_the_environment_that_we_are_told_of_counts() {
+    let request =
+        event(Trigger::DeployRequested(DeployRequest { environment: Some("prod".into()), ..deploy("api") }));
+    let routes = |ours: Option<&str>| explicit([rule("api")]).in_environment(ours.map(Into::into));
+    assert_eq!(lines(&routes(Some("dev")), &request), ["() it is for environment `prod`, and this is `dev`"]);
+    for ours in [None, Some("Prod")] {
+        assert_eq!(lines(&routes(ours), &request), ["api-service: restart"]);
+    }
+    let named = named(naming()).in_environment(Some("prod".into()));
+    assert_eq!(lines(&named, &request), ["() it is for environment `prod`, and this is `dev`"]);
+}
+
+#[test]
+fn only_what_the_name_of_something_else_led_to_is_a_guess() {
+    let odd = NamedService { service: "odd-web".into(), family: "odd-family".into() };
+    let naming = Naming { services: [("odd".into(), odd)].into(), ..naming() };
+    let ruled = TargetRule {
+        cluster: "chubby_cluster_dev".into(),
+        service: "chubby_service_ruled_dev".into(),
+        ..rule("ruled")
+    };
+    let routes = Routes::new(ACCOUNT.into(), REGION.into(), vec![ruled], Some(naming));
+    for (trigger, guessed) in [
+        (push("chubby_service_api", "latest"), true),
+        (ready("chubby_service_api", "latest", None), true),
+        (parameter("/dev/chubby/api/KEY"), true),
+        (push("chubby_service_odd", "latest"), false),
+        (push("chubby_service_ruled", "latest"), false),
+        (Trigger::DeployRequested(deploy("api")), false),
+        (
+            Trigger::DeployRequested(deploy(
+                "111122223333/eu-west-1/chubby_cluster_dev/chubby_service_api_dev",
+            )),
+            false,
+        ),
+    ] {
+        let asked: Vec<bool> =
+            routes.route(&event(trigger.clone()), &arrival()).requests.iter().map(|it| it.guessed).collect();
+        assert_eq!(asked, [guessed], "{trigger:?}");
+    }
+}
+
+#[test]
 fn a_reason_with_quotes_is_valid_json_everywhere() {
     let request = DeployRequest {
         reason: Some("fix \"login\" bug\n\u{7}".into()),

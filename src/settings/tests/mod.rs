@@ -62,6 +62,7 @@ fn without_any_source_the_defaults_hold() {
                 500,
             ),
         },
+        environment: None,
         log: Log {
             level: Info,
             format: Auto,
@@ -103,6 +104,23 @@ fn each_layer_wins_over_those_before_it() {
     assert_eq!(settings.log.level, LogLevel::Warn);
     assert_eq!(settings.http.listen.to_string(), "[::1]:9");
     assert_eq!(settings.queue.visibility, Duration::from_mins(2));
+    assert_eq!(settings.environment.as_deref(), Some("prod"));
+}
+
+#[test]
+fn the_environment_of_the_naming_goes_before_that_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("config")).expect("made");
+    fs::write(folder.path().join("config/file.toml"), "").expect("written");
+    let environment = |names: &[(&str, &str)]| {
+        let sources =
+            Sources { environment: variables(names), folder: folder.path().into(), ..Sources::default() };
+        load(&sources).expect("valid").environment
+    };
+    let (project, own) = (("PROJECT_NAME", "shop"), ("PROJECT_ENV", "dev"));
+    assert_eq!(environment(&[project, own, ("LOCKKEEPER_ENV", "file")]).as_deref(), Some("dev"));
+    assert_eq!(environment(&[("LOCKKEEPER_ENV", "file")]).as_deref(), Some("file"));
+    assert_eq!(environment(&[("LOCKKEEPER_ENV", "")]), None);
 }
 
 #[test]

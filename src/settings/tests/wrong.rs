@@ -155,6 +155,13 @@ fn wrong_variables_are_told_by_their_names() {
 }
 
 #[test]
+fn a_variable_with_thousands_of_parts_is_told_before_anything_follows_it_down() {
+    let name = format!("LOCKKEEPER{}", "__A".repeat(100_000));
+    let told = from_environment(&[(&name, "x")]).expect_err("no such key").to_string();
+    assert!(told.contains("names no key") && told.len() < 1_000, "{told}");
+}
+
+#[test]
 fn a_layer_that_cannot_be_read_is_told() {
     let sources = Sources {
         files: vec!["missing.toml".into()],

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     domain::{Cause, Moment},
-    report::sample::{rolled_back, succeeded},
+    report::sample::{at, rolled_back, succeeded},
     status::sample,
 };
 
@@ -14,7 +14,13 @@ fn metrics() -> Metrics {
 }
 
 fn rendered(metrics: &Metrics) -> String {
-    metrics.render(&sample::snapshot(Moment::default()))
+    metrics.render(&sample::snapshot(Moment::default()), &well(), at("12:06:00"))
+}
+
+/// Everything is well.
+fn well() -> HealthReport {
+    let sample = sample::Sample::busy();
+    sample.health.assess(sample.now)
 }
 
 /// The lines of these metrics, without those of a histogram's buckets.
@@ -26,11 +32,13 @@ fn lines(text: &str, prefixes: &[&str]) -> String {
 
 #[test]
 fn gauges_say_what_the_snapshot_says() {
-    let gauges = ["lanes", "rollouts", "leases", "queue", "dead", "active", "build"];
+    let gauges = ["healthy", "lanes", "rollouts", "leases", "queue", "dead", "active", "build"];
     insta::assert_snapshot!(lines(&rendered(&metrics()), &gauges), @r#"
     lockkeeper_active 1
     lockkeeper_build_info{revision="abc1234",version="0.1.0"} 1
     lockkeeper_dead_letters 1
+    lockkeeper_healthy{part="intake"} 1
+    lockkeeper_healthy{part="loop"} 1
     lockkeeper_lanes{state="backing_off"} 0
     lockkeeper_lanes{state="blocked"} 1
     lockkeeper_lanes{state="idle"} 1
@@ -48,8 +56,16 @@ fn gauges_say_what_the_snapshot_says() {
     lockkeeper_queue_messages{queue="lockkeeper-dead",state="delayed"} 0
     lockkeeper_queue_messages{queue="lockkeeper-dead",state="in_flight"} 0
     lockkeeper_queue_messages{queue="lockkeeper-dead",state="visible"} 1
+    lockkeeper_queue_oldest_message_seconds{queue="lockkeeper"} 90
     lockkeeper_rollouts_active 1
     "#);
+}
+
+#[test]
+fn without_a_held_message_none_is_old() {
+    let snapshot = Snapshot { oldest_held: None, ..sample::snapshot(Moment::default()) };
+    let text = metrics().render(&snapshot, &well(), at("12:06:00"));
+    assert!(text.contains("\nlockkeeper_queue_oldest_message_seconds{queue=\"lockkeeper\"} 0\n"), "{text}");
 }
 
 #[test]
@@ -121,7 +137,7 @@ fn a_replay_is_counted_by_what_became_of_it() {
 
 #[test]
 fn dead_letters_are_absent_until_they_were_counted() {
-    let text = metrics().render(&Snapshot::empty(Moment::default()));
+    let text = metrics().render(&Snapshot::empty(Moment::default()), &well(), at("12:06:00"));
     assert!(!text.contains("lockkeeper_dead_letters"));
 }
 

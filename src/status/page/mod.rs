@@ -1,9 +1,9 @@
 //! The page for people: what each target runs, what is under way, what ended and why. It needs no script; it loads
 //! itself anew only where its reader asked for that, because text that moves by itself cannot be read by everybody.
+//! Each deployment has a page of its own, with all that is known of it.
 
+mod deployment;
 mod parts;
-
-use std::time::Duration;
 
 use axum::{
     Router,
@@ -20,7 +20,7 @@ use self::parts::{
 };
 use super::{About, HealthReport, Snapshot, StatusState};
 use crate::{
-    domain::{DeploymentRecord, LaneState, Moment, RunningRecord, TargetRecord, Timestamp},
+    domain::{DeploymentRecord, LaneState, Moment, RunningRecord, TargetId, TargetRecord, Timestamp},
     report::{
         history::{self, Query as Wanted},
         message::{span, took},
@@ -38,17 +38,26 @@ const REFRESH_SECONDS: u32 = 5;
 pub(super) fn routes() -> Router<StatusState> {
     Router::new()
         .route("/", get(page))
+        .route("/deployments/{id}", get(deployment::page))
         .route("/style.css", get(async || kept("text/css; charset=utf-8", STYLE)))
         .route("/icon.svg", get(async || kept("image/svg+xml", ICON)))
 }
 
-async fn page(State(state): State<StatusState>, query: Query<Vec<(String, String)>>) -> Html<String> {
+async fn page(State(state): State<StatusState>, query: Asked) -> Html<String> {
+    show(&state, &query, |view| view.page())
+}
+
+/// What stands behind the `?` of an address.
+type Asked = Query<Vec<(String, String)>>;
+
+/// A page of what is so now, which loads itself anew where it was asked to.
+fn show(state: &StatusState, query: &Asked, page: impl FnOnce(View<'_>) -> Markup) -> Html<String> {
     let (now, at) = state.clock.now();
     let live = query.iter().any(|(name, _)| name == "live");
     let snapshot = state.latest();
     let health = state.health.assess(now);
     let view = View { snapshot: &snapshot, about: &state.about, health: &health, now, at, live };
-    Html(view.page().into_string())
+    Html(page(view).into_string())
 }
 
 /// What changes only with the version, which stands in the address: a browser may keep it for a day.
@@ -68,6 +77,12 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     pub(super) fn page(&self) -> Markup {
+        let main = html! { (self.summary()) (self.under_way()) (self.targets()) (self.ended()) };
+        self.framed("/", &self.title(), &main)
+    }
+
+    /// What stands around every page; `path` is its own.
+    fn framed(&self, path: &str, title: &str, main: &Markup) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -76,13 +91,13 @@ impl View<'_> {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     @if self.live { meta http-equiv="refresh" content=(REFRESH_SECONDS); }
-                    title { (self.title()) }
+                    title { (title) }
                     link rel="icon" href={ "/icon.svg?v=" (self.about.version) };
                     link rel="stylesheet" href={ "/style.css?v=" (self.about.version) };
                 }
                 body {
-                    (self.header())
-                    main { (self.summary()) (self.under_way()) (self.targets()) (self.ended()) }
+                    (self.header(path))
+                    main { (main) }
                     (self.footer())
                 }
             }
@@ -100,16 +115,19 @@ impl View<'_> {
         names.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    fn header(&self) -> Markup {
+    fn header(&self, path: &str) -> Markup {
         html! {
             header {
-                h1 { "Lockkeeper" }
+                h1 { @if path == "/" { "Lockkeeper" } @else { a href="/" { "Lockkeeper" } } }
                 p.place { (self.place()) }
+                @if let Some((account, region)) = &self.snapshot.home {
+                    p.home { "account " (account) ", " (region) }
+                }
                 p.live {
                     @if self.live {
-                        "Loads anew every " (REFRESH_SECONDS) " s · " a href="/" { "Hold still" }
+                        "Loads anew every " (REFRESH_SECONDS) " s · " a href=(path) { "Hold still" }
                     } @else {
-                        (clock_time(self.at)) " UTC · " a href="/?live" { "Keep it live" }
+                        (clock_time(self.at)) " UTC · " a href={ (path) "?live" } { "Keep it live" }
                     }
                 }
             }
@@ -127,6 +145,9 @@ impl View<'_> {
                         dt { "Health" }
                         @match failing {
                             None => dd.good { @if snapshot.active { "Ready" } @else { "On standby" } }
+                            Some((name, part)) if self.health.is_ready() => {
+                                dd.warn { "Ready" span.note { (name) ": " (part.detail) } }
+                            }
                             Some((name, part)) => dd.bad { "Not ready" span.note { (name) ": " (part.detail) } }
                         }
                     }
@@ -146,7 +167,7 @@ impl View<'_> {
     }
 
     fn under_way(&self) -> Markup {
-        let page = history::page(&self.snapshot.deployments, &Wanted::first(MOST_ROWS));
+        let page = history::page(self.snapshot.under_way(), &Wanted::first(MOST_ROWS));
         html! {
             section aria-labelledby="under-way" {
                 h2 #under-way { "Under way" }
@@ -177,7 +198,7 @@ impl View<'_> {
     }
 
     fn targets(&self) -> Markup {
-        let mut targets: Vec<&TargetRecord> = self.snapshot.targets.iter().collect();
+        let mut targets: Vec<&TargetRecord> = self.snapshot.targets.iter().map(|target| &**target).collect();
         targets.sort_by_key(|target| (target.lane.state == LaneState::Idle, &target.name, &target.id));
         let shown = &targets[..targets.len().min(MOST_ROWS)];
         html! {
@@ -198,7 +219,7 @@ impl View<'_> {
     fn target_row(&self, target: &TargetRecord) -> Markup {
         let name = html! {
             strong { (target.name) }
-            span.note title=(target.id) { (target.cluster) " / " (target.service) }
+            span.note title=(target.id) { (target.cluster) " / " (target.service) (self.elsewhere(&target.id)) }
         };
         row(&[
             ("Target", name),
@@ -216,6 +237,14 @@ impl View<'_> {
         ])
     }
 
+    /// Where a target is, if not where we are.
+    fn elsewhere(&self, target: &TargetId) -> Markup {
+        let home = self.snapshot.home.as_ref();
+        let here =
+            home.is_none_or(|(account, region)| (account, region) == (target.account(), target.region()));
+        html! { @if !here { " in " (target.account()) ", " (target.region()) } }
+    }
+
     fn running(&self, running: &RunningRecord) -> Markup {
         html! {
             code { (running.definition) }
@@ -230,8 +259,7 @@ impl View<'_> {
 
     fn lane(&self, target: &TargetRecord) -> Markup {
         let lane = &target.lane;
-        let elapsed = self.now.since(self.snapshot.taken_at);
-        let left = lane.until.map(|until| Duration::from_millis(until).saturating_sub(elapsed));
+        let left = lane.until.map(|until| until.since(self.now));
         let until = left.filter(|left| !left.is_zero()).map(span);
         html! {
             (pill(lane_kind(lane.state), lane_name(lane.state)))

@@ -13,7 +13,7 @@ pub(super) fn coarse(length: Duration) -> String {
 }
 
 /// What one cell lists at most.
-const MOST_LINES: usize = 100;
+pub(super) const MOST_LINES: usize = 100;
 
 pub(super) fn figure(name: &str, count: usize) -> Markup {
     html! { div { dt { (name) } dd { (count) } } }
@@ -42,7 +42,7 @@ pub(super) fn rest(all: usize, shown: usize, path: &str) -> Markup {
 pub(super) fn subject(it: &DeploymentRecord) -> Markup {
     html! {
         strong { (it.name) }
-        span.note { a href={ "/api/v1/deployments/" (it.id) } title=(it.target) { (it.id) } }
+        span.note { a href={ "/deployments/" (it.id) } title=(it.target) { (it.id) } }
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn evidence(it: &DeploymentRecord) -> Markup {
     }
 }
 
-fn stopped(task: &StoppedTask) -> Markup {
+pub(super) fn stopped(task: &StoppedTask) -> Markup {
     html! {
         "Task " code { (task.task) } " stopped"
         @if let Some(container) = &task.container { ", container " code { (container) } }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use insta::assert_snapshot;
 
 use super::*;
@@ -11,6 +13,10 @@ fn page(sample: &Sample, live: bool) -> String {
     let (now, at) = (sample.now, at("12:06:00"));
     let health = sample.health.assess(now);
     View { snapshot: &sample.snapshot, about: &about(), health: &health, now, at, live }.page().into_string()
+}
+
+fn first_of(snapshot: &mut Snapshot) -> &mut TargetRecord {
+    Arc::make_mut(&mut Arc::make_mut(&mut snapshot.targets)[0])
 }
 
 /// The rows of the table under the heading with this id, a line each, without the elements.
@@ -35,7 +41,7 @@ fn what_is_under_way_says_how_far_it_is() {
 #[test]
 fn targets_that_do_something_come_first_and_say_what() {
     let mut sample = Sample::busy();
-    sample.snapshot.targets.rotate_left(3);
+    Arc::make_mut(&mut sample.snapshot.targets).rotate_left(3);
     assert_snapshot!(rows(&page(&sample, false), "targets"), @"
     api shop / chubby_api | chubby_api:13 5 min ago web shop_api:1.4 | Watching | 1 |
     cart shop / chubby_cart | chubby_cart:13 5 min ago web shop_cart:1.4 | Gathering for 4 s | 20 |
@@ -77,20 +83,87 @@ fn names_and_reasons_are_text_wherever_they_stand() {
     let evil = "<script>alert('x')</script>\"'&";
     let mut sample = Sample::busy();
     let snapshot = &mut sample.snapshot;
-    snapshot.targets[0].name = evil.into();
-    snapshot.targets[0].lane.why = Some(evil.into());
-    let it = &mut snapshot.deployments[0];
+    let first = first_of(snapshot);
+    (first.name, first.lane.why) = (evil.into(), Some(evil.into()));
+    let mut it = snapshot.under_way().next().expect("one is under way").clone();
     (it.id, it.name, it.reason, it.changes) =
         (evil.into(), evil.into(), Some(evil.into()), vec![evil.into(); 2]);
     it.triggers = vec![origin(TriggerKind::ImagePushed, evil, evil)];
     let mut ended = it.clone();
     ended.evidence.service_events = vec![evil.into()];
     ended.finished_at = Some(at("12:05:59"));
-    std::sync::Arc::make_mut(&mut snapshot.history).push(ended);
+    snapshot.deployments = Arc::new([(it.target.clone(), Arc::new(it))].into());
+    Arc::make_mut(&mut snapshot.history).push(ended.clone());
     let html = page(&sample, false);
+    let health = sample.health.assess(sample.now);
+    let (now, at) = (sample.now, at("12:06:00"));
+    let view = View { snapshot: &sample.snapshot, about: &about(), health: &health, now, at, live: true };
+    let html = html + &view.deployment(&ended).into_string();
     assert!(!html.contains("<script") && !html.contains("alert('x')</script>\"'"), "not escaped");
     assert!(html.matches("&lt;script&gt;").count() >= 9, "{}", html.matches("&lt;script&gt;").count());
-    assert!(!html.contains("href=\"/api/v1/deployments/<"));
+    assert!(!html.contains("href=\"/deployments/<"));
+}
+
+#[test]
+fn a_deployment_has_a_page_that_tells_all_of_it() {
+    let sample = Sample::busy();
+    let (now, at) = (sample.now, at("12:06:00"));
+    let health = sample.health.assess(now);
+    let view = View { snapshot: &sample.snapshot, about: &about(), health: &health, now, at, live: false };
+    let told = |it: &crate::domain::DeploymentRecord| {
+        let html = view.deployment(it).into_string();
+        assert!(html.contains(&format!("href=\"/deployments/{}?live\"", it.id)));
+        let main = html.split("<main>").nth(1).and_then(|rest| rest.split("</main>").next()).expect("main");
+        words(&main.replace("</dd>", "|").replace("</li>", "|"))
+            .split('|')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let ended = sample.snapshot.history.iter().next().expect("one has ended");
+    assert_snapshot!(told(ended), @r"
+Deployment of api Outcome Rolled back crash loop
+Reason container web exited with 1, three times
+Target 111122223333/eu-west-1/shop/chubby_api
+Definition chubby_api:13
+Ran before chubby_api:12
+Rollout ecs-svc/8001
+Attempts 1
+Asked for 2026-11-01T12:00:00Z ( 6 min ago )
+Began 2026-11-01T12:00:05Z ( 5 min ago )
+Ended 2026-11-01T12:04:00Z ( 2 min ago )
+Took 3 min 55 s
+Id d-bad0 as JSON
+What is asked image shop_api:broken
+Why main at 0af3c1 is ready image ready, event e-3
+Tasks that stopped Task 0af3c1 stopped, container web , exit code 1: Essential container in task exited
+What ECS said of the service (service chubby_api) rolling back to deployment ecs-svc/8001
+");
+    assert_snapshot!(told(sample.snapshot.under_way().next().expect("one is under way")), @r"
+Deployment of api Stage Rolling out
+Target 111122223333/eu-west-1/shop/chubby_api
+Definition chubby_api:14
+Ran before chubby_api:13
+Rollout ecs-svc/8002
+Tasks 1 of 4 run 1 failed in a row
+Attempts 1
+Asked for 2026-11-01T12:05:00Z ( 1 min ago )
+Began 2026-11-01T12:05:05Z ( 55 s ago )
+Id d-77fe as JSON
+What is asked image shop_api:1.5
+Why push of shop_api:1.4 image pushed, event e-1
+push of shop_api:latest image pushed, event e-2
+");
+}
+
+#[test]
+fn a_target_elsewhere_says_where() {
+    let mut sample = Sample::busy();
+    first_of(&mut sample.snapshot).id = "444455556666/us-east-1/shop/chubby_api".parse().expect("valid");
+    let html = page(&sample, false);
+    assert!(html.contains("account 111122223333, eu-west-1"), "its own place is in the header");
+    assert_eq!(html.matches(" in 444455556666, us-east-1").count(), 1);
+    assert!(!html.contains(" in 111122223333"));
 }
 
 #[test]
@@ -111,10 +184,10 @@ fn neither_scripts_nor_inline_styles_are_needed() {
 #[test]
 fn ten_thousand_targets_are_a_page_that_a_browser_can_show() {
     let mut sample = Sample::busy();
-    let one = sample.snapshot.targets[3].clone();
-    sample.snapshot.targets.extend((0..9_996).map(|n| {
+    let one = (*sample.snapshot.targets[3]).clone();
+    Arc::make_mut(&mut sample.snapshot.targets).extend((0..9_996).map(|n| {
         let name = format!("svc-{n:05}").as_str().into();
-        crate::domain::TargetRecord { name, ..one.clone() }
+        Arc::new(TargetRecord { name, ..one.clone() })
     }));
     let html = page(&sample, false);
     assert!(html.len() < 200_000, "{}", html.len());

@@ -22,8 +22,13 @@ def readiness_follows_the_queue(stage: Stage) -> None:
     assert daemon.status("/livez") == 200 and daemon.status("/health") == 503
     report = daemon.get("/readyz")
     assert report["parts"]["intake"]["ok"] is False and report["parts"]["loop"]["ok"] is True, report
+    assert daemon.metric("lockkeeper_healthy", part="intake") == 0
+    assert daemon.metric("lockkeeper_aws_requests_total", operation="ReceiveMessage", result="unreachable") > 0
+    until("it is told", lambda: daemon.says("not healthy: intake"))
     relay.mend()
     until("it is ready again", lambda: daemon.status("/readyz") == 200, 90)
+    assert daemon.metric("lockkeeper_healthy", part="intake") == 1
+    until("it is told", lambda: daemon.says("healthy again: intake"))
     stage.put(events.deploy("api"))
     (deployment,) = stage.finished(daemon)
     assert deployment["outcome"] == "succeeded", deployment

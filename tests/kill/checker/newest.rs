@@ -88,7 +88,7 @@ fn wishes_for<'f>(
 }
 
 /// The earliest version for which a rollout can have brought what it runs: that for which its definition was moved to,
-/// because an image that is asked for again while it runs leaves no mark.
+/// because new tasks of the same definition bring nothing else.
 pub(super) fn brought_for(facts: &Facts<'_>, target: &str, rollout: &Rollout) -> u64 {
     let rollout = moved_to(facts, target, rollout);
     let life = facts.record.life_of(rollout.call);
@@ -111,17 +111,6 @@ fn moved_to<'f>(facts: &'f Facts<'_>, target: &str, rollout: &'f Rollout) -> &'f
     same.next().unwrap_or(rollout)
 }
 
-/// Whether an image had been asked for before, and ran when it was asked for again: that left no mark, so that one which
-/// was asked for in between, and was received later, may have taken its place.
-fn left_no_mark(facts: &Facts<'_>, target: &str, again: &Asked) -> bool {
-    let (Wish::Image(image) | Wish::Tagged(image, _)) = &again.wish else { return false };
-    let was_asked = wishes_for(facts, target, image).any(|(_, asked)| asked.version < again.version);
-    let has_it = |it: &Rollout| it.named == *image && it.fate == Fate::Succeeded;
-    let ran = facts.complete_at(target, again.version).is_some_and(has_it)
-        || facts.rollouts[target].iter().any(|it| it.created >= again.version && has_it(it));
-    was_asked && ran
-}
-
 /// Whether what was asked last neither runs in the end, nor was set aside.
 fn not_the_newest(facts: &Facts<'_>, target: &Target) -> Option<(u64, String)> {
     let contents = || facts.asked_of(target.name).filter(|(_, asked)| asked.wish != Wish::Fresh);
@@ -134,10 +123,9 @@ fn not_the_newest(facts: &Facts<'_>, target: &Target) -> Option<(u64, String)> {
             Wish::Definition(definition) => running.named == facts.content_of(definition),
             Wish::Fresh => false,
         };
-        runs || left_no_mark(facts, target.name, asked)
-            || facts.letters.iter().any(|letter| {
-                letter.body == message.body && letter.target.as_deref() == Some(target.id().as_str())
-            })
+        runs || facts.letters.iter().any(|letter| {
+            letter.body == message.body && letter.target.as_deref() == Some(target.id().as_str())
+        })
     };
     let last: Vec<_> = contents().filter(|(_, asked)| asked.version == newest).collect();
     let first = last.first()?;

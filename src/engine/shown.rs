@@ -1,0 +1,226 @@
+//! The targets and the deployments under way, as readers get them.
+//!
+//! Of ten thousand targets few change between two snapshots. So what was shown is kept, and only the targets that the
+//! planner touched since are asked for anew; the others are shared from one snapshot to the next.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    domain::{DeploymentRecord, LaneRecord, LaneState, TargetId, TargetRecord, TargetSettings},
+    plan::Planner,
+    route::Routes,
+};
+
+/// What is shown of every target: those in the settings, and those that events found by name.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// By name, then by id.
+    targets: Arc<Vec<Arc<TargetRecord>>>,
+    by_id: BTreeMap<TargetId, Arc<TargetRecord>>,
+    configured: BTreeMap<TargetId, Arc<TargetRecord>>,
+    deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+}
+
+impl Shown {
+    /// The targets that the settings name, before anything was asked of them.
+    pub(super) fn at_rest(routes: &Routes) -> Self {
+        let configured = routes.targets().map(|(id, settings)| (id.clone(), Arc::new(at_rest(id, settings))));
+        let configured: BTreeMap<TargetId, Arc<TargetRecord>> = configured.collect();
+        let mut targets: Vec<Arc<TargetRecord>> = configured.values().cloned().collect();
+        targets.sort_by(|one, other| place(one).cmp(&place(other)));
+        let by_id = configured.clone();
+        Self { targets: Arc::new(targets), by_id, configured, deployments: Arc::default() }
+    }
+
+    /// Takes in what changed since.
+    pub(super) fn follow(&mut self, planner: &mut Planner) {
+        for target in planner.take_touched() {
+            let (record, deployment) = match planner.target(&target) {
+                Some((record, deployment)) => (Some(Arc::new(record)), deployment),
+                None => (self.configured.get(&target).cloned(), None),
+            };
+            self.replace(&target, record);
+            self.deploys(target, deployment);
+        }
+    }
+
+    /// The targets, in the order of names.
+    pub(super) fn targets(&self) -> Arc<Vec<Arc<TargetRecord>>> {
+        Arc::clone(&self.targets)
+    }
+
+    /// The deployments that have not ended.
+    pub(super) fn deployments(&self) -> Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>> {
+        Arc::clone(&self.deployments)
+    }
+
+    fn replace(&mut self, target: &TargetId, record: Option<Arc<TargetRecord>>) {
+        let before = self.by_id.get(target);
+        if before == record.as_ref() {
+            return;
+        }
+        let targets = Arc::make_mut(&mut self.targets);
+        let search = |targets: &[Arc<TargetRecord>], wanted: &TargetRecord| {
+            targets.binary_search_by(|it| place(it).cmp(&place(wanted)))
+        };
+        if let Some(found) = before.and_then(|before| search(targets, before).ok()) {
+            match &record {
+                Some(record) if place(record) == place(&targets[found]) => {
+                    targets[found] = Arc::clone(record);
+                }
+                Some(_) | None => drop(targets.remove(found)),
+            }
+        }
+        match record {
+            Some(record) => {
+                if let Err(free) = search(targets, &record) {
+                    targets.insert(free, Arc::clone(&record));
+                }
+                self.by_id.insert(target.clone(), record);
+            }
+            None => drop(self.by_id.remove(target)),
+        }
+    }
+
+    fn deploys(&mut self, target: TargetId, deployment: Option<DeploymentRecord>) {
+        match deployment {
+            Some(record) if self.deployments.get(&target).is_none_or(|before| **before != record) => {
+                Arc::make_mut(&mut self.deployments).insert(target, Arc::new(record));
+            }
+            None if self.deployments.contains_key(&target) => {
+                Arc::make_mut(&mut self.deployments).remove(&target);
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn place(record: &TargetRecord) -> (&str, &TargetId) {
+    (record.name.as_str(), &record.id)
+}
+
+/// A target of which nothing was asked yet.
+fn at_rest(id: &TargetId, settings: &TargetSettings) -> TargetRecord {
+    TargetRecord {
+        id: id.clone(),
+        name: settings.name.clone(),
+        cluster: id.cluster().clone(),
+        service: id.service().clone(),
+        running: None,
+        lane: LaneRecord { state: LaneState::Idle, deployment: None, waiting: 0, until: None, why: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        domain::{
+            CallFailure, Cause, Change, LeaseId, Moment, Origin, Refresh, Remedy, Request, TargetRule,
+            Timestamp, TriggerKind,
+        },
+        plan::{Arrival, Asks, Input, Jitter, Now, PlanSettings},
+    };
+
+    fn routes(names: &[&str]) -> Routes {
+        let rule = |name: &&str| TargetRule {
+            account: None,
+            region: None,
+            cluster: "shop".into(),
+            service: (*name).into(),
+            repositories: Vec::new(),
+            parameters: Vec::new(),
+            secrets: Vec::new(),
+            files: Vec::new(),
+            settings: Arc::new(TargetSettings::named((*name).into())),
+        };
+        Routes::new("111122223333".into(), "eu-west-1".into(), names.iter().map(rule).collect(), None)
+    }
+
+    fn target(service: &str) -> TargetId {
+        TargetId::new("111122223333".into(), "eu-west-1".into(), "shop".into(), service.into())
+    }
+
+    fn tell(planner: &mut Planner, second: u64, input: Input) {
+        let now = Now {
+            moment: Moment::from_millis(second * 1_000),
+            wall: Timestamp::default(),
+            jitter: Jitter(0),
+        };
+        planner.handle(now, input);
+    }
+
+    fn ask(planner: &mut Planner, lease: u64, service: &str) {
+        let origin =
+            Origin { kind: TriggerKind::DeployRequested, event_id: "e".into(), reason: "asked".into() };
+        let request = Request {
+            target: target(service),
+            change: Change::Refresh(Refresh::Restart),
+            version: Timestamp::default(),
+            floor: Timestamp::default(),
+            settings: Arc::new(TargetSettings::named(service.into())),
+            guessed: false,
+            origin: Arc::new(origin),
+        };
+        let message = format!("m-{lease}");
+        let arrival = Arrival {
+            lease: LeaseId(lease),
+            message: message.as_str().into(),
+            event: message.as_str().into(),
+            expires: Moment::from_millis(600_000),
+            asks: Asks::Changes(vec![request]),
+        };
+        tell(planner, 0, Input::Arrived(arrival));
+    }
+
+    fn told(shown: &Shown) -> String {
+        let lanes = shown.targets.iter().map(|it| format!("{} {}", it.name, it.lane.state.as_str()));
+        let deployments = shown.deployments.values().map(|it| format!("({} is under way)", it.name));
+        lanes.chain(deployments).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn what_is_shown_follows_the_planner_and_shares_what_did_not_change() {
+        let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+        let mut shown = Shown::at_rest(&routes(&["web", "api"]));
+        shown.follow(&mut planner);
+        assert_eq!(told(&shown), "api idle, web idle");
+        let before = shown.targets();
+        shown.follow(&mut planner);
+        assert!(Arc::ptr_eq(&before, &shown.targets), "nothing changed");
+
+        ask(&mut planner, 1, "web");
+        ask(&mut planner, 2, "mail");
+        shown.follow(&mut planner);
+        assert_eq!(told(&shown), "api idle, mail quiet, web quiet, (mail is under way), (web is under way)");
+        assert!(Arc::ptr_eq(&before[0], &shown.targets[0]), "nothing was asked of api");
+
+        tell(&mut planner, 6, Input::Wakeup);
+        shown.follow(&mut planner);
+        assert_eq!(
+            told(&shown),
+            "api idle, mail looking, web looking, (mail is under way), (web is under way)"
+        );
+    }
+
+    #[test]
+    fn a_target_that_turns_out_not_to_exist_leaves_only_what_the_settings_name() {
+        let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+        let mut shown = Shown::at_rest(&routes(&["web"]));
+        for (lease, service) in [(1, "web"), (2, "mail")] {
+            ask(&mut planner, lease, service);
+        }
+        tell(&mut planner, 6, Input::Wakeup);
+        shown.follow(&mut planner);
+        assert_eq!(shown.targets.len(), 2);
+        for service in ["web", "mail"] {
+            let reason = String::from("no such cluster");
+            let look = Err(CallFailure { cause: Cause::TargetMissing, reason, remedy: Remedy::GiveUp });
+            tell(&mut planner, 7, Input::Looked { target: target(service), look });
+        }
+        shown.follow(&mut planner);
+        assert_eq!((told(&shown).as_str(), shown.by_id.len()), ("web idle", 1));
+    }
+}
