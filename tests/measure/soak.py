@@ -29,7 +29,12 @@ class Samples:
         """One more."""
         folder = Path(f"/proc/{self.daemon.process.pid}")
         descriptors, threads = len(os.listdir(folder / "fd")), len(os.listdir(folder / "task"))
-        self.rows.append((time.monotonic() - self._began, self.daemon.resident_mib(), descriptors, threads))
+        self.rows.append((time.monotonic() - self._began, self.own_mib(), descriptors, threads))
+
+    def own_mib(self) -> float:
+        """The memory that it holds itself, without the pages of its binary, which come in as they are first used."""
+        status = Path(f"/proc/{self.daemon.process.pid}/status").read_text()
+        return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
     def slope(self) -> float:
         """How much more memory it holds per hour, by the line of least squares through the last three quarters."""
