@@ -232,9 +232,14 @@ mod tests {
 
     #[test]
     fn other_news_of_images_is_ignored_without_looking_at_it() {
-        for kind in ["ECR Pull Through Cache Action", "ECR Referrer Action", "ECR Scan Resource Change"] {
-            ignored("aws.ecr", kind, "7");
+        for (source, kind, why) in [
+            ("aws.ecr", "ECR Pull Through Cache Action", "nobody pushed it"),
+            ("aws.ecr", "ECR Referrer Action", "not an image to deploy"),
+            ("aws.ecr", "ECR Scan Resource Change", "not a kind of event"),
+            ("aws.inspector2", "Inspector2 Finding", "the scan that it belongs to does"),
+        ] {
+            let reason = ignored(source, kind, "7");
+            assert!(reason.contains(why), "{reason}");
         }
-        ignored("aws.inspector2", "Inspector2 Finding", "{}");
     }
 }

@@ -363,4 +363,24 @@ mod tests {
             assert!(event.id.as_str().starts_with("sha256:"), "{id} was taken");
         }
     }
+
+    #[test]
+    fn half_a_wrapper_is_none() {
+        for half in [
+            r#"{"Type":"Notification","Records":7}"#,
+            r#"{"Message":"{}","Records":7}"#,
+            r#"{"Data":"{}","Records":7}"#,
+            r#"{"SystemMetadata":{},"Records":7}"#,
+        ] {
+            let object = super::Object::new("it", half).expect("an object");
+            let reason = super::unwrap(object, "it").err().expect("no list of records");
+            assert!(reason.contains("`Records`"), "{half}: {reason}");
+        }
+        let object = super::Object::new("it", r#"{"Event":"s3:AnotherEvent"}"#).expect("an object");
+        assert!(
+            super::unwrap(object, "it")
+                .err()
+                .is_some_and(|reason| reason.contains("must be an EventBridge event"))
+        );
+    }
 }

@@ -303,7 +303,10 @@ mod tests {
             field("[]").number::<u64>(),
             Err("`x` in `detail` is a list, and must be a whole number".into())
         );
-        assert!(field("-1").number::<u64>().is_err());
+        assert_eq!(
+            field("-1").number::<u64>(),
+            Err("`x` in `detail` is `-1`, and must be a whole number in range".into())
+        );
         assert!(field("1e999").number::<i32>().is_err());
         assert!(field("{}").items().is_err());
         assert!(field("\"\"").object().is_err());
@@ -314,6 +317,7 @@ mod tests {
         assert_eq!(field("null").text(), Ok(None));
         assert_eq!(field("null").number::<u64>(), Ok(None));
         assert_eq!(field("null").filled(), Err("`x` in `detail` is missing".into()));
+        assert_eq!(field("\"\"").filled(), Err("`x` in `detail` is empty".into()));
     }
 
     #[test]

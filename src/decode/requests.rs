@@ -249,6 +249,14 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_service_has_255_bytes_at_most() {
+        let named = |name: String| format!(r#"{{"service":"{name}"}}"#);
+        assert_eq!(asked(&named("s".repeat(255))).service.len(), 255);
+        assert!(refused(&named("s".repeat(256))).contains("must be the name of a service"));
+        assert!(refused(&named("s\\u0007s".into())).contains("must be the name of a service"));
+    }
+
+    #[test]
     fn another_action_is_not_ours() {
         assert!(ignored("action.staging", "DEPLOY", r#"{"service":"web"}"#).contains("action.staging"));
     }
@@ -290,7 +298,8 @@ mod tests {
     #[test]
     fn a_service_deploy_is_for_the_environment_that_it_names_or_comes_from() {
         let read = |source: &str, env: &str| {
-            let detail = format!(r#"{{"service":"web","commit":"4f2a","trigger":"push"{env}}}"#);
+            let detail =
+                format!(r#"{{"service":"web","commit":"4f2a","branch":"main","trigger":"push"{env}}}"#);
             request(source, "service_deploy", &detail)
         };
         assert_eq!(read("github.actions.dev", r#","env":"prod""#).environment.as_deref(), Some("prod"));
@@ -299,7 +308,7 @@ mod tests {
         let request = read("github.actions.dev", "");
         assert_eq!((&*request.service, &request.wanted), ("web", &Wanted::Refresh));
         assert_eq!(request.requested_by.as_deref(), Some("push"));
-        assert_eq!(request.commit.as_deref(), Some("4f2a"));
+        assert_eq!((request.commit.as_deref(), request.branch.as_deref()), (Some("4f2a"), Some("main")));
         assert!(malformed("github.actions.dev", "SERVICE_DEPLOY", "{}").contains("must name a service"));
     }
 

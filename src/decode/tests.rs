@@ -142,6 +142,22 @@ fn brackets_within_texts_do_not_nest() {
 }
 
 #[test]
+fn brackets_within_texts_do_not_close_what_nests() {
+    let bomb = r#"{"\\\"}]":"}]\"}]\\","a":"#.repeat(MAX_DEPTH + 1);
+    assert_eq!(depth(&bomb), MAX_DEPTH + 1);
+    let reason = refused(bomb.as_bytes());
+    assert!(reason.contains("nested too deeply"), "{reason}");
+    assert_eq!(depth(r#"["[",["]"],[[]]]"#), 3);
+    assert_eq!(depth(r"\[\["), 2, "what is no text escapes nothing");
+}
+
+#[test]
+fn only_the_ticks_of_a_schedule_are_known_of_eventbridge_itself() {
+    assert!(ignored("aws.events", "Scheduled Event", "{}").contains("a schedule's tick"));
+    assert!(ignored("aws.events", "Rule Change", "{}").contains("is not a kind of event"));
+}
+
+#[test]
 fn huge_numbers_and_half_surrogates_do_no_harm_where_nobody_reads_them() {
     for value in ["1e999999", "-99999999999999999999999999", &"9".repeat(100_000), r#""\ud800""#] {
         let detail = format!(r#"{{"service":"web","x":{value}}}"#);

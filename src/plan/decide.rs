@@ -204,8 +204,9 @@ impl Lane {
                 && it.created_at >= floor
                 && it.definition.marks.deployment.as_ref() == Some(&id)
         };
-        let started = look.rollouts.iter().find(is_it).filter(|_| self.succeeded.as_ref() != Some(&id))?;
-        Some((started, "it was complete before this process saw it"))
+        // Where another rollout has followed it, this is not what the service has.
+        let newest = look.rollouts.first().filter(is_it).filter(|_| self.succeeded.as_ref() != Some(&id))?;
+        Some((newest, "it was complete before this process saw it"))
     }
 
     /// A name that only a pattern made up means no service, where ECS has none. Returns what else waits.
@@ -258,7 +259,6 @@ impl Lane {
             attempts: retrying.map_or(0, |it| it.failed),
             crowded: retrying.and_then(|it| it.crowded),
             started_at: retrying.map_or(turn.now.wall, |it| it.started_at),
-            version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             asks,
             stage: Stage::Waiting,
             definition: None,

@@ -133,7 +133,6 @@ pub(super) struct Passage {
     pub(super) attempts: u32,
     /// How often in a row before it could not be started because there are too many calls, and since when.
     pub(super) crowded: Option<(u32, Moment)>,
-    pub(super) version: Timestamp,
     pub(super) definition: Option<DefinitionId>,
     pub(super) previous: Option<DefinitionId>,
     /// The images that it is to run.

@@ -187,7 +187,6 @@ impl Lane {
     pub(super) fn record(&self, passage: &Passage) -> DeploymentRecord {
         DeploymentRecord {
             id: passage.id.clone(),
-            version: passage.version,
             stage: passage.stage,
             cause: passage.failure.as_ref().map(|failure| failure.cause),
             reason: passage.failure.as_ref().map(|failure| failure.reason.clone()),

@@ -269,7 +269,6 @@ impl Lane {
         let asks = |some: Vec<(Ask, &Verdict)>| some.into_iter().map(|(ask, _)| ask).collect::<Vec<_>>();
         self.waiting = asks(others);
         let mut passage = self.passage_for(asks(its), turn);
-        passage.adopted = passage.attempts == 0;
         passage.definition = Some(failed.definition.id.clone());
         passage.previous = failed.previous.as_ref().map(|it| it.id.clone());
         passage.rollout = Some(failed.id.clone());

@@ -222,8 +222,26 @@ mod tests {
     fn a_cursor_reads_back_and_anything_else_is_refused() {
         let cursor = Cursor::of(&ended("d-1.x", -5));
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        let cursor = Cursor::of(&sample::active());
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "ended", "ended.1", "later.1.d", "ended.x.d"] {
             assert_eq!(text.parse::<Cursor>(), Err(NotACursor), "{text}");
         }
+    }
+
+    #[test]
+    fn of_one_that_was_told_twice_that_with_a_rollout_is_found() {
+        let mut history = History::default();
+        assert!(history.is_empty() && history.find(&"d".into()).is_none());
+        let told = |rollout_id: Option<&str>, seconds| {
+            let rollout_id = rollout_id.map(Into::into);
+            DeploymentRecord { rollout_id, ..ended("d", seconds) }
+        };
+        history.push(told(None, 1));
+        assert_eq!(history.find(&"d".into()), Some(&told(None, 1)));
+        history.push(told(Some("ecs-svc/1"), 2));
+        history.push(told(None, 3));
+        assert_eq!(history.find(&"d".into()), Some(&told(Some("ecs-svc/1"), 2)));
+        assert!(!history.is_empty());
     }
 }

@@ -138,6 +138,9 @@ mod tests {
             ("shop/api-AbCd12:KEY:AWSCURRENT:", vec!["shop/api-AbCd12", "shop/api"]),
             ("shop/api", vec!["shop/api"]),
             ("shop/*-??????", vec!["shop/*-??????", "shop/*"]),
+            ("shop/my-db", vec!["shop/my-db"]),
+            ("shop/my-secrets", vec!["shop/my-secrets"]),
+            ("shop/api-Ab_d12", vec!["shop/api-Ab_d12"]),
         ] {
             assert_eq!(secret_names(&format!("{arn}{tail}")).collect::<Vec<_>>(), names);
         }

@@ -63,7 +63,15 @@ mod tests {
 
     #[test]
     fn the_distance_counts_each_slip_once() {
-        for (from, to, slips) in [("", "abc", 3), ("abc", "abc", 0), ("abc", "acb", 1), ("abc", "xbcd", 2)] {
+        for (from, to, slips) in [
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("abxc", "abc", 1),
+            ("xabc", "abc", 1),
+            ("abc", "abc", 0),
+            ("abc", "acb", 1),
+            ("abc", "xbcd", 2),
+        ] {
             assert_eq!(distance(from, to), slips, "{from} to {to}");
         }
     }

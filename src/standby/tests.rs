@@ -223,3 +223,30 @@ fn every_deadline_wakes_it() {
         }
     }
 }
+
+#[test]
+fn who_has_not_let_go_yet_only_reads_however_free_the_lease_is() {
+    let mut it = active();
+    it.handle(at(8_500), Input::Wakeup);
+    it.handle(at(8_600), failed());
+    let mut now = 8_600;
+    for _ in 0..3 {
+        now = it.next_wakeup().expect("it goes on reading").as_millis();
+        assert_eq!(it.handle(at(now), Input::Wakeup), [Output::Read]);
+        it.handle(at(now), read(None, 9));
+    }
+    let take = write(Expects::Exactly(claim(None, 9)), Some("me"), 2);
+    assert_eq!(it.handle(at(now + 10), Input::Rested), [take]);
+}
+
+#[test]
+fn an_answer_that_comes_as_the_lease_runs_out_gives_nothing() {
+    let taken = |answered| {
+        let mut it = member();
+        it.handle(at(0), Input::Wakeup);
+        it.handle(at(100), read(None, 7));
+        let out = it.handle(at(answered), Input::Answered(Answer::Written));
+        out.iter().any(|it| matches!(it, Output::Tell(Change::Took { .. })))
+    };
+    assert_eq!([100 + ACTING - 1, 100 + ACTING].map(taken), [true, false]);
+}

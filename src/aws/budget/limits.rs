@@ -106,3 +106,34 @@ impl ApiClass {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_draws_from_the_bucket_that_aws_documents_for_it() {
+        for (operation, label, burst, per_second) in [
+            ("UpdateService", "service_modify", 50, 5),
+            ("StopServiceDeployment", "service_modify", 50, 5),
+            ("DescribeServices", "service_read", 100, 20),
+            ("ListServiceDeployments", "service_deployment", 50, 20),
+            ("DescribeServiceRevisions", "service_revision", 50, 20),
+            ("RegisterTaskDefinition", "definition_modify", 20, 1),
+            ("DescribeTaskDefinition", "definition_read", 50, 20),
+            ("ListTasks", "task_read", 100, 20),
+            ("RunTask", "task_modify", 100, 40),
+            ("DescribeClusters", "cluster_read", 50, 20),
+            ("TagResource", "tag_modify", 20, 10),
+            ("ListTagsForResource", "tag_read", 50, 20),
+            ("AnythingNew", "service_modify", 50, 5),
+        ] {
+            let class = ApiClass::of(operation);
+            assert_eq!(
+                (class.as_str(), class.limits()),
+                (label, Limits { burst, per_second }),
+                "{operation}"
+            );
+        }
+    }
+}

@@ -158,9 +158,9 @@ fn what_has_nothing_to_start_from_supersedes_nothing() {
 
 #[test]
 fn only_a_rollout_created_later_takes_a_place() {
-    let outcome = |other: i64| {
+    let ended = |other: i64| {
         let mut it = bench(OnNewer::Queue);
-        it.receive("m1", [restart(990)]);
+        it.receive("m1", [image("v2", 990)]);
         it.pass(6);
         let mut another = ecs::rollout("other", other, revision(1, "v1"));
         (another.state, another.primary) = (RolloutState::Succeeded, true);
@@ -169,10 +169,10 @@ fn only_a_rollout_created_later_takes_a_place() {
         let ours = it.scene().rollouts.iter_mut().find(|it| it.id == ecs::key("r1")).unwrap();
         (ours.state, ours.primary) = (RolloutState::Stopped, false);
         it.pass(4);
-        it.outcomes()
+        (it.starts().len(), it.outcomes())
     };
-    assert_eq!(outcome(1_006), [Outcome::AlreadyRunning], "it carries what was asked");
-    assert_eq!(outcome(980), [Outcome::Failed]);
+    assert_eq!(ended(1_006), (1, vec![Outcome::Superseded]), "somebody took it back");
+    assert_eq!(ended(995), (1, vec![Outcome::Failed]));
 }
 
 /// New tasks are asked for once all of these have begun, together with what needs a look at the time before.

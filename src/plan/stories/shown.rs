@@ -61,14 +61,14 @@ fn who_waits_before_looking_again_is_not_woken_early() {
 fn a_newer_request_wakes_nobody_who_waits_before_looking_again() {
     let mut it = Bench::new();
     it.jitter = Jitter(u16::MAX);
-    it.failing_starts.push_back(transient(Remedy::LookFirst));
+    it.failing_starts.push_back(transient(Remedy::Retry));
     it.settings.quiet = Duration::from_secs(1);
     it.receive("m1", [restart(990)]);
     it.pass(2);
     let until = it.planner.targets()[0].lane.until.unwrap();
     it.receive("m2", [restart(1_001)]);
     it.pass(2);
-    assert_eq!((it.looks().len(), shown(&it).0), (1, LaneState::BackingOff), "reads may be stale until then");
+    assert_eq!((it.looks().len(), shown(&it).0), (1, LaneState::BackingOff), "it waits until then");
     it.pass_ms((until.since(it.now)).as_millis().try_into().unwrap());
     assert_eq!((it.looks().len(), it.starts().len()), (2, 2));
 }

@@ -158,3 +158,35 @@ fn a_dry_run_asks_for_no_turn_to_start() {
     };
     assert_eq!((prospect(true), prospect(false)), (Prospect::Nothing, Prospect::Registration));
 }
+
+#[test]
+fn an_image_that_the_definition_has_already_moves_the_service_to_that() {
+    let content = |has| {
+        let mut it = Bench::new();
+        it.scene().base = Ok(revision(2, has));
+        it.receive("m1", [image("v2", 990)]);
+        it.pass(6);
+        it.starts()[0].marks.content
+    };
+    assert_eq!((content("v2"), content("v1")), (Some(at(990)), None));
+}
+
+#[test]
+fn a_definition_keeps_the_images_that_were_asked_for_after_it_and_no_others() {
+    let kept = |version| {
+        let mut it = Bench::new();
+        let mut asked = revision(5, "v0");
+        asked.images.insert("side".into(), "shop/side:1".parse().unwrap());
+        it.scene().wanted = Some(Ok(asked));
+        let mut runs = marked(1, "v1", version);
+        runs.images.insert("gone".into(), "shop/gone:1".parse().unwrap());
+        runs.marks.versions.insert("gone".into(), at(995));
+        it.scene().running.as_mut().unwrap().definition = runs;
+        it.receive("m1", [definition("api:5", 990)]);
+        it.pass(6);
+        (it.ordered_image(), it.starts()[0].edits.len())
+    };
+    assert_eq!(kept(991), (Some("v1".into()), 1));
+    assert_eq!(kept(990), (None, 0), "what runs already came first");
+    assert_eq!(kept(989), (None, 0));
+}

@@ -62,3 +62,21 @@ fn what_ran_before_the_attempt_is_no_success_of_it() {
     it.pass(10);
     assert_eq!((it.starts().len(), it.end().0), (1, Outcome::AlreadyRunning));
 }
+
+#[test]
+fn ours_that_nobody_saw_complete_is_no_success_once_another_has_followed_it() {
+    let mut it = Bench::new();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    it.crash();
+    ecs::turn_to(it.scene(), RolloutState::Succeeded);
+    let mut later = it.scene().rollouts[0].clone();
+    (later.id, later.created_at) = (ecs::key("later"), at(1_008));
+    later.definition.id = "api:3".parse().unwrap();
+    later.definition.marks.deployment = Some("d-other".into());
+    it.scene().rollouts[0].primary = false;
+    it.scene().rollouts.insert(0, later);
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    assert_eq!((it.starts().len(), it.outcomes()), (1, vec![Outcome::AlreadyRunning]));
+}

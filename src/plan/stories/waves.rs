@@ -246,3 +246,16 @@ fn an_event_is_forgotten_with_its_last_message() {
     it.tell(Input::Lost(vec![LeaseId(2)]));
     assert_eq!(it.planner.waves, empty);
 }
+
+#[test]
+fn who_looks_once_more_is_passed_by_those_that_wait() {
+    let mut it = bench(1, 0);
+    receive_all(&mut it);
+    it.receive("one", [of("b", image("v2", 995))]);
+    it.unanswered.insert(Verb::Look);
+    it.pass(6);
+    it.unanswered.clear();
+    assert_eq!(it.looks().last().map(|order| order.target.clone()), Some(target("b")));
+    ends(&mut it, "a", RolloutState::Succeeded);
+    assert_eq!(started(&it), ["a", "c"]);
+}

@@ -171,3 +171,20 @@ fn a_deployment_that_is_tried_again_keeps_its_id() {
         Some("api:1".into())
     );
 }
+
+#[test]
+fn a_rollback_by_ecs_without_progress_is_told_as_it_is_now() {
+    let mut it = bench();
+    it.settings.timeout = Duration::from_mins(2);
+    it.receive("m", [image("v2", 990)]);
+    it.pass(6);
+    let arn = "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop/api/one".into();
+    it.scene().rollouts[0].id.service_deployment = Some(arn);
+    it.pass(130);
+    it.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
+    it.scene().rollouts[0].tasks.running = 1;
+    it.rollout_is(RolloutState::RollingBack);
+    it.pass(260);
+    assert_eq!((it.end().0, it.end().1), (Outcome::Failed, Some(Cause::Timeout)));
+    assert!(it.end().2.starts_with("no progress for 2 min: 1 of 2 tasks run"), "{:?}", it.end());
+}

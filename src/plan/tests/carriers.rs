@@ -175,3 +175,14 @@ fn what_older_content_took_the_place_of_is_rolled_out_again() {
         assert!(is_settled(&followed_by_older(state), Outcome::AlreadyRunning), "{state:?} took no place");
     }
 }
+
+#[test]
+fn what_gave_way_to_another_definition_does_not_live_on_in_it() {
+    let stopped = rollout(50, marked(view(2, "v2"), 20), Stopped);
+    let next = rollout(60, view(1, "latest"), Succeeded);
+    assert_eq!(judge(&pin(10, "v1"), &look(100, vec![next, stopped.clone()])), Verdict::Needed);
+    let mut same = rollout(60, marked(view(2, "v2"), 20), Succeeded);
+    same.previous = Some(view(1, "latest"));
+    let seen = look(100, vec![same, stopped]);
+    assert!(is_settled(&judge(&pin(10, "v1"), &seen), Outcome::Superseded), "in the same it does");
+}

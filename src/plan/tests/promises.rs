@@ -45,6 +45,8 @@ fn a_deletion_that_comes_too_early_is_seen() {
     assert_eq!((seen.len(), seen[0].promise), (1, Promise::P2));
     assert!(seen[0].what.contains("lease-1"), "{seen:?}");
     assert_eq!(broken(&story.planner, &deletes(2)), []);
+    story.arrive(3, "message-3", "unknown", Asks::Unknown { reason: "no JSON".into(), version: at(5) });
+    assert_eq!(broken(&story.planner, &deletes(3)), [Promise::P2], "its letter is not sent yet");
     story.planner.ledger.settle(LeaseId(1), &api(), SettledBy::Newer);
     assert_eq!(broken(&story.planner, &deletes(1)), [Promise::P2], "its lane still waits");
 }

@@ -36,13 +36,16 @@ fn evidence_is_asked_for_unless_it_looks_like_a_success() {
     assert!(!evidence(SOUND));
     assert!(evidence(Tasks { failed: 1, ..SOUND }));
     assert!(evidence(Tasks { running: 1, ..SOUND }));
+    let mut story = under_way();
+    story.glanced(101, true, SOUND).wait(31 * 60);
+    assert!(story.look().is_some_and(|order| order.evidence), "it makes no progress: {:?}", story.out);
 }
 
 #[test]
 fn a_rollback_by_ecs_is_looked_at_once_it_has_ended() {
     let mut story = under_way();
     let mut seen = look(110, vec![rollout(101, view(1, "latest"), RollingBack)]);
-    seen.rollouts[0].primary = false;
+    (seen.rollouts[0].primary, seen.rollouts[0].tasks) = (false, SOUND);
     story.judged(101, seen);
     way_back(&mut story, true);
     assert!(story.look().is_none(), "it goes on");

@@ -191,3 +191,24 @@ fn a_span_has_its_two_largest_units() {
         .map(|millis| span(Duration::from_millis(millis)));
     assert_snapshot!(spans.join(", "), @"0 ms, 999 ms, 8 s, 1 min, 2 min 5 s, 3 h, 1 h 31 min, 1 d 2 h");
 }
+
+#[test]
+fn a_message_that_asked_nothing_is_told_to_who_debugs_alone() {
+    let level = |reason| line(&Report::Settled { event_id: "e-1".into(), reason }).level;
+    assert_eq!(level(SettledBy::NothingAsked), Level::Debug);
+    assert_eq!([SettledBy::Reality, SettledBy::SetAside].map(level), [Level::Info; 2]);
+}
+
+#[test]
+fn twenty_events_are_named_at_most_and_each_once() {
+    let named = |events: u32| {
+        let triggers = (0..2 * events).map(|n| {
+            origin(TriggerKind::ParameterChanged, &format!("e-{}", n % events), "parameter changed")
+        });
+        let report = finished(|it| it.triggers = triggers.collect());
+        let shown = shown(&report);
+        let ids = shown.lines().find_map(|it| it.trim().strip_prefix("event_id = ")).map(str::to_owned);
+        ids.expect("the events are named").split(',').count()
+    };
+    assert_eq!([1, 19, 20, 21].map(named), [1, 19, 20, 20]);
+}

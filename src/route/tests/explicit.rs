@@ -415,3 +415,61 @@ fn no_event_text_makes_a_reason_long_or_more_than_a_line() {
         assert!(routing.notes[0].reason.chars().count() <= 300 && !routing.notes[0].reason.contains('\n'));
     }
 }
+
+#[test]
+fn a_rule_that_lists_parameters_wins_over_those_of_the_pattern() {
+    let reads = |parameters: &[&str]| TargetRule { parameters: globs(parameters), ..rule("mine") };
+    let reached = |rule: TargetRule, name| {
+        overlapping(rule, naming()).route(&event(parameter(name)), &arrival()).requests.len()
+    };
+    assert_eq!(reached(reads(&[]), "/dev/chubby/api/K"), 1);
+    assert_eq!(reached(reads(&["/other/*"]), "/dev/chubby/api/K"), 0);
+    assert_eq!(reached(reads(&["/other/*"]), "/other/K"), 1);
+}
+
+#[test]
+fn a_parameter_is_read_in_its_own_account_and_region_alone() {
+    let routes = explicit([TargetRule { parameters: globs(&["/K"]), ..rule("api") }]);
+    let reached = |account: &str, region: &str| {
+        let (account, region) = (Some(account.into()), Some(region.into()));
+        let event = Event { account, region, ..event(parameter("/K")) };
+        routes.route(&event, &arrival()).requests.len()
+    };
+    assert_eq!((reached(ACCOUNT, REGION), reached(ACCOUNT, "us-east-1")), (1, 0));
+    assert_eq!(reached("999900001111", REGION), 0);
+}
+
+#[test]
+fn a_tag_that_is_asked_for_is_of_the_only_repository_that_the_rule_can_mean() {
+    let asked = |repositories: &[&str]| {
+        let wanted = Wanted::Tag("v1".into());
+        lines(&explicit([runs("api", repositories)]), &event(requested("api", wanted)))
+    };
+    assert_eq!(asked(&["shop/api"]), ["api-service: image shop/api:v1 as tag on purpose"]);
+    for unclear in [&["shop/*"][..], &["shop/ap?"], &["shop/api", "shop/side"], &[]] {
+        assert_eq!(asked(unclear), ["api-service: image *:v1 as tag on purpose"], "{unclear:?}");
+    }
+}
+
+#[test]
+fn who_says_that_an_image_is_ready_is_quoted_with_branch_and_commit() {
+    let routes = explicit([runs("api", &["shop/api"])]);
+    let reason = |branch| {
+        let routing = routes.route(&event(ready("shop/api", "v1", branch)), &arrival());
+        routing.requests[0].origin.reason.clone()
+    };
+    assert_eq!(reason(Some("main")), "shop/api:v1 is ready, branch main, commit abc123");
+    assert_eq!(reason(None), "shop/api:v1 is ready, commit abc123");
+}
+
+#[test]
+fn the_pattern_finds_replicas_that_arrive_in_our_own_registry_alone() {
+    let Trigger::ImagePushed(image) = push("chubby_service_api", "x") else { unreachable!() };
+    let arrives = Trigger::ImageReplicated(image);
+    let routes = named(naming());
+    assert_eq!(routes.route(&event(arrives.clone()), &arrival()).requests.len(), 1);
+    let other = Event { account: Some("999900001111".into()), ..event(arrives) };
+    let note = "() no target runs images of chubby_service_api; by name only those in our own registry \
+        111122223333/eu-west-1 are found";
+    assert_eq!(lines(&routes, &other), [note]);
+}

@@ -193,3 +193,22 @@ fn slack_is_a_warning_that_keeps_the_url_to_itself() {
     assert_eq!(warnings(&[url, ("ENABLE_SLACK_NOTIFICATIONS", "perhaps")]), told);
     assert_eq!(warnings(&[url, ("ENABLE_SLACK_NOTIFICATIONS", "off")]), "");
 }
+
+#[test]
+fn two_maps_may_name_the_files_of_a_service_alike_and_not_differently() {
+    let files = |key: &str| format!(r#"{{"api": [{{"bucket": "env-files", "key": "{key}"}}]}}"#);
+    let both =
+        |one: &str, other: &str| with(&[("S3_SERVICE_MAP", &files(one)), ("SERVICE_CONFIG", &files(other))]);
+    let it = both("api.env", "api.env").expect("valid").naming.expect("on");
+    assert_eq!(it.files["api"][0].key.as_str(), "api.env");
+    let told = both("api.env", "other.env").expect_err("they differ").to_string();
+    assert!(told.contains("differs from what S3_SERVICE_MAP says of `api`"), "{told}");
+}
+
+#[test]
+fn a_pattern_has_only_what_names_can_have() {
+    let told = with(&[("SERVICE_NAME_PATTERN", "{project}_{name} {env}")]).expect_err("a space").to_string();
+    assert!(told.contains("has ` `, which such a name cannot have"), "{told}");
+    let told = with(&[("SERVICE_NAME_PATTERN", "{name}!")]).expect_err("a mark").to_string();
+    assert!(told.contains("has `!`, which such a name cannot have"), "{told}");
+}

@@ -159,6 +159,11 @@ fn a_variable_with_thousands_of_parts_is_told_before_anything_follows_it_down() 
     let name = format!("LOCKKEEPER{}", "__A".repeat(100_000));
     let told = from_environment(&[(&name, "x")]).expect_err("no such key").to_string();
     assert!(told.contains("names no key") && told.len() < 1_000, "{told}");
+    let told = |parts: usize| {
+        let name = format!("LOCKKEEPER__QUEUE{}", "__A".repeat(parts - 1));
+        from_environment(&[(&name, "x")]).expect_err("no such key").to_string()
+    };
+    assert!(told(8).contains("is no setting") && told(9).contains("names no key"), "{}", told(8));
 }
 
 #[test]
@@ -273,4 +278,46 @@ fn a_share_of_the_budget_is_a_number_from_a_hundredth_to_all() {
     }
     let settings = from_environment(&[("LOCKKEEPER__AWS__BUDGET_SHARE", "0.3")]).expect("valid");
     assert_eq!(settings.aws.budget_share.per_mille(), 300);
+}
+
+#[test]
+fn an_empty_text_is_no_value() {
+    let told = told_of("[defaults]\ncontainer = \"\"\n");
+    insta::assert_snapshot!(told, @r#"LOCKKEEPER_CONFIG_TOML:2: defaults.container = "" is empty; give it a value, or remove it"#);
+}
+
+#[test]
+fn a_repository_is_named_without_registry_tag_and_digest() {
+    let digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    for more in ["h.example/shop/api", "shop/api:v1", &format!("shop/api@sha256:{digest}")] {
+        let told =
+            told_of(&format!("[[target]]\nname='a'\ncluster='c'\nservice='s'\nrepositories=['{more}']\n"));
+        assert!(told.contains(r#"names more than a repository; write "shop/api""#), "{told}");
+    }
+}
+
+#[test]
+fn a_region_is_named_by_its_code() {
+    let of = |region: &str| {
+        let target = format!("[[target]]\nname='a'\ncluster='c'\nservice='s'\nregion='{region}'\n");
+        from_environment(&[("LOCKKEEPER_CONFIG_TOML", &target)])
+    };
+    for region in ["eu-west-1", "us-gov-east-1", "ap-southeast-3"] {
+        assert!(of(region).is_ok(), "{region}");
+    }
+    for region in ["euwest1", "eu-west", "EU-WEST-1", "eu west 1", "eu--1", "-eu-1", "eu-west-"] {
+        assert!(of(region).is_err(), "{region}");
+    }
+}
+
+#[test]
+fn a_tag_policy_that_is_none_is_told_with_what_was_meant() {
+    let told = |tags: &str| told_of(&format!("[defaults]\ntags = '{tags}'\n"));
+    assert!(told("exact:a b").contains("waits for `a b`, which no image can have as its tag"));
+    assert!(told("exact:").contains("nothing stands behind the colon"));
+    assert!(told("v1").contains(r#"write "exact:v1" for that one tag"#));
+    assert!(told("release-*").contains(r#"write "glob:release-*""#));
+    for unclear in ["globe:release-*", "a b"] {
+        assert!(told(unclear).contains(r#"write it as "newest""#), "{unclear}");
+    }
 }
