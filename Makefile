@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/terraform/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore kill fuzz mutants e2e terraform scripts bench measure soak fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e terraform scripts bench measure soak fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ unit: ## unit, simulation, integration and doc tests
 explore: ## every state of larger worlds: minutes for each, and up to 4 GB
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOCKKEEPER_EXPLORE=1 \
 	  cargo test --no-default-features $(FEATURES) --test explorer -- --nocapture --test-threads 1
+
+# `unit` tells 20,000 of six messages, and 300 of two hundred.
+simulate: ## random stories by the same rules, hours of the world in each second; RUNS=1000000 SEED=7
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOCKKEEPER_RUNS=$(or $(RUNS),50000) LOCKKEEPER_SEED=$(or $(SEED),1) \
+	  cargo test --no-default-features $(FEATURES) --test simulation -- --nocapture
 
 # What is written into target/mutants.out/missed.txt is looked at one by one: a test is missing, or the code is needless.
 mutants: ## changes to the pure modules that no test notices: hours for all, MODULE=src/plan for one

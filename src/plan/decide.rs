@@ -200,6 +200,7 @@ impl Lane {
         let floor = asks.iter().map(|ask| ask.request.floor).min()?;
         let is_it = |it: &&Rollout| {
             it.state == RolloutState::Succeeded
+                && it.primary
                 && it.created_at >= floor
                 && it.definition.marks.deployment.as_ref() == Some(&id)
         };
@@ -299,7 +300,9 @@ impl Lane {
         watch.undoes = undo::is_rollback(live, look);
         watch.overdue |= watch.is_past_deadline(now);
         let decides = !sifted.awaiting.is_empty() && !watch.is_failing();
-        if !decides && !sifted.needed.is_empty() && self.may_supersede(&watch) {
+        let leaves_it =
+            watch.is_failing() && brings_ours(live, look) && leaves_behind(&watch, &sifted.needed);
+        if !decides && !leaves_it && !sifted.needed.is_empty() && self.may_supersede(&watch) {
             let over = (!watch.is_failing()).then_some(live);
             return self.proceed(sifted, over, look, turn);
         }
@@ -346,12 +349,22 @@ impl Lane {
             return self.pause(turn, wait.max(Duration::from_millis(1)), why);
         }
         self.waiting = awaiting;
-        match self.admitted(needed, turn) {
-            (needed, None) if needed.is_empty() => self.rest(turn),
-            (needed, Some(why)) if needed.is_empty() => {
+        let asks_for_definition = needed.iter().any(is_for_definition);
+        let (mut go, stay) = self.admitted(needed, turn);
+        if asks_for_definition && !go.iter().any(is_for_definition) {
+            // Images that run already were only needed to be kept through the definition.
+            self.waiting.append(&mut go);
+            self.waiting.sort_by_key(|ask| (ask.request.version, ask.lease));
+            if stay.is_none() {
+                return self.decide(look, true, None, turn);
+            }
+        }
+        match stay {
+            None if go.is_empty() => self.rest(turn),
+            Some(why) if go.is_empty() => {
                 self.phase = Phase::Queued { until: turn.now.moment + LONGEST_WAIT, why };
             }
-            (needed, _) => self.start(needed, None, over, look, turn),
+            _ => self.start(go, None, over, look, turn),
         }
     }
 
@@ -365,9 +378,31 @@ impl Lane {
         let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);
         let (go, stay): (Vec<_>, Vec<_>) = waiting.partition(|(_, verdict)| *verdict == Verdict::Needed);
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
-        let (go, _) = self.admitted(go.into_iter().map(|(ask, _)| ask).collect(), turn);
+        let go: Vec<Ask> = go.into_iter().map(|(ask, _)| ask).collect();
+        let asks_for_definition = go.iter().any(is_for_definition);
+        let (mut go, _) = self.admitted(go, turn);
+        if asks_for_definition && !go.iter().any(is_for_definition) {
+            self.take_back(std::mem::take(&mut go), turn);
+        }
         Some(go)
     }
+}
+
+fn is_for_definition(ask: &Ask) -> bool {
+    matches!(ask.request.change, Change::Definition(_))
+}
+
+/// Whether only freshness would be started over a failing rollout, from what ran before: what that one brings would be left
+/// behind, and look like taken back by somebody once its message is received again. That is waited for, until the
+/// rollout makes no progress for its timeout.
+pub(super) fn leaves_behind(watch: &Watch, newer: &[Ask]) -> bool {
+    !watch.overdue && !newer.iter().any(|ask| ask.request.change.is_content())
+}
+
+/// Whether this rollout brings content of ours that never was complete.
+fn brings_ours(live: &Rollout, look: &Look) -> bool {
+    let running = look.running.as_ref().map(|running| &running.definition);
+    running.is_some_and(|running| live.definition.marks.advance(&running.marks))
 }
 
 /// Whether what was there before this failed rollout runs again.

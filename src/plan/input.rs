@@ -195,6 +195,14 @@ pub enum Flaw {
     RollbackCountsAsRollout,
     /// Where content turns out to run already, freshness that waits with it counts as settled too.
     FreshnessSettledByContent,
+    /// A message whose hold ran out counts as held.
+    ExpiredHoldCounts,
+    /// Of a message that is being deployed and its equal, such as its copy, neither is kept.
+    EqualsSettleEachOther,
+    /// What failed is undone over what somebody has started since.
+    UndoneOverOthers,
+    /// The failures of a wave do not count.
+    WaveGoesOn,
     /// Content that runs already is settled without a mark.
     NoMarkForWhatRuns,
 }

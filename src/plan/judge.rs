@@ -117,6 +117,12 @@ impl Lane {
         let Some(newer) = newer.filter(|newer| !newer.is_empty()) else {
             return self.keep_watching(passage, watch, turn);
         };
+        let is_lost = |ask: &Ask| ask.request.change.is_content() && !turn.ledger.holds(ask.lease);
+        if watch.is_failing() && passage.asks.iter().any(is_lost) && decide::leaves_behind(&watch, &newer) {
+            self.take_back(newer, turn);
+            watch.spared = true;
+            return self.keep_watching(passage, watch, turn);
+        }
         let carried = passage.asks.iter().filter(|ask| turn.ledger.holds(ask.lease)).cloned();
         let asks: Vec<Ask> = carried.chain(newer).collect();
         let folded = fold::merged(asks.clone(), |flaw| turn.flawed(flaw));
@@ -194,17 +200,18 @@ impl Lane {
         }
         if failure.cause == Cause::Placement && passage.attempts <= self.settings.retries && !passage.adopted
         {
+            // What somebody has started since then may carry it.
+            let since = rollout.map_or(look.taken_at, |failed| failed.created_at + Duration::from_millis(1));
             for ask in &mut passage.asks {
-                ask.request.floor = look.taken_at;
+                ask.request.floor = since;
             }
             let delay = retry::delay(passage.attempts, turn.now.jitter);
             return self.try_again(passage, failure, delay, turn);
         }
-        let is_left = rollout.is_some_and(|it| it.state == RolloutState::Failed);
-        if !is_left {
+        let Some(left) = rollout.filter(|it| it.state == RolloutState::Failed) else {
             return self.finish_failed(passage, outcome, failure, turn);
-        }
-        if let Err((passage, failure)) = self.undo_by_rollout(Box::new(passage), failure, look, turn) {
+        };
+        if let Err((passage, failure)) = self.undo_failed(Box::new(passage), failure, left, look, turn) {
             self.finish_failed(*passage, outcome, failure, turn);
         }
     }

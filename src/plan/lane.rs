@@ -212,7 +212,14 @@ impl Lane {
         if let Some(older) = self.passage().and_then(|passage| passage.same(&request)) {
             self.reissue(&[older], lease);
             turn.ledger.settle(older, &request.target, SettledBy::Newer);
-            return;
+            if turn.flawed(Flaw::EqualsSettleEachOther) {
+                turn.ledger.settle(lease, &request.target, SettledBy::Newer);
+            }
+            // What waits may have been waiting for just this.
+            if let Some(watch) = self.watch_mut() {
+                watch.spared = false;
+            }
+            return self.wake(turn);
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);

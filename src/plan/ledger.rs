@@ -396,7 +396,9 @@ impl Held {
         let own = if self.is_wanted() {
             match self.extension {
                 Call::Idle => Some(self.extend_at(visibility)),
-                Call::Underway | Call::RetryAt(_) => self.extension.wakeup(),
+                Call::Underway => None,
+                // One that went along with another was made early: that it failed makes it due no sooner.
+                Call::RetryAt(at) => Some(at.max(self.extend_at(visibility))),
             }
         } else {
             at_once(self.deletion)

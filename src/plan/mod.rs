@@ -23,10 +23,15 @@
 //!   superseded by ours, as it would be by hand; the next look shows it.
 //! - A failing rollout that gives way to a newer one may recover in that moment. What it brought is then left behind, and
 //!   counts as done.
+//! - New tasks may be started over a rollout of ours that made no progress for its timeout while its message was not held,
+//!   and over one that could not be stopped its rollback. Once they are complete, and after a crash, that looks like a
+//!   decision by somebody to go back: UpdateService leaves no trace of who asked.
 //! - Event times are whole seconds. A refresh, and what is forced, waits until a rollout created now is surely later than
 //!   the change, which costs less than a second, and only where the quiet time is shorter than that.
 //! - A definition that was once moved to on request, and is later moved to by hand, counts as our older decision: content
 //!   asked for between the two is deployed over it.
+//! - Where somebody moves a service twice, and neither is ever complete, whoever then rolls out again what ran before
+//!   counts as having moved it: that the first move was never complete is not known if it was before the floor.
 //! - An image that turns out to run already leaves no mark. Where the same image is asked for twice, and another one
 //!   that was asked for in between is received after both, that other one is deployed.
 //! - A pushed image that is followed without quiet time may be rolled out within the second of its event. If the process
@@ -258,6 +263,13 @@ impl Planner {
 
     fn expire(&mut self, now: Now, out: &mut Vec<Command>) {
         let expired = self.ledger.expired(now.moment);
+        if self.settings.flawed(Flaw::ExpiredHoldCounts) {
+            let until = now.moment + self.settings.visibility;
+            for lease in expired {
+                self.ledger.extension_answered(lease, Some(until), now.moment);
+            }
+            return;
+        }
         self.lose(now, &expired, out);
     }
 

@@ -303,9 +303,16 @@ fn superseded(
         })
     };
     for (place, (rollout, state)) in lasting(&look.rollouts).enumerate() {
+        // What is rolled out after it failed may be its rollback: that it failed has to be told.
+        let has_failed = |older: &Rollout| {
+            older.state == RolloutState::Failed
+                && older.created_at >= request.floor
+                && content.is_brought_by(older)
+        };
         let by_somebody = (rollout.created_at >= request.version + FRESHNESS_MARGIN
             && moved_by_somebody(&look.rollouts[place..])
-            && !content.is_brought_by(rollout))
+            && !content.is_brought_by(rollout)
+            && !look.rollouts[place..].iter().any(has_failed))
         .then(|| format!("the service was moved to {} at {}", rollout.definition.id, rollout.created_at));
         let Some(why) = by_somebody.or_else(|| newer(&rollout.definition)) else { continue };
         match state {
@@ -430,11 +437,16 @@ fn ran_before(rollouts: &[Rollout]) -> Option<&DefinitionView> {
     match older {
         [] => rollout.previous.as_ref(),
         [same, ..] if same.definition.id == rollout.definition.id => Some(&same.definition),
-        [.., oldest] => {
-            let complete = older.iter().find(|it| it.state == RolloutState::Succeeded);
-            complete.map(|it| &it.definition).or(oldest.previous.as_ref())
-        }
+        [_, ..] => last_complete(older.iter()),
     }
+}
+
+/// What the newest of these rollouts that is complete brought, or what was there before them.
+pub(super) fn last_complete<'a>(
+    mut rollouts: impl DoubleEndedIterator<Item = &'a Rollout> + Clone,
+) -> Option<&'a DefinitionView> {
+    let complete = rollouts.clone().find(|it| it.state == RolloutState::Succeeded);
+    complete.map(|it| &it.definition).or_else(|| rollouts.next_back()?.previous.as_ref())
 }
 
 /// What the carriers' fate makes of the change; `None` where there is no carrier that could tell.

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 
 use super::{
-    DeadLetter, Planner, fold,
+    DeadLetter, Flaw, Planner, fold,
     fold::Ask,
     judge,
     lane::{Lane, Passage, Phase, Turn},
@@ -171,7 +171,7 @@ impl Lane {
                 version: ask.request.version,
             };
             turn.ledger.set_aside(ask.lease, letter);
-            if outcome != Outcome::Cancelled {
+            if outcome != Outcome::Cancelled && !turn.flawed(Flaw::WaveGoesOn) {
                 turn.waves.failed(&ask.request.origin.event_id, &self.target);
             }
         }

@@ -5,7 +5,7 @@
 //! failed one had the same definition, whose tag had moved on, a revision that names their digests is registered, and
 //! marked with the tag that it goes on following.
 //!
-//! As everywhere, what ECS shows decides: a rollout of what was there before, created next after one that failed, is its
+//! As everywhere, what ECS shows decides: a rollout of what last was complete, created next after one that failed, is its
 //! rollback, whoever started it.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -16,9 +16,10 @@ use crate::domain::{
 };
 
 use super::{
-    Command, diagnose,
+    Command, Flaw, diagnose,
     fold::Ask,
     lane::{Lane, Passage, Phase, Turn},
+    settle,
     settle::Verdict,
     watch::Watch,
 };
@@ -30,20 +31,29 @@ struct WayBack {
     shown: String,
 }
 
-/// The rollback of a rollout that failed, if there was one: the next rollout, of what was there before.
+/// The rollback of a rollout that failed, if there was one: the next rollout, of what was good before.
 pub(super) fn undone_by<'a>(failed: &Rollout, look: &'a Look) -> Option<&'a Rollout> {
     let newer = look.rollouts.iter().filter(|it| it.created_at > failed.created_at);
-    newer.min_by_key(|it| it.created_at).filter(|next| undoes(next, failed))
+    newer.min_by_key(|it| it.created_at).filter(|next| undoes(next, failed, look))
 }
 
 /// Whether this rollout in progress undoes the one before it.
 pub(super) fn is_rollback(live: &Rollout, look: &Look) -> bool {
     let before = look.rollouts.iter().find(|it| it.created_at < live.created_at);
-    before.is_some_and(|it| it.state == RolloutState::Failed && undoes(live, it))
+    before.is_some_and(|it| it.state == RolloutState::Failed && undoes(live, it, look))
 }
 
-fn undoes(next: &Rollout, failed: &Rollout) -> bool {
-    let was = failed.previous.as_ref();
+fn is_newest(rollout: &Rollout, look: &Look) -> bool {
+    look.rollouts.iter().all(|it| it.created_at <= rollout.created_at)
+}
+
+/// What the failed one had taken the place of may itself never have been complete: what last was decides.
+fn undoes(next: &Rollout, failed: &Rollout, look: &Look) -> bool {
+    let older = |it: &&Rollout| it.created_at <= failed.created_at;
+    let was = match &look.running {
+        Some(running) if next.state.is_live() => Some(&running.definition),
+        _ => settle::last_complete(look.rollouts.iter().filter(older)),
+    };
     let is_what_was = was.is_some_and(|was| was.id == next.definition.id && was.id != failed.definition.id);
     let is_pinned = !next.definition.marks.follows.is_empty()
         && failed.definition.marks.follows != next.definition.marks.follows
@@ -111,6 +121,55 @@ impl Lane {
         }
     }
 
+    /// It failed, and ECS leaves it at that. What somebody has rolled out since is not ours to replace.
+    /// Gives the passage back where nothing is to be undone.
+    pub(super) fn undo_failed(
+        &mut self,
+        mut passage: Box<Passage>,
+        failure: Failure,
+        failed: &Rollout,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), (Box<Passage>, Failure)> {
+        if is_newest(failed, look) || turn.flawed(Flaw::UndoneOverOthers) {
+            return self.undo_by_rollout(passage, failure, look, turn);
+        }
+        let Some(rollback) = undone_by(failed, look) else { return Err((passage, failure)) };
+        passage.failure = Some(failure);
+        match rollback.state {
+            RolloutState::InProgress => self.watch_undoing(passage, rollback, look, turn),
+            RolloutState::Succeeded => {
+                passage.going_back_to = Some(rollback.definition.id.to_string());
+                self.finish_undone(*passage, None, turn);
+            }
+            RolloutState::Failed
+            | RolloutState::RollingBack
+            | RolloutState::RolledBack
+            | RolloutState::RollbackFailed
+            | RolloutState::Stopped => {
+                let failure = passage.failure.take().expect("it was put there");
+                return Err((passage, failure));
+            }
+        }
+        Ok(())
+    }
+
+    /// The rollback of a deployment that failed is in progress, whoever started it: its end is the deployment's.
+    fn watch_undoing(
+        &mut self,
+        mut passage: Box<Passage>,
+        rollback: &Rollout,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        passage.going_back_to = Some(rollback.definition.id.to_string());
+        passage.stage = Stage::RollingBack;
+        turn.report(Report::Moved(Box::new(self.record(&passage))));
+        let mut watch = self.watch_of(rollback, look, turn);
+        watch.undoes = true;
+        self.phase = Phase::Watching(passage, watch);
+    }
+
     /// Rolls out what last was good. Gives the passage back where there is nothing to go back to.
     pub(super) fn undo_by_rollout(
         &mut self,
@@ -171,21 +230,14 @@ impl Lane {
         });
         let Some(failed) = failed else { return false };
         let by = undone_by(failed, look).filter(|it| it.state == RolloutState::InProgress);
-        let is_last = look.rollouts.iter().all(|it| it.created_at <= failed.created_at);
-        if by.is_none() && !(is_last && self.is_to_undo(look, turn)) {
+        if by.is_none() && !(is_newest(failed, look) && self.is_to_undo(look, turn)) {
             return false;
         }
-        let mut passage = Box::new(self.passage_of_failed(failed, verdicts, look, turn));
-        let Some(rollback) = by else {
-            self.undo_at_last(passage, look, turn);
-            return true;
-        };
-        passage.going_back_to = Some(rollback.definition.id.to_string());
-        passage.stage = Stage::RollingBack;
-        turn.report(Report::Moved(Box::new(self.record(&passage))));
-        let mut watch = self.watch_of(rollback, look, turn);
-        watch.undoes = true;
-        self.phase = Phase::Watching(passage, watch);
+        let passage = Box::new(self.passage_of_failed(failed, verdicts, look, turn));
+        match by {
+            Some(rollback) => self.watch_undoing(passage, rollback, look, turn),
+            None => self.undo_at_last(passage, look, turn),
+        }
         true
     }
 

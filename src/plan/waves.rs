@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{EventId, LeaseId, Outcome, Request, TargetId, TargetSettings};
+use crate::domain::{EventId, LeaseId, Outcome, Request, Stage, TargetId, TargetSettings};
 
 use super::{
     fold::Ask,
@@ -133,20 +133,29 @@ impl Waves {
                 Phase::Idle => (lane.is_gathering(), false),
                 Phase::Looking { .. } | Phase::Marking(_) => (true, true),
                 Phase::Starting(..) | Phase::Watching(..) => (false, true),
-                Phase::Paused { .. } | Phase::Queued { .. } | Phase::Blocked(_) => (false, false),
+                // A start whose answer was lost may have taken effect.
+                Phase::Paused { .. } => (false, lane.no_look_before.is_some()),
+                Phase::Queued { .. } | Phase::Blocked(_) => (false, false),
             };
             let waits = matches!(lane.phase, Phase::Queued { .. });
-            let before = (wave.unseen.len(), wave.admitted.len());
+            let before = (wave.unseen.len(), wave.admitted.len(), wave.failed.len());
+            // What is being undone has failed, however long that takes.
+            if lane.is_undone_for(event) {
+                wave.failed.insert(target.clone());
+            }
             if !(is_asked && undecided) {
                 wave.unseen.remove(target);
             }
             if !(is_asked && deploying) {
                 wave.admitted.remove(target);
+            } else if lane.passage().is_some() {
+                // Where the message was received again, or a rollout was adopted, nobody was asked whether it may.
+                wave.admitted.insert(target.clone());
             }
             if !(is_asked && waits) {
                 wave.waiting.remove(target);
             }
-            if before != (wave.unseen.len(), wave.admitted.len()) {
+            if before != (wave.unseen.len(), wave.admitted.len(), wave.failed.len()) {
                 wave.call(called);
             }
         }
@@ -227,6 +236,12 @@ impl Lane {
         record.reason = Some(reason);
         self.set_aside(asks, Outcome::Cancelled, &record, turn);
         super::tell::tell_finished(record, Outcome::Cancelled, turn);
+    }
+
+    /// Whether what this event asked for is being undone.
+    fn is_undone_for(&self, event: &EventId) -> bool {
+        let undone = self.passage().filter(|passage| passage.stage == Stage::RollingBack);
+        undone.is_some_and(|it| it.asks.iter().any(|ask| ask.request.origin.event_id == *event))
     }
 
     /// Whether this event asks for something that waits here or is being deployed.

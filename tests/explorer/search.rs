@@ -3,7 +3,7 @@
 //! A state that was seen is kept as a fingerprint of 128 bits, where it was reached from, and how: a few dozen bytes.
 //! Whole states are kept for the layer that is explored and for the one that it leads to, and for these alone.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use lockkeeper::plan::{Promise, Violation};
 
@@ -12,10 +12,8 @@ use crate::world::{Action, Pools, Script, World, fingerprint};
 
 /// What was found.
 pub(crate) struct Found {
-    pub(crate) states: usize,
-    /// The fingerprints of the states at rest.
-    pub(crate) ends: BTreeSet<u128>,
     pub(crate) broken: Option<Broken>,
+    search: Search,
 }
 
 /// A promise that was broken, and the shortest way there.
@@ -27,7 +25,7 @@ pub(crate) struct Broken {
 /// How much is taken for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sameness {
-    /// Orders of independent steps, and states that differ in what is only told to people.
+    /// States that differ only in what is told to people.
     Wide,
     /// States that differ in nothing.
     Narrow,
@@ -44,7 +42,23 @@ struct Search {
     /// By place: where its calm steps begin.
     calm_of: Vec<u32>,
     rests: Vec<u32>,
-    ends: BTreeSet<u128>,
+}
+
+impl Found {
+    pub(crate) fn states(&self) -> usize {
+        self.search.seen.len()
+    }
+
+    /// The worlds at rest, each as it was reached first.
+    pub(crate) fn ends(&self, script: &Script) -> impl Iterator<Item = World> {
+        self.search.rests.iter().map(|place| {
+            let mut world = World::new(Arc::new(script.clone()));
+            for action in self.search.trace(*place) {
+                world.step(action);
+            }
+            world
+        })
+    }
 }
 
 /// Explores until a promise is broken, or everything has been seen.
@@ -83,12 +97,11 @@ impl Search {
             calm: Vec::new(),
             calm_of: Vec::new(),
             rests: Vec::new(),
-            ends: BTreeSet::new(),
         }
     }
 
-    fn found(&self, broken: Option<Broken>) -> Found {
-        Found { states: self.seen.len(), ends: self.ends.clone(), broken }
+    fn found(self, broken: Option<Broken>) -> Found {
+        Found { broken, search: self }
     }
 
     /// Takes every step that the world at this place can take.
@@ -96,14 +109,8 @@ impl Search {
         self.calm_of.push(u32::try_from(self.calm.len()).expect("fewer than four billion steps"));
         if world.is_at_rest() {
             self.rests.push(place);
-            self.ends.insert(fingerprint(world));
-            return None;
         }
-        let actions = match self.sameness {
-            Sameness::Wide => world.chosen(),
-            Sameness::Narrow => world.enabled(),
-        };
-        for action in actions {
+        for action in world.enabled() {
             let mut after = world.clone();
             let step = after.step(action);
             if action == Action::Wait && !step.moved && step.broken.is_empty() {

@@ -2,15 +2,13 @@
 
 import argparse
 import os
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
-from stage import CLUSTER, ENVIRONMENT, Daemon, World, milliseconds, until
+from stage import CLUSTER, ENVIRONMENT, Daemon, World, free_port, milliseconds, say, until
 
 SERVICES = [f"service-{number:02}" for number in range(20)]
 OF_PEER = "peer"
@@ -143,19 +141,6 @@ def spread(values: list[float]) -> str:
     ranked = sorted(values)
     p99 = ranked[min(len(ranked) - 1, len(ranked) * 99 // 100)]
     return f"p50 {median(ranked):.1f} ms, p99 {p99:.1f} ms, max {ranked[-1]:.1f} ms"
-
-
-def say(what: str, figures: str) -> None:
-    """One line of the result."""
-    sys.stdout.write(f"{what}: {figures}\n")
-    sys.stdout.flush()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

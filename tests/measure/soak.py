@@ -4,14 +4,13 @@ import argparse
 import json
 import os
 import random
-import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import mean
 
-from stage import Daemon, World, until
+from stage import Daemon, World, free_port, say, until
 
 SERVICES = [f"service-{number:02}" for number in range(40)]
 STEPS = {"start_ms": 2_000, "settle_ms": 1_000, "drain_ms": 500}
@@ -29,7 +28,12 @@ class Samples:
         """One more."""
         folder = Path(f"/proc/{self.daemon.process.pid}")
         descriptors, threads = len(os.listdir(folder / "fd")), len(os.listdir(folder / "task"))
-        self.rows.append((time.monotonic() - self._began, self.daemon.resident_mib(), descriptors, threads))
+        self.rows.append((time.monotonic() - self._began, self.own_mib(), descriptors, threads))
+
+    def own_mib(self) -> float:
+        """The memory that it holds itself, without the pages of its binary, which come in as they are first used."""
+        status = Path(f"/proc/{self.daemon.process.pid}/status").read_text()
+        return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
     def slope(self) -> float:
         """How much more memory it holds per hour, by the line of least squares through the last three quarters."""
@@ -129,19 +133,6 @@ def tell(samples: Samples, daemon: Daemon) -> None:
     say("CPU", f"{daemon.cpu_ms() / samples.rows[-1][0] / 10:.1f} %")
     if slope > 4 or any(most - least > 16 for least, most in spans.values()):
         sys.exit("it grows")
-
-
-def say(what: str, figures: str) -> None:
-    """One line of the result."""
-    sys.stdout.write(f"{what}: {figures}\n")
-    sys.stdout.flush()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

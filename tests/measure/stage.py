@@ -3,7 +3,9 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -172,3 +174,16 @@ class Daemon:
         """Ends it in good order."""
         self.process.terminate()
         self.process.wait(15)
+
+
+def say(what: str, figures: str) -> None:
+    """One line of the result."""
+    sys.stdout.write(f"{what}: {figures}\n")
+    sys.stdout.flush()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

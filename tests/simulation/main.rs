@@ -1,7 +1,9 @@
 //! Long random stories in larger worlds, by the same rules as the exploration of small ones.
 //!
 //! `LOCKKEEPER_RUNS` says how many stories are told, and `LOCKKEEPER_SEED` with which number they begin. A failure names
-//! its seed: with that and one run it happens again.
+//! its seed: with that and one run it happens again. Run with `--nocapture` to see the seeds, and how much was told.
+
+#![expect(clippy::print_stdout, reason = "the seeds are what a run shows")]
 
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "two tests share it, and each uses its part")]
 #[path = "../world/mod.rs"]
@@ -10,7 +12,7 @@ mod world;
 use std::sync::Arc;
 
 use lockkeeper::domain::OnNewer;
-use world::{Action, Budget, Fate, Script, Wish, World};
+use world::{Action, BEGIN, Budget, Fate, Script, Wish, World};
 
 /// SplitMix64: one number gives a whole story.
 struct Dice(u64);
@@ -65,24 +67,52 @@ fn script(dice: &mut Dice, messages: usize) -> Script {
         lost_leases: few(),
         lost_answers: few(),
         throttles: few(),
+        refusals: few(),
         failures: few(),
-        strangers: few(),
+        // Of three in one story, what is whose decision is open too often.
+        strangers: few().min(2),
         again: few(),
+        shortages: few(),
+        outages: few(),
+        replays: few(),
     };
-    script.budget(budget).on_newer(settings[dice.roll(3)]).quiet([0, 2_000, 10_000][dice.roll(3)])
+    script = script
+        .endless()
+        .budget(budget)
+        .on_newer(settings[dice.roll(3)])
+        .quiet([0, 2_000, 10_000][dice.roll(3)]);
+    if dice.roll(2) == 0 {
+        script = script.rollback();
+    }
+    if dice.roll(2) == 0 {
+        script = script.renewing([15_000, 50_000][dice.roll(2)]);
+    }
+    if dice.roll(2) == 0 {
+        let mut limit = || u32::try_from(dice.roll(3)).expect("few");
+        script = script.waves(limit(), limit());
+    }
+    script
+}
+
+/// How long a story was.
+#[derive(Default)]
+struct Told {
+    steps: usize,
+    /// By the clock of its world.
+    millis: u64,
 }
 
 /// Tells one story to its end, and says what was wrong with it.
-fn tell(seed: u64, messages: usize) -> Result<(), String> {
+fn tell(seed: u64, messages: usize) -> Result<Told, String> {
     let mut dice = Dice(seed);
     let script = script(&mut dice, messages);
     let mut world = World::new(Arc::new(script));
     let mut trace: Vec<String> = Vec::new();
     for number in 0..messages * 400 {
-        if world.is_at_rest() {
-            return Ok(());
-        }
         let actions = world.enabled();
+        if world.is_at_rest() && actions.is_empty() {
+            return Ok(Told { steps: number, millis: world.clock - BEGIN });
+        }
         let faults = dice.roll(10) == 0;
         let wanted: Vec<Action> = actions.iter().copied().filter(|it| it.is_calm() != faults).collect();
         let among = if wanted.is_empty() { &actions } else { &wanted };
@@ -91,7 +121,9 @@ fn tell(seed: u64, messages: usize) -> Result<(), String> {
         trace.push(format!("{number}. {action} at {} ms: {}", world.clock, step.told.join("; ")));
         if let Some(violation) = step.broken.first() {
             let last = trace.len().saturating_sub(60);
-            return Err(format!("{:?}: {}\n{}", violation.promise, violation.what, trace[last..].join("\n")));
+            let asked = if messages < 10 { format!("{:#?}\n", world.script) } else { String::new() };
+            let what = format!("{:?}: {}", violation.promise, violation.what);
+            return Err(format!("{what}\n{asked}{}", trace[last..].join("\n")));
         }
     }
     let left = world.letters.iter().filter(|letter| letter.fate != Fate::Deleted).count();
@@ -104,12 +136,17 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn tell_many(messages: usize, runs: u64) {
-    let first = number("LOCKKEEPER_SEED", 1);
-    for seed in first..first + number("LOCKKEEPER_RUNS", runs) {
-        if let Err(why) = tell(seed, messages) {
-            panic!("LOCKKEEPER_SEED={seed} LOCKKEEPER_RUNS=1 with {messages} messages: {why}");
+    let (first, mut all) = (number("LOCKKEEPER_SEED", 1), Told::default());
+    let seeds = first..first + number("LOCKKEEPER_RUNS", runs);
+    for seed in seeds.clone() {
+        match tell(seed, messages) {
+            Ok(Told { steps, millis }) => (all.steps, all.millis) = (all.steps + steps, all.millis + millis),
+            Err(why) => panic!("LOCKKEEPER_SEED={seed} LOCKKEEPER_RUNS=1 with {messages} messages: {why}"),
         }
     }
+    let Told { steps, millis } = all;
+    let hours = millis / 3_600_000;
+    println!("seeds {seeds:?} with {messages} messages: {steps} steps in {hours} h of the world");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockkeeper::domain::{
     Base, ContainerName, DefinitionId, DefinitionView, Digest, Glance, ImageReference, LiveRollout, Look,
     LookOrder, MarkOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState,
-    StartOrder, Tasks, Timestamp,
+    StartOrder, StoppedTask, Tasks, Timestamp,
 };
 
-use super::at;
+use super::{TIMEOUT, at};
 
 /// How many tasks every service is to have.
 const DESIRED: u32 = 2;
@@ -37,6 +37,23 @@ pub struct Real {
     pub failed_tasks: u32,
     /// Whether it goes on for ever unless somebody ends it.
     pub is_stalled: bool,
+    /// When it was created, or told to go back.
+    pub turned: u64,
+    /// Whether it failed because there was no room for its tasks.
+    pub lacks_room: bool,
+}
+
+impl Real {
+    /// ECS begins to go back, and what kept the rollout from its end does not keep it from that.
+    pub fn go_back(&mut self, now: u64) {
+        self.state = RolloutState::RollingBack;
+        (self.is_stalled, self.turned) = (false, now);
+    }
+
+    /// Whether it has made no progress for its timeout.
+    pub fn is_stuck(&self, now: u64) -> bool {
+        self.state == RolloutState::InProgress && self.created + TIMEOUT <= now
+    }
 }
 
 /// One service.
@@ -61,6 +78,8 @@ impl Service {
             ours: false,
             failed_tasks: 0,
             is_stalled: false,
+            turned: 0,
+            lacks_room: false,
         };
         Self { family, definitions, rollouts: vec![first] }
     }
@@ -91,12 +110,34 @@ impl Service {
         }
     }
 
+    /// Whether this order goes back to what was good, from a rollout of ours that failed or is stuck.
+    pub fn goes_back(&self, order: &StartOrder, now: u64) -> bool {
+        let last = self.rollouts.last().expect("the first rollout stays");
+        let is_pinned = |image: &ImageReference| image.tag.is_none() && image.digest.is_some();
+        let has_failed = last.state == RolloutState::Failed || last.is_stuck(now);
+        has_failed
+            && order.base.revision == self.good().revision
+            && order.edits.values().all(is_pinned)
+            && (last.revision != self.good().revision || !order.edits.is_empty())
+    }
+
+    /// Whether somebody moved it twice, and neither was ever complete: a race that the planner accepts.
+    pub fn was_moved_in_vain(&self) -> bool {
+        let is_vain = |it: &Real| !it.ours && it.state != RolloutState::Succeeded && !it.state.is_live();
+        self.rollouts.windows(2).any(|two| two.iter().all(is_vain))
+    }
+
     pub fn live(&self) -> Option<&Real> {
         self.rollouts.last().filter(|it| it.state.is_live())
     }
 
     pub fn live_mut(&mut self) -> Option<&mut Real> {
         self.rollouts.last_mut().filter(|it| it.state.is_live())
+    }
+
+    /// How many rollouts failed in a row because there was no room.
+    pub fn short_of_room(&self) -> usize {
+        self.rollouts.iter().rev().take_while(|it| it.lacks_room).count()
     }
 
     /// Does what UpdateService does: the new rollout takes the place of one in progress.
@@ -110,9 +151,18 @@ impl Service {
         }
         let id = u32::try_from(self.rollouts.len()).expect("few");
         let state = RolloutState::InProgress;
-        let (failed_tasks, is_stalled) = (0, false);
-        let created = now;
-        self.rollouts.push(Real { id, created, revision, previous, state, ours, failed_tasks, is_stalled });
+        self.rollouts.push(Real {
+            id,
+            created: now,
+            revision,
+            previous,
+            state,
+            ours,
+            failed_tasks: 0,
+            is_stalled: false,
+            turned: now,
+            lacks_room: false,
+        });
         self.rollouts.last().expect("just pushed")
     }
 
@@ -140,9 +190,10 @@ impl Service {
         let mut made = self.definition(base).clone();
         for (container, image) in &order.edits {
             let (name, tag) = made.tags.iter_mut().find(|it| *it.0 == container.as_str()).expect("known");
-            *tag = image.tag.as_ref().map(|tag| tag.as_str().to_owned()).expect("orders name tags");
+            let before = std::mem::replace(tag, shown(image));
             let since = made.asked_at.insert(name, asked_at(tag, order.marks.versions.get(container)));
-            if *tag == self.definition(base).tags[name] {
+            // The same image, by whatever name, was asked for when it was, or later.
+            if digest(tag) == digest(&before) {
                 let newest = made.asked_at.get_mut(name).expect("just inserted");
                 *newest = since.max(Some(*newest)).expect("one is there");
             }
@@ -169,11 +220,11 @@ impl Service {
         self.definitions[order.definition.revision as usize - 1].marks.raise(&order.marks);
     }
 
-    /// What runs was asked for at this time, if it has this tag.
+    /// What runs was asked for at this time, if it has the image of this tag.
     pub fn was_asked(&mut self, container: &'static str, tag: &str, version: u64) {
         let running = self.good().revision as usize - 1;
         let running = &mut self.definitions[running];
-        if running.tags[container] == tag {
+        if digest(&running.tags[container]) == digest(tag) {
             let newest = running.asked_at.get_mut(container).expect("known");
             *newest = version.max(*newest);
         }
@@ -186,7 +237,10 @@ impl Service {
     pub fn view(&self, revision: u32) -> DefinitionView {
         let definition = self.definition(revision);
         let image = |(name, tag): (&&'static str, &String)| {
-            let image: ImageReference = format!("shop/{name}:{tag}").parse().expect("valid");
+            let image: ImageReference = format!("shop/{name}").parse().expect("valid");
+            let is_pinned = tag.starts_with('@');
+            let image =
+                if is_pinned { image.with_digest(digest(tag)) } else { image.with_tag(tag.as_str().into()) };
             (ContainerName::from(*name), image)
         };
         DefinitionView {
@@ -228,8 +282,17 @@ impl Service {
             rollouts: self.rollouts.iter().rev().filter(listed).map(|it| self.shown(it)).collect(),
             going_back: self.live().is_some_and(|live| live.state == RolloutState::RollingBack),
             events: Vec::new(),
-            stopped: Vec::new(),
+            stopped: if order.evidence { self.stopped() } else { Vec::new() },
         }
+    }
+
+    fn stopped(&self) -> Vec<(RolloutId, StoppedTask)> {
+        let task = StoppedTask {
+            stop_code: Some("TaskFailedToStart".into()),
+            reason: Some("RESOURCE:MEMORY".into()),
+            ..StoppedTask::default()
+        };
+        self.rollouts.iter().filter(|it| it.lacks_room).map(|it| (name(it.id), task.clone())).collect()
     }
 
     fn shown(&self, real: &Real) -> Rollout {
@@ -262,15 +325,25 @@ impl Service {
 }
 
 pub fn key(id: u32) -> RolloutKey {
-    RolloutKey { deployment: Some(name(id)), service_deployment: None }
+    RolloutKey { deployment: Some(name(id)), service_deployment: Some(name(id)) }
 }
 
 pub fn name(id: u32) -> RolloutId {
     format!("ecs-svc/{id}").into()
 }
 
+/// The digest behind a tag; one that is named itself begins with `@`.
 pub fn digest(tag: &str) -> Digest {
-    format!("sha256:{tag}").into()
+    tag.strip_prefix('@').map_or_else(|| format!("sha256:{tag}"), str::to_owned).into()
+}
+
+/// An image as a definition of this world names it.
+fn shown(image: &ImageReference) -> String {
+    match (&image.tag, &image.digest) {
+        (Some(tag), _) => tag.as_str().to_owned(),
+        (None, Some(digest)) => format!("@{digest}"),
+        (None, None) => "latest".to_owned(),
+    }
 }
 
 fn tasks(real: &Real) -> Tasks {

@@ -1,30 +1,30 @@
 //! A world in miniature around the planner: a queue, ECS and a clock, whose every step is an action that the tests
 //! choose. After each step the promises are held against what is true in it, whatever the planner believes.
 
+mod action;
+mod calls;
 pub mod ecs;
 mod oracle;
-mod reduce;
 mod script;
 mod shared;
 
 use std::{
     collections::BTreeSet,
-    fmt,
     hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
 
 use lockkeeper::domain::{
-    CallFailure, Cause, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, StartOrder,
-    Started, TargetId, Timestamp,
+    Cause, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, TargetId, Timestamp,
 };
 use lockkeeper::plan::{
-    Arrival, Asks, Command, Flaw, Input, Jitter, Now, PlanSettings, Planner, Promise, Violation,
+    Arrival, Asks, Command, Input, Jitter, Now, PlanSettings, Planner, Promise, Violation,
 };
 
-use ecs::{Real, Service};
-pub use script::{Budget, NOTHING, Script, Wish};
+pub use action::Action;
+use ecs::Service;
+pub use script::{Budget, Message, NOTHING, Script, Slip, Wish};
 pub use shared::{Pools, Shared, fingerprint};
 
 /// The world begins here, by AWS's clock.
@@ -42,79 +42,18 @@ pub const TIMEOUT: u64 = 90_000;
 /// Whoever waits is woken this coarsely, so that the same story told in another order ends in the same state.
 const GRAIN: u64 = 5_000;
 
-/// Nobody waits longer than until then: by that time every deadline has passed more than once.
+/// SQS answers again before it has been silent for this long: long enough for every hold to run out.
+const OUTAGE: u64 = VISIBILITY + GRAIN;
+
+/// Whoever is woken so often at one time, and does nothing, turns for ever.
+const MOST_WAKEUPS: u32 = 100;
+
+/// Where all is explored, nobody waits longer than until then: by that time every deadline has passed more than once.
 const END: u64 = BEGIN + 8 * TIMEOUT;
 
 /// A time of the world by AWS's clock.
 pub fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(BASE_MILLIS + i64::try_from(millis).expect("small"))
-}
-
-/// What can happen next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
-    /// A message is sent now.
-    Send(usize),
-    /// A message that is visible is received.
-    Receive(usize),
-    /// A message that is held already is received once more.
-    ReceiveAgain(usize),
-    /// The call at this place is made and answered.
-    Answer(usize),
-    /// The start at this place takes effect, and its answer is lost.
-    LoseAnswer(usize),
-    /// The start at this place is throttled.
-    Throttle(usize),
-    /// The rollout in progress completes.
-    Complete(usize),
-    /// The rollout in progress fails, and nothing undoes it.
-    Fail(usize),
-    /// The rollout in progress fails, and ECS goes back.
-    GoBack(usize),
-    /// ECS has gone back.
-    ArriveBack(usize),
-    /// Two tasks of the rollout in progress fail.
-    Struggle(usize),
-    /// The rollout in progress makes no progress for as long as nobody ends it.
-    Stall(usize),
-    /// Somebody forces new tasks.
-    Refresh(usize),
-    /// Somebody moves the service to a definition of theirs.
-    Move(usize),
-    /// SQS gives a held message to somebody else.
-    LoseLease(usize),
-    /// The process dies, and another begins.
-    Crash,
-    /// The process dies once its start has taken effect, and another begins.
-    CrashAfterStart(usize),
-    /// Time passes until something comes of it.
-    Wait,
-}
-
-impl Action {
-    /// Whether the world does this by itself where nothing goes wrong.
-    pub fn is_calm(self) -> bool {
-        match self {
-            Self::Send(_)
-            | Self::Receive(_)
-            | Self::Answer(_)
-            | Self::Complete(_)
-            | Self::ArriveBack(_)
-            | Self::Wait => true,
-            Self::ReceiveAgain(_)
-            | Self::LoseAnswer(_)
-            | Self::Throttle(_)
-            | Self::Fail(_)
-            | Self::GoBack(_)
-            | Self::Struggle(_)
-            | Self::Stall(_)
-            | Self::Refresh(_)
-            | Self::Move(_)
-            | Self::LoseLease(_)
-            | Self::Crash
-            | Self::CrashAfterStart(_) => false,
-        }
-    }
 }
 
 /// What became of a message.
@@ -131,9 +70,33 @@ pub enum Fate {
 /// One message on the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Letter {
+    /// Which of the script's messages it is.
+    pub message: usize,
     pub fate: Fate,
     pub version: u64,
+    /// The version, or when it was put back.
+    pub floor: u64,
+    /// The targets that it is for, where not for all: once it was put back, or renewed.
+    pub only: Option<Places>,
+    /// Whether it was put back, itself or what it is a copy of.
+    pub is_put_back: bool,
     receives: u64,
+}
+
+/// Some of the targets, a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Places(u8);
+
+impl Places {
+    pub fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+}
+
+impl FromIterator<usize> for Places {
+    fn from_iter<T: IntoIterator<Item = usize>>(places: T) -> Self {
+        Self(places.into_iter().fold(0, |bits, place| bits | 1 << place))
+    }
 }
 
 /// The whole world.
@@ -142,8 +105,12 @@ pub struct World {
     pub script: Arc<Script>,
     pub clock: u64,
     pub letters: Vec<Letter>,
-    /// What was set aside: message and target.
+    /// What was set aside: letter and target.
     pub dead: BTreeSet<(usize, usize)>,
+    /// What was set aside because it failed: event and target. Nobody asks where failures do not stop a wave.
+    pub failed: BTreeSet<(String, usize)>,
+    /// Since when SQS does not answer.
+    pub queue_lost: Option<u64>,
     pub services: Vec<Shared<Service>>,
     pub planner: Shared<Planner>,
     pub calls: Vec<Shared<Command>>,
@@ -153,8 +120,9 @@ pub struct World {
 impl Hash for World {
     /// Of one script alone: it is not hashed itself.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { script: _, clock, letters, dead, services, planner, calls, budget } = self;
-        (clock, letters, dead, services, planner, calls, budget).hash(state);
+        let Self { script: _, clock, letters, dead, failed, queue_lost, services, planner, calls, budget } =
+            self;
+        (clock, letters, dead, failed, queue_lost, services, planner, calls, budget).hash(state);
     }
 }
 
@@ -175,17 +143,23 @@ impl Step {
 
 impl World {
     pub fn new(script: Arc<Script>) -> Self {
-        let letters = script.messages.iter().map(|message| Letter {
+        let letters = script.messages.iter().enumerate().map(|(place, message)| Letter {
+            message: place,
             fate: if message.version.is_some() { Fate::Visible(BEGIN) } else { Fate::Unsent },
             version: message.version.unwrap_or(0),
+            floor: message.version.unwrap_or(0),
+            only: None,
+            is_put_back: false,
             receives: 0,
         });
         Self {
             clock: BEGIN,
             letters: letters.collect(),
             dead: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            queue_lost: None,
             services: script.services().into_iter().map(Shared::from).collect(),
-            planner: planner(&script.flaws).into(),
+            planner: planner(&script).into(),
             calls: Vec::new(),
             budget: script.budget,
             script,
@@ -199,82 +173,15 @@ impl World {
             && self.services.iter().all(|service| service.live().is_none())
     }
 
-    /// What can happen now.
-    pub fn enabled(&self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let crash = (self.budget.crashes > 0).then_some(Action::Crash);
-        if let Some(place) = self.calls.iter().position(|call| is_about_a_message(call)) {
-            actions.push(Action::Answer(place));
-            actions.extend(crash);
-            return actions;
-        }
-        for place in 0..self.calls.len() {
-            // Calls about different targets do not touch each other, so that their order makes no difference; but of two
-            // starts a crash lets either come alone.
-            if place == 0 || self.budget.crashes > 0 && matches!(*self.calls[place], Command::Start(_)) {
-                self.enabled_call(place, &mut actions);
-            }
-        }
-        for (place, letter) in self.letters.iter().enumerate() {
-            match letter.fate {
-                Fate::Unsent => actions.push(Action::Send(place)),
-                Fate::Visible(_) => actions.push(Action::Receive(place)),
-                Fate::InFlight(_, Some(_)) => {
-                    actions.extend((self.budget.again > 0).then_some(Action::ReceiveAgain(place)));
-                    actions.extend((self.budget.lost_leases > 0).then_some(Action::LoseLease(place)));
-                }
-                Fate::InFlight(_, None) | Fate::Deleted => {}
-            }
-        }
-        self.enabled_rollouts(&mut actions);
-        actions.extend(crash.filter(|_| self.planner.held() > 0));
-        actions.extend((self.calls.is_empty() && self.clock < END).then_some(Action::Wait));
-        actions
-    }
-
-    fn enabled_call(&self, place: usize, actions: &mut Vec<Action>) {
-        actions.push(Action::Answer(place));
-        if matches!(*self.calls[place], Command::Start(_)) {
-            actions.extend((self.budget.lost_answers > 0).then_some(Action::LoseAnswer(place)));
-            actions.extend((self.budget.throttles > 0).then_some(Action::Throttle(place)));
-            actions.extend((self.budget.crashes > 0).then_some(Action::CrashAfterStart(place)));
-        }
-    }
-
-    fn enabled_rollouts(&self, actions: &mut Vec<Action>) {
-        for (place, service) in self.services.iter().enumerate() {
-            let is_starting = |call: &Shared<Command>| matches!(&**call, Command::Start(order) if self.place_of(&order.target) == place);
-            let is_young = |live: &Real| !live.ours || live.failed_tasks > 0 || live.is_stalled;
-            let is_too_soon = |live: &Real| is_young(live) && self.calls.iter().any(is_starting);
-            if service.live().is_some_and(is_too_soon) {
-                // A call takes far less time than a rollout that began while it was under way, or than one that fails to
-                // recover.
-                continue;
-            }
-            match service.live().map(|live| (live.state, live.failed_tasks)) {
-                Some((RolloutState::RollingBack, _)) => actions.push(Action::ArriveBack(place)),
-                Some((_, failed)) => {
-                    actions.push(Action::Complete(place));
-                    if self.budget.failures > 0 {
-                        actions.extend([Action::Fail(place), Action::GoBack(place), Action::Stall(place)]);
-                        actions.extend((failed == 0).then_some(Action::Struggle(place)));
-                    }
-                }
-                None => {}
-            }
-            if self.is_visited(place) {
-                actions.extend([Action::Refresh(place), Action::Move(place)]);
-            }
-        }
-    }
-
     /// Lets one thing happen.
     pub fn step(&mut self, action: Action) -> Step {
         let mut step = Step::default();
         match action {
             Action::Send(place) => {
-                self.letters[place].version = self.time_of_event(place);
-                self.letters[place].fate = Fate::Visible(self.clock);
+                let version = self.time_of_event(place);
+                let letter = &mut self.letters[place];
+                (letter.version, letter.floor) = (version, version);
+                letter.fate = Fate::Visible(self.clock);
             }
             Action::Receive(place) => self.receive(place, &mut step),
             Action::ReceiveAgain(place) => {
@@ -287,11 +194,15 @@ impl World {
             }
             Action::LoseAnswer(place) => {
                 self.budget.lost_answers -= 1;
-                self.refuse(place, true, &mut step);
+                self.lose_answer(place, &mut step);
             }
             Action::Throttle(place) => {
                 self.budget.throttles -= 1;
-                self.refuse(place, false, &mut step);
+                self.refuse(place, Cause::Throttled, Remedy::Wait, &mut step);
+            }
+            Action::Refuse(place) => {
+                self.budget.refusals -= 1;
+                self.refuse(place, Cause::Unknown, Remedy::Retry, &mut step);
             }
             Action::Complete(place) => self.turn_to(place, RolloutState::Succeeded),
             Action::Fail(place) => {
@@ -300,9 +211,15 @@ impl World {
             }
             Action::GoBack(place) => {
                 self.budget.failures -= 1;
-                self.turn_to(place, RolloutState::RollingBack);
+                let now = self.clock;
+                self.services[place].live_mut().expect("enabled").go_back(now);
             }
             Action::ArriveBack(place) => self.turn_to(place, RolloutState::RolledBack),
+            Action::LackRoom(place) => {
+                self.budget.shortages -= 1;
+                let live = self.services[place].live_mut().expect("enabled");
+                (live.state, live.lacks_room) = (RolloutState::Failed, true);
+            }
             Action::Struggle(place) => {
                 self.budget.failures -= 1;
                 self.services[place].live_mut().expect("enabled").failed_tasks = 2;
@@ -313,24 +230,31 @@ impl World {
             }
             Action::Refresh(place) => {
                 self.budget.strangers -= 1;
-                self.clock = (self.clock + 1).next_multiple_of(GRAIN);
+                self.pass();
                 let service = &mut self.services[place];
                 let revision = service.current();
                 service.roll_out(self.clock, revision, false);
             }
             Action::Move(place) => {
                 self.budget.strangers -= 1;
-                self.clock = (self.clock + 1).next_multiple_of(GRAIN);
+                self.pass();
                 self.services[place].move_by_somebody(self.clock);
+            }
+            Action::LoseQueue => {
+                self.budget.outages -= 1;
+                self.queue_lost = Some(self.clock);
+            }
+            Action::FindQueue => self.queue_lost = None,
+            Action::Replay(place) => {
+                let letter = self.replay(place);
+                self.dead.remove(&letter);
+            }
+            Action::ReplayHalf(place) => {
+                self.replay(place);
             }
             Action::LoseLease(place) => self.lose_lease(place, &mut step),
             Action::Crash => self.crash(),
-            Action::CrashAfterStart(place) => {
-                if let Command::Start(order) = &*self.calls[place].clone() {
-                    self.execute(order);
-                }
-                self.crash();
-            }
+            Action::CrashAfter(place) => self.crash_after(place),
             Action::Wait => self.wait(&mut step),
         }
         if self.is_at_rest() {
@@ -339,13 +263,39 @@ impl World {
         step
     }
 
+    /// Some time passes, so that what happens now is later than what was.
+    fn pass(&mut self) {
+        self.clock = (self.clock + 1).next_multiple_of(GRAIN);
+    }
+
+    /// The script's message that this letter is.
+    pub fn message(&self, letter: usize) -> &Message {
+        &self.script.messages[self.letters[letter].message]
+    }
+
     /// An event has one time, in whole seconds, however many messages tell of it.
     fn time_of_event(&self, place: usize) -> u64 {
-        let messages = self.script.messages.iter().zip(&self.letters);
-        let told = messages.filter(|(it, letter)| {
-            it.event == self.script.messages[place].event && letter.fate != Fate::Unsent
-        });
-        told.map(|(_, letter)| letter.version).next().unwrap_or(self.clock / 1_000 * 1_000)
+        let is_told = |other: &usize| {
+            self.message(*other).event == self.message(place).event
+                && self.letters[*other].fate != Fate::Unsent
+        };
+        let told = (0..self.letters.len()).find(is_told);
+        told.map_or(self.clock / 1_000 * 1_000, |other| self.letters[other].version)
+    }
+
+    /// Somebody puts back what was set aside: it keeps its version, counts from now on, and is for its target alone.
+    fn replay(&mut self, place: usize) -> (usize, usize) {
+        self.budget.replays -= 1;
+        self.pass();
+        let (letter, target) = *self.dead.iter().nth(place).expect("enabled");
+        let only = Some(Places::from_iter([target]));
+        self.copy(Letter { floor: self.clock, only, is_put_back: true, ..self.letters[letter].clone() });
+        (letter, target)
+    }
+
+    /// One more message is on the queue, like another one.
+    fn copy(&mut self, like: Letter) {
+        self.letters.push(Letter { fate: Fate::Visible(self.clock), receives: 0, ..like });
     }
 
     fn turn_to(&mut self, place: usize, state: RolloutState) {
@@ -359,13 +309,12 @@ impl World {
         letter.receives += 1;
         let lease = LeaseId(place as u64 * 1_000 + letter.receives);
         letter.fate = Fate::InFlight(self.clock + VISIBILITY, Some(lease));
-        let version = letter.version;
         let arrival = Arrival {
             lease,
             message: format!("message-{place}").into(),
-            event: self.script.messages[place].event.as_str().into(),
+            event: self.message(place).event.as_str().into(),
             expires: Moment::from_millis(self.clock + VISIBILITY),
-            asks: Asks::Changes(self.script.requests(place, version)),
+            asks: Asks::Changes(self.script.requests(&self.letters[place])),
         };
         self.tell(Input::Arrived(arrival), step);
     }
@@ -380,7 +329,7 @@ impl World {
 
     fn crash(&mut self) {
         self.budget.crashes -= 1;
-        self.planner = planner(&self.script.flaws).into();
+        self.planner = planner(&self.script).into();
         self.calls.clear();
         for letter in &mut self.letters {
             if let Fate::InFlight(until, Some(_)) = letter.fate {
@@ -392,6 +341,7 @@ impl World {
     /// Lets time pass until a message becomes visible, or the planner wants something new.
     fn wait(&mut self, step: &mut Step) {
         let horizon = self.clock + 10 * TIMEOUT;
+        let mut wakeups_at_once = 0;
         while self.clock <= horizon && !step.moved {
             let visible = self.letters.iter().filter_map(|letter| match letter.fate {
                 Fate::InFlight(until, _) => Some(until),
@@ -402,6 +352,10 @@ impl World {
             let next = next.next_multiple_of(GRAIN);
             if next > self.patience() {
                 return;
+            }
+            wakeups_at_once = if next > self.clock { 0 } else { wakeups_at_once + 1 };
+            if wakeups_at_once > MOST_WAKEUPS {
+                return step.breaks(Promise::P9, "it is woken again and again, for nothing");
             }
             self.clock = self.clock.max(next);
             for letter in &mut self.letters {
@@ -430,8 +384,11 @@ impl World {
             Fate::Unsent | Fate::InFlight(..) | Fate::Deleted => None,
         });
         let live = self.services.iter().filter_map(|service| service.live());
-        let sound = live.filter(|live| !live.is_stalled).map(|live| live.created);
-        visible.chain(sound).map(|since| since + self.script.patience_millis).min().unwrap_or(u64::MAX)
+        let sound = live.filter(|live| !live.is_stalled).map(|live| live.turned);
+        // What is visible waits for as long as SQS is silent.
+        let visible = visible.filter(|_| self.queue_lost.is_none());
+        let by_itself = visible.chain(sound).map(|since| since + self.script.patience_millis);
+        by_itself.chain(self.queue_lost.map(|since| since + OUTAGE)).min().unwrap_or(u64::MAX)
     }
 
     /// Tells the planner something, and takes up what it wants done.
@@ -451,23 +408,30 @@ impl World {
                         self.tell(Input::Glanced { target, glance }, step);
                     }
                 }
+                Command::Extend(leases) if self.queue_lost.is_some() => {
+                    self.tell(Input::NotExtended(leases), step);
+                }
                 Command::Extend(leases) => {
                     let until = self.clock + VISIBILITY;
                     for lease in &leases {
+                        oracle::is_held(self, *lease, "extended", step);
                         self.letters[place_of(*lease)].fate = Fate::InFlight(until, Some(*lease));
                     }
                     let until = Moment::from_millis(until);
                     self.tell(Input::Extended { leases, until }, step);
                 }
-                Command::Renew { .. } => {}
                 Command::Report(report) => self.take_report(&report, step),
                 Command::Start(ref order) => {
                     oracle::about_to_start(self, order, step);
                     self.take_up(command, step);
                 }
+                Command::Stop(ref order) => {
+                    oracle::about_to_stop(self, order, step);
+                    self.take_up(command, step);
+                }
                 Command::Look(_)
-                | Command::Stop(_)
                 | Command::Mark(_)
+                | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Delete(_) => {
                     self.take_up(command, step);
@@ -487,9 +451,8 @@ impl World {
             Command::Mark(order) => format!("mark {} {:?}", order.definition, order.marks.versions),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
-            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {
-                String::new()
-            }
+            Command::Renew { lease, .. } => format!("renew {lease}"),
+            Command::Glance(_) | Command::Extend(_) | Command::Report(_) => String::new(),
         });
         self.calls.push(command.into());
     }
@@ -517,89 +480,6 @@ impl World {
         }
     }
 
-    fn answer(&mut self, call: Command, step: &mut Step) {
-        match call {
-            Command::Look(order) => {
-                let target = order.target.clone();
-                let look = Ok(Box::new(self.services[self.place_of(&target)].look(&order, self.clock)));
-                self.tell(Input::Looked { target, look }, step);
-            }
-            Command::Start(order) => {
-                let started = Ok(self.execute(&order));
-                self.tell(Input::Started { target: order.target, started }, step);
-            }
-            Command::Stop(order) => {
-                let place = self.place_of(&order.target);
-                self.turn_to(place, RolloutState::RollingBack);
-                self.tell(Input::Stopped { target: order.target, stopped: Ok(()) }, step);
-            }
-            Command::Mark(order) => {
-                let place = self.place_of(&order.target);
-                self.services[place].mark(&order);
-                self.tell(Input::Marked { target: order.target, marked: Ok(()) }, step);
-            }
-            Command::SetAside { lease, letter } => {
-                let target = letter.target.clone();
-                let place =
-                    target.as_ref().map(|target| self.place_of(target)).expect("messages name targets");
-                self.dead.insert((place_of(lease), place));
-                self.tell(Input::SetAside { lease, target, done: true }, step);
-            }
-            Command::Delete(leases) => {
-                for lease in &leases {
-                    oracle::about_to_delete(self, place_of(*lease), step);
-                    self.letters[place_of(*lease)].fate = Fate::Deleted;
-                    self.remember_asked(place_of(*lease));
-                }
-                self.tell(Input::Deleted(leases), step);
-            }
-            Command::Glance(_) | Command::Extend(_) | Command::Renew { .. } | Command::Report(_) => {}
-        }
-    }
-
-    /// What runs was asked for by a message that is gone now, maybe once more.
-    fn remember_asked(&mut self, message: usize) {
-        let version = self.letters[message].version;
-        for (place, wish) in self.script.messages[message].wishes.clone() {
-            if let Wish::Image(container, number) = wish {
-                self.services[place].was_asked(container, &script::tag(number), version);
-            }
-        }
-    }
-
-    /// The start at this place is not answered as it should be.
-    fn refuse(&mut self, place: usize, takes_effect: bool, step: &mut Step) {
-        let Command::Start(order) = (*self.calls.remove(place)).clone() else { return };
-        let (cause, remedy) = if takes_effect {
-            self.execute(&order);
-            (Cause::Timeout, Remedy::LookFirst)
-        } else {
-            (Cause::Throttled, Remedy::Wait)
-        };
-        let failure = CallFailure { cause, reason: "no answer".into(), remedy };
-        self.tell(Input::Started { target: order.target, started: Err(failure) }, step);
-    }
-
-    fn execute(&mut self, order: &StartOrder) -> Started {
-        let place = self.place_of(&order.target);
-        self.tick(place);
-        let now = self.clock;
-        let versions = self.letters.clone();
-        let script = Arc::clone(&self.script);
-        let service = &mut self.services[place];
-        let revision =
-            service.register(order, |tag, claimed| script.asked_at(place, tag, claimed, &versions));
-        let real = service.roll_out(now, revision, true);
-        let (id, created_at) = (ecs::key(real.id), at(real.created));
-        Started { id, created_at, definition: service.view(revision) }
-    }
-
-    /// No two rollouts of a service are created at the same time.
-    fn tick(&mut self, place: usize) {
-        let last = self.services[place].rollouts.last().map_or(0, |it| it.created);
-        self.clock = self.clock.max(last + 10);
-    }
-
     pub fn place_of(&self, target: &TargetId) -> usize {
         (0..self.services.len()).find(|place| script::target(*place) == *target).expect("known")
     }
@@ -617,22 +497,17 @@ impl World {
     }
 }
 
-fn planner(flaws: &BTreeSet<Flaw>) -> Planner {
+fn planner(script: &Script) -> Planner {
     let mut settings = PlanSettings::new(Duration::from_millis(VISIBILITY));
-    settings.flaws.clone_from(flaws);
+    settings.flaws.clone_from(&script.flaws);
+    settings.renew_after = script.renew_millis.map_or(settings.renew_after, Duration::from_millis);
     Planner::new(settings)
 }
 
 fn is_about_a_message(call: &Command) -> bool {
-    matches!(call, Command::SetAside { .. } | Command::Delete(_))
+    matches!(call, Command::SetAside { .. } | Command::Delete(_) | Command::Renew { .. })
 }
 
 fn place_of(lease: LeaseId) -> usize {
     usize::try_from(lease.0 / 1_000).expect("small")
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
 }

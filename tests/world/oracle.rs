@@ -1,29 +1,86 @@
 //! The promises, held against what is true in the world.
 
-use lockkeeper::domain::{Cause, DeploymentRecord, Outcome, RolloutState, StartOrder};
+use lockkeeper::domain::{Cause, DeploymentRecord, LeaseId, Outcome, RolloutState, StartOrder, StopOrder};
 use lockkeeper::plan::Promise;
 
 use super::{
-    Fate, Step, World,
+    Fate, Letter, Step, TIMEOUT, World,
     ecs::{self, Definition, Real, Service},
-    script::{self, Wish},
+    script::{self, Script, Wish},
 };
 
 /// A rollout carries freshness if it was created this long after the change.
 const MARGIN: u64 = 1_000;
 
+/// How often the settings allow to try again.
+const RETRIES: usize = 2;
+
 /// P1, P3 and P4, when the planner has decided on a start and ECS is still as it saw it.
 pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     let place = world.place_of(&order.target);
     let service = &world.services[place];
-    if !world.may_supersede(place) {
+    let goes_back = world.script.rollback && service.goes_back(order, world.clock);
+    if !goes_back && !world.may_supersede(place) {
         step.breaks(Promise::P1, format!("{} is started over a rollout in progress", service.family));
     }
-    let owed = world.owed(place).any(|(message, wish)| !is_met(world, place, message, wish));
-    if !owed {
+    let last = service.rollouts.last().expect("the first rollout stays");
+    let is_wanted = |(message, wish)| {
+        !is_met(world, place, message, wish) || goes_back && carries(world, service, last, message, wish)
+    };
+    if !world.owed(place).any(is_wanted) {
         step.breaks(Promise::P3, format!("{} is started, and nothing is asked of it", service.family));
     }
+    if !goes_back
+        && !world
+            .owed(place)
+            .filter(|(it, wish)| is_wanted((*it, *wish)))
+            .any(|it| has_place(world, place, it.0))
+    {
+        step.breaks(Promise::P1, format!("{} is started, and its wave has no place for it", service.family));
+    }
+    // Where more than one message asks, each may have been tried so often.
+    if world.letters.len() == 1 && service.short_of_room() > RETRIES {
+        step.breaks(Promise::P3, format!("{} is tried more often than the settings say", service.family));
+    }
     never_older(world, place, order, step);
+}
+
+/// Whether the settings allow one more of the targets of this message to be deployed.
+fn has_place(world: &World, place: usize, message: usize) -> bool {
+    let Script { max_parallel, stop_after, ref budget, .. } = *world.script;
+    let asked = world.message(message);
+    // What is put back, or renewed, is for some of the targets alone: the others do not count any more.
+    let others = || world.letters[message].wishes(asked).filter(|(other, _)| *other != place);
+    let is_under_way = |(other, wish): &&(usize, Wish)| {
+        let service = &world.services[*other];
+        // One that was stuck was given up on, whatever becomes of it.
+        let is_ours = |it: &&Real| it.ours && it.created + TIMEOUT > world.clock;
+        service.live().filter(is_ours).is_some_and(|it| carries(world, service, it, message, *wish))
+    };
+    // What was set aside because it was stuck may have come to life.
+    let has_failed = |(other, wish): &&(usize, Wish)| {
+        world.failed.contains(&(asked.event.clone(), *other)) && !is_true(world, *other, message, *wish)
+    };
+    let reaches = |count: usize, limit: u32| limit > 0 && count >= limit as usize;
+    // Of several events, what is in progress may be for another one. After a crash one may be started before it has been
+    // seen that another is in progress.
+    let is_known = world.script.messages.len() == 1 && budget.crashes == 0;
+    let is_full = is_known && reaches(others().filter(is_under_way).count(), max_parallel);
+    // What somebody has in progress may hide, after a crash, that ours failed before.
+    let is_seen = budget.strangers == 0 || budget.crashes == 0;
+    let is_stopped = is_seen && reaches(others().filter(has_failed).count(), stop_after);
+    !is_full && !is_stopped
+}
+
+/// P1 and P5: only what is stuck is stopped, and only where the settings say so.
+pub fn about_to_stop(world: &World, order: &StopOrder, step: &mut Step) {
+    let service = &world.services[world.place_of(&order.target)];
+    let is_it = |it: &&Real| ecs::name(it.id) == order.rollout;
+    let is_sound =
+        service.rollouts.iter().find(is_it).is_some_and(|it| it.state.is_live() && !it.is_stuck(world.clock));
+    if is_sound || !world.script.rollback {
+        step.breaks(Promise::P1, format!("a rollout of {} is stopped that is not stuck", service.family));
+    }
 }
 
 /// P4: no container gets something older than what it has.
@@ -32,9 +89,9 @@ fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step)
     let revision =
         after.register(order, |tag, claimed| world.script.asked_at(place, tag, claimed, &world.letters));
     let service = &world.services[place];
-    let sound = service.live().filter(|live| {
-        live.failed_tasks == 0 && !live.is_stalled && live.created + super::TIMEOUT > world.clock
-    });
+    let sound = service
+        .live()
+        .filter(|live| live.failed_tasks == 0 && !live.is_stalled && live.created + TIMEOUT > world.clock);
     for replaced in [Some(service.good()), sound].into_iter().flatten() {
         let replaced = service.definition(replaced.revision);
         for (container, asked_at) in &after.definition(revision).asked_at {
@@ -51,18 +108,45 @@ fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step)
     }
 }
 
-/// P2: a message is deleted only once each of its wishes is met, set aside, or left to a newer one.
-pub fn about_to_delete(world: &World, message: usize, step: &mut Step) {
+/// P2: a message is deleted only by its latest receipt, and once each of its wishes is met, set aside, or left to a newer
+/// one.
+pub fn about_to_delete(world: &World, lease: LeaseId, step: &mut Step) {
+    let message = super::place_of(lease);
     if world.letters[message].fate == Fate::Deleted {
         return;
     }
-    for (place, wish) in &world.script.messages[message].wishes {
+    is_held(world, lease, "deleted", step);
+    for (place, wish) in world.letters[message].wishes(world.message(message)) {
         let is_settled = world.dead.contains(&(message, *place))
             || is_true(world, *place, message, *wish)
-            || is_left_to_another(world, *place, message, *wish);
+            || is_left_to_another(world, *place, message, *wish)
+            || is_given_up(world, *place, message, *wish)
+            || world.services[*place].was_moved_in_vain();
         if !is_settled {
             step.breaks(Promise::P2, format!("message {message} is deleted, and {wish:?} is not done"));
         }
+    }
+}
+
+/// A race that the planner accepts: what carried it made no progress for its timeout, was told to have failed while its
+/// message was not held, and gave way to freshness, as it might have to somebody.
+fn is_given_up(world: &World, place: usize, message: usize, wish: Wish) -> bool {
+    let service = &world.services[place];
+    let gave_way = |two: &[Real]| {
+        let [stuck, next] = two else { return false };
+        stuck.state == RolloutState::Stopped
+            && stuck.created + TIMEOUT <= next.created
+            && is_like(service, next.revision, good_before(service, stuck).revision)
+            && carries(world, service, stuck, message, wish)
+    };
+    service.rollouts.windows(2).any(gave_way)
+}
+
+/// P2: nobody touches a message by a receipt that does not hold it any more.
+pub fn is_held(world: &World, lease: LeaseId, what: &str, step: &mut Step) {
+    let Letter { fate, .. } = world.letters[super::place_of(lease)];
+    if !matches!(fate, Fate::InFlight(until, Some(holds)) if holds == lease && until > world.clock) {
+        step.breaks(Promise::P2, format!("a message is {what} by {lease}, which does not hold it"));
     }
 }
 
@@ -74,7 +158,8 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     let Some(rollout) = service.rollouts.iter().find(named) else {
         let is_without_one = match outcome {
             Outcome::AlreadyRunning | Outcome::Superseded | Outcome::Failed => true,
-            Outcome::Succeeded | Outcome::RolledBack | Outcome::Cancelled | Outcome::DryRun => false,
+            Outcome::Cancelled => world.script.stop_after > 0,
+            Outcome::Succeeded | Outcome::RolledBack | Outcome::DryRun => false,
         };
         if !is_without_one {
             step.breaks(Promise::P5, format!("{outcome:?} is said of no rollout"));
@@ -89,8 +174,14 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
         }
         Outcome::RolledBack => rollout.state == RolloutState::RolledBack || is_undone(service, rollout),
         Outcome::Superseded => !is_last || rollout.state == RolloutState::Stopped,
-        Outcome::Failed if record.cause == Some(Cause::Timeout) => rollout.state.is_live(),
-        Outcome::Failed => matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed),
+        Outcome::Failed if record.cause == Some(Cause::Timeout) => {
+            let is_over = rollout.state.is_live() || is_abandoned(world, rollout);
+            is_over && rollout.created + TIMEOUT <= world.clock
+        }
+        Outcome::Failed => {
+            matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed)
+                || is_abandoned(world, rollout)
+        }
         Outcome::AlreadyRunning | Outcome::Cancelled | Outcome::DryRun => false,
     };
     if !is_true {
@@ -98,11 +189,34 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     }
 }
 
-/// Whether what was there before a rollout that failed was rolled out again next, and is complete.
+/// Whether a rollout that was to be undone gave way to its rollback, which came to nothing, or failed before it could be
+/// stopped.
+fn is_abandoned(world: &World, rollout: &Real) -> bool {
+    let has_ended =
+        matches!(rollout.state, RolloutState::Stopped | RolloutState::Failed | RolloutState::RollbackFailed);
+    world.script.rollback && has_ended
+}
+
+/// Whether what was last complete before a rollout that failed was rolled out again next, and is complete. Somebody may
+/// have begun something just before, which gave way.
 fn is_undone(service: &Service, failed: &Real) -> bool {
-    let next = service.rollouts.iter().find(|it| it.id == failed.id + 1);
-    failed.state == RolloutState::Failed
-        && next.is_some_and(|it| it.revision == failed.previous && it.state == RolloutState::Succeeded)
+    let next = service.rollouts.iter().find(|it| it.id > failed.id && it.state != RolloutState::Stopped);
+    let good = good_before(service, failed).revision;
+    matches!(failed.state, RolloutState::Failed | RolloutState::Stopped)
+        && next.is_some_and(|it| it.state == RolloutState::Succeeded && is_like(service, it.revision, good))
+}
+
+/// What was complete last when this rollout began.
+fn good_before<'a>(service: &'a Service, rollout: &Real) -> &'a Real {
+    let complete = |it: &&Real| it.id < rollout.id && it.state == RolloutState::Succeeded;
+    service.rollouts.iter().rev().find(complete).expect("the first rollout is complete")
+}
+
+/// Whether two revisions have the same images, by whatever name.
+fn is_like(service: &Service, one: u32, other: u32) -> bool {
+    let images =
+        |revision| service.definition(revision).tags.values().map(|tag| ecs::digest(tag)).collect::<Vec<_>>();
+    images(one) == images(other)
 }
 
 /// P2 and P4, when nothing is owed and nothing goes on: the newest that was asked runs, or was set aside.
@@ -113,9 +227,12 @@ pub fn at_rest(world: &World, step: &mut Step) {
             let version = |(message, _): &(usize, Wish)| world.letters[*message].version;
             let Some(newest) = asked().map(|it| version(&it)).max() else { continue };
             let is_settled = |(message, wish): (usize, Wish)| {
-                world.dead.contains(&(message, place)) || is_true(world, place, message, wish)
+                world.dead.contains(&(message, place))
+                    || is_true(world, place, message, wish)
+                    || is_given_up(world, place, message, wish)
             };
-            if !asked().filter(|it| version(it) == newest).any(is_settled) {
+            let is_vain = world.services[place].was_moved_in_vain();
+            if !is_vain && !asked().filter(|it| version(it) == newest).any(is_settled) {
                 let what = format!("what was asked last of {container} does not run in the end");
                 step.breaks(Promise::P4, what);
             }
@@ -125,8 +242,8 @@ pub fn at_rest(world: &World, step: &mut Step) {
 
 impl World {
     fn all_wishes(&self, place: usize) -> impl Iterator<Item = (usize, Wish)> {
-        let all = self.script.messages.iter().enumerate();
-        all.flat_map(|(message, it)| it.wishes.iter().map(move |wish| (message, *wish)))
+        let all = self.letters.iter().enumerate();
+        all.flat_map(|(place, it)| it.wishes(self.message(place)).map(move |wish| (place, *wish)))
             .filter(move |(_, (to, _))| *to == place)
             .map(|(message, (_, wish))| (message, wish))
     }
@@ -151,14 +268,16 @@ fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
         RolloutState::Succeeded if is_content => {
             service.rollouts[place + 1..].iter().all(|later| !replaces(later) || carries(later))
         }
-        _ => true,
+        _ => !it.lacks_room,
     };
     let is_started = service.rollouts.iter().enumerate().filter(counts).any(|(_, it)| carries(it));
-    let version = world.letters[message].version + 1;
+    let Letter { version, is_put_back, .. } = world.letters[message];
     let is_replaced = is_content && service.live().is_some_and(|live| !carries(live));
+    // A definition that runs is rolled out once more where that is asked for since.
+    let is_again = is_put_back && matches!(wish, Wish::Definition(_));
     is_started
-        || is_newer(service.running(), wish, version)
-        || !is_replaced && runs_since(service.running(), wish, version)
+        || is_newer(service.running(), wish, version + 1)
+        || !is_again && !is_replaced && runs_since(service.running(), wish, version + 1)
 }
 
 /// Whether what is asked is so.
@@ -178,7 +297,7 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
 fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
     let has_it = match wish {
         Wish::Restart | Wish::Follow => false,
-        Wish::Image(container, number) => running.tags[container] == script::tag(number),
+        Wish::Image(container, number) => is_image(running, container, number),
         Wish::Definition(revision) => running.lineage.contains(&revision),
     };
     has_it || is_newer(running, wish, version)
@@ -193,14 +312,16 @@ fn is_newer(running: &Definition, wish: Wish, version: u64) -> bool {
     }
 }
 
+fn is_image(definition: &Definition, container: &str, number: u32) -> bool {
+    ecs::digest(&definition.tags[container]) == ecs::digest(&script::tag(number))
+}
+
 fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wish: Wish) -> bool {
-    let floor = world.letters[message].version;
+    let floor = world.letters[message].floor;
     let definition = service.definition(rollout.revision);
     match wish {
         Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,
-        Wish::Image(container, number) => {
-            rollout.created >= floor && definition.tags[container] == script::tag(number)
-        }
+        Wish::Image(container, number) => rollout.created >= floor && is_image(definition, container, number),
         Wish::Definition(revision) => rollout.created >= floor && definition.lineage.contains(&revision),
     }
 }

@@ -13,7 +13,7 @@ use lockkeeper::domain::{
 use lockkeeper::plan::Flaw;
 
 use super::{
-    Fate, Letter, TIMEOUT, at,
+    END, Fate, Letter, TIMEOUT, at,
     ecs::{self, Definition, Service},
 };
 
@@ -49,14 +49,38 @@ pub struct Budget {
     pub lost_leases: u16,
     pub lost_answers: u16,
     pub throttles: u16,
+    pub refusals: u16,
     pub failures: u16,
     pub strangers: u16,
     pub again: u16,
+    pub shortages: u16,
+    pub outages: u16,
+    pub replays: u16,
 }
 
 /// Nothing goes wrong.
-pub const NOTHING: Budget =
-    Budget { crashes: 0, lost_leases: 0, lost_answers: 0, throttles: 0, failures: 0, strangers: 0, again: 0 };
+pub const NOTHING: Budget = Budget {
+    crashes: 0,
+    lost_leases: 0,
+    lost_answers: 0,
+    throttles: 0,
+    refusals: 0,
+    failures: 0,
+    strangers: 0,
+    again: 0,
+    shortages: 0,
+    outages: 0,
+    replays: 0,
+};
+
+/// What may be lost of what a letter says, so that tests show that it is missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slip {
+    /// The target that it is for.
+    Target,
+    /// When the change was asked for.
+    Version,
+}
 
 /// Everything that is given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,11 +88,21 @@ pub struct Script {
     pub services: usize,
     pub messages: Vec<Message>,
     pub on_newer: OnNewer,
+    /// Whether what failed is undone where ECS does not do so.
+    pub rollback: bool,
+    /// Of the targets of one event, so many are deployed at a time, and none after so many have failed; zero is no limit.
+    pub max_parallel: u32,
+    pub stop_after: u32,
+    /// After so long a held message is renewed; `None` is never.
+    pub renew_millis: Option<u64>,
     pub quiet_millis: u64,
     /// What happens by itself happens within this.
     pub patience_millis: u64,
+    /// Nobody waits longer than until then.
+    pub end_millis: u64,
     pub budget: Budget,
     pub flaws: BTreeSet<Flaw>,
+    pub slip: Option<Slip>,
     /// Whether somebody else has business with the first service alone.
     pub first_only: bool,
 }
@@ -80,10 +114,16 @@ impl Script {
             services,
             messages: Vec::new(),
             on_newer: OnNewer::WhenFailing,
+            rollback: false,
+            max_parallel: 0,
+            stop_after: 0,
+            renew_millis: None,
             quiet_millis: 2_000,
             patience_millis: 20_000,
+            end_millis: END,
             budget: Budget::default(),
             flaws: BTreeSet::new(),
+            slip: None,
             first_only: true,
         }
     }
@@ -113,6 +153,22 @@ impl Script {
         self
     }
 
+    pub fn rollback(mut self) -> Self {
+        self.rollback = true;
+        self
+    }
+
+    pub fn waves(mut self, max_parallel: u32, stop_after: u32) -> Self {
+        (self.max_parallel, self.stop_after) = (max_parallel, stop_after);
+        self
+    }
+
+    /// Messages are renewed once they have been held for so long.
+    pub fn renewing(mut self, millis: u64) -> Self {
+        self.renew_millis = Some(millis);
+        self
+    }
+
     pub fn quiet(mut self, millis: u64) -> Self {
         self.quiet_millis = millis;
         self
@@ -123,6 +179,11 @@ impl Script {
         self
     }
 
+    pub fn endless(mut self) -> Self {
+        self.end_millis = u64::MAX;
+        self
+    }
+
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
@@ -130,6 +191,11 @@ impl Script {
 
     pub fn flaw(mut self, flaw: Flaw) -> Self {
         self.flaws.insert(flaw);
+        self
+    }
+
+    pub fn slip(mut self, slip: Slip) -> Self {
+        self.slip = Some(slip);
         self
     }
 
@@ -164,24 +230,27 @@ impl Script {
         all.filter(move |(_, wish)| wish.0 == place).map(|(message, (_, wish))| (message, wish))
     }
 
-    /// When an image with this tag was asked for: as an order claims, if a message that was received bears it out; else
-    /// when it first was.
+    /// When the image with this tag, or digest, was asked for: as an order claims, if a message that was received bears it
+    /// out; else when it first was.
     pub fn asked_at(&self, place: usize, tag: &str, claimed: Option<&Timestamp>, letters: &[Letter]) -> u64 {
-        let asks = |message: &Message| {
-            message.wishes.iter().any(|(to, wish)| {
-                *to == place && matches!(wish, Wish::Image(_, number) if self::tag(*number) == tag)
-            })
+        let is_it = |number| ecs::digest(&self::tag(number)) == ecs::digest(tag);
+        let asks = |letter: &&Letter| {
+            let wishes = &self.messages[letter.message].wishes;
+            let is_asked = |(to, wish): &(usize, Wish)| {
+                *to == place && matches!(wish, Wish::Image(_, number) if is_it(*number))
+            };
+            wishes.iter().any(is_asked)
         };
-        let all = || self.messages.iter().zip(letters).filter(|(message, _)| asks(message)).map(|it| it.1);
+        let all = || letters.iter().filter(asks);
         let bears_out =
             |letter: &&Letter| letter.fate != Fate::Unsent && claimed == Some(&at(letter.version));
         let borne_out = all().find(bears_out).map(|letter| letter.version);
         borne_out.or_else(|| all().map(|letter| letter.version).min()).unwrap_or(0)
     }
 
-    /// What the message at this place asks for.
-    pub fn requests(&self, place: usize, version: u64) -> Vec<Request> {
-        let message = &self.messages[place];
+    /// What a letter asks for.
+    pub fn requests(&self, letter: &Letter) -> Vec<Request> {
+        let message = &self.messages[letter.message];
         let origin = Arc::new(Origin {
             kind: TriggerKind::DeployRequested,
             event_id: message.event.as_str().into(),
@@ -190,13 +259,20 @@ impl Script {
         let request = |(to, wish): &(usize, Wish)| Request {
             target: target(*to),
             change: Self::change(*to, *wish),
-            version: at(version),
-            floor: at(version),
+            version: at(if self.slips(letter, Slip::Version) { letter.floor } else { letter.version }),
+            floor: at(letter.floor),
             settings: Arc::new(self.settings(*to)),
             guessed: false,
             origin: Arc::clone(&origin),
         };
-        message.wishes.iter().map(request).collect()
+        if self.slips(letter, Slip::Target) {
+            return message.wishes.iter().map(request).collect();
+        }
+        letter.wishes(message).map(request).collect()
+    }
+
+    fn slips(&self, letter: &Letter, slip: Slip) -> bool {
+        letter.is_put_back && self.slip == Some(slip)
     }
 
     fn change(place: usize, wish: Wish) -> Change {
@@ -231,10 +307,20 @@ impl Script {
         TargetSettings {
             quiet: Duration::from_millis(self.quiet_millis),
             timeout: Duration::from_millis(TIMEOUT),
-            rollback: false,
+            rollback: self.rollback,
+            max_parallel: self.max_parallel,
+            stop_after: self.stop_after,
             on_newer: self.on_newer,
             ..TargetSettings::named(SERVICES[place].into())
         }
+    }
+}
+
+impl Letter {
+    /// What is asked of which target: of some alone, if it was put back or renewed.
+    pub fn wishes<'a>(&self, message: &'a Message) -> impl Iterator<Item = &'a (usize, Wish)> {
+        let only = self.only;
+        message.wishes.iter().filter(move |(to, _)| only.is_none_or(|only| only.has(*to)))
     }
 }
 

@@ -49,6 +49,24 @@ fn holds_that_are_due_soon_are_extended_together() {
 }
 
 #[test]
+fn an_extension_that_went_along_and_failed_wakes_nobody_before_it_is_due() {
+    let mut it = short();
+    it.unanswered.insert(Verb::Extend);
+    it.receive("m1", [restart(990)]);
+    it.pass(10);
+    it.receive("m2", [of("web", restart(990))]);
+    it.pass(20);
+    assert_eq!(it.extensions(), [[1, 2]]);
+    let until = it.now + Duration::from_mins(1);
+    it.tell(Input::Extended { leases: vec![LeaseId(1)], until });
+    it.tell(Input::NotExtended(vec![LeaseId(2)]));
+    it.pass(5);
+    assert!(it.planner.next_wakeup() > Some(it.now), "it would turn for ever");
+    it.pass(5);
+    assert_eq!(it.extensions(), [vec![1, 2], vec![2]]);
+}
+
+#[test]
 fn a_hold_lasts_as_long_as_its_rollout() {
     let mut it = deploying();
     it.pass(1000);

@@ -269,3 +269,35 @@ fn a_fix_that_came_while_the_start_was_under_way_is_not_lost() {
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!((it.starts().len(), it.outcomes()), (2, vec![Outcome::Succeeded; 2]));
 }
+
+#[test]
+fn freshness_leaves_no_failing_content_behind_whose_message_will_come_back() {
+    for crash in [false, true] {
+        let mut it = under_way(OnNewer::WhenFailing);
+        fails(&mut it);
+        if crash {
+            it.crash();
+        } else {
+            it.tell(Input::Lost(vec![LeaseId(1)]));
+        }
+        it.receive("m2", [restart(1_010)]);
+        it.pass(30);
+        assert_eq!(it.starts().len(), 1, "crash: {crash}");
+        it.receive("m1", [image("v2", 990)]);
+        it.pass(6);
+        assert_eq!(it.starts().len(), 2, "crash: {crash}");
+        assert_eq!(it.ordered_image().as_deref(), Some("v2"));
+        it.rollout_is(RolloutState::Succeeded);
+        assert_eq!((it.outcomes().last(), it.planner.held()), (Some(&Outcome::Succeeded), 0));
+    }
+}
+
+#[test]
+fn freshness_waits_for_content_no_longer_than_the_timeout_of_its_rollout() {
+    let mut it = under_way(OnNewer::WhenFailing);
+    fails(&mut it);
+    it.crash();
+    it.receive("m2", [restart(1_010)]);
+    it.pass(31 * 60);
+    assert_eq!((it.starts().len(), it.ordered_base().as_str()), (2, "api:1"));
+}

@@ -456,3 +456,20 @@ fn a_rollout_of_ours_that_was_complete_before_anybody_saw_it_has_succeeded_and_i
     it.pass(6);
     assert_eq!(it.outcomes(), [Outcome::Succeeded, Outcome::AlreadyRunning]);
 }
+
+#[test]
+fn what_was_complete_and_gave_way_before_anybody_saw_it_is_not_told_as_succeeded() {
+    let mut it = Bench::new();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    it.crash();
+    ecs::turn_to(it.scene(), RolloutState::Succeeded);
+    it.scene().rollouts[0].primary = false;
+    let ours = it.scene().rollouts[0].definition.clone();
+    let newer = Rollout { created_at: it.wall(), ..rollout("theirs", 0, ours) };
+    it.scene().rollouts.insert(0, newer);
+    ecs::turn_to(it.scene(), RolloutState::Failed);
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    assert_eq!((it.starts().len(), it.outcomes()), (1, vec![Outcome::AlreadyRunning]));
+}

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{CallFailure, Cause, Outcome, Remedy, RolloutId, RolloutState, Running, TargetSettings};
+use crate::domain::{
+    CallFailure, Cause, Outcome, Remedy, Rollout, RolloutId, RolloutState, Running, TargetSettings,
+};
 
 /// A bench whose target is rolled back by us.
 fn bench() -> Bench {
@@ -221,5 +223,88 @@ fn a_way_back_that_cannot_be_started_is_tried_again_and_then_said() {
         ended[0].reason.as_ref().is_some_and(|it| it.contains("going back to api:1 failed")),
         "{ended:?}"
     );
+    assert_eq!(bench.letters().len(), 1);
+}
+
+/// Somebody rolls out `api:1` again, over what has just failed.
+fn somebody_goes_back(bench: &mut Bench) {
+    let created = bench.wall();
+    let theirs = Rollout { created_at: created, ..rollout("theirs", 0, revision(1, "v1")) };
+    ecs::turn_to(bench.scene(), RolloutState::Failed);
+    bench.scene().rollouts[0].primary = false;
+    bench.scene().rollouts.insert(0, Rollout { previous: Some(revision(1, "v1")), ..theirs });
+}
+
+#[test]
+fn a_rollback_by_somebody_is_watched_and_not_started_over() {
+    for end in [RolloutState::Succeeded, RolloutState::Failed] {
+        let mut bench = bench();
+        started(&mut bench);
+        somebody_goes_back(&mut bench);
+        bench.pass(4);
+        assert_eq!((bench.starts().len(), bench.ended().len()), (1, 0));
+        bench.rollout_is(end);
+        let outcome = if end == RolloutState::Succeeded { Outcome::RolledBack } else { Outcome::Failed };
+        assert_eq!(bench.outcomes(), [outcome]);
+        assert_eq!((bench.starts().len(), bench.letters().len()), (1, 1));
+    }
+}
+
+#[test]
+fn what_somebody_rolled_back_before_anybody_looked_is_told_as_rolled_back() {
+    let mut bench = bench();
+    started(&mut bench);
+    somebody_goes_back(&mut bench);
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::RolledBack], 1));
+}
+
+#[test]
+fn what_somebody_moved_on_from_is_left_alone() {
+    let mut bench = bench();
+    started(&mut bench);
+    somebody_goes_back(&mut bench);
+    bench.scene().rollouts[0].definition = revision(9, "theirs");
+    bench.pass(4);
+    assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::Failed], 1));
+}
+
+#[test]
+fn a_rollback_past_what_never_was_complete_is_known_after_a_crash() {
+    let mut bench = bench();
+    bench.settings.on_newer = crate::domain::OnNewer::Interrupt;
+    started(&mut bench);
+    bench.receive("m3", [image("v3", 1_000)]);
+    bench.pass(6);
+    assert_eq!(bench.starts().len(), 2);
+    let superseded = bench.scene().rollouts[1].definition.clone();
+    bench.scene().rollouts[0].previous = Some(superseded);
+    bench.rollout_is(RolloutState::Failed);
+    assert_eq!(bench.starts()[2].base.to_string(), "api:1");
+    bench.crash();
+    bench.receive("m3", [image("v3", 1_000)]);
+    bench.receive("newer", [restart(1_015)]);
+    bench.pass(30);
+    assert_eq!(bench.starts().len(), 3, "nothing is started over the way back");
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!(bench.outcomes()[1..], [Outcome::RolledBack]);
+}
+
+#[test]
+fn what_was_rolled_back_past_what_never_was_complete_is_set_aside_after_a_crash() {
+    let mut bench = bench();
+    bench.settings.on_newer = crate::domain::OnNewer::Interrupt;
+    started(&mut bench);
+    let newer = image("v3", 1_007);
+    bench.receive("m3", [newer.clone()]);
+    bench.pass(6);
+    let superseded = bench.scene().rollouts[1].definition.clone();
+    bench.scene().rollouts[0].previous = Some(superseded);
+    bench.rollout_is(RolloutState::Failed);
+    bench.crash();
+    bench.rollout_is(RolloutState::Succeeded);
+    bench.receive("m3", [newer]);
+    bench.pass(6);
+    assert_eq!((bench.starts().len(), bench.outcomes().last()), (3, Some(&Outcome::Failed)));
     assert_eq!(bench.letters().len(), 1);
 }

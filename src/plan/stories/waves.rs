@@ -1,7 +1,7 @@
 //! One event that reaches many targets.
 
 use super::*;
-use crate::domain::{LaneState, Outcome, RolloutState};
+use crate::domain::{LaneState, Outcome, Remedy, RolloutState};
 
 const FOUR: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -92,11 +92,72 @@ fn who_waits_for_a_rollout_of_somebody_else_keeps_no_place() {
 #[test]
 fn a_target_that_cannot_be_looked_at_holds_up_nobody() {
     let mut it = bench(0, 1);
-    let failure = transient(crate::domain::Remedy::Retry);
+    let failure = transient(Remedy::Retry);
     it.failing_looks = vec![failure].into();
     receive_all(&mut it);
     assert_eq!(it.start_times(), [1_005_000, 1_005_000, 1_005_000, 1_006_000]);
     assert_eq!(started(&it)[3], "a");
+}
+
+#[test]
+fn who_is_being_deployed_has_a_place_when_the_message_is_received_again() {
+    let mut it = bench(1, 0);
+    receive_all(&mut it);
+    it.tell(Input::Lost(vec![LeaseId(1)]));
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["a"]);
+    ends(&mut it, "a", RolloutState::Succeeded);
+    assert_eq!(started(&it), ["a", "b"]);
+}
+
+#[test]
+fn who_may_have_been_started_keeps_its_place_until_that_is_known() {
+    let mut it = bench(1, 0);
+    it.failing_starts = vec![transient(Remedy::LookFirst)].into();
+    receive_all(&mut it);
+    assert_eq!(started(&it), ["a"]);
+    it.pass(20);
+    assert_eq!(started(&it), ["a", "a"], "it had not been started");
+}
+
+#[test]
+fn what_is_being_undone_has_failed_already() {
+    let mut it = bench(2, 1);
+    it.settings.rollback = true;
+    it.receive("m", FOUR.map(|name| of(name, image("v2", 990))));
+    it.pass(6);
+    assert_eq!(started(&it), ["a", "b"]);
+    ends(&mut it, "a", RolloutState::Failed);
+    ends(&mut it, "b", RolloutState::Succeeded);
+    assert_eq!(started(&it), ["a", "b", "a"], "the last one goes back");
+    assert_eq!(it.outcomes(), [Outcome::Cancelled, Outcome::Cancelled, Outcome::Succeeded]);
+}
+
+/// The same with a second container.
+fn two_containers(mut definition: DefinitionView) -> DefinitionView {
+    definition.images.insert("side".into(), "shop/side:v1".parse().unwrap());
+    definition
+}
+
+#[test]
+fn an_image_that_runs_is_not_deployed_again_for_a_definition_that_is_not() {
+    for stop_after in [0, 1] {
+        let mut it = bench(1, stop_after);
+        for service in ["a", "b"] {
+            it.scene_of(&target(service)).wanted = Some(Ok(two_containers(revision(2, "v1"))));
+        }
+        let runs = two_containers(marked(3, "v5", 1_000));
+        let scene = it.scene_of(&target("b"));
+        let running = scene.running.as_mut().expect("runs");
+        (running.definition, running.digests) = (runs.clone(), [("web".into(), digest("5"))].into());
+        scene.base = Ok(runs);
+        it.receive("m", ["a", "b"].map(|service| of(service, definition("api:2", 990))));
+        it.receive("n", [of("b", image("v5", 1_000))]);
+        it.pass(6);
+        assert_eq!(started(&it), ["a"], "stop_after = {stop_after}");
+        ends(&mut it, "a", RolloutState::Failed);
+        assert_eq!(started(&it).len(), if stop_after == 0 { 2 } else { 1 }, "stop_after = {stop_after}");
+    }
 }
 
 #[test]

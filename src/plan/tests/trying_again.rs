@@ -85,11 +85,19 @@ fn a_rollout_without_capacity_is_tried_again_with_a_new_floor() {
     story.judged(101, failed());
     assert!(story.ends().is_empty());
     story.sleep().looked(failed());
-    assert!(story.start().is_none(), "not within the second of the failure");
-    let mut later = failed();
-    later.taken_at = at(112);
-    story.wait(2).looked(later);
     assert!(story.start().is_some(), "what failed before the floor counts no more");
+}
+
+#[test]
+fn what_somebody_starts_while_a_rollout_without_capacity_is_to_be_tried_again_carries_it() {
+    let mut story = Story::new();
+    story.rolling_out(restart(10), 101, view(1, "latest"));
+    let failed = || rollout(101, view(1, "latest"), Failed);
+    let theirs = |state| rollout(104, view(1, "latest"), state);
+    story.judged(101, without_capacity(look(110, vec![theirs(InProgress), failed()]), 101));
+    story.sleep().looked(look(115, vec![theirs(Succeeded), failed()]));
+    assert!(story.start().is_none());
+    assert_eq!(story.end().0, Outcome::AlreadyRunning);
 }
 
 #[test]
