@@ -212,12 +212,19 @@ fn the_next_is_started_once_the_one_before_has_ended() {
     assert_eq!(ended.map(|(at, _)| at.as_millis()), it.start_times().get(1).copied());
 }
 
-#[test]
-fn who_waits_before_another_attempt_keeps_no_place() {
+/// `a` comes first, and its start fails like this.
+fn first_start_fails(remedy: crate::domain::Remedy) -> Bench {
     let mut it = bench(1, 0);
-    it.failing_starts.push_back(transient(crate::domain::Remedy::LookFirst));
+    it.jitter = Jitter(u16::MAX);
+    it.failing_starts.push_back(transient(remedy));
     receive_all(&mut it);
-    assert_eq!(started(&it), ["a", "b"]);
+    it
+}
+
+#[test]
+fn who_waits_before_another_attempt_keeps_no_place_unless_it_may_have_been_started() {
+    assert_eq!(started(&first_start_fails(crate::domain::Remedy::Retry)), ["a", "b"]);
+    assert_eq!(started(&first_start_fails(crate::domain::Remedy::LookFirst)), ["a"]);
 }
 
 #[test]
