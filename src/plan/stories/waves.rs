@@ -215,7 +215,7 @@ fn the_next_is_started_once_the_one_before_has_ended() {
 #[test]
 fn who_waits_before_another_attempt_keeps_no_place() {
     let mut it = bench(1, 0);
-    it.failing_starts.push_back(transient(crate::domain::Remedy::LookFirst));
+    it.failing_starts.push_back(transient(Remedy::Retry));
     receive_all(&mut it);
     assert_eq!(started(&it), ["a", "b"]);
 }
