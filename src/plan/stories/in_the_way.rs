@@ -226,3 +226,27 @@ fn what_brings_back_what_was_after_no_failure_is_no_rollback() {
     ask_for_tasks_in_sight_of_all(&mut it);
     assert_eq!(it.starts().len(), 1);
 }
+
+#[test]
+fn what_runs_tells_what_is_brought_back_where_nothing_was_complete_before_the_failure() {
+    let mut it = bench(OnNewer::Interrupt);
+    let mut failed = ecs::rollout("failed", 995, revision(2, "v2"));
+    failed.previous = Some(revision(9, "v9"));
+    it.scene().rollouts = vec![failed];
+    ecs::turn_to(it.scene(), RolloutState::Failed);
+    it.scene().rollouts[0].primary = false;
+    it.scene().rollouts.insert(0, ecs::rollout("back", 998, revision(1, "v1")));
+    ask_for_tasks_in_sight_of_all(&mut it);
+    assert_eq!(it.starts().len(), 0);
+}
+
+#[test]
+fn a_definition_supersedes_a_rollout_of_ours_where_the_settings_say_so() {
+    let mut it = bench(OnNewer::Interrupt);
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    it.scene().wanted = Some(Ok(revision(5, "v0")));
+    it.receive("m2", [definition("api:5", 1_005)]);
+    it.pass(10);
+    assert_eq!((it.starts().len(), it.ordered_base().as_str()), (2, "api:5"));
+}

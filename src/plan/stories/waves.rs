@@ -213,7 +213,7 @@ fn the_next_is_started_once_the_one_before_has_ended() {
 }
 
 /// `a` comes first, and its start fails like this.
-fn first_start_fails(remedy: crate::domain::Remedy) -> Bench {
+fn first_start_fails(remedy: Remedy) -> Bench {
     let mut it = bench(1, 0);
     it.jitter = Jitter(u16::MAX);
     it.failing_starts.push_back(transient(remedy));
@@ -223,8 +223,8 @@ fn first_start_fails(remedy: crate::domain::Remedy) -> Bench {
 
 #[test]
 fn who_waits_before_another_attempt_keeps_no_place_unless_it_may_have_been_started() {
-    assert_eq!(started(&first_start_fails(crate::domain::Remedy::Retry)), ["a", "b"]);
-    assert_eq!(started(&first_start_fails(crate::domain::Remedy::LookFirst)), ["a"]);
+    assert_eq!(started(&first_start_fails(Remedy::Retry)), ["a", "b"]);
+    assert_eq!(started(&first_start_fails(Remedy::LookFirst)), ["a"]);
 }
 
 #[test]

@@ -186,3 +186,11 @@ fn what_gave_way_to_another_definition_does_not_live_on_in_it() {
     let seen = look(100, vec![same, stopped]);
     assert!(is_settled(&judge(&pin(10, "v1"), &seen), Outcome::Superseded), "in the same it does");
 }
+
+#[test]
+fn a_failure_of_other_content_does_not_hide_that_somebody_moved_the_service() {
+    let theirs = rollout(60, view(7, "theirs"), Succeeded);
+    let after = |failed| judge(&pin(10, "v1"), &look(100, vec![theirs.clone(), failed]));
+    assert!(is_settled(&after(rollout(50, view(5, "v5"), Failed)), Outcome::Superseded));
+    assert!(matches!(after(rollout(50, view(2, "v1"), Failed)), Verdict::Failed(_)), "its own is told");
+}
