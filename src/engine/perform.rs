@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{EngineClock, held::HeldMessages, renewal};
 use crate::{
@@ -126,6 +126,7 @@ impl Performer {
     fn answer(&self, call: impl Future<Output = Vec<Input>> + Send + 'static) {
         let (answers, dropped) = (self.answers.clone(), self.dropped.clone());
         self.tasks.spawn(async move {
+            let _no_lane_waits_for_ever = EndsWithAPanic;
             for input in dropped.run_until_cancelled(call).await.unwrap_or_default() {
                 let _ = answers.send(input);
             }
@@ -202,6 +203,19 @@ impl Performer {
             }
             vec![Input::SetAside { lease, target: letter.target, done: sent.is_ok() }]
         });
+    }
+}
+
+/// A call that panics is a defect, and its lane would wait for its answer for ever. So the process ends; the one that is
+/// started in its place looks afresh.
+struct EndsWithAPanic;
+
+impl Drop for EndsWithAPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!("a call panicked, which is a defect: the process ends, and its successor looks afresh");
+            std::process::exit(1);
+        }
     }
 }
 

@@ -77,6 +77,7 @@ enum Order {
 pub(super) async fn run(mut engine: Engine, lease: Lease) {
     let mut hold = Hold::begin(&engine, lease);
     while engine.stand_by(&mut hold).await {
+        engine.ecs.forget();
         engine = engine.act(Some(&mut hold)).await;
         hold.rested();
     }
@@ -244,7 +245,7 @@ fn state(standing: Standing, clock: &EngineClock) -> LeaseState {
             );
             let trouble = trouble.map_or_else(String::new, |it| format!("; the last call failed: {it}"));
             let why = format!("lost: the lease table {silence}{trouble}");
-            LeaseState::Lost { since: silent_since.unwrap_or(now), why }
+            LeaseState::Lost { since: silent_since.unwrap_or_else(|| clock.began()), why }
         }
     }
 }

@@ -22,11 +22,11 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// What is left of the waiting requests once those that a look settles are gone.
 #[derive(Default)]
-struct Sifted {
-    needed: Vec<Ask>,
-    adopting: Vec<(RolloutKey, Ask)>,
-    awaiting: Vec<Ask>,
-    not_before: Option<Timestamp>,
+pub(super) struct Sifted {
+    pub(super) needed: Vec<Ask>,
+    pub(super) adopting: Vec<(RolloutKey, Ask)>,
+    pub(super) awaiting: Vec<Ask>,
+    pub(super) not_before: Option<Timestamp>,
 }
 
 impl Lane {
@@ -138,7 +138,7 @@ impl Lane {
     }
 
     /// Settles what the look settles, and sorts the rest.
-    fn sift(&mut self, verdicts: Vec<Verdict>, look: &Look, turn: &mut Turn<'_>) -> Sifted {
+    pub(super) fn sift(&mut self, verdicts: Vec<Verdict>, look: &Look, turn: &mut Turn<'_>) -> Sifted {
         let mut sifted = Sifted::default();
         let mut settled: Vec<(Outcome, String, Vec<Ask>)> = Vec::new();
         let mut failed: Vec<(Option<Box<Rollout>>, Failure, Vec<Ask>)> = Vec::new();

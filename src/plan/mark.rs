@@ -5,12 +5,15 @@
 //! has it is tagged with the version first, and only then is the request settled: a message that is gone has
 //! left its mark.
 
+use std::time::Duration;
+
 use crate::domain::{
-    CallFailure, Change, DefinitionView, Look, MarkOrder, Marks, Outcome, Rollout, Timestamp,
+    CallFailure, Change, DefinitionView, Look, MarkOrder, Marks, Moment, Outcome, Remedy, Rollout, Timestamp,
 };
 
 use super::{
     Command,
+    decide::Sifted,
     fold::Ask,
     lane::{Lane, Phase, Turn},
     retry, settle,
@@ -18,11 +21,16 @@ use super::{
     watch::Watch,
 };
 
+/// For so long a look may be decided on while a revision is marked; what is older may miss what others started since.
+const LONGEST_MARK: Duration = Duration::from_secs(3);
+
 /// A look that is decided on once a revision is marked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Marking {
     order: MarkOrder,
     look: Look,
+    /// When the look was decided on: it grows old while the mark waits for its turn.
+    since: Moment,
     evidence: bool,
     blocked: Option<Watch>,
 }
@@ -54,29 +62,45 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         turn.out.push(Command::Mark(order.clone()));
-        self.phase = Phase::Marking(Box::new(Marking { order, look: look.clone(), evidence, blocked }));
+        let since = turn.now.moment;
+        self.phase =
+            Phase::Marking(Box::new(Marking { order, look: look.clone(), since, evidence, blocked }));
     }
 
     /// The answer to [`Command::Mark`].
     pub(super) fn marked(&mut self, marked: Result<(), CallFailure>, turn: &mut Turn<'_>) {
-        let Marking { order, mut look, evidence, blocked } =
+        let Marking { order, mut look, since, evidence, blocked } =
             match std::mem::replace(&mut self.phase, Phase::Idle) {
                 Phase::Marking(marking) => *marking,
                 phase => return self.phase = phase,
             };
-        match marked {
-            Ok(()) => {
-                let shown = look.running.iter_mut().map(|running| &mut running.definition);
-                let rolled_out = look.rollouts.iter_mut().map(|rollout| &mut rollout.definition);
-                shown.chain(rolled_out).for_each(|definition| raise(definition, &order));
-                self.decide(&look, evidence, blocked, turn);
-            }
-            // Nothing else was changed: what a look shows then decides again.
-            Err(failure) => {
-                let delay = retry::AFTER_LOST_ANSWER + retry::delay(1, turn.now.jitter);
-                self.pause(turn, delay, failure.reason);
-            }
+        // A revision that cannot be marked at all goes without: nothing waits for that for ever.
+        if let Err(failure) = marked
+            && failure.remedy != Remedy::GiveUp
+        {
+            let delay = retry::AFTER_LOST_ANSWER + retry::delay(1, turn.now.jitter);
+            return self.pause(turn, delay, failure.reason);
         }
+        let shown = look.running.iter_mut().map(|running| &mut running.definition);
+        let rolled_out = look.rollouts.iter_mut().map(|rollout| &mut rollout.definition);
+        shown.chain(rolled_out).for_each(|definition| raise(definition, &order));
+        if turn.now.moment.since(since) <= LONGEST_MARK {
+            return self.decide(&look, evidence, blocked, turn);
+        }
+        self.settle_what_is_marked(&look, evidence, turn);
+        self.look(turn, evidence);
+    }
+
+    /// Settles what an old look settles; what would have to be started on it stays, and is looked at again.
+    fn settle_what_is_marked(&mut self, look: &Look, evidence: bool, turn: &mut Turn<'_>) {
+        let verdicts = self.verdicts(look, turn);
+        if !evidence && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(_))) {
+            return;
+        }
+        let Sifted { needed, adopting, awaiting, not_before: _ } = self.sift(verdicts, look, turn);
+        let adopting = adopting.into_iter().map(|(_, ask)| ask);
+        self.waiting = needed.into_iter().chain(awaiting).chain(adopting).collect();
+        self.waiting.sort_by_key(|ask| (ask.request.version, ask.lease));
     }
 }
 

@@ -32,8 +32,10 @@
 //!   asked for between the two is deployed over it.
 //! - Where somebody moves a service twice, and neither is ever complete, whoever then rolls out again what ran before
 //!   counts as having moved it: that the first move was never complete is not known if it was before the floor.
-//! - An image that turns out to run already leaves no mark. Where the same image is asked for twice, and another one
-//!   that was asked for in between is received after both, that other one is deployed.
+//! - Where the role may not tag, what turns out to run already leaves no mark: an image that was asked for between two
+//!   requests for another one, and is received after both, is deployed.
+//! - Services that share a revision share its marks: what one of them was asked for counts for the others too.
+//! - Where somebody goes back by hand to a revision of ours, and its image is asked for again, that move counts as ours.
 //! - A pushed image that is followed without quiet time may be rolled out within the second of its event. If the process
 //!   dies then, and ECS calls the digest by another name, it is rolled out once more.
 

@@ -160,9 +160,14 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
     // A forced request asks for a rollout of its own, so that one of just before it must not be taken for that.
     let earliest = if change.force { request.floor + FRESHNESS_MARGIN } else { request.floor };
     let brings_it = |it: &Rollout| any_later || has(&it.definition, &it.digests) || is_marked_for_it(it);
+    // What we go back to may name the same image in another way.
+    let is_marked = |it: &Rollout| {
+        containers.iter().all(|name| it.definition.marks.versions.get(name) == Some(&request.version))
+    };
+    let keeps_it = |it: &Rollout| brings_it(it) || is_marked(it);
     let carriers = || {
         let carries = |it: &&Rollout| it.created_at >= earliest && brings_it(it);
-        look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, brings_it))
+        look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, keeps_it))
     };
     let by_carrier = fate(carriers(), flawed);
     let settled = by_carrier.or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)));
@@ -184,9 +189,12 @@ fn definition(
     let is_it = |definition: &DefinitionView| {
         definition.id == wanted.id || is_made_from(wanted, request.version, definition)
     };
+    // What we go back to, or from there on to again, was made of it.
+    let keeps_it =
+        |it: &Rollout| is_it(&it.definition) || it.definition.marks.content == Some(request.version);
     let carriers = || {
         let carries = |it: &&Rollout| it.created_at >= request.floor && is_it(&it.definition);
-        look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, |it| is_it(&it.definition)))
+        look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, keeps_it))
     };
     let by_carrier = fate(carriers(), flawed);
     by_carrier

@@ -249,6 +249,9 @@ impl Metrics {
         self.rollouts_active.set(whole(snapshot.deployments.values().filter(rolling).count()));
         self.leases_held.set(whole(snapshot.leases_held));
         self.active.set(i64::from(snapshot.active));
+        self.queue_oldest.reset();
+        self.queue_messages.reset();
+        self.dead_letters.reset();
         let oldest = snapshot.oldest_held.map(|since| at.since(since)).unwrap_or_default();
         for QueueRecord { name, role, visible, in_flight, delayed } in &snapshot.queues {
             if *role == QueueRole::Events {

@@ -1,4 +1,5 @@
-//! Reads task definitions. A revision never changes, so what decisions need of it is remembered.
+//! Reads task definitions. A revision never changes, but for its tags, so what decisions need of it is
+//! remembered.
 
 use std::sync::{Arc, PoisonError};
 
@@ -74,12 +75,21 @@ impl Reach {
         Ok(Arc::new(document.map(|document| document.logs()).unwrap_or_default()))
     }
 
+    /// The next looks read anew.
+    pub(super) fn forget_definitions(&self) {
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn remembered(&self, id: &DefinitionId) -> Option<Remembered> {
         self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    pub(super) fn remember(&self, view: DefinitionView, logs: Logs) {
+    /// Marks only rise: what was read before a revision was tagged does not take that back.
+    pub(super) fn remember(&self, mut view: DefinitionView, logs: Logs) {
         let mut remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = remembered.get(&view.id) {
+            view.marks.raise(&before.view.marks);
+        }
         if remembered.len() >= MAX_REMEMBERED {
             remembered.pop_first();
         }

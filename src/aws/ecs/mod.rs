@@ -8,7 +8,7 @@
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
 //! | `definition` | pure: task definitions as raw JSON |
-//! | `describe` | reads definitions, and remembers them: they never change |
+//! | `describe` | reads definitions, and remembers them: only their tags change |
 //! | `start` | registers where needed, and calls UpdateService |
 //! | `stop` | has ECS stop a rollout and go back |
 //! | `evidence` | stopped tasks and running digests |
@@ -128,6 +128,12 @@ impl Ecs {
     /// From now on no call is begun, not even by a start that is under way. Who waits for a turn is told at once.
     pub fn stop(&self) {
         self.closing.cancel();
+    }
+
+    /// Forgets what was read of definitions: another process may have tagged them since.
+    pub fn forget(&self) {
+        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        regions.values().for_each(|reach| reach.forget_definitions());
     }
 
     /// Waits until what may follow a look could be called at once, and keeps those calls free.

@@ -106,15 +106,13 @@ impl Reach {
         let call = self.changes.tag_resource().resource_arn(&document.arn).set_tags(Some(tags));
         match self.ask(TAG, 1, Urgency::Soon, || call.clone().send()).await {
             Ok(_) => Ok(true),
-            Err(fault) => match fault.kind() {
-                Kind::Denied | Kind::Unsupported | Kind::Refused => {
-                    let error = fault.reason(TAG);
-                    warn!(definition = %document.id, error, "the definition could not be tagged");
-                    Ok(false)
-                }
-                // Tagging twice is tagging once.
-                _ => Err(fault.of_call(TAG, Verb::Read)),
-            },
+            Err(fault) if cannot_be_tagged(&fault) => {
+                let error = fault.reason(TAG);
+                warn!(definition = %document.id, error, "the definition could not be tagged");
+                Ok(false)
+            }
+            // Tagging twice is tagging once.
+            Err(fault) => Err(fault.of_call(TAG, Verb::Read)),
         }
     }
 
@@ -192,4 +190,11 @@ fn replace_body(request: &mut HttpRequest, body: &[u8]) {
 
 fn invalid(reason: String) -> CallFailure {
     CallFailure { cause: Cause::DefinitionInvalid, reason, remedy: Remedy::GiveUp }
+}
+
+/// Whether trying again would change nothing: no permission, no such operation, or nothing to tag.
+fn cannot_be_tagged(fault: &Fault) -> bool {
+    let kind = fault.kind();
+    matches!(kind, Kind::Denied | Kind::Unsupported | Kind::Refused | Kind::Missing)
+        || fault.looks_unimplemented()
 }

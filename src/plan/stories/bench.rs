@@ -21,6 +21,7 @@ pub(in crate::plan) enum Verb {
     Look,
     Glance,
     Start,
+    Mark,
     Extend,
     SetAside,
     Delete,
@@ -174,7 +175,7 @@ impl Bench {
                 targets.iter().map(|target| self.glanced(target)).collect()
             }
             Command::Start(order) if self.hears(Verb::Start) => vec![self.started(order)],
-            Command::Mark(order) => vec![self.marked(order)],
+            Command::Mark(order) if self.hears(Verb::Mark) => vec![self.marked(order)],
             Command::Extend(leases) if self.hears(Verb::Extend) => {
                 vec![Input::Extended { leases: leases.clone(), until: self.now + self.held_for }]
             }
@@ -192,6 +193,7 @@ impl Bench {
             | Command::Glance(_)
             | Command::Start(_)
             | Command::Stop(_)
+            | Command::Mark(_)
             | Command::Extend(_)
             | Command::Renew { .. }
             | Command::SetAside { .. }
@@ -213,7 +215,7 @@ impl Bench {
         Input::Looked { target: order.target.clone(), look }
     }
 
-    fn marked(&mut self, order: &MarkOrder) -> Input {
+    pub(super) fn marked(&mut self, order: &MarkOrder) -> Input {
         let marked = self.failing_marks.pop_front().map_or(Ok(()), Err);
         if marked.is_ok() {
             ecs::mark(self.scene_of(&order.target), order);

@@ -135,3 +135,28 @@ fn after_a_mark_that_failed_nothing_is_looked_at_before_reads_are_fresh() {
     it.pass(60);
     assert_eq!(it.look_times(), [1_005_000, 1_018_000]);
 }
+
+#[test]
+fn what_cannot_be_marked_holds_nobody_up() {
+    let mut it = running_v1(900);
+    it.failing_marks.push_back(bench::transient(Remedy::GiveUp));
+    it.receive("again", [image("v1", 990)]);
+    it.receive("restart", [restart(991)]);
+    it.pass(10);
+    assert_eq!((it.outcomes(), it.starts().len()), (vec![Outcome::AlreadyRunning], 1));
+}
+
+#[test]
+fn nothing_is_started_on_a_look_that_grew_old_while_a_mark_waited_for_its_turn() {
+    let mut it = running_v1(900);
+    it.unanswered.insert(bench::Verb::Mark);
+    it.receive("again", [image("v1", 990)]);
+    it.receive("restart", [restart(991)]);
+    it.pass(60);
+    it.scene().rollouts = vec![rollout("somebody", 1_060, revision(9, "v9"))];
+    let order = it.marks()[0].clone();
+    let answer = it.marked(&order);
+    it.tell(answer);
+    assert_eq!(it.outcomes(), [Outcome::AlreadyRunning], "what it settles is settled");
+    assert_eq!((it.starts().len(), it.looks().len()), (0, 2));
+}

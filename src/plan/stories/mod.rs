@@ -9,6 +9,7 @@ mod folding;
 mod glancing;
 mod in_the_way;
 mod judging;
+mod lasting;
 mod leases;
 mod marking;
 mod newer;
