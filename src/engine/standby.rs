@@ -245,7 +245,8 @@ fn state(standing: Standing, clock: &EngineClock) -> LeaseState {
             );
             let trouble = trouble.map_or_else(String::new, |it| format!("; the last call failed: {it}"));
             let why = format!("lost: the lease table {silence}{trouble}");
-            LeaseState::Lost { since: silent_since.unwrap_or_else(|| clock.began()), why }
+            // One that never answered has been silent since this process began.
+            LeaseState::Lost { since: silent_since.unwrap_or_default(), why }
         }
     }
 }
