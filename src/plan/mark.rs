@@ -16,7 +16,7 @@ use super::{
     decide::Sifted,
     fold::Ask,
     lane::{Lane, Phase, Turn},
-    retry, settle,
+    newer, retry, settle,
     settle::Verdict,
     watch::Watch,
 };
@@ -148,7 +148,7 @@ fn carried_unmarked<'a>(ask: &Ask, verdict: &Verdict, look: &'a Look) -> Option<
 fn is_moved_by_hand(definition: &DefinitionView, look: &Look) -> bool {
     let brings_it = |it: &&Rollout| it.definition.id == definition.id;
     let brought = look.rollouts.iter().find(brings_it);
-    brought.is_some_and(|rollout| settle::decided_by_somebody(rollout, look).is_some())
+    brought.is_some_and(|rollout| newer::decided_by_somebody(rollout, look).is_some())
 }
 
 fn raise(definition: &mut DefinitionView, order: &MarkOrder) {

@@ -48,6 +48,7 @@ mod judge;
 mod lane;
 mod ledger;
 mod mark;
+mod newer;
 mod promises;
 mod retry;
 mod settle;

@@ -11,7 +11,7 @@ use super::{
     Command, fold,
     fold::{Ask, Ground},
     lane::{Lane, Passage, Phase, Replaced, Retrying, Turn},
-    retry, settle,
+    newer, retry,
     watch::Watch,
 };
 
@@ -73,8 +73,7 @@ impl Lane {
             (None, Err(why), None) => return Err(why.clone()),
         };
         let running = live.or(look.running.as_ref().map(|running| &running.definition));
-        let decided =
-            over.filter(|_| kept.is_some()).and_then(|over| settle::decided_by_somebody(over, look));
+        let decided = over.filter(|_| kept.is_some()).and_then(|over| newer::decided_by_somebody(over, look));
         Ok(Ground { base, wanted, running, decided })
     }
 

@@ -19,7 +19,7 @@ use super::{
     Command, Flaw, diagnose,
     fold::Ask,
     lane::{Lane, Passage, Phase, Turn},
-    settle,
+    newer,
     settle::Verdict,
     watch::Watch,
 };
@@ -52,7 +52,7 @@ fn undoes(next: &Rollout, failed: &Rollout, look: &Look) -> bool {
     let older = |it: &&Rollout| it.created_at <= failed.created_at;
     let was = match &look.running {
         Some(running) if next.state.is_live() => Some(&running.definition),
-        _ => settle::last_complete(look.rollouts.iter().filter(older)),
+        _ => newer::last_complete(look.rollouts.iter().filter(older)),
     };
     let is_what_was = was.is_some_and(|was| was.id == next.definition.id && was.id != failed.definition.id);
     let is_pinned = !next.definition.marks.follows.is_empty()
