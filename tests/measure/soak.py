@@ -13,6 +13,8 @@ from statistics import mean
 from stage import Daemon, World, free_port, say, until
 
 SERVICES = [f"service-{number:02}" for number in range(40)]
+# MiB per hour, while what is remembered fills its bounds: 1,000 deployments and 4,096 definitions, in two hours of this load.
+MOST_GROWTH = 8
 STEPS = {"start_ms": 2_000, "settle_ms": 1_000, "drain_ms": 500}
 
 
@@ -131,7 +133,7 @@ def tell(samples: Samples, daemon: Daemon) -> None:
     for what, (least, most) in spans.items():
         say(what, f"{least} to {most}")
     say("CPU", f"{daemon.cpu_ms() / samples.rows[-1][0] / 10:.1f} %")
-    if slope > 4 or any(most - least > 16 for least, most in spans.values()):
+    if slope > MOST_GROWTH or any(most - least > 16 for least, most in spans.values()):
         sys.exit("it grows")
 
 
