@@ -60,8 +60,9 @@ class Daemon(Tool):
         return self.log_file.read_text(errors="replace")
 
     def logs(self) -> list[dict]:
-        """Its log lines."""
-        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        """Its log lines, without one that is being written."""
+        whole = self.text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def says(self, words: str, **fields: object) -> list[dict]:
         """The log lines that contain these words and have these fields."""
