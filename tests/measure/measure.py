@@ -12,6 +12,9 @@ from stage import CLUSTER, ENVIRONMENT, Daemon, World, free_port, milliseconds, 
 
 SERVICES = [f"service-{number:02}" for number in range(20)]
 OF_PEER = "peer"
+# Seconds between two events: half of what ECS allows of RegisterTaskDefinition is one in two seconds, and waiting for
+# that is no cost of ours.
+PACE = 2.1
 READS = ("DescribeServices", "DescribeTaskDefinition", "ListServiceDeployments")
 
 
@@ -74,6 +77,7 @@ def deployments(world: World, daemon: Daemon, events: int) -> tuple[float, float
         started = next(line for line in lines if line["operation"] == "UpdateService")
         put = next(line for line in lines if line["operation"] == "SendMessage")
         latencies.append(milliseconds(started["at"]) - milliseconds(put["at"]))
+        time.sleep(PACE)
         calls.append([line["operation"] for line in lines])
     cpu = (daemon.cpu_ms() - cpu) / events
     told = until("all succeeded", lambda: all_succeeded(daemon, events), 0.1)
