@@ -19,6 +19,18 @@ fn going_back() -> Bench {
     it
 }
 
+/// A rollout without progress for its timeout of two minutes; ECS was told to stop it, and has not answered.
+fn being_stopped() -> Bench {
+    let mut it = bench();
+    it.settings.timeout = Duration::from_mins(2);
+    it.receive("m", [image("v2", 990)]);
+    it.pass(6);
+    let arn = "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop/api/one".into();
+    it.scene().rollouts[0].id.service_deployment = Some(arn);
+    it.pass(130);
+    it
+}
+
 #[test]
 fn what_ecs_rolled_back_is_not_rolled_back_by_us() {
     let mut it = bench();
@@ -109,13 +121,7 @@ fn each_attempt_to_go_back_counts() {
 
 #[test]
 fn why_it_could_not_be_stopped_is_said_once() {
-    let mut it = bench();
-    it.settings.timeout = Duration::from_mins(2);
-    it.receive("m", [image("v2", 990)]);
-    it.pass(6);
-    let arn = "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop/api/one".into();
-    it.scene().rollouts[0].id.service_deployment = Some(arn);
-    it.pass(130);
+    let mut it = being_stopped();
     for remedy in [Remedy::Retry, Remedy::Retry, Remedy::GiveUp] {
         let failure = CallFailure { cause: Cause::Permission, reason: "denied".into(), remedy };
         it.tell(Input::Stopped { target: target(API), stopped: Err(failure) });
@@ -174,13 +180,7 @@ fn a_deployment_that_is_tried_again_keeps_its_id() {
 
 #[test]
 fn a_rollback_by_ecs_without_progress_is_told_as_it_is_now() {
-    let mut it = bench();
-    it.settings.timeout = Duration::from_mins(2);
-    it.receive("m", [image("v2", 990)]);
-    it.pass(6);
-    let arn = "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop/api/one".into();
-    it.scene().rollouts[0].id.service_deployment = Some(arn);
-    it.pass(130);
+    let mut it = being_stopped();
     it.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
     it.scene().rollouts[0].tasks.running = 1;
     it.rollout_is(RolloutState::RollingBack);
