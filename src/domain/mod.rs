@@ -3,6 +3,8 @@
 mod change;
 mod claim;
 mod definition;
+mod dependency;
+mod discovery;
 mod event;
 mod fingerprint;
 mod harmless;
@@ -21,6 +23,8 @@ mod time;
 pub use change::*;
 pub use claim::*;
 pub use definition::*;
+pub use dependency::*;
+pub use discovery::*;
 pub use event::*;
 pub use fingerprint::*;
 pub use harmless::*;

@@ -39,7 +39,7 @@ mod tests;
 mod why;
 mod words;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 pub use self::why::Asked;
 
@@ -49,7 +49,7 @@ use self::{
     naming::Names,
 };
 use crate::domain::{
-    AccountId, Event, Glob, Naming, Region, RepositoryName, Request, TargetId, TargetName, TargetRule,
+    AccountId, Event, Glob, Naming, Place, Region, RepositoryName, Request, TargetId, TargetName, TargetRule,
     TargetSettings, Timestamp, Trigger,
 };
 
@@ -119,13 +119,6 @@ struct Known {
     lists_repositories: bool,
     lists_parameters: bool,
     lists_files: bool,
-}
-
-/// Where something is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    account: AccountId,
-    region: Region,
 }
 
 impl Routes {
@@ -286,18 +279,6 @@ impl Routes {
         let account = event.account.as_ref().unwrap_or(&self.home.account);
         let region = event.region.as_ref().unwrap_or(&self.home.region);
         Place { account: account.clone(), region: region.clone() }
-    }
-}
-
-impl Place {
-    fn has(&self, target: &TargetId) -> bool {
-        self.account == *target.account() && self.region == *target.region()
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.account, self.region)
     }
 }
 
