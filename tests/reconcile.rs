@@ -1,5 +1,4 @@
 //! What reconcile finds, as a message: decoding understands it as the event that was lost.
-#![expect(clippy::unwrap_used, reason = "what does not hold fails the test")]
 
 use lockkeeper::{
     decode::decode,
