@@ -13,6 +13,7 @@
 //! | `bus` | event buses, rules, archives |
 //! | `ecr`, `ssm` | images and parameters, and the events about them |
 //! | `ecs` | definitions, services, the rolling scheduler, the circuit breaker |
+//! | `sts` | roles that lead to other accounts |
 //! | `throttle`, `fault`, `rng`, `settings` | token buckets, ordered faults, chance, dials |
 
 mod bus;
@@ -24,6 +25,7 @@ mod rng;
 mod settings;
 mod sqs;
 mod ssm;
+mod sts;
 #[cfg(test)]
 mod testkit;
 mod throttle;
@@ -37,6 +39,7 @@ pub use self::{
     fault::{Fault, FaultKind},
     rng::Rng,
     settings::{EcsDials, WorldSettings},
+    sts::Role,
     world::{Logged, World},
 };
 

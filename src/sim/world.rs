@@ -15,6 +15,7 @@ use super::{
     settings::WorldSettings,
     sqs::{Desk, Queues},
     ssm::Parameters,
+    sts::{Role, Roles},
     throttle::Buckets,
 };
 use crate::domain::Timestamp;
@@ -58,6 +59,7 @@ pub struct World {
     registry: Registry,
     parameters: Parameters,
     ecs: Ecs,
+    roles: Roles,
     buckets: Buckets,
     faults: Vec<Fault>,
     outbox: Vec<Emission>,
@@ -78,6 +80,7 @@ impl World {
             registry: Registry::default(),
             parameters: Parameters::default(),
             ecs: Ecs::default(),
+            roles: Roles::default(),
             buckets: Buckets::default(),
             faults: Vec::new(),
             outbox: Vec::new(),
@@ -99,6 +102,11 @@ impl World {
     /// Empties the world; seed and dials stay.
     pub fn reset(&mut self) {
         *self = Self::new(self.seed, self.settings.clone());
+    }
+
+    /// Lets callers of other accounts assume a role. Until the first is added, every role may be assumed.
+    pub fn add_role(&mut self, role: Role) {
+        self.roles.add(role);
     }
 
     /// Orders a fault.
@@ -213,6 +221,7 @@ impl World {
             Service::Ecr => Reply::from(self.registry.call(call, self.now, &mut self.outbox)),
             Service::Ssm => Reply::from(self.parameters.call(call, self.now, &mut self.outbox)),
             Service::Ecs => Reply::from(self.ecs_call(call, &mut changed)),
+            Service::Sts => Reply::from(self.roles.call(call, self.now, &mut self.rng)),
         };
         self.deliver_outbox();
         (reply, changed)
@@ -315,6 +324,7 @@ fn throttled(service: Service) -> Fail {
         Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => {
             Fail::new("ThrottlingException", "Rate exceeded")
         }
+        Service::Sts => Fail::new("Throttling", "Rate exceeded"),
     }
 }
 
