@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::domain::Timestamp;
 
@@ -187,35 +187,6 @@ pub(crate) fn seconds(at: Timestamp) -> Value {
     json!(at.as_millis() as f64 / 1000.0)
 }
 
-/// The most that one page of ECS holds.
-const MOST_ON_A_PAGE: u64 = 100;
-
-/// One page of `items` under `key`, with ECS's `maxResults` and `nextToken`; the token is the place to go on at.
-pub(crate) fn page(body: &Value, key: &str, items: Vec<Value>, default: usize) -> Outcome {
-    let refuse = |message: &str| Fail::new("InvalidParameterException", message);
-    let size = match &body["maxResults"] {
-        Value::Null => default,
-        size => {
-            let within = size.as_u64().filter(|size| (1..=MOST_ON_A_PAGE).contains(size));
-            within
-                .and_then(|size| usize::try_from(size).ok())
-                .ok_or_else(|| refuse("maxResults must be between 1 and 100."))?
-        }
-    };
-    let from = match text(body, "nextToken") {
-        "" => 0,
-        token => token.parse::<usize>().map_err(|_| refuse("Invalid token."))?,
-    };
-    let total = items.len();
-    let slice: Vec<Value> = items.into_iter().skip(from).take(size).collect();
-    let mut reply = Map::new();
-    if from + slice.len() < total {
-        reply.insert("nextToken".to_owned(), json!((from + slice.len()).to_string()));
-    }
-    reply.insert(key.to_owned(), Value::Array(slice));
-    Ok(Value::Object(reply))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,32 +201,5 @@ mod tests {
         );
         assert_eq!(scope.arn("ecs", resource), "arn:aws:ecs:eu-west-1:123456789012:service/a/b");
         assert_eq!(Scope::of_arn("service"), None);
-    }
-
-    #[test]
-    fn pages_join_up_to_the_whole_list() {
-        let items: Vec<Value> = (0..7).map(Value::from).collect();
-        let (mut seen, mut token) = (vec![], json!(""));
-        loop {
-            let reply =
-                page(&json!({"maxResults": 3, "nextToken": token}), "x", items.clone(), 10).expect("a page");
-            seen.extend(list(&reply, "x").to_vec());
-            if reply["nextToken"].is_null() {
-                break;
-            }
-            token = reply["nextToken"].clone();
-        }
-        assert_eq!(seen, items);
-    }
-
-    #[test]
-    fn a_page_holds_one_to_a_hundred() {
-        let items: Vec<Value> = (0..120).map(Value::from).collect();
-        let sized = |size: Value| page(&json!({"maxResults": size}), "x", items.clone(), 10);
-        assert_eq!(sized(Value::Null).map(|reply| list(&reply, "x").len()), Ok(10));
-        assert_eq!(sized(json!(100)).map(|reply| list(&reply, "x").len()), Ok(100));
-        for size in [json!(0), json!(101), json!(-1)] {
-            assert_eq!(sized(size).map_err(|fail| fail.code), Err("InvalidParameterException"));
-        }
     }
 }

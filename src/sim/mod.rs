@@ -14,13 +14,14 @@
 //! | `ecr`, `ssm` | images and parameters, and the events about them |
 //! | `ecs` | definitions, services, the rolling scheduler, the circuit breaker |
 //! | `sts` | roles that lead to other accounts |
-//! | `throttle`, `fault`, `rng`, `settings` | token buckets, ordered faults, chance, dials |
+//! | `throttle`, `fault`, `page`, `rng`, `settings` | token buckets, ordered faults, lists by the page, chance, dials |
 
 mod bus;
 mod call;
 mod ecr;
 mod ecs;
 mod fault;
+mod page;
 mod rng;
 mod settings;
 mod sqs;
@@ -39,7 +40,7 @@ pub use self::{
     fault::{Fault, FaultKind},
     rng::Rng,
     settings::{EcsDials, WorldSettings},
-    sts::Role,
+    sts::{Role, account_of_key},
     world::{Logged, World},
 };
 

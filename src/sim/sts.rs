@@ -88,7 +88,7 @@ impl Roles {
 }
 
 /// The account that an access key belongs to: twelve digits are one, and the key of a role's session holds one.
-pub(super) fn account_of_key(key: &str) -> Option<&str> {
+pub fn account_of_key(key: &str) -> Option<&str> {
     let account = match key.strip_prefix(TEMPORARY) {
         Some(rest) => rest.get(..ACCOUNT_DIGITS)?,
         None => key,

@@ -139,6 +139,23 @@ impl World {
         digest
     }
 
+    /// Pushes an image for several platforms, as a build does: its children without a tag, then the index under these
+    /// tags. Says the digest of the index, and those of the children.
+    pub fn push_index(
+        &mut self,
+        now: Timestamp,
+        scope: &Scope,
+        repository: &str,
+        tags: &[String],
+        children: usize,
+    ) -> (String, Vec<String>) {
+        self.advance(now);
+        let image = (repository, tags, children);
+        let pushed = self.registry.push_index(scope, image, self.now, &mut self.outbox);
+        self.deliver_outbox();
+        pushed
+    }
+
     /// One call, with whatever fault is ordered for it.
     pub fn call(&mut self, now: Timestamp, call: &Call) -> Reply {
         self.advance(now);

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Estate, missing, scene::Scene};
-use crate::sim::call::{Fail, Outcome, page, tail, texts};
+use crate::sim::{
+    call::{Fail, Outcome, tail, texts},
+    page,
+};
 
 /// A cluster and its tags.
 #[derive(Clone, Debug)]
@@ -49,7 +52,12 @@ impl Estate {
     }
 
     pub(super) fn list_clusters(&self, body: &Value) -> Outcome {
-        page(body, "clusterArns", self.clusters.values().map(|cluster| json!(cluster.arn)).collect(), 100)
+        page::ECS.page(
+            body,
+            "clusterArns",
+            self.clusters.values().map(|cluster| json!(cluster.arn)).collect(),
+            100,
+        )
     }
 
     pub(super) fn delete_cluster(&mut self, body: &Value) -> Outcome {
