@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::logs::{self, Logs};
-use crate::domain::{ContainerName, DefinitionId, DefinitionView, ImageReference, Marks};
+use crate::domain::{
+    ContainerName, DefinitionId, DefinitionReading, DefinitionView, Dependency, ImageReference, Marks, Place,
+};
 
 /// A task definition as DescribeTaskDefinition gave it.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,11 @@ impl Document {
     /// What decisions need of it.
     pub(super) fn view(&self) -> DefinitionView {
         DefinitionView { id: self.id.clone(), images: images(&self.fields), marks: self.marks() }
+    }
+
+    /// What decisions need of it, and what tasks of it depend on where it is.
+    pub(super) fn reading(&self, place: &Place) -> DefinitionReading {
+        DefinitionReading { view: self.view(), dependencies: dependencies(&self.fields, place) }
     }
 
     /// What to register so that these containers get these images, with these marks; `None` if they have them.
@@ -147,6 +154,16 @@ fn registrable(fields: &Map<String, Value>) -> Map<String, Value> {
     let kept =
         fields.iter().filter(|(name, value)| !DESCRIBE_ONLY.contains(&name.as_str()) && !value.is_null());
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The repositories of its images.
+fn dependencies(fields: &Map<String, Value>, _: &Place) -> Vec<Dependency> {
+    let repository = |(container, image): (ContainerName, ImageReference)| Dependency::Repository {
+        registry: None,
+        name: image.repository.clone(),
+        container,
+    };
+    images(fields).into_iter().map(repository).collect()
 }
 
 fn images(fields: &Map<String, Value>) -> BTreeMap<ContainerName, ImageReference> {
