@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::logs::{self, Logs};
 use crate::domain::{
-    ContainerName, DefinitionId, DefinitionReading, DefinitionView, Dependency, ImageReference, Marks, Place,
+    self, ContainerName, DefinitionId, DefinitionReading, DefinitionView, ImageReference, Marks, Place,
 };
 
 /// A task definition as DescribeTaskDefinition gave it.
@@ -74,7 +74,7 @@ impl Document {
 
     /// What decisions need of it, and what tasks of it depend on where it is.
     pub(super) fn reading(&self, place: &Place) -> DefinitionReading {
-        DefinitionReading { view: self.view(), dependencies: dependencies(&self.fields, place) }
+        DefinitionReading { view: self.view(), dependencies: domain::dependencies(&self.fields, place) }
     }
 
     /// What to register so that these containers get these images, with these marks; `None` if they have them.
@@ -154,16 +154,6 @@ fn registrable(fields: &Map<String, Value>) -> Map<String, Value> {
     let kept =
         fields.iter().filter(|(name, value)| !DESCRIBE_ONLY.contains(&name.as_str()) && !value.is_null());
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// The repositories of its images.
-fn dependencies(fields: &Map<String, Value>, _: &Place) -> Vec<Dependency> {
-    let repository = |(container, image): (ContainerName, ImageReference)| Dependency::Repository {
-        registry: None,
-        name: image.repository.clone(),
-        container,
-    };
-    images(fields).into_iter().map(repository).collect()
 }
 
 fn images(fields: &Map<String, Value>) -> BTreeMap<ContainerName, ImageReference> {

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use aws_sdk_ecs::types::{self, ClusterField, ServiceField, Tag};
+use aws_sdk_ecs::{
+    operation::describe_services::DescribeServicesOutput,
+    types::{self, ClusterField, ServiceField, Tag},
+};
 
 use super::{
     Ecs, GLANCE_BATCH, Reach,
@@ -20,8 +23,8 @@ use crate::{
         failure::{Kind, Verb},
     },
     domain::{
-        CallFailure, ClusterName, ClusterReading, DefinitionId, DefinitionReading, DefinitionView, LiveDefinition,
-        Marks, Place, ServiceName, ServiceReading, TargetId,
+        CallFailure, ClusterName, ClusterReading, DefinitionId, DefinitionReading, DefinitionView,
+        LiveDefinition, Marks, Place, ServiceName, ServiceReading, TargetId,
     },
 };
 
@@ -82,7 +85,8 @@ impl Ecs {
         loop {
             let call = reach.reads.list_services().cluster(cluster.as_str()).max_results(MAX_RESULTS);
             let call = call.set_next_token(next);
-            let page = match reach.ask(OPERATION, READ_ATTEMPTS, Urgency::Later, || call.clone().send()).await {
+            let page = match reach.ask(OPERATION, READ_ATTEMPTS, Urgency::Later, || call.clone().send()).await
+            {
                 Err(fault) if fault.kind() == Kind::Missing => return Ok(BTreeSet::new()),
                 page => page.map_err(|fault| fault.of_call(OPERATION, Verb::Read))?,
             };
@@ -104,7 +108,7 @@ impl Ecs {
     ) -> Result<Vec<(TargetId, Result<ServiceReading, CallFailure>)>, CallFailure> {
         let reach = self.reach_there(place)?;
         let (answer, _) = reach.described(cluster, names, Urgency::Later, Some(ServiceField::Tags)).await?;
-        let answer = answer.unwrap_or_default();
+        let answer = answer.unwrap_or_else(|| DescribeServicesOutput::builder().build());
         let read = |name: &ServiceName| {
             let Place { account, region } = place.clone();
             let target = TargetId::new(account, region, cluster.clone(), name.clone());
@@ -147,7 +151,11 @@ fn reading(target: TargetId, service: &types::Service) -> ServiceReading {
     let newest_rollout = entries.iter().map(|entry| entry.created_at).max();
     // One that nothing rolls out, as with another controller, still says what it runs.
     if let (true, Some(definition)) = (live.is_empty(), definition) {
-        live.push(LiveDefinition { definition, created_at: newest_rollout.unwrap_or_default(), primary: true });
+        live.push(LiveDefinition {
+            definition,
+            created_at: newest_rollout.unwrap_or_default(),
+            primary: true,
+        });
     }
     ServiceReading { target, state, tags: tags(service.tags()), live, newest_rollout, revisions }
 }
@@ -158,7 +166,8 @@ fn live(entry: &Entry) -> Option<LiveDefinition> {
 }
 
 fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
-    let pairs = tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or("").to_owned())));
+    let pairs =
+        tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or("").to_owned())));
     pairs.collect()
 }
 
