@@ -224,6 +224,7 @@ fn check_rank(policy: &TagPolicy, tag: &str) -> Option<Rank> {
     let taken = match policy.as_str().split_once(':') {
         None => true,
         Some(("exact", wanted)) => tag == wanted,
+        Some(("prefix", prefix)) => tag.starts_with(prefix),
         Some(("glob", pattern)) => matches_plainly(pattern, tag),
         Some((_, plain)) if policy.as_str().starts_with("regex:") && plain.bytes().all(is_plain) => {
             tag.contains(plain)
