@@ -13,17 +13,20 @@
 //! | `bus` | event buses, rules, archives |
 //! | `ecr`, `ssm` | images and parameters, and the events about them |
 //! | `ecs` | definitions, services, the rolling scheduler, the circuit breaker |
-//! | `throttle`, `fault`, `rng`, `settings` | token buckets, ordered faults, chance, dials |
+//! | `sts` | roles that lead to other accounts |
+//! | `throttle`, `fault`, `page`, `rng`, `settings` | token buckets, ordered faults, lists by the page, chance, dials |
 
 mod bus;
 mod call;
 mod ecr;
 mod ecs;
 mod fault;
+mod page;
 mod rng;
 mod settings;
 mod sqs;
 mod ssm;
+mod sts;
 #[cfg(test)]
 mod testkit;
 mod throttle;
@@ -37,6 +40,7 @@ pub use self::{
     fault::{Fault, FaultKind},
     rng::Rng,
     settings::{EcsDials, WorldSettings},
+    sts::{Role, account_of_key},
     world::{Logged, World},
 };
 

@@ -15,6 +15,7 @@ use super::{
     settings::WorldSettings,
     sqs::{Desk, Queues},
     ssm::Parameters,
+    sts::{Role, Roles},
     throttle::Buckets,
 };
 use crate::domain::Timestamp;
@@ -58,6 +59,7 @@ pub struct World {
     registry: Registry,
     parameters: Parameters,
     ecs: Ecs,
+    roles: Roles,
     buckets: Buckets,
     faults: Vec<Fault>,
     outbox: Vec<Emission>,
@@ -78,6 +80,7 @@ impl World {
             registry: Registry::default(),
             parameters: Parameters::default(),
             ecs: Ecs::default(),
+            roles: Roles::default(),
             buckets: Buckets::default(),
             faults: Vec::new(),
             outbox: Vec::new(),
@@ -99,6 +102,11 @@ impl World {
     /// Empties the world; seed and dials stay.
     pub fn reset(&mut self) {
         *self = Self::new(self.seed, self.settings.clone());
+    }
+
+    /// Lets callers of other accounts assume a role. Until the first is added, every role may be assumed.
+    pub fn add_role(&mut self, role: Role) {
+        self.roles.add(role);
     }
 
     /// Orders a fault.
@@ -129,6 +137,23 @@ impl World {
         let digest = self.registry.push(scope, (repository, tags, digest), self.now, &mut self.outbox);
         self.deliver_outbox();
         digest
+    }
+
+    /// Pushes an image for several platforms, as a build does: its children without a tag, then the index under these
+    /// tags. Says the digest of the index, and those of the children.
+    pub fn push_index(
+        &mut self,
+        now: Timestamp,
+        scope: &Scope,
+        repository: &str,
+        tags: &[String],
+        children: usize,
+    ) -> (String, Vec<String>) {
+        self.advance(now);
+        let image = (repository, tags, children);
+        let pushed = self.registry.push_index(scope, image, self.now, &mut self.outbox);
+        self.deliver_outbox();
+        pushed
     }
 
     /// One call, with whatever fault is ordered for it.
@@ -213,6 +238,7 @@ impl World {
             Service::Ecr => Reply::from(self.registry.call(call, self.now, &mut self.outbox)),
             Service::Ssm => Reply::from(self.parameters.call(call, self.now, &mut self.outbox)),
             Service::Ecs => Reply::from(self.ecs_call(call, &mut changed)),
+            Service::Sts => Reply::from(self.roles.call(call, self.now, &mut self.rng)),
         };
         self.deliver_outbox();
         (reply, changed)
@@ -315,6 +341,7 @@ fn throttled(service: Service) -> Fail {
         Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => {
             Fail::new("ThrottlingException", "Rate exceeded")
         }
+        Service::Sts => Fail::new("Throttling", "Rate exceeded"),
     }
 }
 
