@@ -141,7 +141,9 @@ impl Inventory {
         let definitions = self.definitions.entry(place.clone()).or_default();
         definitions.retain(|_, definition| definition.strong_count() > 0);
         let listed: BTreeSet<ClusterName> = clusters.iter().map(|it| it.name.clone()).collect();
-        clusters.into_iter().for_each(|cluster| self.saw_cluster(place, cluster));
+        for cluster in clusters {
+            self.saw_cluster(place, cluster);
+        }
         let mut updates = Vec::new();
         let known = self.places.entry(place.clone()).or_default();
         let taken = |(name, cluster): (&ClusterName, &Cluster)| {

@@ -31,6 +31,7 @@ mod start;
 mod stop;
 mod tap;
 
+pub use discover::{PAGE, READ_BATCH};
 pub use glance::GLANCE_BATCH;
 
 use std::{

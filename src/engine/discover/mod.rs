@@ -110,6 +110,7 @@ impl Discovering {
         let board = Arc::new(Board::new(state, engine, words_in.clone()));
         let mut asks = BTreeMap::new();
         for place in &discovery.places {
+            engine.publisher.metrics().inventory_begins(place);
             let errands = Arc::<Errands>::default();
             asks.insert(place.clone(), Arc::clone(&errands));
             let reader = Reader {
@@ -125,7 +126,12 @@ impl Discovering {
             };
             keep(Arc::new(reader), &stop);
         }
-        Self { words, gate: watch::Sender::new(None), asks: Asks(Arc::new(asks)), _end: Some(stop.drop_guard()) }
+        Self {
+            words,
+            gate: watch::Sender::new(None),
+            asks: Asks(Arc::new(asks)),
+            _end: Some(stop.drop_guard()),
+        }
     }
 }
 

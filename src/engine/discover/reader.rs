@@ -21,10 +21,11 @@ use super::{
 use crate::{
     aws::ecs::{Ecs, PAGE, READ_BATCH},
     domain::{
-        CallFailure, ClusterName, ClusterReading, DefinitionReading, Place, ServiceName, ServiceReading, TargetId,
-        TargetSettings,
+        CallFailure, ClusterName, ClusterReading, DefinitionReading, Place, ServiceName, ServiceReading,
+        TargetId, TargetSettings,
     },
     inventory::{Asked, Inventory, Tags, Update},
+    settings::{Tagged, of_tags},
     status::Metrics,
 };
 
@@ -224,7 +225,9 @@ impl Reader {
         if work.is_hopeless() || failed.len() >= services {
             return Err(failure.clone());
         }
-        failed.keys().for_each(|target| self.errands.add(target));
+        for target in failed.keys() {
+            self.errands.add(target);
+        }
         Ok(Some(format!("{} of {services} services, as {first}: {}", failed.len(), failure.reason)))
     }
 
@@ -262,7 +265,9 @@ impl Reader {
         }
         let read = self.ecs.read_clusters(&self.place, std::slice::from_ref(cluster)).await?;
         let mut inventory = self.inventory();
-        read.into_iter().for_each(|cluster| inventory.saw_cluster(&self.place, cluster));
+        for cluster in read {
+            inventory.saw_cluster(&self.place, cluster);
+        }
         Ok(())
     }
 
@@ -295,7 +300,10 @@ impl Reader {
         for id in unread {
             read.push(Arc::new(self.ecs.read_definition(&self.place, &id).await?));
         }
-        let settings = |name: &ServiceName, tags: &Tags| settings_of(&self.defaults, name, tags);
+        let settings = |name: &ServiceName, tags: &Tags| {
+            let Tagged { settings, refused } = of_tags(&self.defaults, name.as_str(), tags);
+            (settings, refused)
+        };
         Ok(self.inventory().saw_service(asked, reading, &read, settings))
     }
 
@@ -330,18 +338,10 @@ impl Reader {
     }
 }
 
-fn settings_of(
-    defaults: &TargetSettings,
-    name: &ServiceName,
-    _: &Tags,
-) -> (Arc<TargetSettings>, Option<Arc<str>>) {
-    (Arc::new(TargetSettings { name: name.as_str().into(), ..defaults.clone() }), None)
-}
-
 /// Longer with each failure, and jittered: what failed together must not come back together.
 fn backoff(failures: u32) -> Duration {
     let longest = FIRST_BACKOFF.saturating_mul(1 << failures.min(10)).min(LONGEST_BACKOFF);
-    FIRST_BACKOFF + (longest - FIRST_BACKOFF).mul_f64(fastrand::f64())
+    FIRST_BACKOFF + longest.saturating_sub(FIRST_BACKOFF).mul_f64(fastrand::f64())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

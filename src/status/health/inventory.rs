@@ -168,7 +168,7 @@ fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -221,8 +221,8 @@ mod tests {
         state.completed(&here, moment(20), None);
         state.failed(&there, moment(309), "Throttled".into());
         assert!(!state.opens(moment(309)));
-        let failing = "false failing: 111122223333/us-east-2 cannot be read for 4 min 59 s: Throttled";
-        assert_eq!(told(&state, 309), failing);
+        let telling = "false failing: 111122223333/us-east-2 cannot be read for 4 min 59 s: Throttled";
+        assert_eq!(told(&state, 309), telling);
         assert!(state.opens(moment(310)));
         assert_eq!(state.unread(), [there.clone()]);
         state.completed(&there, moment(400), None);
