@@ -13,7 +13,11 @@
 //!
 //! **Definitions are read once.** A revision never changes, so what it depends on is kept with the services that have it
 //! live, and [`Inventory::unread`] names only those that none there had.
+//!
+//! What targets should have seen of what they depend on is found by [`drift`]; [`lost`] writes it as a message.
 
+pub mod drift;
+pub mod lost;
 mod select;
 #[cfg(test)]
 mod tests;

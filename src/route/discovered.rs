@@ -22,7 +22,7 @@ impl Routes {
 
     /// What discovery found of this target, as it was learnt.
     pub fn discovered(&self, target: &TargetId) -> Option<Discovered> {
-        self.found.get(target).map(|it| it.unpacked())
+        self.found.get(target).map(FoundTarget::unpacked)
     }
 
     /// The targets that discovery found, in the order of their ids, those among them that the settings name. Each comes

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Arrival, Note, Routing, Target, words::one_line};
-use crate::domain::{Change, Event, Origin, Request, TargetId, TargetSettings};
+use crate::domain::{Change, Event, Origin, RECONCILE_SOURCE, Request, TargetId, TargetSettings};
 
 /// The answer in the making.
 pub(super) struct Draft<'a> {
@@ -39,7 +39,7 @@ impl<'a> Draft<'a> {
         let origin = Arc::new(Origin {
             kind: self.event.trigger.kind(),
             event_id: self.event.id.clone(),
-            reason: one_line(&why()),
+            reason: one_line(&self.because(&why())),
         });
         for target in targets {
             let name = &target.settings.name;
@@ -67,6 +67,15 @@ impl<'a> Draft<'a> {
     /// Says why nothing follows from the event.
     pub(super) fn note(&mut self, reason: &str) {
         self.routing.notes.push(Note { target: None, reason: one_line(reason) });
+    }
+
+    /// Why, also of an event that was lost, and that we put on the queue ourselves.
+    fn because(&self, why: &str) -> String {
+        if &*self.event.source == RECONCILE_SOURCE {
+            format!("{why} at {}, and its event was lost", self.event.time)
+        } else {
+            why.to_owned()
+        }
     }
 
     fn confined(&self, mut targets: Vec<Target>) -> Vec<Target> {

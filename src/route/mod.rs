@@ -107,7 +107,8 @@ pub struct Routes {
     secrets: Index,
     files: Index,
     names: Option<Names>,
-    found: Found,
+    /// Apart, because `Routes` is handed on by value.
+    found: Box<Found>,
 }
 
 /// A target, and how it is deployed.
@@ -162,7 +163,7 @@ impl Routes {
             secrets: Index::default(),
             files: Index::default(),
             names: None,
-            found: Found::default(),
+            found: Box::default(),
         };
         for rule in rules {
             routes.add_rule(rule);
@@ -281,13 +282,11 @@ impl Routes {
     fn named(&self, names: &Names, name: &str) -> Target {
         let Place { account, region } = self.home.clone();
         let id = TargetId::new(account, region, names.cluster().clone(), names.service(name));
-        match self.by_id.get(&id) {
-            Some(&position) => self.targets[position].target.clone(),
-            None => {
-                let guessed = self.found.get(&id).is_none();
-                Target { id, settings: names.settings(name), repository: None, guessed, refused: None }
-            }
+        if let Some(known) = self.known(&id) {
+            return known.target.clone();
         }
+        let guessed = self.found.get(&id).is_none();
+        Target { id, settings: names.settings(name), repository: None, guessed, refused: None }
     }
 
     fn at(&self, positions: Vec<usize>) -> Vec<Target> {

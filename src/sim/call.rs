@@ -23,6 +23,10 @@ pub enum Service {
     Ecs,
     /// Roles of other accounts, and who a caller is.
     Sts,
+    /// Secrets.
+    SecretsManager,
+    /// Objects.
+    S3,
 }
 
 impl Service {
@@ -33,6 +37,7 @@ impl Service {
             "AWSEvents" => Some(Self::Events),
             "AmazonEC2ContainerRegistry_V20150921" => Some(Self::Ecr),
             "AmazonSSM" => Some(Self::Ssm),
+            "secretsmanager" => Some(Self::SecretsManager),
             "AmazonEC2ContainerServiceV20141113" => Some(Self::Ecs),
             _ => None,
         }

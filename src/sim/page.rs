@@ -44,17 +44,30 @@ pub(super) const SECRETS: Paging = Paging {
     ..SSM
 };
 
+/// How many a service looks at for one page.
+const MOST_LOOKED_AT: usize = 1_000;
+
 impl Paging {
     /// One page of `items` under `key`, of so many where the request does not say.
     pub(super) fn page(&self, body: &Value, key: &str, items: Vec<Value>, default: usize) -> Outcome {
-        let (size, from) = (self.size_of(body, default)?, self.begin_of(body)?);
-        let total = items.len();
-        let slice: Vec<Value> = items.into_iter().skip(from).take(size).collect();
-        let mut reply = Map::new();
-        if from + slice.len() < total {
-            reply.insert(self.token.to_owned(), json!((from + slice.len()).to_string()));
+        self.sift(body, key, items.into_iter().map(Some).collect(), default)
+    }
+
+    /// The same of those that are asked for, where a service looks at so many on the way and no more: a page may be
+    /// empty although another follows.
+    pub(super) fn sift(&self, body: &Value, key: &str, items: Vec<Option<Value>>, default: usize) -> Outcome {
+        let (size, mut next) = (self.size_of(body, default)?, self.begin_of(body)?);
+        let (total, last) = (items.len(), next.saturating_add(MOST_LOOKED_AT));
+        let (mut items, mut found) = (items.into_iter().skip(next), Vec::new());
+        while next < last.min(total) && found.len() < size {
+            found.extend(items.next().flatten());
+            next += 1;
         }
-        reply.insert(key.to_owned(), Value::Array(slice));
+        let mut reply = Map::new();
+        if next < total {
+            reply.insert(self.token.to_owned(), json!(next.to_string()));
+        }
+        reply.insert(key.to_owned(), Value::Array(found));
         Ok(Value::Object(reply))
     }
 
@@ -98,6 +111,18 @@ mod tests {
             token = reply["nextToken"].clone();
         }
         assert_eq!(seen, items(7));
+    }
+
+    #[test]
+    fn a_page_may_be_empty_although_another_follows() {
+        let rare: Vec<Option<Value>> =
+            (0..2_500).map(|number| (number >= 2_400).then(|| json!(number))).collect();
+        let page =
+            |token: &str| SSM.sift(&json!({"NextToken": token}), "x", rare.clone(), 50).expect("a page");
+        let first = page("");
+        assert_eq!((list(&first, "x").len(), &first["NextToken"]), (0, &json!("1000")));
+        let last = page("2000");
+        assert_eq!((list(&last, "x").len(), &last["NextToken"]), (50, &json!("2450")));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Found {
         let packed = self.pack(discovered, known);
         match known {
             Some(position) if self.slots[position as usize].as_ref() == Some(&packed) => {
-                self.release(&packed)
+                self.release(&packed);
             }
             Some(position) => {
                 self.clear(position);

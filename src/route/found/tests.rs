@@ -98,7 +98,9 @@ proptest! {
         asked in any_dependency(),
     ) {
         let mut known = Found::default();
-        targets.iter().for_each(|it| known.learn(it));
+        for it in &targets {
+            known.learn(it);
+        }
         let found = match &asked {
             Dependency::Repository { registry: Some(registry), name, .. } => known.running(name.as_str(), Some(registry)),
             Dependency::Repository { registry: None, name, .. } => known.running(name.as_str(), None),

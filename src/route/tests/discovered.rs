@@ -215,14 +215,14 @@ fn reached_by(routes: &Routes, name: &str) -> Vec<Option<String>> {
 #[test]
 fn of_each_kind_that_a_rule_lists_its_list_is_all_that_counts() {
     let mine = || Some("mine".to_owned());
-    let none = rule_of("api");
+    let plain = rule_of("api");
     let lists: [(TargetRule, usize); 4] = [
-        (TargetRule { repositories: globs(&["listed"]), ..none.clone() }, 0),
-        (TargetRule { parameters: globs(&["/listed"]), ..none.clone() }, 1),
-        (TargetRule { secrets: globs(&["listed"]), ..none.clone() }, 2),
-        (TargetRule { files: vec![file("b", "listed")], ..none.clone() }, 3),
+        (TargetRule { repositories: globs(&["listed"]), ..plain.clone() }, 0),
+        (TargetRule { parameters: globs(&["/listed"]), ..plain.clone() }, 1),
+        (TargetRule { secrets: globs(&["listed"]), ..plain.clone() }, 2),
+        (TargetRule { files: vec![file("b", "listed")], ..plain.clone() }, 3),
     ];
-    assert_eq!(reached_by(&knowing(explicit([none]), [all_kinds()]), "found"), vec![mine(); 4]);
+    assert_eq!(reached_by(&knowing(explicit([plain]), [all_kinds()]), "found"), vec![mine(); 4]);
     for (rule, kind) in lists {
         let routes = knowing(explicit([rule]), [all_kinds()]);
         let (mut found, mut listed) = (vec![mine(); 4], vec![None; 4]);

@@ -5,14 +5,14 @@ use std::future::{Future, pending};
 use axum::{
     body::Bytes,
     extract::{ConnectInfo, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
 
-use super::{Front, fuse::Fuse, json, query};
+use super::{Front, fuse::Fuse, json, query, rest};
 use crate::sim::{
-    call::{Call, Fail, Reply, Scope, Service},
+    call::{Call, Fail, Reply, Scope, Service, text},
     sts::account_of_key,
 };
 
@@ -20,13 +20,21 @@ use crate::sim::{
 pub(super) async fn dispatch(
     State(front): State<Front>,
     ConnectInfo(fuse): ConnectInfo<Fuse>,
+    method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let caller = Caller::new(&headers);
     let scope = front.scope(&caller);
     let target = header(&headers, "x-amz-target");
-    let call = if target.is_empty() { query::read(scope, &body) } else { json::read(target, scope, &body) };
+    let call = if !target.is_empty() {
+        json::read(target, scope, &body)
+    } else if caller.service == "s3" || method != Method::POST {
+        Ok(rest::read(scope, (&method, &uri), &headers, &body))
+    } else {
+        query::read(scope, &body)
+    };
     let call = match call {
         Ok(call) => call,
         Err(refusal) => return refusal,
@@ -45,14 +53,15 @@ pub(super) async fn dispatch(
 struct Caller<'a> {
     key: &'a str,
     region: &'a str,
+    service: &'a str,
 }
 
 impl<'a> Caller<'a> {
     fn new(headers: &'a HeaderMap) -> Self {
         let authorization = header(headers, "authorization");
         let mut credential = authorization.split("Credential=").nth(1).unwrap_or("").split(['/', ',']);
-        let (key, region) = (credential.next().unwrap_or(""), credential.nth(1).unwrap_or(""));
-        Self { key, region }
+        let mut next = |skipped: usize| credential.nth(skipped).unwrap_or("");
+        Self { key: next(0), region: next(1), service: next(0) }
     }
 }
 
@@ -62,6 +71,19 @@ impl Front {
         let region = Some(caller.region).filter(|region| !region.is_empty()).unwrap_or(&settings.region);
         let account = account_of_key(caller.key).unwrap_or(&settings.account);
         Scope { account: account.to_owned(), region: region.to_owned() }
+    }
+
+    fn failed(&self, call: &Call, fail: &Fail) -> Response {
+        match call.service {
+            Service::Sqs
+            | Service::Events
+            | Service::Ecr
+            | Service::Ssm
+            | Service::Ecs
+            | Service::SecretsManager => json::failed(call.service, fail),
+            Service::Sts => query::failed(fail),
+            Service::S3 => rest::failed(fail, self.world().region_of_bucket(text(&call.body, "Bucket"))),
+        }
     }
 
     fn answer<'a>(
@@ -74,7 +96,7 @@ impl Front {
         let answer: std::pin::Pin<Box<dyn Future<Output = Response> + Send + 'a>> = Box::pin(async move {
             match reply {
                 Reply::Ok(body) => done(call, &body),
-                Reply::Err(fail) => failed(call, &fail),
+                Reply::Err(fail) => self.failed(call, &fail),
                 Reply::Wait { until, .. } => {
                     let reply = self.wait(call, until).await;
                     self.answer(call, reply, fuse).await
@@ -96,19 +118,14 @@ impl Front {
 
 fn done(call: &Call, body: &Value) -> Response {
     match call.service {
-        Service::Sqs | Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => {
-            json::response(call.service, StatusCode::OK, body)
-        }
+        Service::Sqs
+        | Service::Events
+        | Service::Ecr
+        | Service::Ssm
+        | Service::Ecs
+        | Service::SecretsManager => json::response(call.service, StatusCode::OK, body),
         Service::Sts => query::response(&call.operation, body),
-    }
-}
-
-fn failed(call: &Call, fail: &Fail) -> Response {
-    match call.service {
-        Service::Sqs | Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => {
-            json::failed(call.service, fail)
-        }
-        Service::Sts => query::failed(fail),
+        Service::S3 => rest::response(call, body),
     }
 }
 

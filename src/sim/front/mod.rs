@@ -1,6 +1,6 @@
 //! HTTP before a [`World`], so that the AWS SDKs and command-line tools can talk to it.
 //!
-//! One path for all services, told apart by `x-amz-target`, which STS has not; the account is the access key where that
+//! One path for all services, told apart by `x-amz-target`, which S3 and STS have not; the account is the access key where that
 //! has twelve digits or comes of an assumed role, the Region comes from the credential scope. Long polls wait here: they are woken by arrivals, by the end of
 //! a message's visibility timeout, and by their own deadline. Under `/_sim/` a test turns the world's dials.
 
@@ -10,6 +10,7 @@ mod fuse;
 mod json;
 mod poll;
 mod query;
+mod rest;
 mod text;
 
 use std::{
@@ -153,7 +154,14 @@ impl Front {
     fn note_work(&self, service: Service, operation: &str) {
         match service {
             Service::Sqs if operation != "StartMessageMoveTask" => {}
-            Service::Sqs | Service::Events | Service::Ecr | Service::Ssm | Service::Ecs | Service::Sts => {
+            Service::Sqs
+            | Service::Events
+            | Service::Ecr
+            | Service::Ssm
+            | Service::Ecs
+            | Service::SecretsManager
+            | Service::S3
+            | Service::Sts => {
                 self.shared.alarm.notify_one();
             }
         }

@@ -224,7 +224,7 @@ mod tests {
         let telling = "false failing: 111122223333/us-east-2 cannot be read for 4 min 59 s: Throttled";
         assert_eq!(told(&state, 309), telling);
         assert!(state.opens(moment(310)));
-        assert_eq!(state.unread(), [there.clone()]);
+        assert_eq!(state.unread(), std::slice::from_ref(&there));
         state.completed(&there, moment(400), None);
         assert_eq!((state.unread(), told(&state, 401).split(':').next()), (vec![], Some("true complete")));
     }
