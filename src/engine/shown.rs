@@ -144,8 +144,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            CallFailure, Cause, Change, LeaseId, Moment, Origin, Refresh, Remedy, Request, TargetRule,
-            Timestamp, TriggerKind,
+            CallFailure, Cause, Change, Discovered, LeaseId, Moment, Origin, Refresh, Remedy, Request,
+            TargetRule, Timestamp, TriggerKind,
         },
         plan::{Arrival, Asks, Input, Jitter, Now, PlanSettings},
     };
@@ -229,6 +229,40 @@ mod tests {
             told(&shown),
             "api idle, mail looking, web looking, (mail is under way), (web is under way)"
         );
+    }
+
+    fn discovered(service: &str, refused: Option<&str>) -> Discovered {
+        Discovered {
+            target: target(service),
+            settings: Arc::new(TargetSettings::named(service.into())),
+            refused: refused.map(Into::into),
+            dependencies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_discovery_finds_is_shown_and_what_is_gone_is_not_but_for_what_is_asked_of_it() {
+        let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+        let mut routes = routes(&["web"]);
+        routes.learn(discovered("early", None));
+        let mut shown = Shown::at_rest(&routes);
+        assert_eq!(told(&shown), "early idle, web idle");
+        for found in [discovered("api", Some("switched off")), discovered("web", Some("its rule wins"))] {
+            let target = found.target.clone();
+            routes.learn(found);
+            shown.know(&target, &routes);
+        }
+        assert_eq!(told(&shown), "api idle, early idle, web idle");
+        let why: Vec<Option<&str>> = shown.targets.iter().map(|it| it.lane.why.as_deref()).collect();
+        assert_eq!(why, [Some("it is not deployed: switched off"), None, None]);
+
+        ask(&mut planner, 1, "api");
+        shown.follow(&mut planner);
+        for name in ["api", "early", "web"] {
+            routes.forget(&target(name));
+            shown.know(&target(name), &routes);
+        }
+        assert_eq!(told(&shown), "api quiet, web idle, (api is under way)");
     }
 
     #[test]

@@ -201,3 +201,45 @@ fn may_be_for<'a>(event: &Event, unread: &'a [Place]) -> Option<&'a Place> {
         | TriggerKind::Malformed => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{DeployRequest, Write};
+
+    fn place(account: &str, region: &str) -> Place {
+        Place { account: account.into(), region: region.into() }
+    }
+
+    fn event(account: Option<&str>, trigger: Trigger) -> Event {
+        Event {
+            id: "e".into(),
+            source: "s".into(),
+            detail_type: "t".into(),
+            account: account.map(Into::into),
+            region: Some("eu-west-1".into()),
+            time: Timestamp::default(),
+            replay: None,
+            trigger,
+        }
+    }
+
+    #[test]
+    fn a_parameter_may_be_for_services_where_it_is_read_and_a_file_for_services_anywhere() {
+        let unread = [place("1", "us-east-2"), place("2", "eu-west-1")];
+        let parameter = || Trigger::ParameterChanged { name: "/a".into(), change: Write::Updated };
+        let file = Trigger::EnvFileChanged { bucket: "b".into(), key: "k".into(), change: Write::Updated };
+        for (account, trigger, found) in [
+            (Some("1"), parameter(), None),
+            (Some("2"), parameter(), Some(&unread[1])),
+            (None, parameter(), Some(&unread[1])),
+            (Some("1"), file, Some(&unread[0])),
+            (Some("1"), Trigger::DeployRequested(DeployRequest::default()), Some(&unread[0])),
+            (Some("2"), Trigger::Ignored("nothing".into()), None),
+        ] {
+            let event = event(account, trigger);
+            assert_eq!(may_be_for(&event, &unread), found, "{event:?}");
+            assert_eq!(may_be_for(&event, &[]), None);
+        }
+    }
+}

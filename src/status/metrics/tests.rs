@@ -129,6 +129,19 @@ fn an_alert_finds_every_series_of_a_closed_set_from_the_start() {
 }
 
 #[test]
+fn readings_of_services_are_counted_place_by_place() {
+    let metrics = metrics();
+    let [here, there] = ["eu-west-1", "us-east-2"]
+        .map(|region| Place { account: "111122223333".into(), region: region.into() });
+    [&here, &there].map(|place| metrics.inventory_begins(place));
+    metrics.inventory_failed(&there);
+    metrics.inventory_read(&here, Duration::from_secs(500), true);
+    metrics.inventory_read(&here, Duration::from_secs(400), false);
+    metrics.inventory_holds(&here, 4_998);
+    insta::assert_snapshot!(lines(&rendered(&metrics), &["inventory"]), @r#""#);
+}
+
+#[test]
 fn a_replay_is_counted_by_what_became_of_it() {
     let metrics = metrics();
     metrics.replayed(SettledBy::SetAside);
@@ -156,6 +169,9 @@ fn the_document_names_every_metric_and_no_other() {
     metrics.told(&Report::Finished(Box::new(succeeded())));
     metrics.called("ecs", "UpdateService", "ok", Duration::ZERO);
     metrics.waited("service_read", Duration::ZERO);
+    let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+    metrics.inventory_begins(&place);
+    metrics.inventory_read(&place, Duration::ZERO, true);
     let text = rendered(&metrics);
     let exported: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
