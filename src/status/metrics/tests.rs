@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    domain::{Cause, Moment},
+    domain::{Cause, Moment, Place},
     report::sample::{at, rolled_back, succeeded},
     status::sample,
 };
@@ -138,7 +138,17 @@ fn readings_of_services_are_counted_place_by_place() {
     metrics.inventory_read(&here, Duration::from_secs(500), true);
     metrics.inventory_read(&here, Duration::from_secs(400), false);
     metrics.inventory_holds(&here, 4_998);
-    insta::assert_snapshot!(lines(&rendered(&metrics), &["inventory"]), @r#""#);
+    insta::assert_snapshot!(lines(&rendered(&metrics), &["inventory"]), @r#"
+    lockkeeper_inventory_read_seconds{account="111122223333",region="eu-west-1"} 400
+    lockkeeper_inventory_reads_total{account="111122223333",region="eu-west-1",result="failed"} 0
+    lockkeeper_inventory_reads_total{account="111122223333",region="eu-west-1",result="ok"} 1
+    lockkeeper_inventory_reads_total{account="111122223333",region="eu-west-1",result="partial"} 1
+    lockkeeper_inventory_reads_total{account="111122223333",region="us-east-2",result="failed"} 1
+    lockkeeper_inventory_reads_total{account="111122223333",region="us-east-2",result="ok"} 0
+    lockkeeper_inventory_reads_total{account="111122223333",region="us-east-2",result="partial"} 0
+    lockkeeper_inventory_targets{account="111122223333",region="eu-west-1"} 4998
+    lockkeeper_inventory_targets{account="111122223333",region="us-east-2"} 0
+    "#);
 }
 
 #[test]
