@@ -133,7 +133,9 @@ fn readings_of_services_are_counted_place_by_place() {
     let metrics = metrics();
     let [here, there] = ["eu-west-1", "us-east-2"]
         .map(|region| Place { account: "111122223333".into(), region: region.into() });
-    [&here, &there].map(|place| metrics.inventory_begins(place));
+    for place in [&here, &there] {
+        metrics.inventory_begins(place);
+    }
     metrics.inventory_failed(&there);
     metrics.inventory_read(&here, Duration::from_secs(500), true);
     metrics.inventory_read(&here, Duration::from_secs(400), false);
