@@ -7,6 +7,7 @@
 //! | [`account`] | which account the credentials belong to |
 //! | [`queue`] | receive, extend, delete, send: one SQS queue |
 //! | [`ecs`] | look at a service, start a rollout |
+//! | [`sources`] | what targets depend on: tags in `registry`, `parameters`, `secrets`, `objects`, by `reads` |
 //! | [`lease_table`] | read and conditionally write the one item of the lease table |
 //! | [`fence`] | whether a call that changes something may still be begun |
 //! | [`failure`] | what a failed call means, and what may be done about it |
@@ -20,8 +21,14 @@ pub mod ecs;
 pub mod failure;
 pub mod fence;
 pub mod lease_table;
+mod objects;
 pub mod observe;
+mod parameters;
 pub mod queue;
+mod reads;
+mod registry;
+mod secrets;
+pub mod sources;
 
 pub use connect::Connections;
 pub use fence::Fence;
