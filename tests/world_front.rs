@@ -199,6 +199,31 @@ async fn accounts_do_not_see_each_other() {
 }
 
 #[tokio::test]
+async fn who_assumes_a_role_is_in_its_account() {
+    let served = serve().await;
+    let role = json!({"arn": "arn:aws:iam::333333333333:role/deployer", "external_id": "a&b c"});
+    assert_eq!(served.control("POST", "roles", &role).await.0, 204);
+    let theirs = aws_sdk_ecs::Client::new(&served.config("333333333333").load().await);
+    theirs.create_cluster().cluster_name("theirs").send().await.expect("create a cluster");
+
+    let sts = aws_sdk_sts::Client::new(&served.config("test").load().await);
+    let assume = |external_id: &str| {
+        let assume = sts.assume_role().role_arn("arn:aws:iam::333333333333:role/deployer");
+        assume.role_session_name("lockkeeper").external_id(external_id).send()
+    };
+    let refused = assume("other").await.expect_err("the external id is wrong").into_service_error();
+    assert_eq!(refused.meta().code(), Some("AccessDenied"));
+    let assumed = assume("a&b c").await.expect("assume");
+    let credentials = assumed.credentials().expect("credentials");
+    let token = Some(credentials.session_token().to_owned());
+    let given =
+        Credentials::new(credentials.access_key_id(), credentials.secret_access_key(), token, None, "role");
+    let config = served.config("test").credentials_provider(given).load().await;
+    let listed = aws_sdk_ecs::Client::new(&config).list_clusters().send().await.expect("list");
+    assert_eq!(listed.cluster_arns(), ["arn:aws:ecs:us-east-1:333333333333:cluster/theirs"]);
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_its_effect_behind() {
     let served = serve().await;
     let ecs = served.ecs().await;

@@ -42,7 +42,9 @@ impl<'a> Draft<'a> {
             reason: one_line(&self.because(&why())),
         });
         for target in targets {
-            match judge(&target.settings) {
+            let name = &target.settings.name;
+            let refused = target.refused.as_ref().map(|why| format!("{name} is not deployed: {why}"));
+            match refused.map_or_else(|| judge(&target.settings), Err) {
                 Ok(change) => self.routing.requests.push(self.request(target, change, &origin)),
                 Err(reason) => self
                     .routing
@@ -55,6 +57,11 @@ impl<'a> Draft<'a> {
     /// Says that these targets are worth a look.
     pub(super) fn hint(&mut self, targets: Vec<TargetId>) {
         self.routing.hints = targets;
+    }
+
+    /// Says that ECS told of services which nobody knows.
+    pub(super) fn strangers(&mut self, services: impl IntoIterator<Item = TargetId>) {
+        self.routing.strangers.extend(services);
     }
 
     /// Says why nothing follows from the event.

@@ -1,5 +1,5 @@
-//! A simulated part of AWS: queues, event buses, images, parameters and ECS, as far as a deployment daemon can tell them apart
-//! from the real ones.
+//! A simulated part of AWS: queues, event buses, ECS, and what its tasks read when they start, as far as a deployment daemon
+//! can tell them apart from the real ones.
 //!
 //! [`World`] is pure: time is an argument, chance comes from a seed, and nothing is read or written but itself. What
 //! takes time in AWS takes time here, and what fails there fails here: tags of images say how (`crash`, `nope`,
@@ -11,19 +11,24 @@
 //! | `world` | one call, one step of time; faults and the log |
 //! | `sqs` | queues |
 //! | `bus` | event buses, rules, archives |
-//! | `ecr`, `ssm` | images and parameters, and the events about them |
+//! | `ecr`, `ssm`, `secrets`, `s3` | images, parameters, secrets and objects, and the events about them |
 //! | `ecs` | definitions, services, the rolling scheduler, the circuit breaker |
-//! | `throttle`, `fault`, `rng`, `settings` | token buckets, ordered faults, chance, dials |
+//! | `sts` | roles that lead to other accounts |
+//! | `throttle`, `fault`, `page`, `rng`, `settings` | token buckets, ordered faults, lists by the page, chance, dials |
 
 mod bus;
 mod call;
 mod ecr;
 mod ecs;
 mod fault;
+mod page;
 mod rng;
+mod s3;
+mod secrets;
 mod settings;
 mod sqs;
 mod ssm;
+mod sts;
 #[cfg(test)]
 mod testkit;
 mod throttle;
@@ -37,6 +42,7 @@ pub use self::{
     fault::{Fault, FaultKind},
     rng::Rng,
     settings::{EcsDials, WorldSettings},
+    sts::{Role, account_of_key},
     world::{Logged, World},
 };
 

@@ -18,6 +18,11 @@ pub struct WorldSettings {
     pub duplicates: f64,
     /// Probability that a receive takes a message from further behind than the front of a standard queue.
     pub reorder: f64,
+    /// Probability that an event which AWS delivers on best effort never reaches the bus: those of ECR and SSM, and
+    /// what CloudTrail tells.
+    pub lost_events: f64,
+    /// The same of S3's own events, which AWS says are durable. Those of ECS are never lost.
+    pub lost_s3_events: f64,
     /// How many calls the log keeps; older ones fall off.
     pub log_limit: usize,
     /// The times of ECS.
@@ -32,6 +37,8 @@ impl Default for WorldSettings {
             throttle: true,
             duplicates: 0.0,
             reorder: 0.0,
+            lost_events: 0.0,
+            lost_s3_events: 0.0,
             log_limit: 20_000,
             ecs: EcsDials::default(),
         }
@@ -69,6 +76,17 @@ impl Default for EcsDials {
             sick_after_ms: 600,
             retry_ms: 500,
             speed: 1.0,
+        }
+    }
+}
+
+impl WorldSettings {
+    /// The probability that an event of this source is lost.
+    pub(crate) fn loss_of(&self, source: &str) -> f64 {
+        match source {
+            "aws.ecr" | "aws.ssm" | "aws.secretsmanager" => self.lost_events,
+            "aws.s3" => self.lost_s3_events,
+            _ => 0.0,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Call, Reply, Service, World, WorldSettings};
+use super::{Call, Reply, Scope, Service, World, WorldSettings};
 use crate::domain::Timestamp;
 
 /// A world and the present time.
@@ -31,6 +31,12 @@ impl Bench {
         let reply = self.reply(service, operation, body);
         let Reply::Ok(value) = reply else { panic!("{operation}: {reply:?}") };
         value
+    }
+
+    /// A call by somebody else, or in another Region.
+    pub(super) fn call_at(&mut self, scope: &Scope, service: Service, operation: &str, body: Value) -> Reply {
+        let call = Call { scope: scope.clone(), ..Call::new(service, operation, body) };
+        self.world.call(self.now, &call)
     }
 
     /// The code of the error that a call must give.

@@ -12,9 +12,12 @@ use super::{
     ecs::{Ecs, Scene},
     fault::{self, Fault, FaultKind},
     rng::Rng,
+    s3::{Buckets as Objects, Yard},
+    secrets::{Safe, Secrets},
     settings::WorldSettings,
     sqs::{Desk, Queues},
     ssm::Parameters,
+    sts::{Role, Roles},
     throttle::Buckets,
 };
 use crate::domain::Timestamp;
@@ -57,12 +60,16 @@ pub struct World {
     buses: Buses,
     registry: Registry,
     parameters: Parameters,
+    secrets: Secrets,
+    objects: Objects,
     ecs: Ecs,
+    roles: Roles,
     buckets: Buckets,
     faults: Vec<Fault>,
     outbox: Vec<Emission>,
     log: VecDeque<Logged>,
     calls: u64,
+    lost: u64,
 }
 
 impl World {
@@ -77,12 +84,16 @@ impl World {
             buses: Buses::default(),
             registry: Registry::default(),
             parameters: Parameters::default(),
+            secrets: Secrets::default(),
+            objects: Objects::default(),
             ecs: Ecs::default(),
+            roles: Roles::default(),
             buckets: Buckets::default(),
             faults: Vec::new(),
             outbox: Vec::new(),
             log: VecDeque::new(),
             calls: 0,
+            lost: 0,
         }
     }
 
@@ -99,6 +110,11 @@ impl World {
     /// Empties the world; seed and dials stay.
     pub fn reset(&mut self) {
         *self = Self::new(self.seed, self.settings.clone());
+    }
+
+    /// Lets callers of other accounts assume a role. Until the first is added, every role may be assumed.
+    pub fn add_role(&mut self, role: Role) {
+        self.roles.add(role);
     }
 
     /// Orders a fault.
@@ -129,6 +145,23 @@ impl World {
         let digest = self.registry.push(scope, (repository, tags, digest), self.now, &mut self.outbox);
         self.deliver_outbox();
         digest
+    }
+
+    /// Pushes an image for several platforms, as a build does: its children without a tag, then the index under these
+    /// tags. Says the digest of the index, and those of the children.
+    pub fn push_index(
+        &mut self,
+        now: Timestamp,
+        scope: &Scope,
+        repository: &str,
+        tags: &[String],
+        children: usize,
+    ) -> (String, Vec<String>) {
+        self.advance(now);
+        let image = (repository, tags, children);
+        let pushed = self.registry.push_index(scope, image, self.now, &mut self.outbox);
+        self.deliver_outbox();
+        pushed
     }
 
     /// One call, with whatever fault is ordered for it.
@@ -213,6 +246,12 @@ impl World {
             Service::Ecr => Reply::from(self.registry.call(call, self.now, &mut self.outbox)),
             Service::Ssm => Reply::from(self.parameters.call(call, self.now, &mut self.outbox)),
             Service::Ecs => Reply::from(self.ecs_call(call, &mut changed)),
+            Service::SecretsManager => Reply::from(self.with_safe(|secrets, safe| secrets.call(call, safe))),
+            Service::S3 => {
+                let mut yard = Yard { now: self.now, rng: &mut self.rng, outbox: &mut self.outbox };
+                Reply::from(self.objects.call(call, &mut yard))
+            }
+            Service::Sts => Reply::from(self.roles.call(call, self.now, &mut self.rng)),
         };
         self.deliver_outbox();
         (reply, changed)
@@ -235,6 +274,11 @@ impl World {
         act(&mut self.buses, &mut post)
     }
 
+    fn with_safe<T>(&mut self, act: impl FnOnce(&mut Secrets, &mut Safe<'_>) -> T) -> T {
+        let mut safe = Safe { now: self.now, rng: &mut self.rng, outbox: &mut self.outbox };
+        act(&mut self.secrets, &mut safe)
+    }
+
     fn with_scene<T>(
         &mut self,
         scope: Scope,
@@ -255,8 +299,17 @@ impl World {
 
     fn deliver_outbox(&mut self) {
         for emission in std::mem::take(&mut self.outbox) {
-            self.with_post(|buses, post| buses.publish(&emission, post));
+            if self.rng.chance(self.settings.loss_of(&emission.source)) {
+                self.lost += 1;
+            } else {
+                self.with_post(|buses, post| buses.publish(&emission, post));
+            }
         }
+    }
+
+    /// Where a bucket is, whoever asks: S3 tells so to those who look for it in the wrong Region.
+    pub fn region_of_bucket(&self, name: &str) -> Option<&str> {
+        self.objects.region(name)
     }
 
     /// Everything that happens by itself up to `now`, each thing at its own time and in order. Time never goes back:
@@ -269,19 +322,22 @@ impl World {
             for scope in self.ecs.due(self.now) {
                 self.with_scene(scope, self.now, Ecs::advance);
             }
+            self.with_safe(Secrets::advance);
             self.deliver_outbox();
         }
         self.now = now;
     }
 
-    /// When ECS or a running move of messages does something next. What queues do with time is found on looking.
+    /// When ECS, a rotation or a running move of messages does something next. What queues do with time is found on
+    /// looking.
     pub(super) fn next_advance(&self) -> Option<Timestamp> {
-        [self.ecs.next_wakeup(), self.queues.next_move()].into_iter().flatten().min()
+        let next = [self.ecs.next_wakeup(), self.secrets.next_wakeup(), self.queues.next_move()];
+        next.into_iter().flatten().min()
     }
 
     /// When something next happens by itself that a caller could notice.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        [self.ecs.next_wakeup(), self.queues.next_wakeup()].into_iter().flatten().min()
+        [self.next_advance(), self.queues.next_wakeup()].into_iter().flatten().min()
     }
 
     /// The queues in which something became receivable since this was last asked.
@@ -297,7 +353,7 @@ impl World {
         let services = self.with_scene(scope, now, |ecs, scene| ecs.state(scene));
         json!({
             "now": now, "calls": self.calls, "queues": self.queues.state(now), "services": services,
-            "faults": self.faults, "settings": self.settings,
+            "faults": self.faults, "settings": self.settings, "lost_events": self.lost,
         })
     }
 }
@@ -312,8 +368,12 @@ fn throttled(service: Service) -> Fail {
         Service::Sqs => {
             Fail { code: "RequestThrottled", message: "Request is throttled.".to_owned(), status: 403 }
         }
-        Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => {
+        Service::Events | Service::Ecr | Service::Ssm | Service::Ecs | Service::SecretsManager => {
             Fail::new("ThrottlingException", "Rate exceeded")
+        }
+        Service::Sts => Fail::new("Throttling", "Rate exceeded"),
+        Service::S3 => {
+            Fail { code: "SlowDown", message: "Please reduce your request rate.".to_owned(), status: 503 }
         }
     }
 }
@@ -378,6 +438,38 @@ mod tests {
             assert_eq!((logged.took_effect, logged.changed.is_null()), (effect, !effect), "{kind:?}");
             assert!(matches!(update(&mut bench), Reply::Ok(_)), "a fault strikes once");
         }
+    }
+
+    #[test]
+    fn best_effort_loses_what_it_is_told_to_and_never_what_ecs_says() {
+        let settings = WorldSettings { lost_events: 0.2, ..WorldSettings::default() };
+        let mut bench = Bench::with(settings);
+        let urls =
+            ["aws.ecr", "aws.ssm", "aws.secretsmanager", "aws.s3", "aws.ecs"].map(|it| bench.listen(it));
+        bench.call(Service::S3, "CreateBucket", json!({"Bucket": "b"}));
+        let on = json!({"Bucket": "b", "EventBridgeConfiguration": {}});
+        bench.call(Service::S3, "PutBucketNotificationConfiguration", on);
+        bench.ecs("CreateCluster", json!({"clusterName": "c"}));
+        let container = json!([{"name": "web", "image": "app:1"}]);
+        bench.ecs("RegisterTaskDefinition", json!({"family": "app", "containerDefinitions": container}));
+        for number in 0..300 {
+            let name = format!("n{number}");
+            let scope = Call::new(Service::Ecr, "", json!({})).scope;
+            bench.world.push(bench.now, &scope, "app", std::slice::from_ref(&name), None);
+            bench.call(Service::Ssm, "PutParameter", json!({"Name": name, "Value": "x"}));
+            bench.call(Service::SecretsManager, "CreateSecret", json!({"Name": name, "SecretString": "x"}));
+            bench.call(Service::S3, "PutObject", json!({"Bucket": "b", "Key": name, "Body": "x"}));
+        }
+        let create = json!({"cluster": "c", "serviceName": "s", "taskDefinition": "app", "desiredCount": 1});
+        bench.ecs("CreateService", create);
+        let heard = urls.map(|url| bench.heard(&url).len());
+        for count in &heard[..3] {
+            assert!((210..270).contains(count), "{heard:?}");
+        }
+        assert_eq!(heard[3], 300);
+        assert!(heard[4] >= 3, "in progress, twice, and a task");
+        let lost = 900 - heard[..3].iter().sum::<usize>();
+        assert_eq!(bench.world.state(bench.now)["lost_events"], json!(lost));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{Estate, model::ContainerPlan, scene::Scene};
-use crate::sim::call::{Fail, Outcome, list, page, seconds, tail, text};
+use crate::sim::{
+    call::{Fail, Outcome, list, seconds, tail, text},
+    page,
+};
 
 /// One revision.
 #[derive(Clone, Debug)]
@@ -113,7 +116,7 @@ impl Estate {
         if text(body, "sort") == "DESC" {
             arns.reverse();
         }
-        page(body, "taskDefinitionArns", arns, 100)
+        page::ECS.page(body, "taskDefinitionArns", arns, 100)
     }
 
     pub(super) fn list_families(&self, body: &Value) -> Outcome {
@@ -126,7 +129,7 @@ impl Estate {
         };
         let families =
             self.families.iter().filter(|(name, family)| name.starts_with(prefix) && wanted(family));
-        page(body, "families", families.map(|(name, _)| json!(name)).collect(), 100)
+        page::ECS.page(body, "families", families.map(|(name, _)| json!(name)).collect(), 100)
     }
 }
 

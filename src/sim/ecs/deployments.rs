@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    sim::call::{Fail, Outcome, page, tail, text, texts},
+    sim::{
+        call::{Fail, Outcome, tail, text, texts},
+        page,
+    },
 };
 
 impl Estate {
@@ -26,7 +29,12 @@ impl Estate {
                 && (statuses.is_empty() || statuses.contains(&deployment.passage.word()))
         };
         let found = service.deployments.iter().filter(wanted);
-        page(body, "serviceDeployments", found.map(|d| describe::brief(scene, service, d)).collect(), 20)
+        page::ECS.page(
+            body,
+            "serviceDeployments",
+            found.map(|d| describe::brief(scene, service, d)).collect(),
+            20,
+        )
     }
 
     fn all_deployments(&self) -> impl Iterator<Item = (&EcsService, &Deployment)> {

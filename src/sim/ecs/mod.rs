@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 pub(super) use self::scene::Scene;
 use self::{clusters::Cluster, definitions::Family, model::EcsService};
-use super::call::{Call, Fail, Outcome, Scope, tail, text};
+use super::call::{Call, Fail, Outcome, Scope, tail, text, texts};
 use crate::domain::Timestamp;
 
 /// A service's cluster and name.
@@ -52,11 +52,12 @@ impl Ecs {
     }
 
     fn perform(&mut self, call: &Call, scene: &mut Scene<'_>) -> Outcome {
-        let estate = self.estates.entry(call.scope.clone()).or_default();
         let body = &call.body;
+        check_home(&call.scope, body)?;
+        let estate = self.estates.entry(call.scope.clone()).or_default();
         match call.operation.as_str() {
             "CreateCluster" => Ok(estate.create_cluster(body, scene)),
-            "DescribeClusters" => Ok(estate.describe_clusters(body, scene)),
+            "DescribeClusters" => estate.describe_clusters(body, scene),
             "ListClusters" => estate.list_clusters(body),
             "DeleteCluster" => estate.delete_cluster(body),
             "RegisterTaskDefinition" => estate.register(body, scene),
@@ -147,6 +148,24 @@ impl Estate {
         let key = (self.cluster(body)?, tail(text(body, "service")).to_owned());
         self.services.get_mut(&key).ok_or_else(|| Fail::new("ServiceNotFoundException", "Service not found."))
     }
+}
+
+/// Refuses ARNs of another account or Region: no call of ECS reaches across.
+fn check_home(home: &Scope, body: &Value) -> Result<(), Fail> {
+    let single = ["cluster", "service", "taskDefinition", "resourceArn", "serviceDeploymentArn", "task"];
+    let several = ["clusters", "services", "tasks", "serviceDeploymentArns", "serviceRevisionArns"];
+    let names = single.iter().map(|key| text(body, key));
+    let mut names = names.chain(several.iter().flat_map(|key| texts(body, key)));
+    let away =
+        names.find_map(|name| Scope::of_arn(name).map(|(scope, _)| scope).filter(|scope| scope != home));
+    let said = match away {
+        None => return Ok(()),
+        Some(scope) if scope.region != home.region => {
+            format!("Identifier is for {}. Your region is {}", scope.region, home.region)
+        }
+        Some(scope) => format!("Identifier is for {}. Your accountId is {}", scope.account, home.account),
+    };
+    Err(Fail::new("InvalidParameterException", said))
 }
 
 /// One entry of a `failures` list.

@@ -12,7 +12,10 @@ use super::{
     scene::Scene,
     scheduler,
 };
-use crate::sim::call::{Fail, Outcome, list, page, tail, text};
+use crate::sim::{
+    call::{Fail, Outcome, list, tail, text},
+    page,
+};
 
 /// Fields whose change starts a deployment. The definition and `forceNewDeployment` are looked at apart.
 const DEPLOYING: [&str; 7] = [
@@ -156,7 +159,7 @@ impl Estate {
         let cluster = self.cluster(body)?;
         let live = |service: &&EcsService| service.cluster == cluster && service.life != Life::Inactive;
         let arns = self.services.values().filter(live).map(|service| json!(scene.service_arn(service)));
-        page(body, "serviceArns", arns.collect(), 10)
+        page::ECS.page(body, "serviceArns", arns.collect(), 10)
     }
 }
 

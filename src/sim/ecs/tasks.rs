@@ -8,7 +8,10 @@ use super::{
     scene::Scene,
     scheduler,
 };
-use crate::sim::call::{Fail, Outcome, list, page, tail, text, texts};
+use crate::sim::{
+    call::{Fail, Outcome, list, tail, text, texts},
+    page,
+};
 
 impl Estate {
     /// Tasks by what ECS wants of them: RUNNING unless the caller asks for STOPPED.
@@ -29,7 +32,7 @@ impl Estate {
         let services = self.services.values().filter(in_service);
         let tasks = services.flat_map(|service| service.tasks.iter()).filter(wanted);
         let arns = tasks.map(|task| json!(scene.arn(&format!("task/{cluster}/{}", task.id))));
-        page(body, "taskArns", arns.collect(), 100)
+        page::ECS.page(body, "taskArns", arns.collect(), 100)
     }
 
     pub(super) fn describe_tasks(&self, body: &Value, scene: &Scene<'_>) -> Outcome {

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod calls;
+mod finding;
 mod images;
 mod rolling;
 

@@ -13,6 +13,7 @@ use crate::sim::{
     call::{Scope, text, texts},
     fault::Fault,
     settings::WorldSettings,
+    sts::Role,
     world::{Logged, World},
 };
 
@@ -22,13 +23,17 @@ fn refuse(error: impl std::fmt::Display) -> Refusal {
     (StatusCode::BAD_REQUEST, format!("{error}\n"))
 }
 
+/// One thing is a list of one.
+fn as_list(body: Value) -> Value {
+    if body.is_array() { body } else { json!([body]) }
+}
+
 /// Orders a fault, or a list of them.
 pub(super) async fn add_fault(
     State(front): State<Front>,
     Json(body): Json<Value>,
 ) -> Result<StatusCode, Refusal> {
-    let body = if body.is_array() { body } else { json!([body]) };
-    let faults: Vec<Fault> = serde_json::from_value(body).map_err(refuse)?;
+    let faults: Vec<Fault> = serde_json::from_value(as_list(body)).map_err(refuse)?;
     front.with(|world, _| faults.into_iter().for_each(|fault| world.add_fault(fault)));
     Ok(StatusCode::NO_CONTENT)
 }
@@ -66,6 +71,16 @@ pub(super) async fn push(
     let (repository, digest) = (text(&body, "repository"), body["digest"].as_str());
     let digest = front.with(|world, now| world.push(now, &scope, repository, &tags, digest));
     Ok(Json(json!({"digest": digest})))
+}
+
+/// Lets a role, or a list of them, be assumed, and from then on no other than those that were told.
+pub(super) async fn add_roles(
+    State(front): State<Front>,
+    Json(body): Json<Value>,
+) -> Result<StatusCode, Refusal> {
+    let roles: Vec<Role> = serde_json::from_value(as_list(body)).map_err(refuse)?;
+    front.with(|world, _| roles.into_iter().for_each(|role| world.add_role(role)));
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The whole world.

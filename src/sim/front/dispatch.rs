@@ -5,53 +5,84 @@ use std::future::{Future, pending};
 use axum::{
     body::Bytes,
     extract::{ConnectInfo, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Front, fuse::Fuse};
-use crate::sim::call::{Call, Fail, Reply, Scope, Service};
+use super::{Front, fuse::Fuse, json, query, rest};
+use crate::sim::{
+    call::{Call, Fail, Reply, Scope, Service, text},
+    sts::account_of_key,
+};
 
 /// Answers any request to an AWS service.
 pub(super) async fn dispatch(
     State(front): State<Front>,
     ConnectInfo(fuse): ConnectInfo<Fuse>,
+    method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let scope = front.scope(&headers);
-    let target = header(&headers, "x-amz-target").split_once('.');
-    let Some((service, operation)) =
-        target.and_then(|(prefix, op)| Some((Service::from_target(prefix)?, op)))
-    else {
-        return query(&scope, &body);
+    let caller = Caller::new(&headers);
+    let scope = front.scope(&caller);
+    let target = header(&headers, "x-amz-target");
+    let call = if !target.is_empty() {
+        json::read(target, scope, &body)
+    } else if caller.service == "s3" || method != Method::POST {
+        Ok(rest::read(scope, (&method, &uri), &headers, &body))
+    } else {
+        query::read(scope, &body)
     };
-    let parsed = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&body) };
-    let Ok(body) = parsed else {
-        return failed(service, &Fail::new("SerializationException", "The request is not JSON."));
+    let call = match call {
+        Ok(call) => call,
+        Err(refusal) => return refusal,
     };
-    let call = Call { service, operation: operation.to_owned(), scope, body };
     let reply = {
         let mut world = front.world();
         let reply = world.call(front.now(), &call);
         front.settle(&mut world);
         reply
     };
-    front.note_work(service, operation);
+    front.note_work(call.service, &call.operation);
     front.answer(&call, reply, &fuse).await
 }
 
-impl Front {
-    fn scope(&self, headers: &HeaderMap) -> Scope {
+/// What the signature says of who calls. It is not checked.
+struct Caller<'a> {
+    key: &'a str,
+    region: &'a str,
+    service: &'a str,
+}
+
+impl<'a> Caller<'a> {
+    fn new(headers: &'a HeaderMap) -> Self {
         let authorization = header(headers, "authorization");
         let mut credential = authorization.split("Credential=").nth(1).unwrap_or("").split(['/', ',']);
-        let (key, region) = (credential.next().unwrap_or(""), credential.nth(1).unwrap_or(""));
-        let twelve_digits = key.len() == 12 && key.bytes().all(|byte| byte.is_ascii_digit());
-        let or = |given: &str, known: bool, default: &str| if known { given } else { default }.to_owned();
-        Scope {
-            account: or(key, twelve_digits, &self.shared.settings.account),
-            region: or(region, !region.is_empty(), &self.shared.settings.region),
+        let mut next = |skipped: usize| credential.nth(skipped).unwrap_or("");
+        Self { key: next(0), region: next(1), service: next(0) }
+    }
+}
+
+impl Front {
+    fn scope(&self, caller: &Caller<'_>) -> Scope {
+        let settings = &self.shared.settings;
+        let region = Some(caller.region).filter(|region| !region.is_empty()).unwrap_or(&settings.region);
+        let account = account_of_key(caller.key).unwrap_or(&settings.account);
+        Scope { account: account.to_owned(), region: region.to_owned() }
+    }
+
+    fn failed(&self, call: &Call, fail: &Fail) -> Response {
+        match call.service {
+            Service::Sqs
+            | Service::Events
+            | Service::Ecr
+            | Service::Ssm
+            | Service::Ecs
+            | Service::SecretsManager => json::failed(call.service, fail),
+            Service::Sts => query::failed(fail),
+            Service::S3 => rest::failed(fail, self.world().region_of_bucket(text(&call.body, "Bucket"))),
         }
     }
 
@@ -64,8 +95,8 @@ impl Front {
         // Boxed because a slow reply is answered by answering the reply within.
         let answer: std::pin::Pin<Box<dyn Future<Output = Response> + Send + 'a>> = Box::pin(async move {
             match reply {
-                Reply::Ok(body) => json_response(call.service, StatusCode::OK, &body),
-                Reply::Err(fail) => failed(call.service, &fail),
+                Reply::Ok(body) => done(call, &body),
+                Reply::Err(fail) => self.failed(call, &fail),
                 Reply::Wait { until, .. } => {
                     let reply = self.wait(call, until).await;
                     self.answer(call, reply, fuse).await
@@ -85,70 +116,25 @@ impl Front {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+fn done(call: &Call, body: &Value) -> Response {
+    match call.service {
+        Service::Sqs
+        | Service::Events
+        | Service::Ecr
+        | Service::Ssm
+        | Service::Ecs
+        | Service::SecretsManager => json::response(call.service, StatusCode::OK, body),
+        Service::Sts => query::response(&call.operation, body),
+        Service::S3 => rest::response(call, body),
+    }
+}
+
+/// The status of a failure.
+pub(super) fn status(fail: &Fail) -> StatusCode {
+    StatusCode::from_u16(fail.status).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// A header, or the empty text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
-}
-
-fn json_response(service: Service, status: StatusCode, body: &Value) -> Response {
-    let kind = match service {
-        Service::Sqs => "application/x-amz-json-1.0",
-        Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => "application/x-amz-json-1.1",
-    };
-    let request_id = [("x-amzn-requestid", "00000000-0000-4000-8000-000000000000")];
-    (status, request_id, [(CONTENT_TYPE, kind)], body.to_string()).into_response()
-}
-
-fn failed(service: Service, fail: &Fail) -> Response {
-    let status = StatusCode::from_u16(fail.status).unwrap_or(StatusCode::BAD_REQUEST);
-    let kind = match service {
-        Service::Sqs => format!("com.amazonaws.sqs#{}", fail.code),
-        Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => fail.code.to_owned(),
-    };
-    let mut response = json_response(service, status, &json!({"__type": kind, "message": fail.message}));
-    if service == Service::Sqs {
-        let fault = if fail.status < 500 { "Sender" } else { "Receiver" };
-        let header = format!("{};{fault}", query_code(fail.code));
-        let header = HeaderValue::from_str(&header).expect("error codes are letters and dots");
-        response.headers_mut().insert("x-amzn-query-error", header);
-    }
-    response
-}
-
-/// The code that an error of SQS had in the query protocol, which SDKs still report.
-fn query_code(code: &str) -> String {
-    match code {
-        "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
-        "QueueNameExists" => "QueueAlreadyExists".to_owned(),
-        "MessageNotInflight"
-        | "EmptyBatchRequest"
-        | "TooManyEntriesInBatchRequest"
-        | "BatchEntryIdsNotDistinct"
-        | "BatchRequestTooLong"
-        | "UnsupportedOperation" => format!("AWS.SimpleQueueService.{code}"),
-        code => code.to_owned(),
-    }
-}
-
-/// The query protocol, of which the world knows one operation: who am I.
-fn query(scope: &Scope, body: &[u8]) -> Response {
-    let form = String::from_utf8_lossy(body);
-    if form.split('&').any(|pair| pair == "Action=GetCallerIdentity") {
-        let account = &scope.account;
-        return xml(
-            StatusCode::OK,
-            format!(
-                "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-                 <Arn>arn:aws:iam::{account}:root</Arn><UserId>{account}</UserId><Account>{account}</Account>\
-                 </GetCallerIdentityResult><ResponseMetadata><RequestId>0</RequestId></ResponseMetadata>\
-                 </GetCallerIdentityResponse>"
-            ),
-        );
-    }
-    let code = "<Code>InvalidAction</Code><Message>The world has no such service.</Message>";
-    let error = format!("<ErrorResponse><Error><Type>Sender</Type>{code}</Error></ErrorResponse>");
-    xml(StatusCode::BAD_REQUEST, error)
-}
-
-fn xml(status: StatusCode, body: String) -> Response {
-    (status, [(CONTENT_TYPE, "text/xml")], body).into_response()
 }

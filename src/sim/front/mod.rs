@@ -1,13 +1,17 @@
 //! HTTP before a [`World`], so that the AWS SDKs and command-line tools can talk to it.
 //!
-//! One path for all services, told apart by `x-amz-target`; the account is the access key where that has twelve
-//! digits, the Region comes from the credential scope. Long polls wait here: they are woken by arrivals, by the end of
+//! One path for all services, told apart by `x-amz-target`, which S3 and STS have not; the account is the access key where that
+//! has twelve digits or comes of an assumed role, the Region comes from the credential scope. Long polls wait here: they are woken by arrivals, by the end of
 //! a message's visibility timeout, and by their own deadline. Under `/_sim/` a test turns the world's dials.
 
 mod control;
 mod dispatch;
 mod fuse;
+mod json;
 mod poll;
+mod query;
+mod rest;
+mod text;
 
 use std::{
     collections::BTreeMap,
@@ -116,6 +120,7 @@ impl Front {
             .route("/_sim/faults", post(control::add_fault).delete(control::clear_faults))
             .route("/_sim/calls", get(control::calls))
             .route("/_sim/push", post(control::push))
+            .route("/_sim/roles", post(control::add_roles))
             .route("/_sim/state", get(control::state))
             .route("/_sim/reset", post(control::reset))
             .route("/_sim/settings", post(control::settings))
@@ -149,7 +154,14 @@ impl Front {
     fn note_work(&self, service: Service, operation: &str) {
         match service {
             Service::Sqs if operation != "StartMessageMoveTask" => {}
-            Service::Sqs | Service::Events | Service::Ecr | Service::Ssm | Service::Ecs => {
+            Service::Sqs
+            | Service::Events
+            | Service::Ecr
+            | Service::Ssm
+            | Service::Ecs
+            | Service::SecretsManager
+            | Service::S3
+            | Service::Sts => {
                 self.shared.alarm.notify_one();
             }
         }
