@@ -169,6 +169,33 @@ impl Connections {
         aws_sdk_ecs::Client::from_conf(config.build())
     }
 
+    /// For reads, which take a token for each attempt; the same of the three below.
+    pub(super) fn ecr(&self) -> aws_sdk_ecr::Client {
+        let config = aws_sdk_ecr::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_ecr::Client::from_conf(config.build())
+    }
+
+    pub(super) fn ssm(&self) -> aws_sdk_ssm::Client {
+        let config = aws_sdk_ssm::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_ssm::Client::from_conf(config.build())
+    }
+
+    pub(super) fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
+        let config =
+            aws_sdk_secretsmanager::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// Emulators have no names for single buckets.
+    pub(super) fn s3(&self) -> aws_sdk_s3::Client {
+        let is_emulated =
+            self.config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let config = aws_sdk_s3::config::Builder::from(&self.config)
+            .retry_config(RetryConfig::disabled())
+            .force_path_style(is_emulated);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
     /// For calls that change something: fenced, tried once, and with a shorter timeout.
     pub(super) fn ecs_changes(&self) -> aws_sdk_ecs::Client {
         let config = aws_sdk_ecs::config::Builder::from(&self.config)

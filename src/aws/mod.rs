@@ -10,6 +10,7 @@
 //! | [`rules`] | EventBridge's rules: which send to a queue, and what they let through |
 //! | [`permissions`] | whose credentials these are, and what IAM would let them do |
 //! | [`trails`] | what CloudTrail tells of |
+//! | [`sources`] | what targets depend on: tags in `registry`, `parameters`, `secrets`, `objects`, by `reads` |
 //! | [`lease_table`] | read and conditionally write the one item of the lease table |
 //! | [`fence`] | whether a call that changes something may still be begun |
 //! | [`failure`] | what a failed call means, and what may be done about it |
@@ -23,10 +24,16 @@ pub mod ecs;
 pub mod failure;
 pub mod fence;
 pub mod lease_table;
+mod objects;
 pub mod observe;
+mod parameters;
 pub mod permissions;
 pub mod queue;
+mod reads;
+mod registry;
 pub mod rules;
+mod secrets;
+pub mod sources;
 pub mod trails;
 
 pub use connect::Connections;
