@@ -169,6 +169,19 @@ impl Connections {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
+    pub(super) fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.config)
+    }
+
+    /// IAM is one for all Regions of a partition; the SDK knows where.
+    pub(super) fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.config)
+    }
+
+    pub(super) fn cloudtrail(&self) -> aws_sdk_cloudtrail::Client {
+        aws_sdk_cloudtrail::Client::new(&self.config)
+    }
+
     /// For reads. The SDK tries each once: whoever tries again takes another token first.
     pub(super) fn ecs_reads(&self) -> aws_sdk_ecs::Client {
         let config = aws_sdk_ecs::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());

@@ -5,6 +5,7 @@
 //! | `service` | a service as DescribeServices shows it |
 //! | `glance` | many services at once, by that call alone |
 //! | `look` | everything that the next step of one target is decided on |
+//! | `inspect` | what can be wrong with a service before anything is deployed |
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
 //! | `definition` | pure: task definitions as raw JSON |
@@ -23,6 +24,7 @@ mod evidence;
 mod generations;
 mod glance;
 mod history;
+mod inspect;
 mod logs;
 mod look;
 mod rollouts;
@@ -33,6 +35,7 @@ mod tap;
 
 pub use discover::{PAGE, READ_BATCH};
 pub use glance::GLANCE_BATCH;
+pub use inspect::{Guard, INSPECT_BATCH, Inspected, InspectedDefinition};
 
 use std::{
     collections::BTreeMap,
