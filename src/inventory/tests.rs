@@ -64,8 +64,8 @@ fn parameter(name: &str) -> Dependency {
     Dependency::Parameter { place: place(), name: name.into() }
 }
 
-fn by_tags(name: &TargetName, tags: &Tags) -> (Arc<TargetSettings>, Option<Arc<str>>) {
-    let named = tags.get("name").map_or_else(|| name.clone(), |name| name.as_str().into());
+fn by_tags(name: &ServiceName, tags: &Tags) -> (Arc<TargetSettings>, Option<Arc<str>>) {
+    let named = tags.get("name").map_or(name.as_str(), String::as_str).into();
     (Arc::new(TargetSettings::named(named)), tags.get("refused").map(|why| why.as_str().into()))
 }
 
@@ -117,6 +117,21 @@ fn only_a_definition_that_is_new_is_read_and_an_old_one_counts_while_it_is_live(
     assert_eq!(both.dependencies, ["/a", "/b"].map(parameter));
     let after = learnt(see(&mut inventory, reading("api", &["api:2"], ""), &[]));
     assert_eq!(after.dependencies, [parameter("/b")]);
+}
+
+#[test]
+fn a_definition_that_many_services_run_is_read_and_kept_once() {
+    let mut inventory = inventory();
+    learnt(see(&mut inventory, reading("api", &["all:1"], ""), &[definition("all:1", &["/a"])]));
+    let other = reading("web", &["all:1"], "");
+    assert_eq!(inventory.unread(&other), []);
+    assert_eq!(learnt(see(&mut inventory, other.clone(), &[])).dependencies, [parameter("/a")]);
+    let kept: Vec<_> = inventory.services().map(|(_, known)| Arc::as_ptr(&known.definitions[0])).collect();
+    assert_eq!(kept[0], kept[1]);
+    for name in ["api", "web"] {
+        see(&mut inventory, ServiceReading::missing(target("shop", name)), &[]);
+    }
+    assert_eq!(inventory.unread(&other), ["all:1".parse().expect("valid")], "nobody runs it any more");
 }
 
 #[test]

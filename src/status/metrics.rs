@@ -5,6 +5,8 @@
 //! event ever becomes one. Where all labels are closed enums, every series exists from the start, because an alert
 //! cannot see the first step of a series that was not there.
 
+mod inventory;
+
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
@@ -40,6 +42,7 @@ pub struct Metrics {
     aws_requests: IntCounterVec,
     aws_request_duration: HistogramVec,
     aws_budget_wait: HistogramVec,
+    inventory: inventory::Inventory,
     healthy: IntGaugeVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
@@ -144,6 +147,7 @@ impl Metrics {
                 &["class"],
                 &WAIT_SECONDS,
             ),
+            inventory: inventory::Inventory::new(&registry),
             healthy: healthy(&registry),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
