@@ -88,7 +88,7 @@ scripts: ## shellcheck
 	fi
 
 # The pure modules alone: the AWS SDK would be optimized for minutes, and is not measured.
-bench: ## decode, route and plan, per event
+bench: ## decode, route and plan, per event; the index of what discovery found
 	cargo bench --no-default-features $(FEATURES) $(ARGS)
 
 # The world is another family of features: only its example is built so, and the daemon stays what is shipped.

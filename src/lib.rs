@@ -10,6 +10,7 @@
 //! | [`settings`] | what can be set, where it came from, what is wrong with it | `domain` |
 //! | [`decode`] | the bytes of a message to what it means | `domain` |
 //! | [`route`] | what it means to requests for targets | `domain` |
+//! | [`inventory`] | which targets there are, what each depends on, and what they should have seen of it | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | [`standby`] | which of several processes acts: the lease in a table, its deadline, taking it over | `domain` |
 //! | [`report`] | what is told: words, log, history | `domain` |
@@ -27,6 +28,7 @@ pub mod decode;
 pub mod domain;
 #[cfg(feature = "daemon")]
 pub mod engine;
+pub mod inventory;
 pub mod plan;
 pub mod report;
 pub mod route;

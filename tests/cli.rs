@@ -415,13 +415,14 @@ fn what_cannot_be_explained_is_wrong_usage() {
 fn sound_settings_are_summed_up() {
     let folder = shop(&[]);
     let arguments = ["check", "--offline", "--config", "shop.toml"];
-    insta::assert_snapshot!(told(&mut lockkeeper(folder.path(), &arguments)), @r"
+    insta::assert_snapshot!(told(&mut lockkeeper(folder.path(), &arguments)), @r#"
     [exit 0]
-    The settings are sound: 0 warnings, 3 targets.
+    warning: target.worker.account = "444455556666" is neither the account of the queue nor one of [[aws.accounts]]: unless it is Lockkeeper's own, every deployment of it will fail; write an [[aws.accounts]] with id = "444455556666" and the role to assume there
+    The settings are sound: 1 warning, 3 targets.
       web     own/own/shop-prod/shop_service_web_prod              follow
       api     own/own/shop-prod/shop_service_api_prod              pin semver:^2, dry run
       worker  444455556666/own/shop-prod/shop_service_worker_prod  pin glob:release-*
-    ");
+    "#);
 }
 
 #[test]
@@ -487,6 +488,73 @@ fn a_warning_names_the_key_and_its_mend_and_is_no_failure() {
         "environment": "dev",
         "policy": "follow",
         "dry_run": false
+      },
+      "discovery": null,
+      "reconcile": {
+        "mode": "repair",
+        "every_seconds": 300
+      }
+    }
+    "#);
+}
+
+const FOUND: &str = r#"
+[queue]
+url = "https://sqs.eu-west-1.amazonaws.com/111122223333/lockkeeper"
+[aws]
+regions = ["eu-central-1"]
+[[aws.accounts]]
+id = "444455556666"
+role_arn = "arn:aws:iam::444455556666:role/lockkeeper"
+[discovery]
+clusters = ["shop-*", "tag:team=shop"]
+exclude = ["shop-prod/cron"]
+[reconcile]
+mode = "report"
+"#;
+
+#[test]
+fn a_check_tells_what_is_found_and_where() {
+    insta::assert_snapshot!(check(FOUND, &[]), @r#"
+    [exit 0]
+    The settings are sound: 0 warnings, 0 targets.
+    Discovery looks for services (*) of clusters (shop-*, tag:team=shop) in accounts own, 444455556666 and Regions own, eu-central-1, without shop-prod/cron; they are deployed by their tags, or as [defaults] say (follow).
+    Changes whose events were lost are reported, and not repaired.
+    "#);
+    insta::assert_snapshot!(check(FOUND, &["--output", "json"]), @r#"
+    [exit 0]
+    {
+      "sound": true,
+      "problems": [],
+      "warnings": [],
+      "targets": [],
+      "naming": null,
+      "discovery": {
+        "accounts": [
+          "own",
+          "444455556666"
+        ],
+        "regions": [
+          "own",
+          "eu-central-1"
+        ],
+        "clusters": [
+          "shop-*",
+          "tag:team=shop"
+        ],
+        "services": [
+          "*"
+        ],
+        "exclude": [
+          "shop-prod/cron"
+        ],
+        "refresh_seconds": 900,
+        "policy": "follow",
+        "dry_run": false
+      },
+      "reconcile": {
+        "mode": "report",
+        "every_seconds": 300
       }
     }
     "#);
@@ -525,7 +593,9 @@ fn everything_that_is_wrong_is_told_at_once() {
       ],
       "warnings": [],
       "targets": [],
-      "naming": null
+      "naming": null,
+      "discovery": null,
+      "reconcile": null
     }
     "#);
 }

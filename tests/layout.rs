@@ -52,6 +52,7 @@ const PURE: &[&str] = &[
     "settings",
     "decode",
     "route",
+    "inventory",
     "plan",
     "standby",
     "report::message",

@@ -4,11 +4,14 @@
 //! cost at 10,000 targets is set beside that at 100.
 
 mod estate;
+#[path = "../shared/mod.rs"]
+mod shared;
 
-use std::{env, fs, io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
 use criterion::{BenchmarkId, Criterion};
 use estate::{Estate, Step};
+use shared::median_ns;
 
 const SIZES: [usize; 3] = [1, 100, 10_000];
 
@@ -48,12 +51,4 @@ fn ratios(to: &mut impl io::Write) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The median that criterion has written down.
-fn median_ns(name: &str, size: usize) -> Option<f64> {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let file = target.join(format!("criterion/{name}/{size}/new/estimates.json"));
-    let estimates: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    estimates["median"]["point_estimate"].as_f64()
 }

@@ -50,12 +50,14 @@ trap 'rm -rf "$work"' EXIT
 cp -R "$here" "$work/module"
 find "$work/module" -name .terraform -prune -exec rm -rf {} +
 
-for folder in . examples/minimal; do
+for folder in . examples/minimal examples/pipeline-event; do
     cd "$work/module/$folder"
     initialize
     echo "validate $folder"
     terraform validate -no-color
 done
 
-cd "$work/module"
-terraform test -no-color
+for folder in . examples/pipeline-event; do
+    cd "$work/module/$folder"
+    terraform test -no-color
+done

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::{Ended, Output, WRONG_SETTINGS, say, say_json};
 use crate::{
-    domain::{ImageStyle, OnPush, TargetRule, TargetSettings},
+    domain::{
+        DiscoveryRules, ImageStyle, OnPush, ReconcileMode, Region, Selector, TargetRule, TargetSettings,
+    },
     settings::{Problems, Settings, Warning},
 };
 
@@ -42,6 +44,8 @@ struct Checked {
     warnings: Vec<Finding>,
     targets: Vec<Target>,
     naming: Option<Naming>,
+    discovery: Option<Discovery>,
+    reconcile: Option<Reconcile>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +75,25 @@ struct Naming {
     dry_run: bool,
 }
 
+/// Where services are looked for, and which.
+#[derive(Serialize)]
+struct Discovery {
+    accounts: Vec<String>,
+    regions: Vec<String>,
+    clusters: Vec<String>,
+    services: Vec<String>,
+    exclude: Vec<String>,
+    refresh_seconds: u64,
+    policy: String,
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Reconcile {
+    mode: &'static str,
+    every_seconds: u64,
+}
+
 impl Checked {
     fn sound(settings: &Settings) -> Self {
         let naming = settings.naming.as_ref().map(|naming| Naming {
@@ -80,7 +103,20 @@ impl Checked {
             dry_run: naming.defaults.dry_run,
         });
         let targets = settings.targets.iter().map(|rule| Target::new(rule, settings)).collect();
-        Self { sound: true, problems: Vec::new(), warnings: warnings(settings), targets, naming }
+        let discovery = settings.discovery.as_ref().map(|rules| Discovery::new(rules, settings));
+        let reconcile = Reconcile {
+            mode: mode(settings.reconcile.mode),
+            every_seconds: settings.reconcile.every.as_secs(),
+        };
+        Self {
+            sound: true,
+            problems: Vec::new(),
+            warnings: warnings(settings),
+            targets,
+            naming,
+            discovery,
+            reconcile: Some(reconcile),
+        }
     }
 
     fn unsound(problems: &Problems) -> Self {
@@ -93,7 +129,63 @@ impl Checked {
             mend: it.mend.clone(),
         };
         let problems = problems.0.iter().map(finding).collect();
-        Self { sound: false, problems, warnings: Vec::new(), targets: Vec::new(), naming: None }
+        Self {
+            sound: false,
+            problems,
+            warnings: Vec::new(),
+            targets: Vec::new(),
+            naming: None,
+            discovery: None,
+            reconcile: None,
+        }
+    }
+}
+
+impl Discovery {
+    fn new(rules: &DiscoveryRules, settings: &Settings) -> Self {
+        let written = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
+        let home = settings.aws.region.as_ref().map_or(OWN, |it| it.as_str());
+        let accounts = settings.aws.estate.accounts.iter().map(|it| it.account.as_str());
+        let regions = settings.aws.estate.regions.iter().map(Region::as_str);
+        Self {
+            accounts: std::iter::once(OWN).chain(accounts).map(str::to_owned).collect(),
+            regions: std::iter::once(home).chain(regions).map(str::to_owned).collect(),
+            clusters: written(&rules.clusters),
+            services: written(&rules.services),
+            exclude: written(&rules.exclude),
+            refresh_seconds: rules.refresh.as_secs(),
+            policy: policy(&settings.defaults),
+            dry_run: settings.defaults.dry_run,
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let Self { accounts, regions, clusters, services, exclude, policy, dry_run, .. } = self;
+        let dry_run = if *dry_run { ", dry run" } else { "" };
+        let mut words = format!(
+            "Discovery looks for services ({}) of clusters ({}) in {} and {}",
+            services.join(", "),
+            clusters.join(", "),
+            listed("account", accounts),
+            listed("Region", regions),
+        );
+        if !exclude.is_empty() {
+            let _ = write!(words, ", without {}", exclude.join(", "));
+        }
+        words + &format!("; they are deployed by their tags, or as [defaults] say ({policy}{dry_run}).\n")
+    }
+}
+
+fn listed(what: &str, names: &[String]) -> String {
+    let s = if names.len() == 1 { "" } else { "s" };
+    format!("{what}{s} {}", names.join(", "))
+}
+
+fn mode(mode: ReconcileMode) -> &'static str {
+    match mode {
+        ReconcileMode::Repair => "repair",
+        ReconcileMode::Report => "report",
+        ReconcileMode::Off => "off",
     }
 }
 
@@ -160,6 +252,12 @@ fn text(settings: &Settings) -> String {
         counted(checked.targets.len(), "target"),
         by_name.unwrap_or_default()
     );
+    text += &checked.discovery.as_ref().map(Discovery::in_words).unwrap_or_default();
+    text += match settings.reconcile.mode {
+        ReconcileMode::Repair => "",
+        ReconcileMode::Report => "Changes whose events were lost are reported, and not repaired.\n",
+        ReconcileMode::Off => "Changes whose events were lost are not looked for.\n",
+    };
     text + &table(&checked.targets)
 }
 

@@ -25,6 +25,7 @@ mod ecr;
 mod ecs;
 mod envelope;
 mod json;
+mod reconcile;
 mod requests;
 mod s3;
 mod secrets;
@@ -32,7 +33,7 @@ mod ssm;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::{Event, Timestamp, Trigger};
+use crate::domain::{Event, RECONCILE_SOURCE, Timestamp, Trigger};
 use envelope::{Envelope, Opened};
 use json::quoted;
 
@@ -154,6 +155,7 @@ fn own(source: &str, envelope: &Envelope) -> Reading {
         "action.production" | "action.deploy" => requests::deploy(envelope),
         "github.actions" => requests::github(envelope, None),
         "lockkeeper.decision" => decisions::read(envelope),
+        RECONCILE_SOURCE => reconcile::read(envelope),
         other => match other.strip_prefix("github.actions.") {
             // As it was written, not in lower case: the environment's name is shown to people.
             Some(suffix) => requests::github(envelope, Some(&source[source.len() - suffix.len()..])),

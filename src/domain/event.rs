@@ -9,6 +9,9 @@ use super::{
     RolloutId, Tag, Timestamp,
 };
 
+/// The source of events that we put on the queue ourselves, for changes whose own events were lost.
+pub const RECONCILE_SOURCE: &str = "lockkeeper.reconcile";
+
 /// One event as received in one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

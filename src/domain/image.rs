@@ -37,12 +37,15 @@ impl ImageReference {
         }
     }
 
-    /// The account and Region of the private ECR registry that this image is in, if it is in one.
+    /// The account and Region of the private ECR registry that this image is in, if it is in one. Its host is
+    /// `111122223333.dkr.ecr.eu-west-1.amazonaws.com`, in China with `.cn` behind it, or in dual stack
+    /// `111122223333.dkr-ecr.eu-west-1.on.aws`; one with FIPS says `ecr-fips`.
     pub fn ecr_home(&self) -> Option<(AccountId, Region)> {
-        let (account, rest) = self.registry.as_deref()?.split_once(".dkr.ecr.")?;
-        let region = rest.split('.').next().filter(|region| !region.is_empty())?;
+        let (account, rest) = self.registry.as_deref()?.split_once(".dkr")?;
+        let rest = rest.strip_prefix(['.', '-'])?.strip_prefix("ecr")?;
+        let (region, _) = rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.')?.split_once('.')?;
         let digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| (account.into(), region.into()))
+        (digits && !region.is_empty()).then(|| (account.into(), region.into()))
     }
 
     /// The same repository with another tag, and no digest.
@@ -187,9 +190,32 @@ mod tests {
 
     #[test]
     fn an_ecr_image_tells_its_account_and_region() {
-        let it = image("111122223333.dkr.ecr.eu-west-1.amazonaws.com/api:x");
-        assert_eq!(it.ecr_home(), Some(("111122223333".into(), "eu-west-1".into())));
-        assert_eq!(image("public.ecr.aws/x/y:1").ecr_home(), None);
+        for (host, region) in [
+            ("dkr.ecr.eu-west-1.amazonaws.com", "eu-west-1"),
+            ("dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+            ("dkr-ecr.eu-west-1.on.aws", "eu-west-1"),
+            ("dkr-ecr-fips.us-east-1.on.aws", "us-east-1"),
+            ("dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1"),
+        ] {
+            let it = image(&format!("111122223333.{host}/api:x"));
+            assert_eq!(it.ecr_home(), Some(("111122223333".into(), region.into())), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_image_from_elsewhere_is_in_no_account() {
+        for text in [
+            "public.ecr.aws/x/y:1",
+            "nginx",
+            "registry.example:5000/dkr.ecr.eu-west-1.amazonaws.com/a",
+            "shop.dkr.ecr.eu-west-1.amazonaws.com/a",
+            "111122223333.dkr.ecr-private.eu-west-1.amazonaws.com/a",
+            "111122223333.dkr.ecr..amazonaws.com/a",
+            "111122223333.dkrXecr.eu-west-1.amazonaws.com/a",
+        ] {
+            assert_eq!(image(text).ecr_home(), None, "{text}");
+        }
     }
 
     #[test]

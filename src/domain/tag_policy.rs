@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `newest` | every tag | what was pushed later |
 //! | `exact:latest` | that tag | what was pushed later |
+//! | `prefix:release-` | what begins so: for where `*` cannot be written | what was pushed later |
 //! | `glob:release-*` | `*` is any run of characters, `?` any one | what was pushed later |
 //! | `regex:^build-(?<number>\d+)$` | what matches anywhere | by the group named `number`, `semver` or `text`; without one what was pushed later |
 //! | `semver:^2` | versions in the range, a leading `v` allowed | the higher version |
@@ -32,6 +33,7 @@ pub struct TagPolicy {
 enum Rule {
     Newest,
     Exact(Tag),
+    Prefix(Box<str>),
     Glob(Glob),
     Regex(Regex, Option<Order>),
     Semver(VersionReq),
@@ -82,6 +84,7 @@ impl TagPolicy {
         match &self.rule {
             Rule::Newest => Some(Rank::ByPush),
             Rule::Exact(wanted) => (tag == wanted).then_some(Rank::ByPush),
+            Rule::Prefix(prefix) => text.starts_with(&**prefix).then_some(Rank::ByPush),
             Rule::Glob(glob) => glob.matches(text).then_some(Rank::ByPush),
             Rule::Regex(regex, order) => rank_by_group(regex, *order, text),
             Rule::Semver(range) => version(text).filter(|it| range.matches(it)).map(Rank::Semver),
@@ -129,6 +132,7 @@ impl FromStr for TagPolicy {
             None if text == "newest" => Rule::Newest,
             Some((_, "")) => return Err(wrong("nothing stands behind the colon".into())),
             Some(("exact", tag)) => Rule::Exact(tag.into()),
+            Some(("prefix", prefix)) => Rule::Prefix(prefix.into()),
             Some(("glob", pattern)) => Rule::Glob(Glob::new(pattern)),
             Some(("regex", pattern)) => {
                 let regex = Regex::new(pattern).map_err(|error| wrong(error.to_string()))?;
@@ -139,7 +143,7 @@ impl FromStr for TagPolicy {
                 Rule::Semver(range.parse().map_err(|error| wrong(format!("{error}")))?)
             }
             _ => {
-                let known = "newest, exact:<tag>, glob:<pattern>, regex:<expression> or semver:<range>";
+                let known = "newest, exact:<tag>, prefix:<text>, glob:<pattern>, regex:<expression> or semver:<range>";
                 return Err(wrong(format!("it is written {known}")));
             }
         };
@@ -273,6 +277,15 @@ mod tests {
         ] {
             assert_eq!(Glob::new(pattern).matches(text), matches, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn a_prefix_takes_what_begins_so_and_nothing_in_it_is_a_pattern() {
+        assert_eq!(rank("prefix:release-", "release-1"), Some(Rank::ByPush));
+        assert_eq!(rank("prefix:release-", "release-"), Some(Rank::ByPush));
+        assert_eq!(rank("prefix:release-", "pre-release-1"), None);
+        assert_eq!(rank("prefix:v*", "v1"), None);
+        assert!("prefix:".parse::<TagPolicy>().is_err());
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(super) struct Shown {
 impl Shown {
     /// The targets that the settings name, before anything was asked of them.
     pub(super) fn at_rest(routes: &Routes) -> Self {
-        let configured = routes.targets().map(|(id, settings)| (id.clone(), Arc::new(at_rest(id, settings))));
+        let configured =
+            routes.targets().map(|(id, settings)| (id.clone(), Arc::new(at_rest(id, &settings))));
         let configured: BTreeMap<TargetId, Arc<TargetRecord>> = configured.collect();
         let mut targets: Vec<Arc<TargetRecord>> = configured.values().cloned().collect();
         targets.sort_by(|one, other| place(one).cmp(&place(other)));

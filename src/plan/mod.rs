@@ -82,6 +82,7 @@ pub use crate::domain::DeadLetter;
 pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
+pub use settle::is_needed;
 
 /// The state of all lanes, and all decisions about them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -56,6 +56,11 @@ pub(super) fn verdict(request: &Request, look: &Look, flawed: impl Fn(Flaw) -> b
     }
 }
 
+/// Whether a request would start a rollout of a target where nothing is under way.
+pub fn is_needed(request: &Request, look: &Look) -> bool {
+    is_at_rest(look) && verdict(request, look, |_| false) == Verdict::Needed
+}
+
 fn refresh(request: &Request, look: &Look, flawed: &impl Fn(Flaw) -> bool) -> Verdict {
     let earliest = request.floor + FRESHNESS_MARGIN;
     let carriers = look.rollouts.iter().filter(|rollout| rollout.created_at >= earliest);

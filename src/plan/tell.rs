@@ -334,6 +334,11 @@ impl Planner {
         self.lanes.get(target).map(|lane| (lane.target_record(), lane.active_record()))
     }
 
+    /// Whether something is asked of this target that is not settled.
+    pub fn is_busy(&self, target: &TargetId) -> bool {
+        self.lanes.get(target).is_some_and(|lane| lane.phase != Phase::Idle || !lane.waiting.is_empty())
+    }
+
     /// The targets of which something may have changed since this was last asked.
     pub fn take_touched(&mut self) -> BTreeSet<TargetId> {
         std::mem::take(&mut self.touched.0)

@@ -1,12 +1,13 @@
 //! Changes of what tasks read when they start: parameters, secrets and environment files.
 //!
-//! Parameters and secrets are compared by name, also where one side gives an ARN. The ARN of a secret ends in a hyphen
+//! Parameters and secrets are compared by name, also where one side gives an ARN, and those that discovery found by their
+//! own account and Region, too. The ARN of a secret ends in a hyphen
 //! and six random characters, but may be written without them, and a name may end so by itself. So of an ARN both
 //! readings count.
 
 use std::iter;
 
-use super::{Draft, Routes, Target, naming::bare, words::switched_off};
+use super::{Draft, Routes, Target, discovered::listing_others, naming::bare, words::switched_off};
 use crate::domain::{Change, FilePattern, Glob, OnDelete, Refresh, TargetSettings, Write};
 
 impl Routes {
@@ -18,14 +19,17 @@ impl Routes {
         let names = self.names.as_ref().filter(|_| place == self.home);
         let service = names.and_then(|names| names.of_parameter(parameter_name(name)));
         if let (Some(names), Some(service)) = (names, service) {
-            self.join(&mut found, names, service, |known| known.lists_parameters);
+            self.join(&mut found, names, service, |known| known.lists.parameters);
         }
+        let read = self.found.reading_parameter(name, &place);
+        let others = self.join_found(&mut found, read, |known| known.lists.parameters, |_, _| true);
         let by_name = || match (names, service) {
             (None, _) => String::new(),
             (Some(_), Some(service)) => format!("; the rule of {service} lists others"),
             (Some(names), None) => format!("; by name those below {} are found", names.parameters()),
         };
-        let reached = any(found, || format!("no target in {place} reads {what}{}", by_name()));
+        let instead = || listing_others(&others).unwrap_or_else(by_name);
+        let reached = any(found, || format!("no target in {place} reads {what}{}", instead()));
         let why = || format!("{what} {}", past(change, "updated"));
         draft.ask(reached, why, |it| restart(("parameters", it.triggers.parameters), &what, change, it));
     }
@@ -39,7 +43,10 @@ impl Routes {
         positions.dedup();
         let mut found = self.at(positions);
         found.retain(|target| place.has(&target.id));
-        let reached = any(found, || format!("no target in {place} reads {what}"));
+        let read = self.found.reading_secret(secret, &place);
+        let others = self.join_found(&mut found, read, |known| known.lists.secrets, |_, _| true);
+        let instead = || listing_others(&others).unwrap_or_default();
+        let reached = any(found, || format!("no target in {place} reads {what}{}", instead()));
         let why = || format!("{what} {}", past(change, "updated"));
         draft.ask(reached, why, |it| restart(("secrets", it.triggers.secrets), &what, change, it));
     }
@@ -47,7 +54,12 @@ impl Routes {
     /// The name of a bucket is unique, so it does not matter where the event came from.
     pub(super) fn on_file(&self, bucket: &str, key: &str, change: Write, draft: &mut Draft<'_>) {
         let what = format!("s3://{bucket}/{key}");
-        let reached = any(self.at(self.files.find(&what)), || format!("no target loads {what}"));
+        let mut found = self.at(self.files.find(&what));
+        let loaded = self.found.loading(bucket, key);
+        let others =
+            self.join_found(&mut found, loaded, |known| known.lists.files || known.is_in_map, |_, _| true);
+        let instead = || listing_others(&others).unwrap_or_default();
+        let reached = any(found, || format!("no target loads {what}{}", instead()));
         let why = || format!("{what} {}", past(change, "written"));
         draft.ask(reached, why, |it| restart(("files", it.triggers.files), &what, change, it));
     }
@@ -107,7 +119,13 @@ pub(super) fn parameter_name(text: &str) -> &str {
 pub(super) fn secret_names(text: &str) -> impl Iterator<Item = &str> {
     let tail = text.strip_prefix("arn:").and_then(|rest| rest.split_once(":secret:")).map(|(_, tail)| tail);
     let tail = tail.map(|tail| tail.split_once(':').map_or(tail, |(name, _)| name));
-    iter::once(tail.unwrap_or(text)).chain(tail.and_then(without_random_end))
+    let (name, other) = tail.map_or((text, None), secret_readings);
+    iter::once(name).chain(other)
+}
+
+/// What may be named behind an ARN's `secret:`: all of it, or what stands before its random end.
+pub(super) fn secret_readings(tail: &str) -> (&str, Option<&str>) {
+    (tail, without_random_end(tail))
 }
 
 fn without_random_end(tail: &str) -> Option<&str> {

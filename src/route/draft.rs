@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Arrival, Note, Routing, Target, words::one_line};
-use crate::domain::{Change, Event, Origin, Request, TargetId, TargetSettings};
+use crate::domain::{Change, Event, Origin, RECONCILE_SOURCE, Request, TargetId, TargetSettings};
 
 /// The answer in the making.
 pub(super) struct Draft<'a> {
@@ -39,10 +39,12 @@ impl<'a> Draft<'a> {
         let origin = Arc::new(Origin {
             kind: self.event.trigger.kind(),
             event_id: self.event.id.clone(),
-            reason: one_line(&why()),
+            reason: one_line(&self.because(&why())),
         });
         for target in targets {
-            match judge(&target.settings) {
+            let name = &target.settings.name;
+            let refused = target.refused.as_ref().map(|why| format!("{name} is not deployed: {why}"));
+            match refused.map_or_else(|| judge(&target.settings), Err) {
                 Ok(change) => self.routing.requests.push(self.request(target, change, &origin)),
                 Err(reason) => self
                     .routing
@@ -57,9 +59,23 @@ impl<'a> Draft<'a> {
         self.routing.hints = targets;
     }
 
+    /// Says that ECS told of services which nobody knows.
+    pub(super) fn strangers(&mut self, services: impl IntoIterator<Item = TargetId>) {
+        self.routing.strangers.extend(services);
+    }
+
     /// Says why nothing follows from the event.
     pub(super) fn note(&mut self, reason: &str) {
         self.routing.notes.push(Note { target: None, reason: one_line(reason) });
+    }
+
+    /// Why, also of an event that was lost, and that we put on the queue ourselves.
+    fn because(&self, why: &str) -> String {
+        if &*self.event.source == RECONCILE_SOURCE {
+            format!("{why} at {}, and its event was lost", self.event.time)
+        } else {
+            why.to_owned()
+        }
     }
 
     fn confined(&self, mut targets: Vec<Target>) -> Vec<Target> {

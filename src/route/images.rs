@@ -2,17 +2,18 @@
 
 use super::{
     Draft, Routes, Target,
+    discovered::listing_others,
     words::{listed, switched_off},
 };
 use crate::domain::{
-    AccountId, Change, Event, FollowedImage, Glob, ImageChange, ImageSource, ImageStyle, OnPush, PushedImage,
-    ReadyImage, Refresh, Region, RepositoryName, Tag, TargetSettings,
+    AccountId, Change, Event, FollowedImage, Glob, ImageChange, ImageSource, ImageStyle, OnPush, Place,
+    PushedImage, ReadyImage, Refresh, Region, RepositoryName, Tag, TargetSettings,
 };
 
 impl Routes {
     pub(super) fn on_push(&self, image: &PushedImage, draft: &mut Draft<'_>) {
         let event = draft.event;
-        let reached = self.that_run(&image.repository, self.place_of(event) == self.home);
+        let reached = self.that_run(&image.repository, Some(&self.place_of(event)), None);
         let why = || format!("push of {}:{}", image.repository, image.tag);
         draft.ask(reached, why, |settings| pushed(image, registry(event), settings));
     }
@@ -21,38 +22,54 @@ impl Routes {
     pub(super) fn on_replication(&self, image: &PushedImage, draft: &mut Draft<'_>) {
         let event = draft.event;
         let place = self.place_of(event);
-        let reached = self.that_run(&image.repository, place == self.home).and_then(|mut targets| {
-            targets.retain(|target| *target.id.region() == place.region);
-            let none = || format!("no target in {} runs images of {}", place.region, image.repository);
-            if targets.is_empty() { Err(none()) } else { Ok(targets) }
-        });
+        let reached = self.that_run(&image.repository, Some(&place), Some(&place.region));
         let why = || format!("replication of {}:{} to {}", image.repository, image.tag, place.region);
         draft.ask(reached, why, |settings| pushed(image, registry(event), settings));
     }
 
     pub(super) fn on_ready(&self, image: &ReadyImage, draft: &mut Draft<'_>) {
-        let reached = self.that_run(&image.repository, true);
+        let reached = self.that_run(&image.repository, None, None);
         draft.ask(reached, || announcement(image), |settings| ready(image, settings));
     }
 
-    /// The targets that run images of a repository. The patterns find only what is in our own registry.
-    fn that_run(&self, repository: &RepositoryName, in_ours: bool) -> Result<Vec<Target>, String> {
-        let mut found = self.at(self.repositories.find(repository.as_str()));
+    /// The targets that run images of a repository in this registry, or in any. The patterns find only what is in our
+    /// own. Rules do not say from which registry a target pulls, so what they list may be bounded to a Region.
+    fn that_run(
+        &self,
+        repository: &RepositoryName,
+        registry: Option<&Place>,
+        only_in: Option<&Region>,
+    ) -> Result<Vec<Target>, String> {
+        let mut reached = self.at(self.repositories.find(repository.as_str()));
         let names = self.names.as_ref();
         let name = names.and_then(|names| names.of_repository(repository.as_str()));
+        let in_ours = registry.is_none_or(|registry| *registry == self.home);
         if let (Some(names), Some(name), true) = (names, name, in_ours) {
-            self.join(&mut found, names, name, |known| known.lists_repositories);
+            self.join(&mut reached, names, name, |known| known.lists.repositories);
         }
-        if !found.is_empty() {
-            return Ok(found);
+        let elsewhere = only_in.filter(|_| !reached.is_empty());
+        reached.retain(|target| only_in.is_none_or(|region| target.id.region() == region));
+        let running = self.found.running(repository.as_str(), registry);
+        let others = self.join_found(
+            &mut reached,
+            running,
+            |known| known.lists.repositories,
+            |it, settings| it.runs(repository, registry, settings),
+        );
+        if !reached.is_empty() {
+            return Ok(reached);
         }
-        let by_name = match (names, name) {
+        if let Some(region) = elsewhere {
+            return Err(format!("no target in {region} runs images of {repository}"));
+        }
+        let by_name = || match (names, name) {
             (None, _) => String::new(),
             (Some(_), Some(name)) if in_ours => format!("; the rule of {name} lists others"),
             (Some(_), Some(_)) => format!("; by name only those in our own registry {} are found", self.home),
             (Some(names), None) => format!("; by name those called {} are found", names.repositories()),
         };
-        Err(format!("no target runs images of {repository}{by_name}"))
+        let instead = listing_others(&others).unwrap_or_else(by_name);
+        Err(format!("no target runs images of {repository}{instead}"))
     }
 }
 

@@ -1,7 +1,8 @@
 //! From a trigger and the rules to requests.
 //!
-//! [`Routes`] is built once from what the settings say, and asked once per event. It knows nothing but the rules: no
-//! call is made, no clock read, nothing remembered between two events, so the same event always asks the same.
+//! [`Routes`] is built once from what the settings say, told of what discovery finds, and asked once per event. It makes
+//! no call, reads no clock, and remembers nothing between two events, so the same event always asks the same of the same
+//! targets.
 //!
 //! **What it decides, and what it leaves.** Which targets an event reaches, and what it asks of each, by names alone.
 //! What needs to know what runs is left to the planner, and said in the request: a push under `follow` becomes
@@ -11,24 +12,28 @@
 //! **Nothing vanishes.** Every event gives at least one request, hint or note. A note says in one line for people why
 //! nothing (more) follows, for the event or for one target.
 //!
-//! **Two ways to a target.** An explicit rule lists what a target depends on. Naming patterns find a target in the
-//! name of a repository, parameter or service. Where both find the same one, it is asked once, and the rule's settings
-//! hold. Of each kind of thing, what a rule lists is all that counts for its target; where it lists none, the pattern
-//! still finds it.
+//! **Three ways to a target.** An explicit rule lists what a target depends on. Naming patterns find a target in the
+//! name of a repository, parameter or service. Discovery knows what a target's running definition reads. Where several
+//! find the same one, it is asked once, and the settings of the first of them hold. Of each kind of thing, what a rule
+//! lists is all that counts for its target; where it lists none, the other two still find it. They do not exclude each
+//! other: a pattern lists nothing but files.
 //!
-//! **Whose event it is.** A parameter or secret is read in its own account and Region, so it reaches only targets
-//! there. An image may be pulled from anywhere, so a push reaches the targets of explicit rules wherever they are; a
-//! replication only those in the replica's Region, because the others pull from elsewhere. The name of a bucket is
-//! unique, so files need neither. What the patterns find is always in our own account and Region. An event that says
-//! neither counts as ours.
+//! **Whose event it is.** A parameter or secret that a rule lists is read in the target's own account and Region, so it
+//! reaches only targets there. An image may be pulled from anywhere, so a push reaches the targets of explicit rules
+//! wherever they are; a replication only those in the replica's Region, because the others pull from elsewhere. The name
+//! of a bucket is unique, so files need neither. What the patterns find is always in our own account and Region. What
+//! discovery found says itself where it is read or pulled from. An event that says neither counts as ours.
 //!
 //! **Texts from events are not to be trusted.** They are compared, and quoted in lines of bounded length without
 //! control characters. A name that a pattern finds can only be of the form that ECS allows.
 //!
-//! **Cost.** Looking up follows the length of a text and the number of matches, not the number of targets: see `index`.
+//! **Cost.** Looking up follows the length of a text and the number of matches, not the number of targets: see `index`
+//! and `found`.
 
 mod dependencies;
+mod discovered;
 mod draft;
+mod found;
 mod hints;
 mod images;
 mod index;
@@ -45,6 +50,7 @@ pub use self::why::Asked;
 
 use self::{
     draft::Draft,
+    found::Found,
     index::{Index, Table},
     naming::Names,
 };
@@ -71,6 +77,8 @@ pub struct Routing {
     pub requests: Vec<Request>,
     /// The targets that are worth a look now.
     pub hints: Vec<TargetId>,
+    /// The services that ECS told of and nobody knows: neither rule nor pattern, and discovery has not read them yet.
+    pub strangers: Vec<TargetId>,
     /// Why nothing (more) follows.
     pub notes: Vec<Note>,
 }
@@ -99,6 +107,8 @@ pub struct Routes {
     secrets: Index,
     files: Index,
     names: Option<Names>,
+    /// Apart, because `Routes` is handed on by value.
+    found: Box<Found>,
 }
 
 /// A target, and how it is deployed.
@@ -110,15 +120,26 @@ struct Target {
     repository: Option<RepositoryName>,
     /// Whether only the name of something else led to it.
     guessed: bool,
+    /// Why it is not deployed, if its owner said so, or what its owner said cannot be understood.
+    refused: Option<Arc<str>>,
 }
 
 /// A target that the settings name, and of which kinds of thing they list what it depends on.
 #[derive(Clone, Debug)]
 struct Known {
     target: Target,
-    lists_repositories: bool,
-    lists_parameters: bool,
-    lists_files: bool,
+    lists: Kinds,
+    /// Whether naming lists files of it.
+    is_in_map: bool,
+}
+
+/// Some of the kinds of thing that a target can depend on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds {
+    repositories: bool,
+    parameters: bool,
+    secrets: bool,
+    files: bool,
 }
 
 impl Routes {
@@ -142,6 +163,7 @@ impl Routes {
             secrets: Index::default(),
             files: Index::default(),
             names: None,
+            found: Box::default(),
         };
         for rule in rules {
             routes.add_rule(rule);
@@ -185,9 +207,12 @@ impl Routes {
         (self.home.account.clone(), self.home.region.clone())
     }
 
-    /// The targets that the settings name, one by one; those that only a pattern can find are not among them.
-    pub fn targets(&self) -> impl Iterator<Item = (&TargetId, &Arc<TargetSettings>)> {
-        self.targets.iter().map(|known| (&known.target.id, &known.target.settings))
+    /// The targets that are known, each once: those that the settings name in their order, then those that only discovery
+    /// found in the order of their ids. Those that only a pattern can find are not among them.
+    pub fn targets(&self) -> impl Iterator<Item = (&TargetId, Arc<TargetSettings>)> {
+        let named = self.targets.iter().map(|known| (&known.target.id, known.target.settings.clone()));
+        let found = self.found.all().filter(|it| !self.by_id.contains_key(it.id()));
+        named.chain(found.map(|it| (it.id(), self.target_of(it).settings)))
     }
 
     /// The target that is called so: by its name, its id or ECS's name of it. `None` if there is none, or more than one.
@@ -203,11 +228,13 @@ impl Routes {
             settings: rule.settings.clone(),
             repository: only_one(&rule.repositories),
             guessed: false,
+            refused: None,
         });
-        let known = &mut self.targets[position];
-        known.lists_repositories |= !rule.repositories.is_empty();
-        known.lists_parameters |= !rule.parameters.is_empty();
-        known.lists_files |= !rule.files.is_empty();
+        let lists = &mut self.targets[position].lists;
+        lists.repositories |= !rule.repositories.is_empty();
+        lists.parameters |= !rule.parameters.is_empty();
+        lists.secrets |= !rule.secrets.is_empty();
+        lists.files |= !rule.files.is_empty();
         self.repositories.insert_all(rule.repositories.iter().map(Glob::as_str), position);
         self.parameters.insert_all(rule.parameters.iter().map(dependencies::parameter_pattern), position);
         self.secrets.insert_all(rule.secrets.iter().flat_map(dependencies::secret_patterns), position);
@@ -230,7 +257,9 @@ impl Routes {
         }
         for (called, files) in &naming.files {
             let position = self.know(self.named(&names, names.canonical(called)));
-            if !self.targets[position].lists_files {
+            let known = &mut self.targets[position];
+            if !known.lists.files {
+                known.is_in_map |= !files.is_empty();
                 self.files.insert_all(files.iter().map(dependencies::file_pattern), position);
             }
         }
@@ -241,9 +270,8 @@ impl Routes {
         *self.by_id.entry(target.id.clone()).or_insert_with(|| {
             let nothing_listed = Known {
                 target: Target { guessed: false, ..target },
-                lists_repositories: false,
-                lists_parameters: false,
-                lists_files: false,
+                lists: Kinds::default(),
+                is_in_map: false,
             };
             self.targets.push(nothing_listed);
             self.targets.len() - 1
@@ -254,10 +282,11 @@ impl Routes {
     fn named(&self, names: &Names, name: &str) -> Target {
         let Place { account, region } = self.home.clone();
         let id = TargetId::new(account, region, names.cluster().clone(), names.service(name));
-        match self.by_id.get(&id) {
-            Some(&position) => self.targets[position].target.clone(),
-            None => Target { id, settings: names.settings(name), repository: None, guessed: true },
+        if let Some(known) = self.known(&id) {
+            return known.target.clone();
         }
+        let guessed = self.found.get(&id).is_none();
+        Target { id, settings: names.settings(name), repository: None, guessed, refused: None }
     }
 
     fn at(&self, positions: Vec<usize>) -> Vec<Target> {
@@ -265,13 +294,17 @@ impl Routes {
     }
 
     /// Adds the service with this name, unless its rule lists things of this kind itself. Only such rules can have
-    /// led to what was found before, so it is not there already.
-    fn join(&self, found: &mut Vec<Target>, names: &Names, name: &str, lists: impl Fn(&Known) -> bool) {
+    /// led to what was reached before, so it is not there already.
+    fn join(&self, reached: &mut Vec<Target>, names: &Names, name: &str, lists: impl Fn(&Known) -> bool) {
         let target = self.named(names, name);
-        let listed = self.by_id.get(&target.id).is_some_and(|&position| lists(&self.targets[position]));
-        if !listed {
-            found.push(target);
+        if !self.known(&target.id).is_some_and(lists) {
+            reached.push(target);
         }
+    }
+
+    /// The target, if the settings name it.
+    fn known(&self, id: &TargetId) -> Option<&Known> {
+        self.by_id.get(id).map(|&position| &self.targets[position])
     }
 
     /// Where an event happened; what it does not say is ours.

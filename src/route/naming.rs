@@ -155,7 +155,7 @@ fn in_patterns(name: &str) -> &str {
 }
 
 /// Whether a service may be called so.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     !text.is_empty() && text.len() <= 255 && text.bytes().all(legal)
 }

@@ -12,7 +12,7 @@ use crate::domain::{
 impl Routes {
     pub(super) fn on_request(&self, request: &DeployRequest, draft: &mut Draft<'_>) {
         let reached = self.ours(request).and_then(|()| self.called(&request.service));
-        let repository = reached.as_ref().ok().and_then(|target| target.repository.clone());
+        let repository = reached.as_ref().ok().and_then(|target| self.only_repository(target));
         draft.ask(
             reached.map(|target| vec![target]),
             || asked(request),
@@ -22,20 +22,49 @@ impl Routes {
 
     /// The only target that is called so, or why there is none.
     pub(super) fn called(&self, name: &str) -> Result<Target, String> {
-        let by_id = |id: &TargetId| self.by_id.get(id).copied();
-        let positions = None
-            .or_else(|| self.by_name.get(name).cloned())
-            .or_else(|| name.parse().ok().and_then(|id| by_id(&id)).map(|position| vec![position]))
-            .or_else(|| self.by_service.get(name).cloned());
-        match self.at(positions.unwrap_or_default()).as_slice() {
+        let by_rule = self.called_by_rule(name);
+        let meant = if by_rule.is_empty() { self.called_otherwise(name) } else { by_rule };
+        match meant.as_slice() {
             [target] => Ok(target.clone()),
-            [] => self.called_by_pattern(name).ok_or_else(|| self.unknown(name)),
+            [] => Err(self.unknown(name)),
             several => {
                 let ids: Vec<String> = several.iter().map(|target| target.id.to_string()).collect();
                 let ids = listed(ids.iter().map(String::as_str));
                 Err(format!("`{name}` means several targets, ask for one by its id: {ids}"))
             }
         }
+    }
+
+    fn called_by_rule(&self, name: &str) -> Vec<Target> {
+        let by_id = |id: &TargetId| self.by_id.get(id).copied();
+        let positions = None
+            .or_else(|| self.by_name.get(name).cloned())
+            .or_else(|| name.parse().ok().and_then(|id| by_id(&id)).map(|position| vec![position]))
+            .or_else(|| self.by_service.get(name).cloned());
+        self.at(positions.unwrap_or_default())
+    }
+    /// The pattern wins where its service is known. Where nobody has seen that, what was found is as likely to be meant.
+    fn called_otherwise(&self, name: &str) -> Vec<Target> {
+        let found = self.called_by_discovery(name);
+        let is_known = |id: &TargetId| self.by_id.contains_key(id) || self.found.get(id).is_some();
+        match self.called_by_pattern(name) {
+            Some(target) if found.is_empty() || is_known(&target.id) => vec![target],
+            guess => guess.into_iter().chain(found).collect(),
+        }
+    }
+
+    /// By its id, by its name, or else by ECS's. The names of a target of which the settings know are theirs to give.
+    fn called_by_discovery(&self, called: &str) -> Vec<Target> {
+        let by_id = called.parse().ok().and_then(|id| self.found.get(&id));
+        if let Some(target) = by_id {
+            return vec![self.target_of(target)];
+        }
+        let mut found = self.found.called(called);
+        found.retain(|it| self.is_only_found(it.id()));
+        if found.iter().any(|it| it.name() == called) {
+            found.retain(|it| it.name() == called);
+        }
+        found.into_iter().map(|it| self.target_of(it)).collect()
     }
 
     /// Who calls a service by its name says that there is one: that is no guess of ours.
@@ -57,15 +86,16 @@ impl Routes {
     }
 
     fn unknown(&self, name: &str) -> String {
-        let known = self.targets.iter().map(|known| known.target.settings.name.as_str());
-        let known = listed(known);
-        let by_name = match &self.names {
-            Some(names) => format!("a service of {} may be called by its name", names.project()),
-            None => String::new(),
-        };
-        let known = if known.is_empty() { known } else { format!("known are {known}") };
-        let parts: Vec<&str> = [&*known, &*by_name].into_iter().filter(|part| !part.is_empty()).collect();
+        let known = listed(self.targets.iter().map(|known| known.target.settings.name.as_str()));
+        let parts = [
+            (!known.is_empty()).then(|| format!("known are {known}")),
+            self.names
+                .as_ref()
+                .map(|names| format!("a service of {} may be called by its name", names.project())),
+            Some(self.found.len()).filter(|count| *count > 0).map(|count| format!("discovery knows {count}")),
+        ];
         let name: String = name.chars().take(100).collect();
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
         format!("no target is called `{name}`; {}", parts.join("; "))
     }
 }

@@ -8,7 +8,9 @@
 //! problem: [`load`] tells all of them at once, and never yields settings that are partly wrong.
 
 mod catalogue;
+mod discovery;
 mod durations;
+mod estate;
 mod lambda;
 mod layers;
 mod merge;
@@ -17,6 +19,7 @@ mod nearest;
 mod patterns;
 mod problems;
 mod section;
+mod tags;
 mod targets;
 mod values;
 mod warnings;
@@ -30,9 +33,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 pub use durations::parse as duration_of;
 pub use layers::Sources;
 pub use problems::{Origin, Problem, Problems};
+pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
-use crate::domain::{AccountId, BudgetShare, Naming, Region, TargetRule};
+use crate::domain::{
+    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, ReconcileMode, Region, TargetRule, TargetSettings,
+};
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
@@ -60,6 +66,12 @@ pub struct Settings {
     pub targets: Vec<TargetRule>,
     /// How further targets are found by name.
     pub naming: Option<Naming>,
+    /// How further targets are found in ECS.
+    pub discovery: Option<DiscoveryRules>,
+    /// How targets are deployed that say nothing themselves; the name is empty.
+    pub defaults: Arc<TargetSettings>,
+    /// What is done about changes whose events were lost.
+    pub reconcile: Reconcile,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -103,10 +115,21 @@ pub struct Lease {
 pub struct Aws {
     /// `AWS_REGION`, or `AWS_DEFAULT_REGION`; the SDK may find one elsewhere.
     pub region: Option<Region>,
-    /// The accounts whose events are taken beside those of our own.
+    /// The accounts whose events are taken beside those of our own; each account of the estate is among them.
     pub allowed_accounts: Vec<AccountId>,
+    /// Where targets are, beside our own account and Region.
+    pub estate: Estate,
     /// Which part of the calls that ECS allows is used.
     pub budget_share: BudgetShare,
+}
+
+/// What is done about changes whose events were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconcile {
+    /// What is done about one.
+    pub mode: ReconcileMode,
+    /// How often they are looked for.
+    pub every: Duration,
 }
 
 /// What is written to standard output.
@@ -149,6 +172,10 @@ const LONGEST_VISIBILITY: Duration = Duration::from_hours(1);
 const SHORTEST_VISIBILITY: Duration = Duration::from_secs(30);
 const MOST_POLLERS: u32 = 16;
 const LONGEST_START_DELAY: Duration = Duration::from_hours(1);
+const RECONCILE_EVERY: Duration = Duration::from_mins(5);
+/// More often, looking would take up the calls that AWS allows.
+const SHORTEST_RECONCILE: Duration = Duration::from_mins(1);
+const LONGEST_RECONCILE: Duration = Duration::from_hours(24);
 
 /// Reads all layers.
 ///
@@ -158,6 +185,15 @@ pub fn load(sources: &Sources) -> Result<Settings, Problems> {
     let complaints = Complaints::default();
     let settings = read(sources, &complaints);
     complaints.verdict().map(|()| settings)
+}
+
+impl Queue {
+    /// The account in its URL, which as a rule is Lockkeeper's own.
+    pub fn account(&self) -> Option<AccountId> {
+        let account = self.url.as_deref()?.trim_end_matches('/').rsplit('/').nth(1)?;
+        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        is_account.then(|| account.into())
+    }
 }
 
 impl Settings {
@@ -195,7 +231,8 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
     let mut warnings = std::mem::take(&mut lambda.warnings);
     let as_named = lambda.defaults(&defaults, &above.written);
     let naming = root.within("naming", |section| naming::read(section, lambda, as_named, above.incomplete));
-    warnings.extend(warnings::of(&targets, naming.as_ref()));
+    let written = above.written.find(&["discovery"]);
+    let discovery = root.within("discovery", |section| discovery::read(section, written));
     let settings = Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
@@ -209,10 +246,14 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
             .or_else(|| named_environment(sources)),
         targets,
         naming,
-        warnings,
+        discovery,
+        defaults: Arc::new(defaults),
+        reconcile: root.within("reconcile", reconcile),
+        warnings: Vec::new(),
     };
     root.finish();
-    settings
+    warnings.extend(warnings::of(&settings));
+    Settings { warnings, ..settings }
 }
 
 /// The environment that the file of settings is chosen by.
@@ -263,10 +304,29 @@ fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) ->
             |wrong| complaints.add(&written.origin, &written.origin.source, written.shown(), wrong);
         values::region(&written).map_err(complain).ok()
     });
+    let estate = estate::read(section, region.as_ref(), complaints);
+    let mut allowed_accounts = section.list("allowed_accounts", account).unwrap_or_default();
+    // Whose services are deployed, its events are wanted.
+    for rule in &estate.accounts {
+        if !allowed_accounts.contains(&rule.account) {
+            allowed_accounts.push(rule.account.clone());
+        }
+    }
     Aws {
         region,
-        allowed_accounts: section.list("allowed_accounts", account).unwrap_or_default(),
+        allowed_accounts,
+        estate,
         budget_share: section.take("budget_share", share).unwrap_or(BudgetShare::HALF),
+    }
+}
+
+fn reconcile(section: &mut Section<'_>) -> Reconcile {
+    let modes =
+        [("repair", ReconcileMode::Repair), ("report", ReconcileMode::Report), ("off", ReconcileMode::Off)];
+    let bounds = SHORTEST_RECONCILE..=LONGEST_RECONCILE;
+    Reconcile {
+        mode: section.take("mode", one_of(&modes)).unwrap_or(ReconcileMode::Repair),
+        every: section.take("every", duration(bounds)).unwrap_or(RECONCILE_EVERY),
     }
 }
 

@@ -47,12 +47,15 @@ pub(super) fn secret(written: &Written) -> Read<Glob> {
     glob_of(text, "/_+=.@-", "is not the name of a secret")
 }
 
-/// Branches of a repository of source code.
+/// Branches of a repository of source code. No branch has a colon in its name.
 pub(super) fn branch(written: &Written) -> Read<Glob> {
     let text = unbroken(written)?;
     match text.strip_prefix("refs/heads/") {
         Some(name) => Err(Wrong::new("is a reference, where a branch belongs", format!(r#"write "{name}""#))),
-        None => Ok(Glob::new(text)),
+        None => Ok(match text.strip_prefix("prefix:") {
+            Some(prefix) => Glob::new(&format!("{prefix}*")),
+            None => Glob::new(text),
+        }),
     }
 }
 
@@ -94,7 +97,8 @@ fn unbroken(written: &Written) -> Read<&str> {
     Ok(text)
 }
 
-fn glob_of(text: &str, others: &str, wrong: &str) -> Read<Glob> {
+/// A pattern of letters, digits and these others.
+pub(super) fn glob_of(text: &str, others: &str, wrong: &str) -> Read<Glob> {
     let strange = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '*' | '?') || others.contains(*c));
     match text.chars().find(strange) {
         Some(c) => Err(Wrong::new(
@@ -105,6 +109,7 @@ fn glob_of(text: &str, others: &str, wrong: &str) -> Read<Glob> {
     }
 }
 
-fn resource_of_arn(text: &str) -> Option<&str> {
+/// What stands behind the account in an ARN.
+pub(super) fn resource_of_arn(text: &str) -> Option<&str> {
     text.strip_prefix("arn:").and_then(|rest| rest.splitn(5, ':').nth(4))
 }

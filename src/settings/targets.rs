@@ -79,7 +79,8 @@ fn rule(section: &mut Section<'_>, inherited: &TargetSettings) -> Option<TargetR
     Some(TargetRule { account, region, cluster, service, repositories, parameters, secrets, files, settings })
 }
 
-fn deployment(section: &mut Section<'_>, inherited: &TargetSettings) -> TargetSettings {
+/// How a target is deployed: what this section says, and the inherited where it says nothing.
+pub(super) fn deployment(section: &mut Section<'_>, inherited: &TargetSettings) -> TargetSettings {
     let it = inherited.clone();
     TargetSettings {
         on_push: section.take("on_push", one_of(&ON_PUSH)).unwrap_or(it.on_push),
@@ -126,7 +127,7 @@ fn switches(section: &mut Section<'_>, inherited: TriggerSwitches) -> TriggerSwi
 }
 
 /// A family counts only where deployments start from its newest revision.
-fn read_family(section: &mut Section<'_>, settings: &mut TargetSettings) {
+pub(super) fn read_family(section: &mut Section<'_>, settings: &mut TargetSettings) {
     let Some(written) = section.get("family") else { return };
     let family = section.take("family", ecs_name::<Box<str>>);
     match (&mut settings.base, family) {

@@ -6,6 +6,7 @@ use super::{
     durations,
     nearest::nearest,
     problems::Wrong,
+    tags,
     written::{Raw, Written},
 };
 use crate::domain::{AccountId, BudgetShare, Region, TagPolicy, is_tag};
@@ -164,7 +165,7 @@ pub(super) fn queue_url(written: &Written) -> Read<String> {
 }
 
 /// The Region, account and resource of an ARN of this service.
-fn arn_parts<'t>(text: &'t str, service: &str) -> Option<[&'t str; 3]> {
+pub(super) fn arn_parts<'t>(text: &'t str, service: &str) -> Option<[&'t str; 3]> {
     let mut parts = text.splitn(6, ':');
     let is_arn = parts.next() == Some("arn") && parts.next().is_some() && parts.next() == Some(service);
     is_arn.then(|| [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default))
@@ -229,19 +230,33 @@ pub(super) fn tag_policy(written: &Written) -> Read<TagPolicy> {
             "write a tag",
         ));
     }
+    if let Some(prefix) = text.strip_prefix("prefix:").filter(|prefix| !prefix.is_empty() && !is_tag(prefix))
+    {
+        let mend = match prefix.strip_suffix('*').filter(|it| is_tag(it)) {
+            Some(bare) => format!(r#"write "prefix:{bare}", or "glob:{prefix}""#),
+            None => "write what a tag can begin with".into(),
+        };
+        let wrong = format!("waits for what begins with `{prefix}`, as no tag of an image can");
+        return Err(Wrong::new(wrong, mend));
+    }
     text.parse().map_err(|error: crate::domain::NotATagPolicy| {
-        Wrong::new(format!("is not a tag policy: {}", error.why()), tag_policy_mend(text))
+        let of_service = written.origin.source.starts_with(tags::PREFIX);
+        Wrong::new(format!("is not a tag policy: {}", error.why()), tag_policy_mend(text, of_service))
     })
 }
 
-fn tag_policy_mend(text: &str) -> String {
+/// `of_service`: it is the tag of a service, whose value can have few signs only.
+fn tag_policy_mend(text: &str, of_service: bool) -> String {
     if is_tag(text) {
         return format!(r#"write "exact:{text}" for that one tag"#);
     }
     if text.contains('*') && !text.contains(':') {
         return format!(r#"write "glob:{text}""#);
     }
-    r#"write it as "newest", "exact:latest", "glob:release-*", "semver:^2" or "regex:^build-(?<number>\d+)$""#
+    if of_service {
+        return r#"write it as "newest", "exact:latest", "prefix:release-" or "semver:2""#.into();
+    }
+    r#"write it as "newest", "exact:latest", "prefix:release-", "glob:release-*", "semver:^2" or "regex:^build-(?<number>\d+)$""#
         .into()
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{durations, problems::one_line};
-use crate::domain::{ImageStyle, Naming, OnPush, Tag, TagPolicy, TargetRule, TargetSettings};
+use super::{Settings, durations, problems::one_line};
+use crate::domain::{ImageStyle, OnPush, Tag, TagPolicy, TargetRule, TargetSettings};
 
 /// One thing that is probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,24 +30,62 @@ impl fmt::Display for Warning {
 }
 
 /// All of them, in the order in which the targets were written.
-pub(super) fn of(targets: &[TargetRule], naming: Option<&Naming>) -> Vec<Warning> {
-    if targets.is_empty() && naming.is_none() {
+pub(super) fn of(settings: &Settings) -> Vec<Warning> {
+    let Settings { targets, naming, discovery, defaults, .. } = settings;
+    let are_found = naming.is_some() || discovery.is_some();
+    if targets.is_empty() && !are_found {
         let wrong = "is not set: every event will be ignored";
-        return vec![Warning::new("target", wrong, "write a [[target]], or set [naming]")];
+        return vec![Warning::new("target", wrong, "write a [[target]], or set [discovery] or [naming]")];
     }
     let mut warnings = Vec::new();
     for rule in targets {
         let path = format!("target.{}", rule.settings.name);
-        warnings.extend(deaf(rule, &path).filter(|_| naming.is_none()));
+        warnings.extend(deaf(rule, &path).filter(|_| !are_found));
+        warnings.extend(out_of_reach(rule, &path, settings));
         warnings.extend(of_deploying(&rule.settings, &path));
     }
     if let Some(naming) = naming {
         warnings.extend(of_deploying(&naming.defaults, "defaults"));
+    } else if discovery.is_some() {
+        warnings.extend(of_deploying(defaults, "defaults"));
     }
+    warnings.extend(of_estate(settings));
     warnings
 }
 
-/// By names it could still be found.
+/// In an account that Lockkeeper has no way to. Which account is its own only AWS knows: as a rule that of the queue.
+fn out_of_reach(rule: &TargetRule, path: &str, settings: &Settings) -> Option<Warning> {
+    let account = rule.account.as_ref()?;
+    let has_role = settings.aws.estate.accounts.iter().any(|it| it.account == *account);
+    let own = settings.queue.account()?;
+    let wrong = format!(
+        "= \"{account}\" is neither the account of the queue nor one of [[aws.accounts]]: unless it is Lockkeeper's own, \
+         every deployment of it will fail"
+    );
+    let mend = format!("write an [[aws.accounts]] with id = \"{account}\" and the role to assume there");
+    (!has_role && own != *account).then(|| Warning::new(format!("{path}.account"), wrong, mend))
+}
+
+/// Accounts and Regions are of use only to a target that is there, or to discovery.
+fn of_estate(settings: &Settings) -> Vec<Warning> {
+    let Settings { aws, targets, discovery: None, .. } = settings else { return Vec::new() };
+    let accounts = aws
+        .estate
+        .accounts
+        .iter()
+        .filter(|it| !targets.iter().any(|rule| rule.account.as_ref() == Some(&it.account)));
+    let unused = |account: &str| {
+        let wrong = format!("has {account}, in which no target is, and discovery is off");
+        Warning::new("aws.accounts", wrong, "set discovery.clusters, write a [[target]] there, or remove it")
+    };
+    let regions = aws.estate.regions.iter().map(|region| {
+        let wrong = format!("has {region}, and only discovery asks there, which is off");
+        Warning::new("aws.regions", wrong, "set discovery.clusters, or remove it")
+    });
+    accounts.map(|it| unused(it.account.as_str())).chain(regions).collect()
+}
+
+/// By name, or in its definition, it could still be found.
 fn deaf(rule: &TargetRule, path: &str) -> Option<Warning> {
     let TargetRule { repositories, parameters, secrets, files, .. } = rule;
     let lists_nothing =

@@ -15,13 +15,14 @@ use lockkeeper::domain;
 
 type Property = fn(&[u8]);
 
-const TARGETS: [(&str, Property); 7] = [
+const TARGETS: [(&str, Property); 8] = [
     ("decode", properties::decode),
     ("settings", properties::settings),
     ("environment", properties::environment),
     ("tags", properties::tags),
     ("references", properties::references),
     ("definitions", properties::definitions),
+    ("dependencies", properties::dependencies),
     ("letters", properties::letters),
 ];
 

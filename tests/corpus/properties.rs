@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockkeeper::{
     decode,
     domain::{
-        Cause, ContainerName, DeadLetter, DefinitionRef, Event, Glob, ImageReference, Marks, Outcome, Rank,
-        StoppedTask, TagPolicy, TargetId, TargetSettings, Timestamp, Trigger, Wanted, is_digest, is_tag,
+        self, Cause, ContainerName, DeadLetter, DefinitionRef, Dependency, Event, Glob, ImageReference,
+        Marks, Outcome, Place, Rank, StoppedTask, TagPolicy, TargetId, TargetSettings, Timestamp, Trigger,
+        Wanted, is_digest, is_tag,
         letter::{self, Said},
     },
     settings::{self, Problem, Problems, Settings, Sources},
@@ -223,6 +224,7 @@ fn check_rank(policy: &TagPolicy, tag: &str) -> Option<Rank> {
     let taken = match policy.as_str().split_once(':') {
         None => true,
         Some(("exact", wanted)) => tag == wanted,
+        Some(("prefix", prefix)) => tag.starts_with(prefix),
         Some(("glob", pattern)) => matches_plainly(pattern, tag),
         Some((_, plain)) if policy.as_str().starts_with("regex:") && plain.bytes().all(is_plain) => {
             tag.contains(plain)
@@ -285,8 +287,65 @@ fn check_image(image: &ImageReference, text: &str) {
     assert!(image.effective_tag().is_none_or(|tag| is_tag(tag.as_str())), "{text}");
     assert!(image.effective_tag().is_some() || image.digest.is_some(), "{text}");
     if let Some((account, region)) = image.ecr_home() {
-        assert!(text.starts_with(&format!("{account}.dkr.ecr.{region}")), "{text}");
+        assert!(
+            text.starts_with(&format!("{account}.dkr")) && text.contains(&format!(".{region}.")),
+            "{text}"
+        );
     }
+}
+
+/// Any object is a task definition: what its tasks read is named in order and once, by names that could be one, and
+/// every image that is an image among it; what stands beside the containers says nothing.
+pub(crate) fn dependencies(definition: &[u8]) {
+    let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(definition) else { return };
+    let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+    let found = domain::dependencies(&fields, &place);
+    assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{found:?}");
+    for it in &found {
+        check_dependency(it, definition.len());
+    }
+    let images: BTreeSet<ContainerName> = images(&fields);
+    let named = found.iter().filter_map(|it| match it {
+        Dependency::Repository { container, .. } => Some(container.clone()),
+        Dependency::Parameter { .. } | Dependency::Secret { .. } | Dependency::File { .. } => None,
+    });
+    assert_eq!(named.collect::<BTreeSet<_>>(), images, "the containers with images");
+    fields.retain(|name, _| name == "containerDefinitions");
+    fields.insert("volumes".into(), json!([{"secrets": [{"valueFrom": "/x"}]}]));
+    assert_eq!(domain::dependencies(&fields, &place), found);
+}
+
+fn images(fields: &Map<String, Value>) -> BTreeSet<ContainerName> {
+    let containers = fields.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+    let named = containers.filter_map(|it| {
+        it["image"].as_str()?.parse::<ImageReference>().ok()?;
+        it["name"].as_str().filter(|name| !name.is_empty()).map(Into::into)
+    });
+    named.collect()
+}
+
+fn check_dependency(dependency: &Dependency, longest: usize) {
+    let check =
+        |name: &str| assert!(!name.is_empty() && name.len() <= longest, "{name:?} of {longest} bytes");
+    let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    match dependency {
+        Dependency::Repository { registry, name, .. } => {
+            check(name.as_str());
+            registry.iter().for_each(check_place);
+        }
+        Dependency::Parameter { place, name } | Dependency::Secret { place, name } => {
+            check(name);
+            check_place(place);
+            assert!(is_plain(name), "{name:?} is no name");
+        }
+        Dependency::File { bucket, key } => [bucket, key].into_iter().for_each(|it| check(it)),
+    }
+}
+
+fn check_place(place: &Place) {
+    let account = place.account.as_str();
+    assert!(account.len() == 12 && account.bytes().all(|it| it.is_ascii_digit()), "{account:?}");
+    assert!(!place.region.as_str().is_empty());
 }
 
 /// Any bytes are an answer of DescribeTaskDefinition: of what can be registered again, nothing is lost or changed but

@@ -40,6 +40,19 @@ def file(bucket: str, key: str) -> Event:
     return Event("aws.s3", "Object Created", detail)
 
 
+def pipeline(name: str, commit: str | None, stage: str = "prod") -> Event:
+    """A pipeline of SageMaker Unified Studio has deployed."""
+    metadata = {"user": "release-bot", "gitCommit": commit, "gitBranch": "main", "runId": "8841"}
+    detail = {
+        "pipelineName": name,
+        "stage": "deploy",
+        "status": "completed",
+        "target": {"name": stage, "stage": stage.upper()},
+        "metadata": {key: value for key, value in metadata.items() if value},
+    }
+    return Event("com.amazon.smus.cicd", "SMUS-CICD-Deploy-Completed", detail)
+
+
 def ready(repository: str, tag: str, branch: str | None = "main") -> Event:
     """A CI system says that an image is ready."""
     detail = {"repository": repository, "tag": tag, "branch": branch, "commit": "0f1e2d3"}

@@ -161,6 +161,18 @@ class Stage:
         put = self.events.put_targets(Rule=rule, EventBusName=self.bus_name, Targets=[target])
         assert put["FailedEntryCount"] == 0, put
 
+    def rule_of_the_example(self) -> None:
+        """The rule of the Terraform example, whose input transformer writes another event as a deploy request."""
+        example = Path(__file__).parents[2] / "deploy/terraform/examples/pipeline-event"
+        transformer = {
+            "InputPathsMap": json.loads((example / "paths.json").read_text()),
+            "InputTemplate": (example / "request.json").read_text(),
+        }
+        detail = {"pipelineName": ["acme-reports"], "metadata": {"gitCommit": [{"exists": True}]}}
+        pattern = {"source": ["com.amazon.smus.cicd"], "detail": detail}
+        queue = self.arn("sqs", self.cluster)
+        self._rule("example", pattern, {"Id": "queue", "Arn": queue, "InputTransformer": transformer})
+
     def arn(self, service: str, resource: str) -> str:
         """The ARN of something of ours."""
         return f"arn:aws:{service}:{REGION}:{self.account}:{resource}"

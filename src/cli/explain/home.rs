@@ -15,7 +15,7 @@ pub(super) struct Home {
     pub(super) account_from: Source,
     pub(super) region: Region,
     pub(super) region_from: Source,
-    /// What it means that the event is from elsewhere.
+    /// What it means that the event is from elsewhere, and what is not known here.
     pub(super) remarks: Vec<String>,
     /// Why the daemon would not take the event, if it would not.
     #[serde(skip)]
@@ -42,7 +42,7 @@ impl Home {
         let allowed = &settings.aws.allowed_accounts;
         let theirs = event.account.as_ref().filter(|it| !allowed.contains(it));
         let (account, account_from) = None
-            .or_else(|| url.and_then(account_of).map(|it| (it, Source::QueueUrl)))
+            .or_else(|| settings.queue.account().map(|it| (it, Source::QueueUrl)))
             .or_else(|| theirs.map(|it| (it.clone(), Source::Event)))
             .unwrap_or((OWN.into(), Source::Unknown));
         let (region, region_from) = None
@@ -52,7 +52,11 @@ impl Home {
             .unwrap_or((OWN.into(), Source::Unknown));
         let foreign = theirs.filter(|it| account_from == Source::QueueUrl && **it != account);
         let elsewhere = event.region.as_ref().filter(|it| region_from != Source::Unknown && **it != region);
-        let remarks = elsewhere.map(|theirs| other_region(theirs, &region)).into_iter().collect();
+        let unasked =
+            || "what discovery would find is not asked for here: only targets of the settings are told";
+        let mut remarks: Vec<String> =
+            elsewhere.map(|theirs| other_region(theirs, &region)).into_iter().collect();
+        remarks.extend(settings.discovery.as_ref().map(|_| unasked().to_owned()));
         Self { account, account_from, region, region_from, remarks, refusal: foreign.map(refused) }
     }
 }
@@ -80,12 +84,6 @@ fn other_region(theirs: &Region, ours: &Region) -> String {
 }
 
 /// `https://sqs.eu-west-1.amazonaws.com/111122223333/name`
-fn account_of(url: &str) -> Option<AccountId> {
-    let account = url.trim_end_matches('/').rsplit('/').nth(1)?;
-    let digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| account.into())
-}
-
 fn region_of(url: &str) -> Option<Region> {
     let (_, host) = url.split_once("://sqs.")?;
     let (region, rest) = host.split_once('.')?;
@@ -149,8 +147,9 @@ mod tests {
 
     #[test]
     fn the_url_of_an_emulated_queue_tells_its_account_only() {
-        let url = "http://127.0.0.1:4566/000000000000/q/";
-        assert_eq!((account_of(url), region_of(url)), (Some("000000000000".into()), None));
-        assert_eq!(account_of("http://127.0.0.1:4566/q"), None);
+        let told =
+            told(&guess(THEIRS, &[("LOCKKEEPER__QUEUE__URL", "http://127.0.0.1:4566/000000000000/q/")]));
+        assert!(told.starts_with("000000000000 QueueUrl") && !told.contains("eu-west-1 QueueUrl"), "{told}");
+        assert_eq!(region_of("http://127.0.0.1:4566/000000000000/q/"), None);
     }
 }

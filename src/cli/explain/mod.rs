@@ -321,7 +321,7 @@ impl Targets {
         let missed = self.routes.targets().filter(|(id, it)| !is_reached(id) && !told(&it.name));
         let missed = missed.map(|(id, settings)| {
             let meant_too = |_| reason.unwrap_or("another target is meant").to_owned();
-            let why = self.why(event, id, settings).map_or_else(|why| why, meant_too);
+            let why = self.why(event, id, &settings).map_or_else(|why| why, meant_too);
             Other { name: settings.name.clone(), id: Some(id.clone()), reason: why }
         });
         noted.chain(missed.filter(|_| words::concerns_targets(&event.trigger))).collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Change, Look, Outcome, Refresh, Request, RolloutState, RolloutState::*};
-use crate::plan::settle::{Verdict, verdict};
+use crate::plan::settle::{Verdict, is_needed, verdict};
 use crate::plan::testing::*;
 
 fn judge(request: &Request, look: &Look) -> Verdict {
@@ -53,6 +53,16 @@ fn a_refresh_waits_until_a_rollout_is_surely_later() {
     let unknown = ask(100, Change::Refresh(Refresh::Image(push_change("latest", None))));
     assert_eq!(judge(&unknown, &look(100, Vec::new())), Verdict::NotBefore(at(101)));
     assert_eq!(judge(&push(100, "latest", "sha256:new"), &look(100, Vec::new())), Verdict::Needed);
+}
+
+#[test]
+fn what_would_be_started_is_needed_only_where_nothing_is_under_way() {
+    let seen = |state| look(100, vec![rollout(5, view(1, "latest"), state)]);
+    assert!(is_needed(&restart(10), &look(100, Vec::new())));
+    assert!(is_needed(&restart(10), &seen(Succeeded)));
+    assert!(!is_needed(&restart(10), &seen(InProgress)), "whoever started it is not done");
+    assert!(!is_needed(&restart(10), &look(100, vec![rollout(50, view(1, "latest"), Failed)])));
+    assert!(!is_needed(&restart(100), &look(100, Vec::new())), "too early to tell");
 }
 
 #[test]

@@ -1,5 +1,7 @@
-//! Events of one project and of explicit rules, and what must come of them.
+//! Events of one project, of explicit rules and of what discovery found, and what must come of them.
 
+mod discovered;
+mod every;
 mod explicit;
 mod table;
 mod why;
@@ -8,8 +10,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Arrival, Note, Routes, Routing};
 use crate::domain::{
-    Base, Change, Event, FilePattern, FollowedImage, Glob, ImageChange, Naming, OnPush, PushedImage,
-    ReadyImage, Refresh, RolloutHint, TargetRule, TargetSettings, Timestamp, Trigger, Write,
+    Base, Change, Dependency, Discovered, Event, FilePattern, FollowedImage, Glob, ImageChange, Naming,
+    OnPush, Place, PushedImage, ReadyImage, Refresh, RolloutHint, TargetId, TargetRule, TargetSettings,
+    Timestamp, Trigger, Write,
 };
 
 pub(super) const ACCOUNT: &str = "111122223333";
@@ -74,6 +77,52 @@ fn named(naming: Naming) -> Routes {
     Routes::new(ACCOUNT.into(), REGION.into(), Vec::new(), Some(naming))
 }
 
+fn home() -> Place {
+    Place { account: ACCOUNT.into(), region: REGION.into() }
+}
+
+fn abroad() -> Place {
+    Place { account: "999900001111".into(), region: "us-east-1".into() }
+}
+
+/// That a container runs an image of a repository in this registry.
+fn runs_of(registry: Option<Place>, repository: &str, container: &str) -> Dependency {
+    Dependency::Repository { registry, name: repository.into(), container: container.into() }
+}
+
+/// The same of our own registry.
+fn runs(repository: &str, container: &str) -> Dependency {
+    runs_of(Some(home()), repository, container)
+}
+
+fn reads(parameter: &str) -> Dependency {
+    Dependency::Parameter { place: home(), name: parameter.into() }
+}
+
+fn reads_secret(tail: &str) -> Dependency {
+    Dependency::Secret { place: home(), name: tail.into() }
+}
+
+fn loads(bucket: &str, key: &str) -> Dependency {
+    Dependency::File { bucket: bucket.into(), key: key.into() }
+}
+
+/// The service with this name in cluster `shop`, called so.
+fn found(service: &str, dependencies: impl IntoIterator<Item = Dependency>) -> Discovered {
+    let Place { account, region } = home();
+    Discovered {
+        target: TargetId::new(account, region, "shop".into(), service.into()),
+        settings: Arc::new(TargetSettings::named(service.into())),
+        refused: None,
+        dependencies: dependencies.into_iter().collect(),
+    }
+}
+
+fn knowing(mut routes: Routes, found: impl IntoIterator<Item = Discovered>) -> Routes {
+    found.into_iter().for_each(|it| routes.learn(it));
+    routes
+}
+
 /// An event of our own account and Region.
 fn event(trigger: Trigger) -> Event {
     Event {
@@ -89,12 +138,20 @@ fn event(trigger: Trigger) -> Event {
 }
 
 fn elsewhere(trigger: Trigger) -> Event {
-    Event { account: Some("999900001111".into()), region: Some("us-east-1".into()), ..event(trigger) }
+    at(abroad(), trigger)
+}
+
+fn at(place: Place, trigger: Trigger) -> Event {
+    Event { account: Some(place.account), region: Some(place.region), ..event(trigger) }
 }
 
 fn push(repository: &str, tag: &str) -> Trigger {
     let digest = Some(DIGEST.into());
     Trigger::ImagePushed(PushedImage { repository: repository.into(), tag: tag.into(), digest })
+}
+
+fn replicated(repository: &str, tag: &str) -> Trigger {
+    Trigger::ImageReplicated(PushedImage { repository: repository.into(), tag: tag.into(), digest: None })
 }
 
 fn ready(repository: &str, tag: &str, branch: Option<&str>) -> Trigger {

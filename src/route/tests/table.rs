@@ -349,8 +349,8 @@ fn a_service_whose_names_are_given_is_reached_by_all_that_names_it() {
         ],
     );
     let known: Vec<_> =
-        routes.targets().map(|(id, settings)| (id.service().as_str(), settings.name.as_str())).collect();
-    assert_eq!(known, [("odd-web", "web"), (API, "api")]);
+        routes.targets().map(|(id, it)| (id.service().as_str(), it.name.as_str().to_owned())).collect();
+    assert_eq!(known, [("odd-web", "web".to_owned()), (API, "api".to_owned())]);
 }
 
 #[test]

@@ -41,9 +41,9 @@ fn request(service: &str) -> Trigger {
 /// Why the event finds each target that the settings name, or why not.
 fn answers(event: &Event) -> Vec<(TargetId, Result<String, String>)> {
     let (routes, rules) = world();
-    let of = |(id, settings): (&TargetId, &Arc<TargetSettings>)| {
+    let of = |(id, settings): (&TargetId, Arc<TargetSettings>)| {
         let rule = rules.iter().find(|rule| rule.settings.name == settings.name);
-        (id.clone(), routes.why(event, Asked { id, settings, rule }))
+        (id.clone(), routes.why(event, Asked { id, settings: &settings, rule }))
     };
     routes.targets().map(of).collect()
 }

@@ -12,6 +12,7 @@ use crate::{
 fn known_in(section: &str) -> BTreeSet<String> {
     let document = match section {
         "target" => "[[target]]\ncluster = 'c'\nservice = 's'\nxxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
+        "aws.accounts" => "[[aws.accounts]]\nxxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
         "" => "xxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
         _ => format!("[{section}]\nxxxxxxxxxxxxxxxxxxxx = 1"),
     };
@@ -35,9 +36,22 @@ fn every_key_is_in_default_toml_and_every_key_there_is_read() {
         }
         let nested = known.remove("triggers");
         assert_eq!(nested, matches!(section, "target" | "defaults"), "triggers in [{section}]");
+        assert_eq!(known.remove("accounts"), section == "aws", "accounts in [{section}]");
         assert_eq!(known, listed, "[{section}]");
     }
-    let sections = ["aws", "defaults", "engine", "http", "lease", "log", "naming", "queue", "target"];
+    let sections = [
+        "aws",
+        "defaults",
+        "discovery",
+        "engine",
+        "http",
+        "lease",
+        "log",
+        "naming",
+        "queue",
+        "reconcile",
+        "target",
+    ];
     assert_eq!(known_in(""), sections.map(str::to_owned).into());
 }
 
@@ -61,6 +75,7 @@ fn the_keys_without_a_default_may_be_uncommented_as_they_stand() {
     let settings = from_document(&document).expect("valid");
     assert_eq!(settings.targets.len(), 1);
     assert!(settings.queue.dead_letter_url.is_some());
+    assert_eq!(settings.aws.estate.accounts.len(), 1);
     let short = "[naming]\nproject = 'shop'\nenvironment = 'prod'\nbackend = 'core'";
     let mut by_default = from_document(short).expect("valid").naming.expect("on");
     let written = settings.naming.expect("on");

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use super::*;
 
+mod discovery;
 mod lambda;
 mod list;
 mod wrong;
@@ -58,6 +59,10 @@ fn without_any_source_the_defaults_hold() {
         aws: Aws {
             region: None,
             allowed_accounts: [],
+            estate: Estate {
+                accounts: [],
+                regions: [],
+            },
             budget_share: BudgetShare(
                 500,
             ),
@@ -69,11 +74,45 @@ fn without_any_source_the_defaults_hold() {
         },
         targets: [],
         naming: None,
+        discovery: None,
+        defaults: TargetSettings {
+            name: "",
+            on_push: Follow,
+            tags: TagPolicy {
+                text: "newest",
+                rule: Newest,
+            },
+            ignore_tags: [],
+            image_reference: Tag,
+            container: None,
+            base: Running,
+            quiet: 5s,
+            timeout: 1800s,
+            retries: 2,
+            rollback: true,
+            on_newer: WhenFailing,
+            max_parallel: 0,
+            stop_after: 0,
+            branches: [],
+            on_delete: Warn,
+            dry_run: false,
+            triggers: TriggerSwitches {
+                images: true,
+                parameters: true,
+                secrets: true,
+                files: true,
+                requests: true,
+            },
+        },
+        reconcile: Reconcile {
+            mode: Repair,
+            every: 300s,
+        },
         warnings: [
             Warning {
                 key: "target",
                 wrong: "is not set: every event will be ignored",
-                mend: "write a [[target]], or set [naming]",
+                mend: "write a [[target]], or set [discovery] or [naming]",
             },
         ],
     }
@@ -216,7 +255,7 @@ fn the_example_is_valid_and_gives_no_warning() {
 
 #[test]
 fn what_is_probably_not_meant_is_a_warning() {
-    insta::assert_snapshot!(told(&from_document("").expect("valid")), @"target is not set: every event will be ignored; write a [[target]], or set [naming]");
+    insta::assert_snapshot!(told(&from_document("").expect("valid")), @r#"target is not set: every event will be ignored; write a [[target]], or set [discovery] or [naming]"#);
     let settings = from_document(
         r#"
         [defaults]

@@ -51,7 +51,7 @@ url = "x"
     LOCKKEEPER_CONFIG_TOML:12: aws.allowed_accounts[1] = 111122223333 is a number, where a text belongs; write it in quotation marks
     LOCKKEEPER_CONFIG_TOML:12: aws.allowed_accounts[2] = "1234" is not an AWS account; write its twelve digits in quotation marks, as "111122223333"
     LOCKKEEPER_CONFIG_TOML:15: defaults.on_push = "folow" is not one of the words for it; write one of follow, pin, always, ignore; did you mean `follow`?
-    LOCKKEEPER_CONFIG_TOML:16: defaults.tags = "latest" is not a tag policy: it is written newest, exact:<tag>, glob:<pattern>, regex:<expression> or semver:<range>; write "exact:latest" for that one tag
+    LOCKKEEPER_CONFIG_TOML:16: defaults.tags = "latest" is not a tag policy: it is written newest, exact:<tag>, prefix:<text>, glob:<pattern>, regex:<expression> or semver:<range>; write "exact:latest" for that one tag
     LOCKKEEPER_CONFIG_TOML:17: defaults.quiet = "2m" is out of bounds; write a duration from 0s to 1m
     LOCKKEEPER_CONFIG_TOML:18: defaults.timeout = "400d" is out of bounds; write a duration from 1s to 365d
     LOCKKEEPER_CONFIG_TOML:19: defaults.retries = "2" is not a whole number; write a number from 0 to 100, without quotation marks
@@ -149,7 +149,7 @@ fn wrong_variables_are_told_by_their_names() {
     LOCKKEEPER__HTTP: http is a text, where a table of keys belongs; set the keys in it one by one
     LOCKKEEPER__QUEUE__POLLERS: queue.pollers = "many" is not a whole number; write a number from 1 to 16
     LOCKKEEPER__QUEUE__ULR: queue.ulr is no setting; did you mean `LOCKKEEPER__QUEUE__URL`?
-    LOCKKEEPER__SLAKC__TOKEN: slakc is no setting; remove it; known here are aws, defaults, target, naming, engine, queue, http, lease, log
+    LOCKKEEPER__SLAKC__TOKEN: slakc is no setting; remove it; known here are aws, defaults, target, naming, discovery, engine, queue, http, lease, log, reconcile
     LOCKKEEPER__TARGET__0__NAME: target is not a list of targets; begin each with [[target]] in TOML, or write a JSON list of objects
     "#);
 }

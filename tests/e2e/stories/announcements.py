@@ -236,3 +236,23 @@ def a_newer_push_interrupts_where_the_settings_say_so(stage: Stage) -> None:
     assert [it["outcome"] for it in stage.finished(daemon, 2)] == ["superseded", "succeeded"], daemon.deployments()
     assert api.image() == stage.image("api", "v3") and len(stage.updates()) == 2
     assert stage.no_dead_letters()
+
+
+def another_event_that_a_rule_writes_as_a_request_deploys_what_it_names(stage: Stage) -> None:
+    stage.queues()
+    stage.rule_of_the_example()
+    stage.with_rollouts()
+    reports = stage.service("reports", image=stage.image("reports", "v1"))
+    daemon = stage.run(stage.target("reports"))
+    stage.push("reports", "3f9d2c1")
+    stage.put_by_cli(events.pipeline("acme-reports", "3f9d2c1"))
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    assert deployment["outcome"] == "succeeded", deployment
+    assert reports.image() == stage.image("reports", "3f9d2c1")
+    reason = deployment["triggers"][0]["reason"]
+    assert "acme-reports was deployed to prod by run 8841" in reason and "release-bot" in reason, reason
+    stage.put(events.pipeline("another", "3f9d2c1"), events.pipeline("acme-reports", None))
+    stage.put(events.push("somebody-elses", "latest", "sha256:" + "b" * 64))
+    stage.handled(daemon, 1, trigger="image_pushed", result="nothing_asked")
+    assert len(daemon.deployments()) == 1 and stage.no_dead_letters(), daemon.deployments()

@@ -105,3 +105,16 @@ def a_malformed_message_is_set_aside_on_moto(stage: Stage) -> None:
     assert letter["reason"] and letter["body"] == "deploy api please", letter
     stage.handled(daemon, 1, trigger="malformed", result="set_aside")
     stage.rest(daemon)
+
+
+def moto_writes_another_event_as_a_request_that_is_understood(stage: Stage) -> None:
+    stage.queues()
+    stage.rule_of_the_example()
+    stage.service("reports", image=stage.image("reports", "v1"), breaker=None)
+    daemon = stage.run(stage.target("reports", timeout="5s"))
+    stage.put(events.pipeline("acme-reports", "3f9d2c1"))
+    (deployment,) = stage.finished(daemon, seconds=60)
+    stage.rest(daemon)
+    (registered,) = stage.registered()
+    assert registered["containerDefinitions"][0]["image"] == stage.image("reports", "3f9d2c1"), registered
+    assert "run 8841" in deployment["triggers"][0]["reason"], deployment

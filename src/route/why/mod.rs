@@ -1,15 +1,19 @@
 //! Why an event finds one target or another: for people who ask, never for routing itself.
 //!
 //! [`Routes::route`] answers for all targets at once and keeps no record of what led to each. This tells of one target
-//! in words, from the rule that the settings hold for it. A test holds the two against each other.
+//! in words, from the rule that the settings hold for it, from naming, or from its running definition. A test holds the
+//! two against each other.
+
+mod definition;
 
 use super::{
-    Routes,
+    Known, Routes,
     dependencies::{file_pattern, parameter_name, parameter_pattern, secret_names, secret_patterns},
+    found::FoundTarget,
     words::{listed, one_line},
 };
 use crate::domain::{
-    DeployRequest, Event, Glob, RepositoryName, TargetId, TargetRule, TargetSettings, Trigger,
+    DeployRequest, Event, Glob, Place, Region, RepositoryName, TargetId, TargetRule, TargetSettings, Trigger,
 };
 
 /// One target of which is asked.
@@ -19,7 +23,7 @@ pub struct Asked<'a> {
     pub id: &'a TargetId,
     /// How it is deployed.
     pub settings: &'a TargetSettings,
-    /// What the settings list for it; `None` for one that only naming finds.
+    /// What the settings list for it; `None` for one that only naming or discovery finds.
     pub rule: Option<&'a TargetRule>,
 }
 
@@ -32,20 +36,17 @@ impl Routes {
     /// If the event does not find it, by the names of things: what it lists instead.
     pub fn why(&self, event: &Event, asked: Asked<'_>) -> Result<String, String> {
         let found = match &event.trigger {
-            Trigger::ImagePushed(image) => self.by_repository(&image.repository, event, true, asked),
-            Trigger::ImageReplicated(image) => self
-                .in_region_of(event, asked)
-                .and_then(|()| self.by_repository(&image.repository, event, true, asked)),
-            Trigger::ImageReady(image) => self.by_repository(&image.repository, event, false, asked),
-            Trigger::ParameterChanged { name, .. } => {
-                self.in_place_of(event, asked).and_then(|()| self.by_parameter(name, event, asked))
+            Trigger::ImagePushed(image) => {
+                self.by_repository(&image.repository, Some(&self.place_of(event)), None, asked)
             }
-            Trigger::SecretChanged { secret, .. } => {
-                self.in_place_of(event, asked).and_then(|()| by_secret(secret, asked))
+            Trigger::ImageReplicated(image) => {
+                let place = self.place_of(event);
+                self.by_repository(&image.repository, Some(&place), Some(&place.region), asked)
             }
-            Trigger::EnvFileChanged { bucket, key, .. } => {
-                self.by_file(&format!("s3://{bucket}/{key}"), asked)
-            }
+            Trigger::ImageReady(image) => self.by_repository(&image.repository, None, None, asked),
+            Trigger::ParameterChanged { name, .. } => self.by_parameter(name, event, asked),
+            Trigger::SecretChanged { secret, .. } => self.by_secret(secret, event, asked),
+            Trigger::EnvFileChanged { bucket, key, .. } => self.by_file(bucket, key, asked),
             Trigger::DeployRequested(request) => self.by_call(request, asked),
             Trigger::RolloutChanged(it) => self.by_sign(it.cluster.as_deref(), &it.service, event, asked),
             Trigger::TaskStopped(it) => self.by_sign(Some(&it.cluster), &it.service, event, asked),
@@ -57,50 +58,91 @@ impl Routes {
         found.map(|by| one_line(&by)).map_err(|why| one_line(&why))
     }
 
+    /// By what its rule or its name says, which may be bounded to a Region, or else by its definition.
     fn by_repository(
         &self,
         repository: &RepositoryName,
-        event: &Event,
-        pushed: bool,
+        registry: Option<&Place>,
+        only_in: Option<&Region>,
         asked: Asked<'_>,
     ) -> Found {
         let name = repository.as_str();
         let patterns = asked.rule.map_or(&[][..], |rule| &rule.repositories);
-        by_list("repositories", name, patterns.iter().map(|glob| (glob.as_str(), glob.as_str())), |why| {
-            let names = self.names.as_ref().ok_or(why)?;
-            let found = names.of_repository(name).filter(|name| self.named(names, name).id == *asked.id);
-            match found {
-                Some(_) if pushed && self.place_of(event) != self.home => {
-                    Err(format!("by name only what is in our own registry {} finds it", self.home))
-                }
-                Some(_) => Ok(format!("by name: its images are in {name}")),
-                None => Err(format!("by name, repositories are called {}", names.repositories())),
+        let patterns = patterns.iter().map(|glob| (glob.as_str(), glob.as_str()));
+        let by_settings = in_region(only_in, asked).and_then(|()| {
+            by_list("repositories", name, patterns, |why| self.by_image_name(name, registry, asked, why))
+        });
+        let definition = self.definition_of(asked, |known| known.lists.repositories);
+        self.either(by_settings, definition.map(|it| it.why_runs(name, registry, asked.settings)))
+    }
+
+    fn by_image_name(&self, name: &str, registry: Option<&Place>, asked: Asked<'_>, why: String) -> Found {
+        let names = self.names.as_ref().ok_or(why)?;
+        let found = names.of_repository(name).filter(|name| self.named(names, name).id == *asked.id);
+        match found {
+            Some(_) if registry.is_some_and(|registry| *registry != self.home) => {
+                Err(format!("by name only what is in our own registry {} finds it", self.home))
             }
-        })
+            Some(_) => Ok(format!("by name: its images are in {name}")),
+            None => Err(format!("by name, repositories are called {}", names.repositories())),
+        }
     }
 
     fn by_parameter(&self, name: &str, event: &Event, asked: Asked<'_>) -> Found {
+        let place = self.place_of(event);
         let bare = parameter_name(name);
         let patterns = asked.rule.map_or(&[][..], |rule| &rule.parameters);
         let patterns = patterns.iter().map(|glob| (glob.as_str(), parameter_pattern(glob)));
-        by_list("parameters", bare, patterns, |why| {
-            let names = self.names.as_ref().filter(|_| self.place_of(event) == self.home).ok_or(why)?;
+        let by_hierarchy = |why| {
+            let names = self.names.as_ref().filter(|_| place == self.home).ok_or(why)?;
             match names.of_parameter(bare).filter(|name| self.named(names, name).id == *asked.id) {
                 Some(_) => Ok(format!("by name: its parameters are called {}", names.parameters())),
                 None => Err(format!("by name, parameters are called {}", names.parameters())),
             }
-        })
+        };
+        let by_settings =
+            in_place(&place, asked).and_then(|()| by_list("parameters", bare, patterns, by_hierarchy));
+        let definition = self.definition_of(asked, |known| known.lists.parameters);
+        self.either(by_settings, definition.map(|it| it.why_reads_parameter(bare, &place)))
+    }
+
+    fn by_secret(&self, secret: &str, event: &Event, asked: Asked<'_>) -> Found {
+        let place = self.place_of(event);
+        let globs = asked.rule.map_or(&[][..], |rule| &rule.secrets);
+        let by_settings = in_place(&place, asked).and_then(|()| by_list_of_secrets(secret, globs));
+        let definition = self.definition_of(asked, |known| known.lists.secrets);
+        self.either(by_settings, definition.map(|it| it.why_reads_secret(secret, &place)))
     }
 
     /// What naming lists of the files of a service counts where its rule lists none; the index has both.
-    fn by_file(&self, file: &str, asked: Asked<'_>) -> Found {
+    fn by_file(&self, bucket: &str, key: &str, asked: Asked<'_>) -> Found {
+        let file = format!("s3://{bucket}/{key}");
         let patterns = asked.rule.map_or(&[][..], |rule| &rule.files);
         let patterns: Vec<String> = patterns.iter().map(file_pattern).collect();
-        by_list("files", file, patterns.iter().map(|text| (text.as_str(), text.as_str())), |why| {
+        let patterns = patterns.iter().map(|text| (text.as_str(), text.as_str()));
+        let by_settings = by_list("files", &file, patterns, |why| {
             let leads = |at: &usize| self.targets[*at].target.id == *asked.id;
-            let mapped = self.files.find(file).iter().any(leads);
+            let mapped = self.files.find(&file).iter().any(leads);
             if mapped { Ok("by name: it is in the map of the services' files".into()) } else { Err(why) }
-        })
+        });
+        let definition = self.definition_of(asked, |known| known.lists.files || known.is_in_map);
+        self.either(by_settings, definition.map(|it| it.why_loads(bucket, key)))
+    }
+
+    /// The target as discovery found it, unless its rule lists such things itself.
+    fn definition_of(&self, asked: Asked<'_>, lists: impl Fn(&Known) -> bool) -> Option<FoundTarget<'_>> {
+        let is_listed = self.known(asked.id).is_some_and(lists);
+        self.found.get(asked.id).filter(|_| !is_listed)
+    }
+
+    /// What the settings find counts first. Where naming is on, it is told beside the definition why it does not.
+    fn either(&self, by_settings: Found, by_definition: Option<Found>) -> Found {
+        match (by_settings, by_definition) {
+            (by_settings, None) => by_settings,
+            (Ok(by), Some(_)) | (Err(_), Some(Ok(by))) => Ok(by),
+            (Err(why), Some(Err(definition))) if self.names.is_some() => Err(format!("{why}; {definition}")),
+            (Err(_), Some(Err(definition))) => Err(definition),
+        }
     }
 
     fn by_call(&self, request: &DeployRequest, asked: Asked<'_>) -> Found {
@@ -121,31 +163,31 @@ impl Routes {
     }
 
     fn by_sign(&self, cluster: Option<&str>, service: &str, event: &Event, asked: Asked<'_>) -> Found {
-        self.in_place_of(event, asked)?;
+        in_place(&self.place_of(event), asked)?;
         let (its_cluster, its_service) = (asked.id.cluster(), asked.id.service());
         let same = its_service.as_str() == service && cluster.is_none_or(|it| it == its_cluster.as_str());
         let which = format!("service {its_service} in cluster {its_cluster}");
         if same { Ok(format!("it is {which}")) } else { Err(format!("it is {which}")) }
     }
+}
 
-    fn in_place_of(&self, event: &Event, asked: Asked<'_>) -> Result<(), String> {
-        let place = self.place_of(event);
-        let (account, region) = (asked.id.account(), asked.id.region());
-        if place.has(asked.id) { Ok(()) } else { Err(format!("it is in {account}/{region}, not in {place}")) }
-    }
-
-    fn in_region_of(&self, event: &Event, asked: Asked<'_>) -> Result<(), String> {
-        let (place, region) = (self.place_of(event), asked.id.region());
-        if place.region == *region {
-            Ok(())
-        } else {
-            Err(format!("it is in {region}, not in {}", place.region))
-        }
+fn in_place(place: &Place, asked: Asked<'_>) -> Result<(), String> {
+    if place.has(asked.id) {
+        Ok(())
+    } else {
+        Err(format!("it is in {}, not in {place}", Place::of(asked.id)))
     }
 }
 
-fn by_secret(secret: &str, asked: Asked<'_>) -> Found {
-    let globs = asked.rule.map_or(&[][..], |rule| &rule.secrets);
+fn in_region(only_in: Option<&Region>, asked: Asked<'_>) -> Result<(), String> {
+    let its = asked.id.region();
+    match only_in.filter(|region| *region != its) {
+        Some(region) => Err(format!("it is in {its}, not in {region}")),
+        None => Ok(()),
+    }
+}
+
+fn by_list_of_secrets(secret: &str, globs: &[Glob]) -> Found {
     let matching = globs.iter().find(|glob| {
         secret_patterns(glob).any(|pattern| secret_names(secret).any(|name| Glob::new(pattern).matches(name)))
     });

@@ -1,0 +1,418 @@
+//! What targets should have seen, against what runs.
+//!
+//! Events of ECR, SSM and CloudTrail are delivered on best effort. So what targets depend on is read now and then, and
+//! where a change is newer than all that a target was rolled out with, its event may have been lost. What is found here
+//! is only suspected: the one rule decides, by a whole look at the target.
+//!
+//! A tag tells when its image was first pushed, not when the tag was moved to it. So the digest that a tag means is
+//! remembered from one reading to the next, and a move that was not seen, because this process had not begun, is
+//! suspected only where no rollout since the push has brought that digest; see [`Proof`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::domain::{
+    ContainerName, DefinitionView, Dependency, Digest, Event, ImageReference, OnPush, Place, PushedImage,
+    RECONCILE_SOURCE, RepositoryName, Tag, TargetId, TargetSettings, Timestamp, Trigger, Write, fingerprint,
+};
+
+/// Events as a rule arrive within seconds, and are then gathered for up to a minute: what is younger is no drift yet.
+pub const GRACE: Duration = Duration::from_mins(2);
+
+/// Times of changes may be whole seconds: only a rollout created this much after one is surely later.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// One target, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The target.
+    pub target: TargetId,
+    /// How it is deployed.
+    pub settings: Arc<TargetSettings>,
+    /// The definition of its primary rollout.
+    pub definition: DefinitionView,
+    /// What that depends on.
+    pub dependencies: Vec<Dependency>,
+    /// The digest that each container runs, where it is known.
+    pub digests: BTreeMap<ContainerName, Digest>,
+    /// When the newest of its rollouts was created.
+    pub newest_rollout: Option<Timestamp>,
+}
+
+/// Things that are read where they are.
+pub type ByPlace<T> = BTreeMap<Place, BTreeSet<T>>;
+
+/// An object in S3.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName {
+    /// The bucket.
+    pub bucket: Arc<str>,
+    /// The key.
+    pub key: Arc<str>,
+}
+
+/// What has to be read for some targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// The images of repositories.
+    pub images: BTreeMap<(Place, RepositoryName), Wanted>,
+    /// When parameters were last written, by name.
+    pub parameters: ByPlace<Arc<str>>,
+    /// When the current versions of secrets came into being.
+    pub secrets: ByPlace<Arc<str>>,
+    /// When objects were last written, by where they are read.
+    pub files: ByPlace<FileName>,
+}
+
+/// What is wanted of one repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// These tags.
+    pub tags: BTreeSet<Tag>,
+    /// The newest images, whatever they are called.
+    pub newest: bool,
+}
+
+/// What a tag means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagState {
+    /// The image.
+    pub digest: Digest,
+    /// When that was first pushed.
+    pub pushed_at: Timestamp,
+    /// The images for single platforms, where it is an index of them.
+    pub children: Vec<Digest>,
+}
+
+/// What was read. What is absent does not exist, or could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// By repository and tag.
+    pub images: BTreeMap<(Place, RepositoryName), BTreeMap<Tag, TagState>>,
+    /// By name.
+    pub parameters: BTreeMap<(Place, Arc<str>), Timestamp>,
+    /// By the name in the definition.
+    pub secrets: BTreeMap<(Place, Arc<str>), Timestamp>,
+    /// By name.
+    pub files: BTreeMap<FileName, Timestamp>,
+}
+
+/// What is remembered from one reading to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    sightings: BTreeMap<(Place, RepositoryName, Tag), Sighting>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sighting {
+    digest: Digest,
+    /// Since when the tag is known to mean it; `None` if it did when it was first read.
+    since: Option<Timestamp>,
+}
+
+/// A change that a target seems not to have seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// The target.
+    pub target: TargetId,
+    /// An event that tells of the change as the lost one would have.
+    pub event: Event,
+    /// What must be so besides what the one rule says.
+    pub proof: Proof,
+}
+
+/// What shows that a change was not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The one rule alone.
+    Rule,
+    /// Also that no rollout since then has brought one of these digests to this container, or failed before it could be
+    /// told what it would have brought.
+    NotBrought {
+        /// When the image was pushed.
+        since: Timestamp,
+        /// The container.
+        container: ContainerName,
+        /// The image, and those for single platforms in it.
+        digests: Vec<Digest>,
+    },
+}
+
+impl Questions {
+    /// What has to be read for these targets, each thing once.
+    pub fn of<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> Self {
+        let mut questions = Self::default();
+        for subject in subjects {
+            for dependency in &subject.dependencies {
+                questions.add(subject, dependency);
+            }
+        }
+        questions
+    }
+
+    /// How many things have to be read.
+    pub fn count(&self) -> usize {
+        let all = |by_place: &ByPlace<Arc<str>>| by_place.values().map(BTreeSet::len).sum::<usize>();
+        let files: usize = self.files.values().map(BTreeSet::len).sum();
+        self.images.len() + all(&self.parameters) + all(&self.secrets) + files
+    }
+
+    fn add(&mut self, subject: &Subject, dependency: &Dependency) {
+        let on = subject.settings.triggers;
+        match dependency {
+            Dependency::Repository { registry: Some(registry), name, container } => {
+                let Some(interest) = interest(subject, container) else { return };
+                let wanted = self.images.entry((registry.clone(), name.clone())).or_default();
+                match interest {
+                    Interest::Tag(tag) => drop(wanted.tags.insert(tag)),
+                    Interest::Newest => wanted.newest = true,
+                }
+            }
+            Dependency::Parameter { place, name } if on.parameters => {
+                self.parameters.entry(place.clone()).or_default().insert(name.clone());
+            }
+            Dependency::Secret { place, name } if on.secrets => {
+                self.secrets.entry(place.clone()).or_default().insert(name.clone());
+            }
+            Dependency::File { bucket, key } if on.files => {
+                let files = self.files.entry(Place::of(&subject.target)).or_default();
+                files.insert(FileName { bucket: bucket.clone(), key: key.clone() });
+            }
+            Dependency::Repository { registry: None, .. }
+            | Dependency::Parameter { .. }
+            | Dependency::Secret { .. }
+            | Dependency::File { .. } => {}
+        }
+    }
+}
+
+impl Memory {
+    /// Takes note of what tags mean at this time.
+    pub fn see(&mut self, now: Timestamp, answers: &Answers) {
+        for ((place, repository), tags) in &answers.images {
+            for (tag, state) in tags {
+                let key = (place.clone(), repository.clone(), tag.clone());
+                let before = self.sightings.get(&key);
+                let since = match before {
+                    Some(before) if before.digest == state.digest => before.since,
+                    Some(_) => Some(now),
+                    None => None,
+                };
+                self.sightings.insert(key, Sighting { digest: state.digest.clone(), since });
+            }
+        }
+    }
+
+    /// Forgets the tags that nobody asks for any more.
+    pub fn keep_only(&mut self, questions: &Questions) {
+        let asked = |place: &Place, repository: &RepositoryName| {
+            questions.images.contains_key(&(place.clone(), repository.clone()))
+        };
+        self.sightings.retain(|(place, repository, _), _| asked(place, repository));
+    }
+
+    /// Since when this tag is known to have moved to what it means now.
+    fn moved(&self, place: &Place, repository: &RepositoryName, tag: &Tag) -> Option<Timestamp> {
+        let key = (place.clone(), repository.clone(), tag.clone());
+        self.sightings.get(&key).and_then(|sighting| sighting.since)
+    }
+}
+
+/// The changes that this target seems not to have seen, each once.
+pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory, now: Timestamp) -> Vec<Suspect> {
+    let on = subject.settings.triggers;
+    let mut found: Vec<Suspect> = Vec::new();
+    for dependency in &subject.dependencies {
+        let suspect = match dependency {
+            Dependency::Repository { registry: Some(registry), name, container } => {
+                let image = Image { subject, registry, name, container, now };
+                image.suspect(answers, memory)
+            }
+            Dependency::Parameter { place, name } if on.parameters => {
+                let changed = answers.parameters.get(&(place.clone(), name.clone()));
+                unseen(subject, place, changed, || Trigger::ParameterChanged {
+                    name: name.clone(),
+                    change: Write::Updated,
+                })
+            }
+            Dependency::Secret { place, name } if on.secrets => {
+                let changed = answers.secrets.get(&(place.clone(), name.clone()));
+                unseen(subject, place, changed, || Trigger::SecretChanged {
+                    secret: secret_arn(place, name),
+                    change: Write::Updated,
+                })
+            }
+            Dependency::File { bucket, key } if on.files => {
+                let changed = answers.files.get(&FileName { bucket: bucket.clone(), key: key.clone() });
+                unseen(subject, &Place::of(&subject.target), changed, || Trigger::EnvFileChanged {
+                    bucket: bucket.clone(),
+                    key: key.clone(),
+                    change: Write::Updated,
+                })
+            }
+            Dependency::Repository { registry: None, .. }
+            | Dependency::Parameter { .. }
+            | Dependency::Secret { .. }
+            | Dependency::File { .. } => None,
+        };
+        let suspect = suspect.filter(|it| it.event.time + GRACE <= now || it.proof != Proof::Rule);
+        found.extend(suspect.filter(|it| found.iter().all(|other| other.event.id != it.event.id)));
+    }
+    found
+}
+
+/// What a push to its repository would mean to a container.
+enum Interest {
+    /// Something only if it moved this tag.
+    Tag(Tag),
+    /// Something if it is the newest that counts.
+    Newest,
+}
+
+fn interest(subject: &Subject, container: &ContainerName) -> Option<Interest> {
+    let settings = &subject.settings;
+    let is_meant = settings.container.as_ref().is_none_or(|only| only == container);
+    if !settings.triggers.images || !is_meant {
+        return None;
+    }
+    match settings.on_push {
+        OnPush::Follow => subject
+            .definition
+            .followed_tag(container)
+            .filter(|tag| !is_ignored(tag, settings))
+            .map(Interest::Tag),
+        OnPush::Pin | OnPush::Always => Some(Interest::Newest),
+        OnPush::Ignore => None,
+    }
+}
+
+fn is_ignored(tag: &Tag, settings: &TargetSettings) -> bool {
+    settings.ignore_tags.iter().any(|policy| policy.rank(tag).is_some())
+}
+
+/// The image of one container.
+struct Image<'a> {
+    subject: &'a Subject,
+    registry: &'a Place,
+    name: &'a RepositoryName,
+    container: &'a ContainerName,
+    now: Timestamp,
+}
+
+impl Image<'_> {
+    fn suspect(&self, answers: &Answers, memory: &Memory) -> Option<Suspect> {
+        let tags = answers.images.get(&(self.registry.clone(), self.name.clone()))?;
+        match interest(self.subject, self.container)? {
+            Interest::Tag(tag) => {
+                let state = tags.get(&tag)?;
+                self.moved(&tag, state, memory.moved(self.registry, self.name, &tag))
+            }
+            Interest::Newest => self.newer(tags),
+        }
+    }
+
+    /// Whether a followed tag means something else than what runs, and no rollout can have brought that.
+    fn moved(&self, tag: &Tag, state: &TagState, moved: Option<Timestamp>) -> Option<Suspect> {
+        let newest = self.subject.newest_rollout;
+        let is_later = |than: Timestamp| newest.is_some_and(|it| it >= than + MARGIN);
+        let running = self.subject.digests.get(self.container);
+        if running.is_some_and(|it| *it == state.digest || state.children.contains(it)) {
+            return None;
+        }
+        let (at, proof) = match (running, moved) {
+            (_, Some(moved)) if is_later(moved) => return None,
+            (_, Some(moved)) => (moved.max(state.pushed_at), Proof::Rule),
+            (_, None) if !is_later(state.pushed_at) => (state.pushed_at, Proof::Rule),
+            (None, None) => return None,
+            (Some(_), None) => (self.now, self.not_brought(state)),
+        };
+        Some(Suspect { proof, ..self.pushed(tag, state, at) })
+    }
+
+    fn not_brought(&self, state: &TagState) -> Proof {
+        let digests = std::iter::once(&state.digest).chain(&state.children).cloned().collect();
+        Proof::NotBrought { since: state.pushed_at, container: self.container.clone(), digests }
+    }
+
+    /// Whether a tag that counts is newer than what runs.
+    fn newer(&self, tags: &BTreeMap<Tag, TagState>) -> Option<Suspect> {
+        let settings = &self.subject.settings;
+        let counts = |tag: &Tag| if settings.on_push == OnPush::Pin { settings.tags.rank(tag) } else { None };
+        let taken = tags.iter().filter(|(tag, _)| !is_ignored(tag, settings));
+        let (tag, state) = if settings.on_push == OnPush::Pin {
+            let ranked = taken.filter_map(|(tag, state)| Some((counts(tag)?, state.pushed_at, tag, state)));
+            let (.., tag, state) = ranked.max_by(|a, b| (&a.0, a.1, a.2).cmp(&(&b.0, b.1, b.2)))?;
+            (tag, state)
+        } else {
+            taken.max_by_key(|(tag, state)| (state.pushed_at, *tag))?
+        };
+        let is_later = self.subject.newest_rollout.is_some_and(|it| it >= state.pushed_at + MARGIN);
+        let is_seen = match settings.on_push {
+            OnPush::Pin => self.runs(tag, state),
+            OnPush::Always | OnPush::Follow | OnPush::Ignore => is_later,
+        };
+        (!is_seen).then(|| self.pushed(tag, state, state.pushed_at))
+    }
+
+    /// Whether the running definition names this image.
+    fn runs(&self, tag: &Tag, state: &TagState) -> bool {
+        let digest = self.subject.digests.get(self.container);
+        let same = |it: &Digest| *it == state.digest || state.children.contains(it);
+        let image: Option<&ImageReference> = self.subject.definition.images.get(self.container);
+        match (digest, image.and_then(|image| image.digest.as_ref())) {
+            (Some(digest), _) | (None, Some(digest)) => same(digest),
+            (None, None) => image.and_then(ImageReference::effective_tag).as_ref() == Some(tag),
+        }
+    }
+
+    fn pushed(&self, tag: &Tag, state: &TagState, at: Timestamp) -> Suspect {
+        let image = PushedImage {
+            repository: self.name.clone(),
+            tag: tag.clone(),
+            digest: Some(state.digest.clone()),
+        };
+        let event = event(self.registry, at, Trigger::ImagePushed(image));
+        Suspect { target: self.subject.target.clone(), event, proof: Proof::Rule }
+    }
+}
+
+/// Whether something that tasks read when they start has changed since the newest rollout.
+fn unseen(
+    subject: &Subject,
+    place: &Place,
+    changed: Option<&Timestamp>,
+    trigger: impl FnOnce() -> Trigger,
+) -> Option<Suspect> {
+    let changed = *changed?;
+    let is_fresh = subject.newest_rollout.is_some_and(|newest| newest >= changed + MARGIN);
+    (!is_fresh).then(|| Suspect {
+        target: subject.target.clone(),
+        event: event(place, changed, trigger()),
+        proof: Proof::Rule,
+    })
+}
+
+/// The event that tells of a change as the lost one would have. The same change has the same id in every process.
+fn event(place: &Place, at: Timestamp, trigger: Trigger) -> Event {
+    let what = format!("{place} {at} {trigger:?}");
+    Event {
+        id: format!("lockkeeper-reconcile-{}", fingerprint(what, 12)).into(),
+        source: RECONCILE_SOURCE.into(),
+        detail_type: super::lost::DETAIL_TYPE.into(),
+        account: Some(place.account.clone()),
+        region: Some(place.region.clone()),
+        time: at,
+        replay: None,
+        trigger,
+    }
+}
+
+fn secret_arn(place: &Place, name: &str) -> Arc<str> {
+    format!("arn:aws:secretsmanager:{}:{}:secret:{name}", place.region, place.account).into()
+}
+
+#[cfg(test)]
+mod tests;

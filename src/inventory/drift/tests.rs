@@ -1,0 +1,194 @@
+use super::*;
+use crate::domain::{DefinitionId, Marks, TagPolicy, TriggerSwitches};
+
+const OLD: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
+const NEW: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000bb";
+const CHILD: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000cc";
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_millis(minutes * 60_000)
+}
+
+fn here() -> Place {
+    Place { account: "111122223333".into(), region: "eu-west-1".into() }
+}
+
+/// A service that was rolled out after ten minutes, and runs the old image.
+fn subject(image: &str, on_push: OnPush) -> Subject {
+    let reference: ImageReference =
+        format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/{image}").parse().unwrap();
+    let web = || ContainerName::from("web");
+    let repository = Dependency::Repository {
+        registry: Some(here()),
+        name: reference.repository.clone(),
+        container: web(),
+    };
+    let parameter = Dependency::Parameter { place: here(), name: "/shop/KEY".into() };
+    let secret = Dependency::Secret { place: here(), name: "shop/api-AbCd12".into() };
+    let file = Dependency::File { bucket: "env".into(), key: "api.env".into() };
+    Subject {
+        target: "111122223333/eu-west-1/shop/api".parse().unwrap(),
+        settings: Arc::new(TargetSettings { on_push, ..TargetSettings::named("api".into()) }),
+        definition: DefinitionView {
+            id: DefinitionId { family: "api".into(), revision: 7 },
+            images: [(web(), reference)].into(),
+            marks: Marks::default(),
+        },
+        dependencies: vec![repository, parameter, secret, file],
+        digests: [(web(), OLD.into())].into(),
+        newest_rollout: Some(at(10)),
+    }
+}
+
+fn with(subject: Subject, change: impl FnOnce(&mut TargetSettings)) -> Subject {
+    let mut settings = (*subject.settings).clone();
+    change(&mut settings);
+    Subject { settings: settings.into(), ..subject }
+}
+
+fn state(digest: &str, pushed: i64) -> TagState {
+    TagState { digest: digest.into(), pushed_at: at(pushed), children: vec![] }
+}
+
+fn images(tags: &[(&str, TagState)]) -> Answers {
+    let tags = tags.iter().map(|(tag, state)| ((*tag).into(), state.clone())).collect();
+    Answers { images: [((here(), "api".into()), tags)].into(), ..Answers::default() }
+}
+
+fn found(subject: &Subject, answers: &Answers) -> Vec<Suspect> {
+    suspects(subject, answers, &Memory::default(), at(60))
+}
+
+fn tag(trigger: &Trigger) -> &str {
+    match trigger {
+        Trigger::ImagePushed(image) => image.tag.as_str(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn tags_of(suspects: &[Suspect]) -> Vec<(&str, Timestamp)> {
+    suspects.iter().map(|it| (tag(&it.event.trigger), it.event.time)).collect()
+}
+
+#[test]
+fn each_thing_is_asked_for_once_whoever_reads_it() {
+    let (one, other) = (subject("api:latest", OnPush::Follow), subject("api:v1", OnPush::Follow));
+    let questions = Questions::of([&one, &other]);
+    let tags = questions.images[&(here(), "api".into())].tags.iter().map(Tag::as_str).collect::<Vec<_>>();
+    assert_eq!((tags, questions.count()), (vec!["latest", "v1"], 4));
+}
+
+#[test]
+fn what_is_switched_off_is_neither_asked_for_nor_suspected() {
+    let nothing =
+        TriggerSwitches { images: false, parameters: false, secrets: false, files: false, requests: true };
+    let off = with(subject("api:latest", OnPush::Follow), |it| it.triggers = nothing);
+    assert_eq!(Questions::of([&off]), Questions::default());
+    let mut answers = images(&[("latest", state(NEW, 20))]);
+    answers.parameters.insert((here(), "/shop/KEY".into()), at(20));
+    assert_eq!(found(&off, &answers), []);
+    let ignores = with(subject("api:latest", OnPush::Follow), |it| it.on_push = OnPush::Ignore);
+    assert_eq!(found(&ignores, &images(&[("latest", state(NEW, 20))])), []);
+    let other = with(subject("api:latest", OnPush::Follow), |it| it.container = Some("side".into()));
+    assert_eq!(found(&other, &images(&[("latest", state(NEW, 20))])), []);
+}
+
+#[test]
+fn what_tasks_read_has_drifted_if_it_is_newer_than_every_rollout() {
+    let subject = subject("api:latest", OnPush::Follow);
+    for (changed, expected) in [(9, 0), (10, 1), (11, 1), (58, 1), (59, 0)] {
+        let answers = Answers {
+            parameters: [((here(), "/shop/KEY".into()), at(changed))].into(),
+            ..Answers::default()
+        };
+        assert_eq!(found(&subject, &answers).len(), expected, "changed at {changed}");
+    }
+    let answers = Answers {
+        secrets: [((here(), "shop/api-AbCd12".into()), at(20))].into(),
+        files: [(FileName { bucket: "env".into(), key: "api.env".into() }, at(30))].into(),
+        ..Answers::default()
+    };
+    let found = found(&subject, &answers);
+    let [secret, file] = found.as_slice() else { panic!("{found:?}") };
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/api-AbCd12";
+    assert_eq!(secret.event.trigger, Trigger::SecretChanged { secret: arn.into(), change: Write::Updated });
+    assert_eq!((secret.event.time, file.event.time), (at(20), at(30)));
+}
+
+#[test]
+fn a_followed_tag_that_was_pushed_since_has_drifted() {
+    let subject = subject("api:latest", OnPush::Follow);
+    let lost = found(&subject, &images(&[("latest", state(NEW, 20)), ("other", state(NEW, 30))]));
+    assert_eq!(tags_of(&lost), [("latest", at(20))]);
+    assert_eq!(lost[0].proof, Proof::Rule);
+    assert_eq!(found(&subject, &images(&[("latest", state(OLD, 20))])), [], "that runs");
+    let index = TagState { children: vec![CHILD.into(), OLD.into()], ..state(NEW, 20) };
+    assert_eq!(found(&subject, &images(&[("latest", index)])), [], "a child of it runs");
+}
+
+#[test]
+fn a_tag_that_moved_to_an_older_image_is_told_from_one_that_was_rolled_out() {
+    let subject = subject("api:latest", OnPush::Follow);
+    let moved = images(&[("latest", state(NEW, 5))]);
+    let [suspect] = found(&subject, &moved).try_into().expect("one");
+    let Proof::NotBrought { since, digests, .. } = &suspect.proof else { panic!("{suspect:?}") };
+    assert_eq!((*since, digests.as_slice(), suspect.event.time), (at(5), &[Digest::from(NEW)][..], at(60)));
+    let mut memory = Memory::default();
+    memory.see(at(30), &images(&[("latest", state(OLD, 1))]));
+    memory.see(at(40), &moved);
+    let [suspect] = suspects(&subject, &moved, &memory, at(60)).try_into().expect("one");
+    assert_eq!((suspect.event.time, suspect.proof), (at(40), Proof::Rule), "it was seen to move");
+    let since = Subject { newest_rollout: Some(at(41)), ..subject };
+    assert_eq!(suspects(&since, &moved, &memory, at(60)), [], "a rollout since has had it");
+}
+
+#[test]
+fn without_known_digests_only_the_times_of_pushes_tell() {
+    let unknown = Subject { digests: [].into(), ..subject("api:latest", OnPush::Follow) };
+    assert_eq!(found(&unknown, &images(&[("latest", state(NEW, 5))])), []);
+    assert_eq!(found(&unknown, &images(&[("latest", state(NEW, 20))])).len(), 1);
+}
+
+#[test]
+fn what_is_pinned_has_drifted_from_the_newest_image_that_its_policy_takes() {
+    let pinned = |policy: &str| {
+        let policy: TagPolicy = policy.parse().unwrap();
+        with(subject("api:v1.0.0", OnPush::Pin), |it| it.tags = policy)
+    };
+    let tags = [
+        ("v1.0.0", state(OLD, 1)),
+        ("v1.2.0", state(NEW, 20)),
+        ("v1.1.0", state(CHILD, 30)),
+        ("x", state(CHILD, 40)),
+    ];
+    assert_eq!(tags_of(&found(&pinned("semver:^1"), &images(&tags))), [("v1.2.0", at(20))]);
+    assert_eq!(tags_of(&found(&pinned("glob:v*"), &images(&tags))), [("v1.1.0", at(30))]);
+    assert_eq!(tags_of(&found(&pinned("newest"), &images(&tags))), [("x", at(40))]);
+    assert_eq!(found(&pinned("semver:^1"), &images(&tags[..1])), [], "that runs");
+    let ignoring = with(pinned("newest"), |it| it.ignore_tags = vec!["exact:x".parse().unwrap()]);
+    assert_eq!(tags_of(&found(&ignoring, &images(&tags))), [("v1.1.0", at(30))]);
+}
+
+#[test]
+fn where_every_push_counts_the_newest_one_must_be_older_than_the_newest_rollout() {
+    let always = subject("api:latest", OnPush::Always);
+    assert_eq!(found(&always, &images(&[("a", state(NEW, 9))])), []);
+    let tags = [("a", state(NEW, 20)), ("b", state(CHILD, 30))];
+    assert_eq!(tags_of(&found(&always, &images(&tags))), [("b", at(30))]);
+}
+
+#[test]
+fn the_same_change_has_the_same_id_in_every_process() {
+    let subject = subject("api:latest", OnPush::Follow);
+    let ids = |pushed| found(&subject, &images(&[("latest", state(NEW, pushed))]))[0].event.id.clone();
+    assert_eq!(ids(20), ids(20));
+    assert_ne!(ids(20), ids(21));
+}
+
+#[test]
+fn tags_that_nobody_asks_for_are_forgotten() {
+    let mut memory = Memory::default();
+    memory.see(at(1), &images(&[("latest", state(OLD, 1))]));
+    memory.keep_only(&Questions::default());
+    assert_eq!(memory, Memory::default());
+}

@@ -1,0 +1,297 @@
+//! Which targets there are in AWS, and what each depends on.
+//!
+//! [`Inventory`] is told what was read, and says what follows for the routes: a target is to be learnt anew, or to be
+//! forgotten. It makes no call and knows no time.
+//!
+//! **Only what was read is believed.** A service is forgotten because it was read and is gone, or because a list of its
+//! cluster that is complete does not have it, or because the rules do not select it any more. A call that failed says nothing:
+//! what was known stays known.
+//!
+//! **The newest reading wins.** Services are read one by one when ECS tells of them, while everything is being read beside
+//! that. So each reading has the number under which it was asked for ([`Asked`]), and one that was asked for earlier than
+//! what is known, changes nothing; nor does a list forget a service that was read after the list was asked for.
+//!
+//! **Definitions are read once.** A revision never changes, so what it depends on is kept with the services that have it
+//! live, and [`Inventory::unread`] names only those that none of them had.
+//!
+//! What targets should have seen of what they depend on is found by [`drift`]; [`lost`] writes it as a message.
+
+pub mod drift;
+pub mod lost;
+mod select;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+pub use self::select::{Selection, Tags};
+
+use crate::domain::{
+    ClusterName, ClusterReading, DefinitionId, DefinitionReading, Dependency, Discovered, DiscoveryRules,
+    Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetName, TargetSettings,
+};
+
+/// When a reading was asked for: of two, the greater was asked for later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asked(u64);
+
+/// What follows from a reading for the routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// This target is there, and so.
+    Learn(Discovered),
+    /// This target is not there.
+    Forget(TargetId),
+}
+
+/// Everything that is known of what is in AWS.
+#[derive(Debug)]
+pub struct Inventory {
+    selection: Selection,
+    places: BTreeMap<Place, BTreeMap<ClusterName, Cluster>>,
+    /// What was read and is gone, until everything is read anew: what was asked for before that is older.
+    gone: BTreeMap<TargetId, Asked>,
+    last: u64,
+}
+
+#[derive(Debug, Default)]
+struct Cluster {
+    tags: Tags,
+    services: BTreeMap<TargetId, Known>,
+}
+
+/// A service that is a target.
+#[derive(Clone, Debug)]
+pub struct Known {
+    asked: Asked,
+    /// As it was last read, without its tags, which stand in its settings.
+    pub reading: ServiceReading,
+    /// The definitions that it has live, as far as they could be read.
+    pub definitions: Vec<Arc<DefinitionReading>>,
+    /// How it is deployed.
+    pub settings: Arc<TargetSettings>,
+    /// Why it is not, if it is not.
+    pub refused: Option<Arc<str>>,
+}
+
+impl Inventory {
+    /// Nothing is known yet.
+    pub fn new(rules: DiscoveryRules) -> Self {
+        Self { selection: Selection::new(rules), places: BTreeMap::new(), gone: BTreeMap::new(), last: 0 }
+    }
+
+    /// The rules.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Numbers what is asked for now.
+    pub fn ask(&mut self) -> Asked {
+        self.last += 1;
+        Asked(self.last)
+    }
+
+    /// Every target that is known.
+    pub fn services(&self) -> impl Iterator<Item = (&TargetId, &Known)> {
+        self.places.values().flat_map(BTreeMap::values).flat_map(|cluster| &cluster.services)
+    }
+
+    /// What is known of this target.
+    pub fn service(&self, target: &TargetId) -> Option<&Known> {
+        self.cluster(&Place::of(target), target.cluster())?.services.get(target)
+    }
+
+    /// How many targets are known there.
+    pub fn count(&self, place: &Place) -> usize {
+        let clusters = self.places.get(place).into_iter().flat_map(BTreeMap::values);
+        clusters.map(|cluster| cluster.services.len()).sum()
+    }
+
+    /// Whether this cluster was read.
+    pub fn knows_cluster(&self, place: &Place, cluster: &ClusterName) -> bool {
+        self.cluster(place, cluster).is_some()
+    }
+
+    /// Whether services of this cluster are looked at; one that was not read is not.
+    pub fn takes_cluster(&self, place: &Place, cluster: &ClusterName) -> bool {
+        self.cluster(place, cluster).is_some_and(|it| self.selection.takes_cluster(cluster, &it.tags))
+    }
+
+    /// One cluster was read.
+    pub fn saw_cluster(&mut self, place: &Place, cluster: ClusterReading) {
+        let clusters = self.places.entry(place.clone()).or_default();
+        clusters.entry(cluster.name).or_default().tags = cluster.tags;
+    }
+
+    /// These are all the clusters there. Says which of them are looked at, and what follows for the services of others.
+    pub fn saw_clusters(
+        &mut self,
+        place: &Place,
+        asked: Asked,
+        clusters: Vec<ClusterReading>,
+    ) -> (Vec<ClusterName>, Vec<Update>) {
+        self.gone.retain(|_, at| *at > asked);
+        let listed: BTreeSet<ClusterName> = clusters.iter().map(|it| it.name.clone()).collect();
+        clusters.into_iter().for_each(|cluster| self.saw_cluster(place, cluster));
+        let mut updates = Vec::new();
+        let known = self.places.entry(place.clone()).or_default();
+        let taken = |(name, cluster): (&ClusterName, &Cluster)| {
+            listed.contains(name) && self.selection.takes_cluster(name, &cluster.tags)
+        };
+        for (name, cluster) in known.iter_mut() {
+            if !taken((name, &*cluster)) {
+                updates.extend(cluster.keep_only(asked, |_| false));
+            }
+        }
+        known.retain(|name, cluster| listed.contains(name) || !cluster.services.is_empty());
+        let taken = known.iter().filter(|it| taken(*it)).map(|(name, _)| name.clone());
+        (taken.collect(), updates)
+    }
+
+    /// These are all the services of a cluster.
+    pub fn saw_services(
+        &mut self,
+        place: &Place,
+        cluster: &ClusterName,
+        asked: Asked,
+        names: &BTreeSet<ServiceName>,
+    ) -> Vec<Update> {
+        let clusters = self.places.entry(place.clone()).or_default();
+        let Some(cluster) = clusters.get_mut(cluster) else { return Vec::new() };
+        cluster.keep_only(asked, |target| names.contains(target.service()))
+    }
+
+    /// The definitions that have to be read before this reading can be taken in.
+    pub fn unread(&self, reading: &ServiceReading) -> Vec<DefinitionId> {
+        if !self.is_target(reading) {
+            return Vec::new();
+        }
+        let known = self.service(&reading.target).map_or(&[][..], |known| &known.definitions);
+        let live = reading.live.iter().map(|live| &live.definition);
+        let unread: BTreeSet<_> = live.filter(|id| known.iter().all(|it| it.view.id != **id)).collect();
+        unread.into_iter().cloned().collect()
+    }
+
+    /// Takes in what was read of a service, and of definitions for it. How it is deployed is said by its name and tags. One
+    /// with a definition that could not be read goes on depending on all that it did, too.
+    pub fn saw_service(
+        &mut self,
+        asked: Asked,
+        reading: ServiceReading,
+        read: &[Arc<DefinitionReading>],
+        settings: impl Fn(&TargetName, &Tags) -> (Arc<TargetSettings>, Option<Arc<str>>),
+    ) -> Option<Update> {
+        let target = reading.target.clone();
+        let is_target = self.is_target(&reading);
+        let known = self.service(&target).map(|known| known.asked);
+        if known.max(self.gone.get(&target).copied()) > Some(asked) {
+            return None;
+        }
+        let clusters = self.places.entry(Place::of(&target)).or_default();
+        if !is_target {
+            let before = clusters.get_mut(target.cluster()).and_then(|it| it.services.remove(&target));
+            self.gone.insert(target.clone(), asked);
+            return before.map(|_| Update::Forget(target));
+        }
+        self.gone.remove(&target);
+        let services = &mut clusters.entry(target.cluster().clone()).or_default().services;
+        let before = services.get(&target);
+        let (settings, refused) = settings(&target.service().as_str().into(), &reading.tags);
+        let known = Known {
+            asked,
+            definitions: definitions(&reading, before, read),
+            settings,
+            refused: refused.or_else(|| refusal(&reading.state)),
+            reading: ServiceReading { tags: Tags::new(), ..reading },
+        };
+        let update = (!before.is_some_and(|before| before.says(&known))).then(|| known.learnt());
+        services.insert(target, known);
+        update
+    }
+
+    fn cluster(&self, place: &Place, cluster: &ClusterName) -> Option<&Cluster> {
+        self.places.get(place)?.get(cluster)
+    }
+
+    fn is_target(&self, reading: &ServiceReading) -> bool {
+        let (place, cluster) = (Place::of(&reading.target), reading.target.cluster());
+        is_there(&reading.state)
+            && self.takes_cluster(&place, cluster)
+            && self.selection.takes_service(cluster, reading.target.service(), &reading.tags)
+    }
+}
+
+impl Cluster {
+    /// Forgets the services that do not stay, but for those that were read later.
+    fn keep_only(&mut self, asked: Asked, stays: impl Fn(&TargetId) -> bool) -> Vec<Update> {
+        let gone = self.services.extract_if(.., |target, known| known.asked <= asked && !stays(target));
+        gone.map(|(target, _)| Update::Forget(target)).collect()
+    }
+}
+
+impl Known {
+    /// Whether the same follows from both.
+    fn says(&self, other: &Self) -> bool {
+        let ids =
+            |known: &Self| known.definitions.iter().map(|it| it.view.id.clone()).collect::<BTreeSet<_>>();
+        self.settings == other.settings && self.refused == other.refused && ids(self) == ids(other)
+    }
+
+    fn learnt(&self) -> Update {
+        let dependencies = self.definitions.iter().flat_map(|it| &it.dependencies).cloned();
+        let dependencies: BTreeSet<Dependency> = dependencies.collect();
+        Update::Learn(Discovered {
+            target: self.reading.target.clone(),
+            settings: Arc::clone(&self.settings),
+            refused: self.refused.clone(),
+            dependencies: dependencies.into_iter().collect(),
+        })
+    }
+}
+
+/// What is known now of the definitions that a service has live.
+fn definitions(
+    reading: &ServiceReading,
+    before: Option<&Known>,
+    read: &[Arc<DefinitionReading>],
+) -> Vec<Arc<DefinitionReading>> {
+    let known = before.map_or(&[][..], |known| &known.definitions);
+    let mut definitions: Vec<Arc<DefinitionReading>> = Vec::new();
+    let mut all_read = true;
+    for live in &reading.live {
+        match read.iter().chain(known).find(|it| it.view.id == live.definition) {
+            Some(found) if definitions.iter().all(|it| it.view.id != found.view.id) => {
+                definitions.push(Arc::clone(found));
+            }
+            Some(_) => {}
+            None => all_read = false,
+        }
+    }
+    if !all_read {
+        let lost = known.iter().filter(|it| reading.live.iter().all(|live| live.definition != it.view.id));
+        definitions.extend(lost.cloned());
+    }
+    definitions
+}
+
+fn is_there(state: &ServiceState) -> bool {
+    match state {
+        ServiceState::Active | ServiceState::OtherController(_) => true,
+        ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => false,
+    }
+}
+
+/// Why a service that is there cannot be deployed.
+fn refusal(state: &ServiceState) -> Option<Arc<str>> {
+    match state {
+        ServiceState::OtherController(controller) => {
+            Some(format!("its deployments are driven by {controller}, not by ECS").into())
+        }
+        ServiceState::Active | ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => {
+            None
+        }
+    }
+}

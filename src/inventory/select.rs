@@ -1,0 +1,188 @@
+//! Which clusters and services are targets, by what the settings select.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{ClusterName, DiscoveryRules, Selector, ServiceName};
+
+/// Tags of a cluster or a service.
+pub type Tags = BTreeMap<String, String>;
+
+/// The rules of discovery, asked one name at a time.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    rules: DiscoveryRules,
+}
+
+impl Selection {
+    /// By these rules.
+    pub fn new(rules: DiscoveryRules) -> Self {
+        Self { rules }
+    }
+
+    /// Whether what a cluster is selected by needs its tags.
+    pub fn needs_cluster_tags(&self) -> bool {
+        let mut rules = self.rules.clusters.iter().chain(&self.rules.exclude);
+        rules.any(|rule| matches!(rule, Selector::Tag { .. }))
+    }
+
+    /// Whether the services of this cluster are looked at.
+    pub fn takes_cluster(&self, name: &ClusterName, tags: &Tags) -> bool {
+        let by = |rule: &Selector| match rule {
+            Selector::Name(glob) => glob.matches(name.as_str()),
+            Selector::Tag { key, value } => has(tags, key, |it| value.matches(it)),
+        };
+        self.rules.clusters.iter().any(by) && !self.rules.exclude.iter().any(by)
+    }
+
+    /// Whether this service of a cluster that is looked at can be a target, whatever its tags: others are not described.
+    pub fn may_take_service(&self, cluster: &ClusterName, name: &ServiceName) -> bool {
+        let by_name = |rule: &Selector| match rule {
+            Selector::Name(_) => is_named(rule, cluster, name),
+            Selector::Tag { .. } => true,
+        };
+        self.rules.services.iter().any(by_name)
+            && !self.rules.exclude.iter().any(|rule| is_named(rule, cluster, name))
+    }
+
+    /// Whether this service of a cluster that is looked at is a target.
+    pub fn takes_service(&self, cluster: &ClusterName, name: &ServiceName, tags: &Tags) -> bool {
+        let by = |rule: &Selector| is_named(rule, cluster, name) || is_tagged(rule, tags);
+        self.rules.services.iter().any(by) && !self.rules.exclude.iter().any(by)
+    }
+}
+
+/// A pattern with a slash is held against the cluster's name and the service's, one without against the service's alone.
+fn is_named(rule: &Selector, cluster: &ClusterName, name: &ServiceName) -> bool {
+    match rule {
+        Selector::Name(glob) if glob.as_str().contains('/') => glob.matches(&format!("{cluster}/{name}")),
+        Selector::Name(glob) => glob.matches(name.as_str()),
+        Selector::Tag { .. } => false,
+    }
+}
+
+fn is_tagged(rule: &Selector, tags: &Tags) -> bool {
+    match rule {
+        Selector::Tag { key, value } => has(tags, key, |it| value.matches(it)),
+        Selector::Name(_) => false,
+    }
+}
+
+fn has(tags: &Tags, key: &str, matches: impl Fn(&str) -> bool) -> bool {
+    tags.get(key).is_some_and(|value| matches(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::Glob;
+
+    fn rule(text: &str) -> Selector {
+        match text.split_once('=') {
+            Some((key, value)) => Selector::Tag { key: key.into(), value: Glob::new(value) },
+            None => Selector::Name(Glob::new(text)),
+        }
+    }
+
+    fn selection(clusters: &[&str], services: &[&str], exclude: &[&str]) -> Selection {
+        let rules = |texts: &[&str]| texts.iter().map(|text| rule(text)).collect();
+        let refresh = Duration::from_mins(10);
+        let (clusters, services, exclude) = (rules(clusters), rules(services), rules(exclude));
+        Selection::new(DiscoveryRules { clusters, services, exclude, refresh })
+    }
+
+    fn tags(text: &str) -> Tags {
+        let pairs = text.split_whitespace().filter_map(|pair| pair.split_once('='));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn clusters_are_selected_by_name_or_tag_and_excluded_by_either() {
+        let it = selection(&["shop-*", "team=web*"], &["*"], &["*-dev", "owner=them"]);
+        for (name, with, taken) in [
+            ("shop-prod", "", true),
+            ("mail", "", false),
+            ("mail", "team=webshop", true),
+            ("mail", "team=mail", false),
+            ("shop-dev", "", false),
+            ("shop-prod", "owner=them", false),
+            ("shop-prod", "owner=us", true),
+        ] {
+            assert_eq!(it.takes_cluster(&name.into(), &tags(with)), taken, "{name} {with}");
+        }
+        assert!(it.needs_cluster_tags());
+        assert!(!selection(&["*"], &["team=web"], &["*-dev"]).needs_cluster_tags());
+        assert!(selection(&["*"], &["*"], &["owner=them"]).needs_cluster_tags());
+    }
+
+    #[test]
+    fn services_are_selected_by_name_with_or_without_their_cluster_or_by_tag() {
+        let it =
+            selection(&["*"], &["api", "shop-prod/w*", "deploy=yes"], &["shop-prod/web-old", "deploy=no"]);
+        for (cluster, name, with, taken) in [
+            ("shop-prod", "api", "", true),
+            ("mail", "api", "", true),
+            ("mail", "api", "deploy=no", false),
+            ("shop-prod", "web", "", true),
+            ("mail", "web", "", false),
+            ("mail", "web", "deploy=yes", true),
+            ("shop-prod", "web-old", "deploy=yes", false),
+        ] {
+            assert_eq!(
+                it.takes_service(&cluster.into(), &name.into(), &tags(with)),
+                taken,
+                "{cluster}/{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_no_name_and_no_tag_selects_need_not_be_described() {
+        let by_name = selection(&["*"], &["api-*"], &["api-old"]);
+        let may = |it: &Selection, name: &str| it.may_take_service(&"shop".into(), &name.into());
+        assert!(may(&by_name, "api-web") && !may(&by_name, "web") && !may(&by_name, "api-old"));
+        let by_tag = selection(&["*"], &["deploy=yes"], &["api-old"]);
+        assert!(may(&by_tag, "web") && !may(&by_tag, "api-old"));
+    }
+
+    #[test]
+    fn without_a_rule_nothing_is_selected() {
+        let it = selection(&[], &[], &[]);
+        assert!(!it.takes_cluster(&"shop".into(), &Tags::new()));
+        assert!(!it.may_take_service(&"shop".into(), &"api".into()));
+    }
+
+    fn rules() -> impl Strategy<Value = Vec<String>> {
+        let one = prop_oneof!["[ab*?]{1,3}", "[ab*]{1,2}/[ab*?]{1,2}", "[kl]=[ab*]{1,2}"];
+        proptest::collection::vec(one, 0..4)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_selected_is_described_and_nothing_that_is_excluded(
+            services in rules(), exclude in rules(), cluster in "[ab]{1,2}", name in "[ab]{1,2}", with in "([kl]=[ab] ?){0,2}",
+        ) {
+            let texts = |rules: &[String]| rules.iter().map(|it| it.clone()).collect::<Vec<_>>();
+            let (services, exclude) = (texts(&services), texts(&exclude));
+            let borrowed = |rules: &[String]| rules.iter().map(|it| rule(it)).collect::<Vec<_>>();
+            let rules = DiscoveryRules {
+                clusters: vec![rule("*")],
+                services: borrowed(&services),
+                exclude: borrowed(&exclude),
+                refresh: Duration::from_mins(10),
+            };
+            let it = Selection::new(rules);
+            let (cluster, name, with) = (ClusterName::from(cluster), ServiceName::from(name), tags(&with));
+            if it.takes_service(&cluster, &name, &with) {
+                prop_assert!(it.may_take_service(&cluster, &name));
+                let none = Selection::new(DiscoveryRules { exclude: Vec::new(), ..it.rules.clone() });
+                prop_assert!(none.takes_service(&cluster, &name, &with));
+                let only = Selection::new(DiscoveryRules { services: it.rules.exclude.clone(), ..none.rules.clone() });
+                prop_assert!(!only.takes_service(&cluster, &name, &with), "excluded, and taken");
+            }
+        }
+    }
+}
