@@ -24,7 +24,7 @@ use crate::{
     },
     domain::{
         CallFailure, ClusterName, ClusterReading, DefinitionId, DefinitionReading, DefinitionView,
-        LiveDefinition, Marks, Place, ServiceName, ServiceReading, TargetId,
+        LiveDefinition, Marks, Place, ServiceName, ServiceReading, TargetId, Timestamp,
     },
 };
 
@@ -107,7 +107,8 @@ impl Ecs {
         names: &[ServiceName],
     ) -> Result<Vec<(TargetId, Result<ServiceReading, CallFailure>)>, CallFailure> {
         let reach = self.reach_there(place)?;
-        let (answer, _) = reach.described(cluster, names, Urgency::Later, Some(ServiceField::Tags)).await?;
+        let (answer, read_at) =
+            reach.described(cluster, names, Urgency::Later, Some(ServiceField::Tags)).await?;
         let answer = answer.unwrap_or_else(|| DescribeServicesOutput::builder().build());
         let read = |name: &ServiceName| {
             let Place { account, region } = place.clone();
@@ -115,9 +116,9 @@ impl Ecs {
             let found = answer.services().iter().find(|it| it.service_name() == Some(name.as_str()));
             let failed = || failures(&answer).find(|(failed, _)| failed == name);
             let reading = match (found, failed()) {
-                (Some(found), _) => Ok(reading(target.clone(), found)),
+                (Some(found), _) => Ok(reading(target.clone(), read_at, found)),
                 (None, Some((_, failure))) => Err(failure),
-                (None, None) => Ok(ServiceReading::missing(target.clone())),
+                (None, None) => Ok(ServiceReading::missing(target.clone(), read_at)),
             };
             (target, reading)
         };
@@ -139,12 +140,12 @@ impl Ecs {
         Ok(document.map_or_else(unknown, |document| document.reading(place)))
     }
 
-    fn reach_there(&self, place: &Place) -> Result<Arc<Reach>, CallFailure> {
+    pub(super) fn reach_there(&self, place: &Place) -> Result<Arc<Reach>, CallFailure> {
         self.reach_in(place, &format!("this is account {}", place.account))
     }
 }
 
-fn reading(target: TargetId, service: &types::Service) -> ServiceReading {
+fn reading(target: TargetId, read_at: Timestamp, service: &types::Service) -> ServiceReading {
     let Service { state, definition, entries, revisions, .. } = Service::read(service);
     let live = entries.iter().filter_map(live);
     let mut live: Vec<LiveDefinition> = live.collect();
@@ -157,7 +158,7 @@ fn reading(target: TargetId, service: &types::Service) -> ServiceReading {
             primary: true,
         });
     }
-    ServiceReading { target, state, tags: tags(service.tags()), live, newest_rollout, revisions }
+    ServiceReading { target, read_at, state, tags: tags(service.tags()), live, newest_rollout, revisions }
 }
 
 fn live(entry: &Entry) -> Option<LiveDefinition> {
