@@ -280,7 +280,7 @@ impl Survey<'_> {
                     Err(failure) => failure.reason,
                 }
             }
-            Whose::Root => "these are the account's root credentials, which no policy binds".into(),
+            Whose::Root => return vec![permissions::of_the_root()],
             Whose::Unknown(why) => why,
         };
         if role.is_some() {

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     aws::ecs::{Guard, Inspected, InspectedDefinition},
     domain::{
-        CallFailure, Cause, ContainerName, Dependency, Glob, OnPush, ServiceState, Tag, TargetId, TargetRule,
-        TargetSettings,
+        CallFailure, Cause, ContainerName, Dependency, Glob, Marks, OnPush, ServiceState, Tag, TargetId,
+        TargetRule, TargetSettings,
     },
 };
 
@@ -126,7 +126,7 @@ fn of_candidate(candidate: &Candidate) -> Vec<Finding> {
         if is_meant {
             Finding::ok(About::Target, format!("it is not deployed: {why}"))
         } else {
-            Finding::error(About::Target, format!("it is not deployed: {why}"), "mend that")
+            Finding::error(About::Target, format!("it is not deployed: {why}"), "mend the tag")
         }
     });
     refused.into_iter().collect()
@@ -233,7 +233,11 @@ fn of_images(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Fin
         findings.push(Finding::warning(About::Target, what, mend));
     }
     if settings.on_push == OnPush::Follow {
-        for (container, image) in in_ecr.iter().filter(|(_, image)| image.effective_tag().is_none()) {
+        // After a rollback the definition names a digest, and a tag of it says which tag goes on being followed.
+        let is_followed =
+            |container: &str| definition.tags.contains_key(&format!("{}{container}", Marks::FOLLOW_PREFIX));
+        let by_digest = in_ecr.iter().filter(|(_, image)| image.effective_tag().is_none());
+        for (container, image) in by_digest.filter(|(container, _)| !is_followed(container)) {
             let what = format!("container {container} names {image} by digest alone: no push is followed");
             findings.push(Finding::warning(About::Target, what, r#"name a tag, or write on_push = "pin""#));
         }

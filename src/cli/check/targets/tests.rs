@@ -148,6 +148,9 @@ fn a_definition_that_cannot_be_rolled_out_is_an_error() {
 #[test]
 fn pushes_that_can_never_match_are_warnings() {
     let digest = format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/api@sha256:{}", "0a".repeat(32));
+    let tags = BTreeMap::from([("lockkeeper:follow:web".to_owned(), "latest".to_owned())]);
+    let went_back = InspectedDefinition { tags, ..definition(&digest) };
+    assert!(told(&candidate(|_| ()), &reading(service(), went_back)).starts_with("ok"));
     insta::assert_snapshot!(told(&candidate(|_| ()), &reading(service(), definition(&digest))), @r#"
     warning  api: container web names 111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/api@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a by digest alone: no push is followed; name a tag, or write on_push = "pin"
     0 errors, 1 warning.
@@ -201,7 +204,7 @@ fn one_that_is_not_deployed_says_why() {
         told(&candidate, &reading(service(), definition(IMAGE)))
     };
     insta::assert_snapshot!(refused("tag lockkeeper:on_push = \"x\" is not one of the words for it"), @r#"
-    error    api: it is not deployed: tag lockkeeper:on_push = "x" is not one of the words for it; mend that
+    error    api: it is not deployed: tag lockkeeper:on_push = "x" is not one of the words for it; mend the tag
     1 error, 0 warnings.
     "#);
     insta::assert_snapshot!(refused("switched off by its tag lockkeeper:enabled"), @r#"
