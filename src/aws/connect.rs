@@ -8,7 +8,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{
     Connector,
     proxy::ProxyConfig,
@@ -49,6 +53,9 @@ pub const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a read is tried: the first attempt and two more, with a growing delay between them. Calls that change
 /// something are tried once: one whose answer was lost may have taken effect.
 pub const READ_ATTEMPTS: u32 = 3;
+
+/// What the sessions of roles that are assumed are called: CloudTrail shows it.
+const SESSION_NAME: &str = "lockkeeper";
 
 /// The way to AWS in one Region, with one set of credentials.
 #[derive(Clone, Debug)]
@@ -113,6 +120,18 @@ impl Connections {
         let config = self.config.to_builder().region(sdk_region(region)).build();
         let calls = self.calls.in_region(region.clone());
         Self { config, region: region.clone(), calls, fence: self.fence.clone() }
+    }
+
+    /// The same way as this role. Its credentials are got when a first call needs them, and renewed before they end.
+    pub async fn assuming(&self, role_arn: &str, external_id: Option<&str>) -> Self {
+        let role = AssumeRoleProvider::builder(role_arn).session_name(SESSION_NAME).configure(&self.config);
+        let role = match external_id {
+            Some(id) => role.external_id(id),
+            None => role,
+        };
+        let credentials = SharedCredentialsProvider::new(role.build().await);
+        let config = self.config.to_builder().credentials_provider(credentials).build();
+        Self { config, ..self.clone() }
     }
 
     /// The same way, where calls that change something are begun only if this fence lets them pass.

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::logs::{self, Logs};
-use crate::domain::{ContainerName, DefinitionId, DefinitionView, ImageReference, Marks};
+use crate::domain::{
+    self, ContainerName, DefinitionId, DefinitionReading, DefinitionView, ImageReference, Marks, Place,
+};
 
 /// A task definition as DescribeTaskDefinition gave it.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,11 @@ impl Document {
     /// What decisions need of it.
     pub(super) fn view(&self) -> DefinitionView {
         DefinitionView { id: self.id.clone(), images: images(&self.fields), marks: self.marks() }
+    }
+
+    /// What decisions need of it, and what tasks of it depend on where it is.
+    pub(super) fn reading(&self, place: &Place) -> DefinitionReading {
+        DefinitionReading { view: self.view(), dependencies: domain::dependencies(&self.fields, place) }
     }
 
     /// Its fields, but for those that only a description has.
