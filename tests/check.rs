@@ -7,7 +7,7 @@ use std::{
 };
 
 use lockkeeper::sim::{
-    Call, EcsDials, Scope, Service, World, WorldSettings,
+    Call, EcsDials, Role, Scope, Service, World, WorldSettings,
     front::{Front, FrontSettings},
 };
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl Lab {
     }
 
     fn service(&self) {
-        let scope = self.scope();
+        let scope = Self::scope();
         let tags = ["v1".to_owned()];
         self.front.with(|world, now| world.push(now, &scope, "shop/api", &tags, None));
         self.ask(Service::Ssm, "PutParameter", json!({"Name": "/prod/KEY", "Value": "x", "Type": "String"}));
@@ -112,12 +112,12 @@ impl Lab {
         self.ask(Service::Ecs, "RegisterTaskDefinition", definition);
     }
 
-    fn scope(&self) -> Scope {
+    fn scope() -> Scope {
         Scope { account: ACCOUNT.into(), region: REGION.into() }
     }
 
     fn ask(&self, service: Service, operation: &str, body: Value) -> Value {
-        let call = Call { service, operation: operation.into(), scope: self.scope(), body };
+        let call = Call { service, operation: operation.into(), scope: Self::scope(), body };
         let reply = self.front.with(|world, now| world.call(now, &call));
         match reply {
             lockkeeper::sim::Reply::Ok(answer) => answer,
@@ -261,4 +261,34 @@ async fn the_service_that_runs_it_is_judged_too() {
     assert_eq!(output.status.code(), Some(1));
     let output = lab.check(API, &["--own", "shop"]).await;
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
+    let lab = Lab::new().await;
+    let create = |name: &str, tag: Value| {
+        json!({
+            "cluster": "shop", "serviceName": name, "taskDefinition": "api", "desiredCount": 1, "tags": [tag],
+        })
+    };
+    let tag = |key: &str, value: &str| json!({"key": key, "value": value});
+    lab.ask(Service::Ecs, "CreateService", create("typo", tag("lockkeeper:on_push", "folow")));
+    lab.ask(Service::Ecs, "CreateService", create("off", tag("lockkeeper:enabled", "false")));
+    let policy = json!({"rules": [{"selection": {"tagStatus": "untagged"}}]}).to_string();
+    let body = json!({"repositoryName": "shop/api", "lifecyclePolicyText": policy});
+    lab.ask(Service::Ecr, "PutLifecyclePolicy", body);
+    insta::assert_snapshot!(lab.told("[discovery]\nclusters = [\"*\"]\n").await, @"");
+    let none = lab.told("[discovery]\nclusters = [\"none-*\"]\n").await;
+    assert!(none.contains("warning  discovery: discovery finds no service in 111122223333/eu-west-1"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_cannot_be_assumed_is_an_error() {
+    let lab = Lab::new().await;
+    let role = "arn:aws:iam::444455556666:role/lockkeeper";
+    let other = Role { arn: role.to_owned(), external_id: Some("asked for".into()) };
+    lab.front.with(|world, _| world.add_role(other));
+    let account = format!("[[aws.accounts]]\nid = \"444455556666\"\nrole_arn = \"{role}\"\n");
+    let told = lab.told(&format!("[discovery]\nclusters = [\"*\"]\n{account}")).await;
+    assert!(told.contains(&format!("error    discovery: {role} cannot be assumed")), "{told}");
 }

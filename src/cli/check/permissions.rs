@@ -54,6 +54,12 @@ pub(super) fn of_the_root() -> Finding {
     )
 }
 
+/// What a role may do cannot be said without a simulation.
+pub(super) fn unknown(role: &str, because: &str) -> Finding {
+    let what = format!("what {role} may do is not known: {because}");
+    Finding::warning(About::Permissions, what, "allow iam:SimulatePrincipalPolicy to whoever asks")
+}
+
 /// Asks IAM about all of it.
 ///
 /// # Errors

@@ -27,6 +27,8 @@ pub(super) struct Candidate {
     pub(super) rule: Option<TargetRule>,
     /// Why it is not deployed, if it is not.
     pub(super) refused: Option<Arc<str>>,
+    /// Whether discovery found it, and nobody named it.
+    pub(super) found: bool,
 }
 
 /// A target whose definition was read, as far as events and things are concerned.
@@ -146,6 +148,9 @@ fn of_service(candidate: &Candidate, service: &Inspected) -> Option<Finding> {
         }
         ServiceState::OtherController(controller) => {
             let what = format!("its deployments are driven by {controller}, which Lockkeeper does not speak");
+            if candidate.found {
+                return Some(Finding::warning(About::Target, what, "let discovery.exclude select it"));
+            }
             let mend = "give the service the deployment controller ECS, or remove the target";
             Some(Finding::error(About::Target, what, mend))
         }

@@ -5,7 +5,7 @@ fn candidate(change: impl FnOnce(&mut TargetSettings)) -> Candidate {
     let mut settings = TargetSettings::named("api".into());
     change(&mut settings);
     let id = "111122223333/eu-west-1/shop/shop-api".parse().expect("an id");
-    Candidate { id, settings: Arc::new(settings), rule: None, refused: None }
+    Candidate { id, settings: Arc::new(settings), rule: None, refused: None, found: false }
 }
 
 fn service() -> Inspected {
@@ -92,6 +92,10 @@ fn a_service_that_cannot_be_deployed_is_an_error() {
     error    api: its deployments are driven by CODE_DEPLOY, which Lockkeeper does not speak; give the service the deployment controller ECS, or remove the target
     1 error, 0 warnings.
     "#);
+    let found = Candidate { found: true, ..candidate(|_| ()) };
+    let driven = Inspected { state: ServiceState::OtherController("EXTERNAL".into()), ..service() };
+    let reading = Reading { service: Ok(driven), definition: None, completed: None };
+    assert!(told(&found, &reading).starts_with("warning"), "nobody named it");
     insta::assert_snapshot!(with(ServiceState::Draining), @r#"
     warning  api: 111122223333/eu-west-1/shop/shop-api is being deleted; remove the target
     0 errors, 1 warning.
