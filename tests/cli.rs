@@ -493,7 +493,8 @@ fn a_warning_names_the_key_and_its_mend_and_is_no_failure() {
       "reconcile": {
         "mode": "repair",
         "every_seconds": 300
-      }
+      },
+      "findings": null
     }
     "#);
 }
@@ -555,7 +556,8 @@ fn a_check_tells_what_is_found_and_where() {
       "reconcile": {
         "mode": "report",
         "every_seconds": 300
-      }
+      },
+      "findings": null
     }
     "#);
 }
@@ -595,23 +597,19 @@ fn everything_that_is_wrong_is_told_at_once() {
       "targets": [],
       "naming": null,
       "discovery": null,
-      "reconcile": null
+      "reconcile": null,
+      "findings": null
     }
     "#);
 }
 
 #[test]
-fn a_check_that_would_ask_aws_does_not_exist_yet() {
+fn a_check_that_asks_aws_needs_a_region() {
     let folder = shop(&[]);
-    insta::assert_snapshot!(told(&mut lockkeeper(folder.path(), &["check"])), @r"
-    [exit 2]
-    [stderr] error: the following required arguments were not provided:
-    [stderr]   --offline
-    [stderr] 
-    [stderr] Usage: lockkeeper check --offline
-    [stderr] 
-    [stderr] For more information, try '--help'.
-    ");
+    insta::assert_snapshot!(told(lockkeeper(folder.path(), &["check"]).env("AWS_EC2_METADATA_DISABLED", "true")), @r#"
+    [exit 1]
+    [stderr] lockkeeper: no Region is set: set AWS_REGION, as AWS_REGION=eu-west-1
+    "#);
 }
 
 #[test]
@@ -771,18 +769,18 @@ fn each_command_shows_an_example_in_its_help() {
       lockkeeper explain event.json
       aws sqs receive-message --queue-url "$DEAD_LETTERS" --attribute-names All --message-attribute-names All | lockkeeper explain -
     "#);
-    insta::assert_snapshot!(help("check"), @r"
+    insta::assert_snapshot!(help("check"), @r#"
     [exit 0]
-    Says what is wrong with the settings, and which targets they name
+    Says what is wrong with the settings and, unless it is told not to ask, with what they need in AWS; nothing is changed
 
-    Usage: lockkeeper check [OPTIONS] --offline
+    Usage: lockkeeper check [OPTIONS]
 
     Options:
           --config <FILE>
               Settings to read beside the built-in ones; repeatable, the later wins
 
           --offline
-              Read and check the settings alone: nothing is asked of AWS. Required, because this version checks nothing else
+              Read and check the settings alone: nothing is asked of AWS
 
           --output <FORM>
               How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
@@ -791,14 +789,21 @@ fn each_command_shows_an_example_in_its_help() {
               - text: Lines for people
               - json: One JSON document
 
+          --role <ARN>
+              Whose permissions are looked at: the ARN of the daemon's task role [default: those of whoever runs this]
+
+          --own <CLUSTER/SERVICE>
+              The service that runs Lockkeeper [default: the target that receives from this queue, if there is one]
+
       -h, --help
               Print help (see a summary with '-h')
 
-    Exit codes: 0 sound, also with warnings; 2 wrong usage or settings.
+    Exit codes: 0 sound, also with warnings; 1 something is wrong in AWS; 2 wrong usage or settings.
 
-    Example:
+    Examples:
+      lockkeeper check --config config/prod.toml --role arn:aws:iam::111122223333:role/lockkeeper-task
       lockkeeper check --offline --config config/prod.toml
-    ");
+    "#);
     insta::assert_snapshot!(help("health"), @r#"
     [exit 0]
     Asks the daemon on this machine whether it is healthy: for the health check of a container

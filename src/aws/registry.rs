@@ -124,6 +124,19 @@ impl Reach {
         Ok(states)
     }
 
+    /// The lifecycle policy of a repository, as JSON; none if it has none.
+    pub(super) async fn lifecycle(&self, repository: Repository<'_>) -> Result<Option<String>, Fault> {
+        let call = || {
+            let call = self.ecr.get_lifecycle_policy().registry_id(repository.registry.as_str());
+            call.repository_name(repository.name.as_str()).send()
+        };
+        match self.reads.ask("ecr", "GetLifecyclePolicy", call).await {
+            Err(fault) if fault.code() == Some("LifecyclePolicyNotFoundException") => Ok(None),
+            Err(fault) if is_without_repository(&fault) => Ok(None),
+            answer => Ok(answer?.lifecycle_policy_text),
+        }
+    }
+
     /// The images in an index; none if this is no index, or not there.
     pub(super) async fn children(
         &self,

@@ -120,6 +120,16 @@ impl Sources {
         told("BatchGetImage", self.shared(place).children(repository, digest).await)
     }
 
+    /// The lifecycle policy of a repository, as JSON; none if it has none.
+    pub async fn lifecycle(
+        &self,
+        place: &Place,
+        repository: &RepositoryName,
+    ) -> Result<Option<String>, CallFailure> {
+        let repository = Repository { registry: &place.account, name: repository };
+        told("GetLifecyclePolicy", self.shared(place).lifecycle(repository).await)
+    }
+
     /// When these parameters were last written; those that are not there are left out.
     pub async fn parameters(
         &self,

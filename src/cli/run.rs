@@ -218,7 +218,7 @@ async fn assemble(
 }
 
 /// Each account in each Region.
-fn places(home: &AccountId, region: &Region, estate: &Estate) -> Vec<Place> {
+pub(super) fn places(home: &AccountId, region: &Region, estate: &Estate) -> Vec<Place> {
     let accounts: BTreeSet<&AccountId> =
         estate.accounts.iter().map(|rule| &rule.account).chain([home]).collect();
     let regions: BTreeSet<&Region> = estate.regions.iter().chain([region]).collect();

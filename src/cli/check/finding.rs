@@ -29,6 +29,7 @@ pub(super) enum About {
     Events,
     Permissions,
     Own,
+    Discovery,
     Target,
 }
 
@@ -93,6 +94,7 @@ impl About {
             Self::Events => "events",
             Self::Permissions => "permissions",
             Self::Own => "own service",
+            Self::Discovery => "discovery",
             Self::Target => "target",
         }
     }

@@ -7,6 +7,7 @@
 //! | `offline` | the settings |
 //! | `queues`, `policy` | the two queues, and who may send there |
 //! | `rules`, `samples`, `events` | which of the events that targets wait for would never reach the queue |
+//! | `discovered` | the services that discovery finds, and the roles by which other accounts are reached |
 //! | `targets` | services and their definitions |
 //! | `things` | the images, parameters, secrets and files that they read |
 //! | `permissions`, `needs` | what Lockkeeper may do, and must be allowed to |
@@ -15,6 +16,7 @@
 //!
 //! Nothing is changed. The calls to ECS take from the budget of the settings, behind whatever somebody waits for.
 
+mod discovered;
 mod events;
 mod finding;
 mod needs;
@@ -82,7 +84,7 @@ async fn online(options: Options, settings: &Settings, output: Output) -> anyhow
     let progress = Progress::new(output == Output::Text);
     let connections = Connections::load(settings.aws.region.clone(), Arc::new(Unobserved)).await?;
     let Options { role, own, offline: _ } = options;
-    let found = survey::check(settings, connections, role.as_deref(), own, &progress).await;
+    let found = Box::pin(survey::check(settings, connections, role.as_deref(), own, &progress)).await;
     let warned = settings.warnings.iter();
     let warned =
         warned.map(|it| Finding::warning(About::Settings, format!("{} {}", it.key, it.wrong), &it.mend));

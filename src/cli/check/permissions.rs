@@ -44,6 +44,22 @@ pub(super) async fn whose(connections: &Connections, caller: &Caller, role: Opti
     }
 }
 
+/// No policy binds the root, so nothing is to be shown.
+pub(super) fn of_the_root() -> Finding {
+    let what = "these are the root's credentials, which no policy binds: what Lockkeeper may do is not shown";
+    Finding::warning(
+        About::Permissions,
+        what,
+        "name the daemon's role by --role ARN, and never run it as the root",
+    )
+}
+
+/// What a role may do cannot be said without a simulation.
+pub(super) fn unknown(role: &str, because: &str) -> Finding {
+    let what = format!("what {role} may do is not known: {because}");
+    Finding::warning(About::Permissions, what, "allow iam:SimulatePrincipalPolicy to whoever asks")
+}
+
 /// Asks IAM about all of it.
 ///
 /// # Errors
@@ -147,8 +163,8 @@ fn told(tried: &[(&str, Option<bool>)], because: &str) -> Vec<Finding> {
     let shown: Vec<String> = of(Some(true)).into_iter().filter(|it| !denied.contains(it)).collect();
     let shown = if shown.is_empty() { "nothing".to_owned() } else { some_of(shown, MOST_NAMES) };
     let what = format!(
-        "IAM was not asked ({because}). By calls about what is not there {shown} is shown to be allowed, and by this check the \
-         reads that it makes; not sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition and iam:PassRole"
+        "IAM was not asked ({because}). Shown to be allowed by calls about what is not there: {shown}; by this check: the reads \
+         that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole"
     );
     findings.push(Finding::warning(
         About::Permissions,
@@ -172,7 +188,7 @@ mod tests {
         ];
         insta::assert_snapshot!(text(&told(&tried, "AccessDenied")), @r#"
         error    permissions: ecs:UpdateService is not allowed to whoever runs this, as a call about what is not there says; allow it
-        warning  permissions: IAM was not asked (AccessDenied). By calls about what is not there sqs:DeleteMessage is shown to be allowed, and by this check the reads that it makes; not sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition and iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
+        warning  permissions: IAM was not asked (AccessDenied). Shown to be allowed by calls about what is not there: sqs:DeleteMessage; by this check: the reads that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
         1 error, 1 warning.
         "#);
     }

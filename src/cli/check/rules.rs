@@ -75,8 +75,8 @@ pub(super) fn judge(read: &RulesRead, others: bool) -> Vec<Finding> {
     if rules.is_empty() {
         findings.push(none(others));
     } else if findings.is_empty() {
-        let what =
-            format!("{} send to the queue, all of them switched on", super::counted(rules.len(), "rule"));
+        let rules = super::counted(rules.len(), "rule");
+        let what = format!("the queue is sent to by {rules}, each of them switched on");
         findings.push(Finding::ok(About::Rules, what));
     }
     findings
@@ -250,7 +250,7 @@ mod tests {
         0 errors, 2 warnings.
         "#);
         insta::assert_snapshot!(text(&judge(&read(vec![rule("a", "default", true, &json!({}))]), false)), @r#"
-        ok       rules: 1 rule send to the queue, all of them switched on
+        ok       rules: the queue is sent to by 1 rule, each of them switched on
         0 errors, 0 warnings.
         "#);
     }

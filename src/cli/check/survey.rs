@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    discovered::{self, Found},
     events,
     finding::{About, Finding},
     needs::{self, Needs},
@@ -21,13 +22,16 @@ use crate::{
         permissions::Caller,
         sources::Sources,
     },
-    domain::{CallFailure, ClusterName, DefinitionId, Place, ServiceState, TargetId},
+    domain::{AccountId, AccountRule, CallFailure, ClusterName, DefinitionId, Place, ServiceState, TargetId},
     route::Routes,
     settings::Settings,
 };
 
 /// The service that runs Lockkeeper, where somebody named it.
 pub(super) type Own = Option<(String, String)>;
+
+/// What was read of services.
+type Services = BTreeMap<TargetId, Result<Inspected, CallFailure>>;
 
 /// Everything that is needed on the way.
 struct Survey<'a> {
@@ -53,6 +57,7 @@ pub(super) async fn check(
     };
     let home = Place { account: caller.account.clone(), region: connections.region().clone() };
     let ecs = Ecs::new(connections.clone(), home.account.clone()).with_share(settings.aws.budget_share);
+    let ecs = ecs.with_accounts(&connections, &settings.aws.estate.accounts).await;
     let survey = Survey { settings, connections, home, ecs, progress };
     let mut findings = survey.whole(&caller, role, own).await;
     findings.sort();
@@ -73,8 +78,18 @@ impl Survey<'_> {
             Some(queues) => self.rules(queues, &mut findings).await,
             None => None,
         };
-        let candidates = self.candidates(&mut findings);
-        let read = self.read(candidates).await;
+        findings.extend(discovered::accounts(&self.connections, &self.settings.aws.estate.accounts).await);
+        let mut candidates = self.candidates(&mut findings);
+        let named: BTreeSet<TargetId> = candidates.iter().map(|it| it.id.clone()).collect();
+        let mut known = BTreeMap::new();
+        for (candidate, service) in self.discovered(&mut findings).await {
+            // Whoever is named in the settings is deployed as they say.
+            if !named.contains(&candidate.id) {
+                known.insert(candidate.id.clone(), Ok(service));
+                candidates.push(candidate);
+            }
+        }
+        let read = self.read(candidates, known).await;
         for (candidate, reading) in &read {
             findings.extend(targets::judge(candidate, reading));
         }
@@ -149,14 +164,24 @@ impl Survey<'_> {
             settings,
             rule: rules.get(id).cloned(),
             refused: None,
+            found: false,
         });
         named.collect()
     }
 
-    /// Reads each of them: its service, its definition, and whether a rollout was ever complete.
-    async fn read(&self, candidates: Vec<Candidate>) -> Vec<(Candidate, Reading)> {
-        let ids: Vec<TargetId> = candidates.iter().map(|it| it.id.clone()).collect();
-        let mut services = self.services(ids).await;
+    async fn discovered(&self, findings: &mut Vec<Finding>) -> Found {
+        let Some(rules) = &self.settings.discovery else { return Found::new() };
+        let (found, judged) =
+            discovered::find(&self.ecs, rules, self.settings, &self.home, self.progress).await;
+        findings.extend(judged);
+        found
+    }
+
+    /// Reads each of them: its service where that is not known, its definition, and whether a rollout was ever complete.
+    async fn read(&self, candidates: Vec<Candidate>, known: Services) -> Vec<(Candidate, Reading)> {
+        let ids = candidates.iter().map(|it| it.id.clone()).filter(|id| !known.contains_key(id));
+        let mut services = self.services(ids.collect()).await;
+        services.extend(known);
         let active = |service: &Result<Inspected, CallFailure>| {
             service.as_ref().ok().filter(|it| it.state == ServiceState::Active).cloned()
         };
@@ -174,7 +199,7 @@ impl Survey<'_> {
         candidates.into_iter().filter_map(reading).collect()
     }
 
-    async fn services(&self, ids: Vec<TargetId>) -> BTreeMap<TargetId, Result<Inspected, CallFailure>> {
+    async fn services(&self, ids: Vec<TargetId>) -> Services {
         let mut clusters: BTreeMap<(Place, ClusterName), Vec<TargetId>> = BTreeMap::new();
         for id in ids {
             clusters.entry((Place::of(&id), id.cluster().clone())).or_default().push(id);
@@ -223,11 +248,12 @@ impl Survey<'_> {
         let mut things = Things::default();
         for (candidate, reading) in read.iter().filter(|(candidate, _)| candidate.refused.is_none()) {
             if let Some(Ok(Some(definition))) = &reading.definition {
-                things.add(candidate.settings.name.as_str(), &Place::of(&candidate.id), definition);
+                things.add(&candidate.settings, &Place::of(&candidate.id), definition);
             }
         }
         let sources = Sources::new(self.connections.clone(), self.home.account.clone());
         let sources = sources.with_share(self.settings.aws.budget_share);
+        let sources = sources.with_accounts(&self.connections, &self.settings.aws.estate.accounts).await;
         things::look_for(things, &sources, self.progress).await
     }
 
@@ -265,36 +291,47 @@ impl Survey<'_> {
         read: &[(Candidate, Reading)],
     ) -> Vec<Finding> {
         self.progress.show("permissions");
-        let ours: Vec<(&Candidate, &Reading)> = read
-            .iter()
-            .filter(|(candidate, _)| {
-                *candidate.id.account() == self.home.account && candidate.refused.is_none()
-            })
-            .map(|(candidate, reading)| (candidate, reading))
-            .collect();
+        let mut findings = self.elsewhere(read).await;
+        let ours = of_account(read, &self.home.account);
         let needs = self.needs(queues, &ours);
         let because = match permissions::whose(&self.connections, caller, role).await {
             Whose::Of(principal) => {
                 match permissions::simulate(&self.connections, &principal, &needs).await {
-                    Ok(findings) => return findings,
+                    Ok(found) => return [findings, found].concat(),
                     Err(failure) => failure.reason,
                 }
             }
-            Whose::Root => "these are the account's root credentials, which no policy binds".into(),
+            Whose::Root => {
+                findings.push(permissions::of_the_root());
+                return findings;
+            }
             Whose::Unknown(why) => why,
         };
-        if role.is_some() {
-            let what = format!("what the role may do is not known: {because}");
-            let mend = "allow iam:SimulatePrincipalPolicy to whoever runs this";
-            return vec![Finding::warning(About::Permissions, what, mend)];
+        if let Some(role) = role {
+            findings.push(permissions::unknown(role, &because));
+        } else if let Some(queues) = queues {
+            let queue = self.connections.queue(&queues.url);
+            let mut clusters = BTreeSet::new();
+            let ids = ours.iter().map(|(candidate, _)| candidate.id.clone());
+            let one_of_each: Vec<TargetId> =
+                ids.filter(|id| clusters.insert((Place::of(id), id.cluster().clone()))).collect();
+            findings.extend(permissions::probe(&queue, &self.ecs, &one_of_each, &because).await);
         }
-        let Some(queues) = queues else { return Vec::new() };
-        let queue = self.connections.queue(&queues.url);
-        let mut clusters = BTreeSet::new();
-        let one_of_each = ours.iter().map(|(candidate, _)| candidate.id.clone());
-        let one_of_each: Vec<TargetId> =
-            one_of_each.filter(|id| clusters.insert((Place::of(id), id.cluster().clone()))).collect();
-        permissions::probe(&queue, &self.ecs, &one_of_each, &because).await
+        findings
+    }
+
+    /// What the roles in other accounts may do there.
+    async fn elsewhere(&self, read: &[(Candidate, Reading)]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for AccountRule { account, role_arn, external_id } in &self.settings.aws.estate.accounts {
+            let needs = needs::of_targets(self.settings, &of_account(read, account));
+            let there = self.connections.assuming(role_arn, external_id.as_deref()).await;
+            match permissions::simulate(&there, role_arn, &needs).await {
+                Ok(found) => findings.extend(found),
+                Err(failure) => findings.push(permissions::unknown(role_arn, &failure.reason)),
+            }
+        }
+        findings
     }
 
     fn needs(&self, queues: Option<&Queues>, ours: &[(&Candidate, &Reading)]) -> Needs {
@@ -306,4 +343,14 @@ impl Survey<'_> {
         }
         needs
     }
+}
+
+/// Those that are deployed there.
+fn of_account<'r>(
+    read: &'r [(Candidate, Reading)],
+    account: &AccountId,
+) -> Vec<(&'r Candidate, &'r Reading)> {
+    let there =
+        read.iter().filter(|(candidate, _)| candidate.id.account() == account && candidate.refused.is_none());
+    there.map(|(candidate, reading)| (candidate, reading)).collect()
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     aws::{ecs::InspectedDefinition, sources::Sources},
-    domain::{CallFailure, Cause, Dependency, Place, RepositoryName, Tag},
+    domain::{CallFailure, Cause, Dependency, OnPush, Place, RepositoryName, Tag, TargetSettings},
 };
 
 /// Who reads something.
@@ -23,6 +23,8 @@ type Readers = BTreeSet<String>;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Things {
     images: BTreeMap<(Place, RepositoryName), BTreeMap<Tag, Readers>>,
+    /// Repositories of which a tag is followed.
+    followed: BTreeMap<(Place, RepositoryName), Readers>,
     parameters: BTreeMap<Place, BTreeMap<Arc<str>, Readers>>,
     secrets: BTreeMap<(Place, Arc<str>), Readers>,
     files: BTreeMap<(Place, Arc<str>, Arc<str>), Readers>,
@@ -31,6 +33,7 @@ pub(super) struct Things {
 /// One question to AWS.
 enum Question {
     Images(Place, RepositoryName, BTreeMap<Tag, Readers>),
+    Lifecycle(Place, RepositoryName, Readers),
     Parameters(Place, Vec<(Arc<str>, Readers)>),
     Secret(Place, Arc<str>, Readers),
     File(Place, Arc<str>, Arc<str>, Readers),
@@ -41,6 +44,8 @@ struct Answer {
     kind: &'static str,
     asked: usize,
     missing: Result<Vec<(String, Readers)>, CallFailure>,
+    /// A repository whose untagged images are deleted.
+    forgetful: Option<(String, Readers)>,
 }
 
 /// SSM is asked about so many parameters by one call.
@@ -50,13 +55,18 @@ const PUBLIC: &str = "/aws/";
 
 impl Things {
     /// Adds what this definition of this target reads.
-    pub(super) fn add(&mut self, target: &str, own: &Place, definition: &InspectedDefinition) {
+    pub(super) fn add(&mut self, settings: &TargetSettings, own: &Place, definition: &InspectedDefinition) {
+        let target = settings.name.as_str();
+        let follows = matches!(settings.on_push, OnPush::Follow | OnPush::Always) && settings.triggers.images;
         for (_, image) in &definition.images {
             let Ok(image) = image else { continue };
             if let (Some((account, region)), None, Some(tag)) =
                 (image.ecr_home(), &image.digest, image.effective_tag())
             {
                 let key = (Place { account, region }, image.repository.clone());
+                if follows {
+                    self.followed.entry(key.clone()).or_default().insert(target.to_owned());
+                }
                 self.images.entry(key).or_default().entry(tag).or_default().insert(target.to_owned());
             }
         }
@@ -96,7 +106,9 @@ impl Things {
             .files
             .into_iter()
             .map(|((place, bucket, key), readers)| Question::File(place, bucket, key, readers));
-        images.chain(parameters).chain(secrets).chain(files).collect()
+        let followed = self.followed.into_iter();
+        let lifecycles = followed.map(|((place, name), readers)| Question::Lifecycle(place, name, readers));
+        images.chain(lifecycles).chain(parameters).chain(secrets).chain(files).collect()
     }
 }
 
@@ -116,7 +128,17 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 let left = tags.into_iter().filter(|(tag, _)| !found.contains_key(tag));
                 left.map(|(tag, readers)| (format!("image {repository}:{tag} in {place}"), readers)).collect()
             });
-            Answer { kind: "image", asked: wanted.len(), missing }
+            Answer { kind: "image", asked: wanted.len(), missing, forgetful: None }
+        }
+        Question::Lifecycle(place, repository, readers) => {
+            let policy = sources.lifecycle(&place, &repository).await;
+            let forgets = |policy: Option<String>| policy.is_some_and(|it| deletes_untagged(&it));
+            let (missing, forgets) = match policy {
+                Ok(policy) => (Ok(Vec::new()), forgets(policy)),
+                Err(failure) => (Err(failure), false),
+            };
+            let forgetful = forgets.then(|| (format!("{repository} in {place}"), readers));
+            Answer { kind: "lifecycle policy", asked: 1, missing, forgetful }
         }
         Question::Parameters(place, names) => {
             let wanted: Vec<Arc<str>> = names.iter().map(|(name, _)| name.clone()).collect();
@@ -125,17 +147,19 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 let left = names.into_iter().filter(|(name, _)| !found.contains_key(name));
                 left.map(|(name, readers)| (format!("parameter {name} in {place}"), readers)).collect()
             });
-            Answer { kind: "parameter", asked: wanted.len(), missing }
+            Answer { kind: "parameter", asked: wanted.len(), missing, forgetful: None }
         }
         Question::Secret(place, name, readers) => {
             let found = sources.secret(&place, &name).await;
             let what = format!("secret {name} in {place}");
-            Answer { kind: "secret", asked: 1, missing: found.map(|it| absent(it.is_some(), what, readers)) }
+            let missing = found.map(|it| absent(it.is_some(), what, readers));
+            Answer { kind: "secret", asked: 1, missing, forgetful: None }
         }
         Question::File(place, bucket, key, readers) => {
             let found = sources.object(&place, &bucket, &key).await;
             let what = format!("file s3://{bucket}/{key}");
-            Answer { kind: "file", asked: 1, missing: found.map(|it| absent(it.is_some(), what, readers)) }
+            let missing = found.map(|it| absent(it.is_some(), what, readers));
+            Answer { kind: "file", asked: 1, missing, forgetful: None }
         }
     }
 }
@@ -147,7 +171,8 @@ fn absent(is_there: bool, what: String, readers: Readers) -> Vec<(String, Reader
 fn judge(answers: Vec<Answer>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut unread: BTreeMap<(&'static str, String, bool), usize> = BTreeMap::new();
-    for Answer { kind, asked, missing } in answers {
+    for Answer { kind, asked, missing, forgetful } in answers {
+        findings.extend(forgetful.map(|(what, readers)| forgets(&what, readers)));
         match missing {
             Ok(missing) => findings.extend(missing.into_iter().map(|(what, readers)| gone(&what, readers))),
             Err(failure) => {
@@ -163,6 +188,23 @@ fn judge(answers: Vec<Answer>) -> Vec<Finding> {
     }));
     findings.sort();
     findings
+}
+
+/// Whether a lifecycle policy deletes images because they have no tag.
+fn deletes_untagged(policy: &str) -> bool {
+    let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
+    let mut rules = policy["rules"].as_array().into_iter().flatten();
+    rules.any(|rule| matches!(rule["selection"]["tagStatus"].as_str(), Some("untagged" | "any")))
+}
+
+/// ECS pins the digest that a rollout began with: once the tag has moved on, what runs is an image without a tag.
+fn forgets(repository: &str, readers: Readers) -> Finding {
+    let readers = some_of(readers.into_iter().collect(), 3);
+    let what = format!(
+        "the lifecycle policy of {repository} deletes images without a tag, and {readers} follow a tag there: the image that \
+         runs loses it with the next push, and a rollback would have nothing to pull"
+    );
+    Finding::warning(About::Target, what, "keep some images without a tag: count them, and by a large number")
 }
 
 fn gone(what: &str, readers: Readers) -> Finding {
@@ -201,23 +243,33 @@ mod tests {
                 kind: "image",
                 asked: 3,
                 missing: Ok(vec![("image shop/api:v1 in here".into(), readers(&["api"]))]),
+                forgetful: None,
             },
             Answer {
                 kind: "parameter",
                 asked: 1,
                 missing: Ok(vec![("parameter /x in here".into(), readers(&["a", "b", "c", "d"]))]),
+                forgetful: None,
+            },
+            Answer {
+                kind: "lifecycle policy",
+                asked: 1,
+                missing: Ok(Vec::new()),
+                forgetful: Some(("shop/api in here".into(), readers(&["api"]))),
             },
             Answer {
                 kind: "secret",
                 asked: 1,
                 missing: failed(Cause::Permission, "ListSecretVersionIds: no"),
+                forgetful: None,
             },
             Answer {
                 kind: "secret",
                 asked: 1,
                 missing: failed(Cause::Permission, "ListSecretVersionIds: no"),
+                forgetful: None,
             },
-            Answer { kind: "file", asked: 1, missing: failed(Cause::Timeout, "no answer") },
+            Answer { kind: "file", asked: 1, missing: failed(Cause::Timeout, "no answer"), forgetful: None },
         ];
         insta::assert_snapshot!(text(&judge(answers)), @r#"
         error    target: parameter /x in here is not there: new tasks of a, b, c and 1 more cannot start; make it, or let the task definition name another
@@ -246,8 +298,9 @@ mod tests {
             roles: Vec::new(),
             receives_from: Vec::new(),
         };
-        things.add("a", &place(), &definition);
-        things.add("b", &place(), &definition);
+        for name in ["a", "b"] {
+            things.add(&TargetSettings::named(name.into()), &place(), &definition);
+        }
         let questions = things.questions();
         let sizes: Vec<usize> = questions
             .iter()
@@ -257,9 +310,19 @@ mod tests {
                     tags.len()
                 }
                 Question::Parameters(_, names) => names.len(),
+                Question::Lifecycle(_, name, _) => name.as_str().len(),
                 Question::Secret(..) | Question::File(..) => 0,
             })
             .collect();
-        assert_eq!(sizes, [1, 50, 10]);
+        assert_eq!(sizes, [1, "shop/api".len(), 50, 10]);
+    }
+
+    #[test]
+    fn a_policy_deletes_what_has_no_tag_if_a_rule_selects_that() {
+        let of = |status: &str| {
+            let rule = serde_json::json!({"selection": {"tagStatus": status}});
+            deletes_untagged(&serde_json::json!({"rules": [rule]}).to_string())
+        };
+        assert!(of("untagged") && of("any") && !of("tagged") && !deletes_untagged("no JSON"));
     }
 }

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     aws::ecs::{Guard, Inspected, InspectedDefinition},
     domain::{
-        CallFailure, Cause, ContainerName, Dependency, Glob, OnPush, ServiceState, Tag, TargetId, TargetRule,
-        TargetSettings,
+        CallFailure, Cause, ContainerName, Dependency, Glob, Marks, OnPush, ServiceState, Tag, TargetId,
+        TargetRule, TargetSettings,
     },
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Candidate {
     pub(super) rule: Option<TargetRule>,
     /// Why it is not deployed, if it is not.
     pub(super) refused: Option<Arc<str>>,
+    /// Whether discovery found it, and nobody named it.
+    pub(super) found: bool,
 }
 
 /// A target whose definition was read, as far as events and things are concerned.
@@ -126,7 +128,7 @@ fn of_candidate(candidate: &Candidate) -> Vec<Finding> {
         if is_meant {
             Finding::ok(About::Target, format!("it is not deployed: {why}"))
         } else {
-            Finding::error(About::Target, format!("it is not deployed: {why}"), "mend that")
+            Finding::error(About::Target, format!("it is not deployed: {why}"), "mend the tag")
         }
     });
     refused.into_iter().collect()
@@ -146,6 +148,9 @@ fn of_service(candidate: &Candidate, service: &Inspected) -> Option<Finding> {
         }
         ServiceState::OtherController(controller) => {
             let what = format!("its deployments are driven by {controller}, which Lockkeeper does not speak");
+            if candidate.found {
+                return Some(Finding::warning(About::Target, what, "let discovery.exclude select it"));
+            }
             let mend = "give the service the deployment controller ECS, or remove the target";
             Some(Finding::error(About::Target, what, mend))
         }
@@ -233,7 +238,11 @@ fn of_images(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Fin
         findings.push(Finding::warning(About::Target, what, mend));
     }
     if settings.on_push == OnPush::Follow {
-        for (container, image) in in_ecr.iter().filter(|(_, image)| image.effective_tag().is_none()) {
+        // After a rollback the definition names a digest, and a tag of it says which tag goes on being followed.
+        let is_followed =
+            |container: &str| definition.tags.contains_key(&format!("{}{container}", Marks::FOLLOW_PREFIX));
+        let by_digest = in_ecr.iter().filter(|(_, image)| image.effective_tag().is_none());
+        for (container, image) in by_digest.filter(|(container, _)| !is_followed(container)) {
             let what = format!("container {container} names {image} by digest alone: no push is followed");
             findings.push(Finding::warning(About::Target, what, r#"name a tag, or write on_push = "pin""#));
         }

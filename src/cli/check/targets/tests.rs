@@ -5,7 +5,7 @@ fn candidate(change: impl FnOnce(&mut TargetSettings)) -> Candidate {
     let mut settings = TargetSettings::named("api".into());
     change(&mut settings);
     let id = "111122223333/eu-west-1/shop/shop-api".parse().expect("an id");
-    Candidate { id, settings: Arc::new(settings), rule: None, refused: None }
+    Candidate { id, settings: Arc::new(settings), rule: None, refused: None, found: false }
 }
 
 fn service() -> Inspected {
@@ -92,6 +92,10 @@ fn a_service_that_cannot_be_deployed_is_an_error() {
     error    api: its deployments are driven by CODE_DEPLOY, which Lockkeeper does not speak; give the service the deployment controller ECS, or remove the target
     1 error, 0 warnings.
     "#);
+    let found = Candidate { found: true, ..candidate(|_| ()) };
+    let driven = Inspected { state: ServiceState::OtherController("EXTERNAL".into()), ..service() };
+    let reading = Reading { service: Ok(driven), definition: None, completed: None };
+    assert!(told(&found, &reading).starts_with("warning"), "nobody named it");
     insta::assert_snapshot!(with(ServiceState::Draining), @r#"
     warning  api: 111122223333/eu-west-1/shop/shop-api is being deleted; remove the target
     0 errors, 1 warning.
@@ -148,6 +152,9 @@ fn a_definition_that_cannot_be_rolled_out_is_an_error() {
 #[test]
 fn pushes_that_can_never_match_are_warnings() {
     let digest = format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/api@sha256:{}", "0a".repeat(32));
+    let tags = BTreeMap::from([("lockkeeper:follow:web".to_owned(), "latest".to_owned())]);
+    let went_back = InspectedDefinition { tags, ..definition(&digest) };
+    assert!(told(&candidate(|_| ()), &reading(service(), went_back)).starts_with("ok"));
     insta::assert_snapshot!(told(&candidate(|_| ()), &reading(service(), definition(&digest))), @r#"
     warning  api: container web names 111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/api@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a by digest alone: no push is followed; name a tag, or write on_push = "pin"
     0 errors, 1 warning.
@@ -201,7 +208,7 @@ fn one_that_is_not_deployed_says_why() {
         told(&candidate, &reading(service(), definition(IMAGE)))
     };
     insta::assert_snapshot!(refused("tag lockkeeper:on_push = \"x\" is not one of the words for it"), @r#"
-    error    api: it is not deployed: tag lockkeeper:on_push = "x" is not one of the words for it; mend that
+    error    api: it is not deployed: tag lockkeeper:on_push = "x" is not one of the words for it; mend the tag
     1 error, 0 warnings.
     "#);
     insta::assert_snapshot!(refused("switched off by its tag lockkeeper:enabled"), @r#"

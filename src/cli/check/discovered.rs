@@ -1,0 +1,148 @@
+//! What discovery finds, and the accounts that it looks into.
+
+use std::collections::BTreeMap;
+
+use super::{
+    counted,
+    finding::{About, Finding, some_of},
+    progress::{Progress, each},
+    targets::Candidate,
+};
+use crate::{
+    aws::{
+        Connections,
+        ecs::{Ecs, INSPECT_BATCH, Inspected, PAGE},
+    },
+    cli::run::places,
+    domain::{
+        AccountRule, CallFailure, ClusterName, DiscoveryRules, Place, ServiceName, ServiceState, TargetId,
+    },
+    inventory::{Selection, Tags},
+    settings::{Settings, of_tags},
+};
+
+/// So many names are listed in a line.
+const MOST_NAMES: usize = 5;
+
+/// The services that were found, each as it was read.
+pub(super) type Found = Vec<(Candidate, Inspected)>;
+
+/// Whether the roles can be assumed.
+pub(super) async fn accounts(home: &Connections, rules: &[AccountRule]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for AccountRule { account, role_arn, external_id } in rules {
+        let role = home.assuming(role_arn, external_id.as_deref()).await;
+        findings.push(match role.caller().await {
+            Ok(caller) if caller.account == *account => {
+                Finding::ok(About::Discovery, format!("{role_arn} can be assumed"))
+            }
+            Ok(caller) => {
+                let what = format!("{role_arn} leads to account {}, and not to {account}", caller.account);
+                Finding::error(About::Discovery, what, "mend aws.accounts")
+            }
+            Err(failure) => {
+                let what = format!("{role_arn} cannot be assumed: {}", failure.reason);
+                let mend = "let its trust policy name Lockkeeper's role and the external id, and allow sts:AssumeRole to that";
+                Finding::error(About::Discovery, what, mend)
+            }
+        });
+    }
+    findings
+}
+
+/// Everything that the rules select.
+pub(super) async fn find(
+    ecs: &Ecs,
+    rules: &DiscoveryRules,
+    settings: &Settings,
+    home: &Place,
+    progress: &Progress,
+) -> (Found, Vec<Finding>) {
+    let selection = Selection::new(rules.clone());
+    let (mut found, mut findings) = (Found::new(), Vec::new());
+    for place in places(&home.account, &home.region, &settings.aws.estate) {
+        progress.show(&format!("services in {place}"));
+        match find_in(ecs, &selection, settings, &place, progress).await {
+            Ok(here) => {
+                findings.push(judge(&place, &here));
+                found.extend(here);
+            }
+            Err(failure) => {
+                let what = format!("the services in {place} could not be read: {}", failure.reason);
+                let mend =
+                    "allow ecs:ListClusters, DescribeClusters, ListServices and DescribeServices there";
+                findings.push(Finding::error(About::Discovery, what, mend));
+            }
+        }
+    }
+    (found, findings)
+}
+
+async fn find_in(
+    ecs: &Ecs,
+    selection: &Selection,
+    settings: &Settings,
+    place: &Place,
+    progress: &Progress,
+) -> Result<Found, CallFailure> {
+    let mut batches: Vec<Vec<TargetId>> = Vec::new();
+    for cluster in clusters(ecs, selection, place).await? {
+        let names = ecs.list_services(place, &cluster).await?;
+        let names = names.into_iter().filter(|name| selection.may_take_service(&cluster, name));
+        let id = |name: ServiceName| {
+            TargetId::new(place.account.clone(), place.region.clone(), cluster.clone(), name)
+        };
+        let ids: Vec<TargetId> = names.map(id).collect();
+        batches.extend(ids.chunks(INSPECT_BATCH).map(<[_]>::to_vec));
+    }
+    let inspect = async |batch: Vec<TargetId>| ecs.inspect(&batch).await;
+    let mut found = Found::new();
+    for answer in each(batches, "services, by the ten:", progress, inspect).await {
+        for (id, service) in answer? {
+            let service = service?;
+            if is_there(&service) && selection.takes_service(id.cluster(), id.service(), &service.tags) {
+                found.push((candidate(id, &service, settings), service));
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn clusters(ecs: &Ecs, selection: &Selection, place: &Place) -> Result<Vec<ClusterName>, CallFailure> {
+    let names = ecs.list_clusters(place).await?;
+    let mut tags: BTreeMap<ClusterName, Tags> = BTreeMap::new();
+    if selection.needs_cluster_tags() {
+        for page in names.chunks(PAGE) {
+            let read = ecs.read_clusters(place, page).await?;
+            tags.extend(read.into_iter().map(|it| (it.name, it.tags)));
+        }
+    }
+    let none = Tags::new();
+    Ok(names.into_iter().filter(|it| selection.takes_cluster(it, tags.get(it).unwrap_or(&none))).collect())
+}
+
+fn is_there(service: &Inspected) -> bool {
+    match service.state {
+        ServiceState::Active | ServiceState::OtherController(_) => true,
+        ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => false,
+    }
+}
+
+fn candidate(id: TargetId, service: &Inspected, settings: &Settings) -> Candidate {
+    let tagged = of_tags(&settings.defaults, id.service().as_str(), &service.tags);
+    Candidate { id, settings: tagged.settings, rule: None, refused: tagged.refused, found: true }
+}
+
+fn judge(place: &Place, found: &Found) -> Finding {
+    if found.is_empty() {
+        let what = format!("discovery finds no service in {place}");
+        return Finding::warning(About::Discovery, what, "mend discovery.clusters and discovery.services");
+    }
+    let refused = found.iter().filter(|(candidate, _)| candidate.refused.is_some());
+    let refused: Vec<String> = refused.map(|(candidate, _)| candidate.id.service().to_string()).collect();
+    let not = match refused.len() {
+        0 => String::new(),
+        count => format!("; {count} of them are not deployed: {}", some_of(refused, MOST_NAMES)),
+    };
+    Finding::ok(About::Discovery, format!("finds {} in {place}{not}", counted(found.len(), "service")))
+}
