@@ -10,7 +10,7 @@ use super::{Cause, DeploymentId, EventId, NotATargetId, Outcome, TargetId, Times
 
 /// The names of the attributes. SQS takes ten at most.
 pub mod name {
-    /// The same for the same event and target.
+    /// The same for the same event, target and body.
     pub const ID: &str = "lockkeeper.id";
     /// Why it was set aside, in one line.
     pub const REASON: &str = "lockkeeper.reason";
@@ -66,7 +66,7 @@ pub struct DeadLetter {
 /// What the attributes of a message say of it. What is absent, or cannot be read, is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
-    /// The same for the same event and target.
+    /// The same for the same event, target and body.
     pub id: Option<String>,
     /// Why it was set aside, in one line.
     pub reason: Option<String>,
@@ -135,10 +135,15 @@ pub fn put_back(id: &str, target: Option<&str>, version: Option<Timestamp>) -> B
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// The attributes of a letter that is sent now.
-pub fn attributes(event: &EventId, letter: &DeadLetter, now: Timestamp) -> BTreeMap<String, String> {
+/// The attributes of a letter with this body that is sent now.
+pub fn attributes(
+    event: &EventId,
+    body: &str,
+    letter: &DeadLetter,
+    now: Timestamp,
+) -> BTreeMap<String, String> {
     let known = [
-        (name::ID, Some(id(event, letter.target.as_ref()))),
+        (name::ID, Some(id(event, letter.target.as_ref(), body))),
         (
             name::REASON,
             Some(cut(&letter.reason, LONGEST_REASON_BYTES).to_owned()).filter(|it| !it.is_empty()),
@@ -173,8 +178,7 @@ pub fn parcel(
         let room = room.saturating_sub(size(&attributes));
         return (cut(body, room).into(), attributes);
     }
-    let compact = serde_json::from_str::<serde_json::Value>(body).map(|it| it.to_string());
-    let body: Cow<'_, str> = compact.ok().filter(|it| it.len() < body.len()).map_or(body.into(), Into::into);
+    let body = compact(body);
     let last = [name::VERSION, name::FORCE, name::TARGET];
     let mut dispensable: Vec<String> =
         attributes.keys().filter(|it| !last.contains(&it.as_str())).cloned().collect();
@@ -204,10 +208,35 @@ fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// The id of a letter: the same event failing for the same target is the same letter, however often it is sent.
-pub fn id(event: &EventId, target: Option<&TargetId>) -> String {
+/// The id of a letter: the same event failing for the same target is the same letter, however often it is sent. Nobody
+/// keeps senders from giving two events one id, so what the body says is part of it.
+pub fn id(event: &EventId, target: Option<&TargetId>, body: &str) -> String {
     let target = target.map(ToString::to_string).unwrap_or_default();
-    fingerprint(format!("{event}\n{target}"), 8)
+    fingerprint(format!("{event}\n{target}\n{}", compact(body)), 8)
+}
+
+/// The same for bodies that say the same: one may have been written shorter.
+pub fn print(body: &str) -> String {
+    fingerprint(&*compact(body), 16)
+}
+
+/// JSON without the space between its tokens, which stay as they are written; anything else as it is.
+fn compact(body: &str) -> Cow<'_, str> {
+    if serde_json::from_str::<serde::de::IgnoredAny>(body).is_err() {
+        return body.into();
+    }
+    let (mut in_text, mut escaped) = (false, false);
+    let is_said = |it: &char| {
+        let was_in_text = in_text;
+        match it {
+            _ if escaped => escaped = false,
+            '\\' => escaped = in_text,
+            '"' => in_text = !in_text,
+            _ => {}
+        }
+        was_in_text || !matches!(it, ' ' | '\t' | '\n' | '\r')
+    };
+    body.chars().filter(is_said).collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -216,6 +245,8 @@ mod tests {
 
     /// What SQS takes at most.
     const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+    const BODY: &str = r#"{"id":"e-1","detail":{"service":"api"}}"#;
 
     fn letter() -> DeadLetter {
         DeadLetter {
@@ -233,7 +264,7 @@ mod tests {
     fn a_letter_without_a_reason_has_no_such_attribute() {
         let written = |reason: &str| {
             let letter = DeadLetter { reason: reason.into(), ..letter() };
-            attributes(&"e-1".into(), &letter, Timestamp::default()).get(name::REASON).cloned()
+            attributes(&"e-1".into(), BODY, &letter, Timestamp::default()).get(name::REASON).cloned()
         };
         assert_eq!((written(""), written("no such image")), (None, Some("no such image".into())));
     }
@@ -252,14 +283,22 @@ mod tests {
     #[test]
     fn a_body_is_written_shorter_only_where_that_makes_it_shorter() {
         let kept = |body: &str| parcel(body, BTreeMap::new(), true, 8).0.into_owned();
-        assert_eq!(kept(r#"{ "b": 1, "a": 2 }"#), r#"{"a":2,"b":1}"#);
+        assert_eq!(
+            kept("{ \"b c\": 1.0,\n\t\"a\": [\"\\\\\", \" \\\" , \"]}\r\n"),
+            r#"{"b c":1.0,"a":["\\"," \" , "]}"#
+        );
+        assert_eq!(
+            kept(r#"{"a": 12345678901234567890123, "a": 2}"#),
+            r#"{"a":12345678901234567890123,"a":2}"#
+        );
+        assert_eq!(kept(r#"{ "a": 1"#), r#"{ "a": 1"#);
         assert_eq!(kept(r#"{"b":1,"a":2}"#), r#"{"b":1,"a":2}"#);
         assert_eq!(kept("{\"b\":\"\u{7f}\",\"c\":1e5}"), "{\"b\":\"\u{7f}\",\"c\":1e5}");
     }
 
     #[test]
     fn a_letter_that_comes_back_tells_its_target_and_keeps_its_version() {
-        let written = attributes(&"e-1".into(), &letter(), Timestamp::from_millis(5_000));
+        let written = attributes(&"e-1".into(), BODY, &letter(), Timestamp::from_millis(5_000));
         assert!(written.len() <= 10);
         let read = Said::read(&written);
         let late = Timestamp::from_millis(9_000);
@@ -268,20 +307,31 @@ mod tests {
 
     #[test]
     fn an_event_that_fails_twice_for_one_target_is_one_letter() {
-        let [one, again] = [1, 2].map(|at| attributes(&"e-1".into(), &letter(), Timestamp::from_millis(at)));
+        let [one, again] =
+            [1, 2].map(|at| attributes(&"e-1".into(), BODY, &letter(), Timestamp::from_millis(at)));
         assert_eq!(one["lockkeeper.id"], again["lockkeeper.id"]);
         let other = DeadLetter { target: None, ..letter() };
         assert_ne!(
             one["lockkeeper.id"],
-            attributes(&"e-1".into(), &other, Timestamp::default())["lockkeeper.id"]
+            attributes(&"e-1".into(), BODY, &other, Timestamp::default())["lockkeeper.id"]
         );
+    }
+
+    #[test]
+    fn two_requests_with_one_event_id_are_two_letters_however_they_are_written() {
+        let id = |body: &str| id(&"e-1".into(), None, body);
+        let spaced = BODY.replace(':', " : ");
+        let other = BODY.replace("api", "web");
+        assert_eq!((id(BODY), print(BODY)), (id(&spaced), print(&spaced)));
+        assert_ne!(id(BODY), id(&other));
+        assert_ne!(print(BODY), print(&other));
     }
 
     #[test]
     fn a_message_that_nobody_understood_is_cut_rather_than_set_aside_without_a_reason() {
         let body = "x".repeat(MAX_MESSAGE_BYTES);
         let malformed = DeadLetter { target: None, reason: "é".repeat(2_000), ..letter() };
-        let written = attributes(&"e-1".into(), &malformed, Timestamp::default());
+        let written = attributes(&"e-1".into(), BODY, &malformed, Timestamp::default());
         let (body, written) = parcel(&body, written, false, MAX_MESSAGE_BYTES);
         assert_eq!(body.len() + size(&written), MAX_MESSAGE_BYTES);
         assert!(written[name::REASON].ends_with("(the end of the body is cut: it had 1048576 bytes)"));
@@ -290,7 +340,7 @@ mod tests {
     #[test]
     fn a_reason_that_is_longer_than_a_small_queue_takes_is_cut() {
         let malformed = DeadLetter::malformed("é".repeat(2_000), Timestamp::default());
-        let written = attributes(&"e-1".into(), &malformed, Timestamp::default());
+        let written = attributes(&"e-1".into(), BODY, &malformed, Timestamp::default());
         let (body, written) = parcel("hello", written, false, 1_024);
         assert_eq!(body, "hello");
         assert!(size(&written) <= 924 && size(&written) > 920, "{}", size(&written));
@@ -300,7 +350,7 @@ mod tests {
     #[test]
     fn a_large_body_that_is_to_be_replayed_is_kept_whole_with_its_target_and_version() {
         let body = format!("{{ \"junk\": \"{}\" }}", "x".repeat(MAX_MESSAGE_BYTES - 200));
-        let written = attributes(&"e-1".into(), &letter(), Timestamp::default());
+        let written = attributes(&"e-1".into(), BODY, &letter(), Timestamp::default());
         let (kept, written) = parcel(&body, written, true, MAX_MESSAGE_BYTES);
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(&kept), value(&body));

@@ -195,7 +195,7 @@ impl Performer {
         };
         let (queue, room, now) = (self.dead_letters.clone(), self.letter_room, self.clock.wall());
         self.answer(async move {
-            let attributes = letter::attributes(&message.event, &letter, now);
+            let attributes = letter::attributes(&message.event, &message.body, &letter, now);
             let (body, attributes) = letter::parcel(&message.body, attributes, letter.target.is_some(), room);
             let sent = queue.send(&body, &attributes).await;
             if let Err(error) = &sent {

@@ -447,13 +447,13 @@ fn check_set_aside(said: &Said, body: &str, sent: Timestamp) {
         attempts: said.attempts.unwrap_or_default(),
         version: said.version(sent).unwrap_or(sent),
     };
-    let written = letter::attributes(&"e-1".into(), &letter, sent);
+    let written = letter::attributes(&"e-1".into(), body, &letter, sent);
     assert!(written.len() <= 10, "SQS takes ten attributes: {written:?}");
-    assert_eq!(written, letter::attributes(&"e-1".into(), &letter, sent));
+    assert_eq!(written, letter::attributes(&"e-1".into(), body, &letter, sent));
     let read = Said::read(&written);
     assert_eq!((read.target, read.attempts), (target.map(Ok), Some(letter.attempts)));
     assert!(letter.reason.starts_with(read.reason.as_deref().unwrap_or_default()));
-    let nameless = letter::attributes(&"e-1".into(), &DeadLetter::malformed(letter.reason, sent), sent);
+    let nameless = letter::attributes(&"e-1".into(), body, &DeadLetter::malformed(letter.reason, sent), sent);
     for room in [1_024, 1 << 20] {
         check_parcel(body, &written, true, room);
         check_parcel(body, &nameless, false, room);
