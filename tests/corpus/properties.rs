@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockkeeper::{
     decode,
     domain::{
-        self, Cause, ContainerName, DeadLetter, DefinitionRef, Dependency, Event, Glob, ImageReference,
-        Marks, Outcome, Place, Rank, StoppedTask, TagPolicy, TargetId, TargetSettings, Timestamp, Trigger,
-        Wanted, is_digest, is_tag,
+        self, Cause, ContainerName, DeadLetter, DefinitionChange, DefinitionRef, Dependency, Event, Glob,
+        ImageReference, Marks, Outcome, Place, Rank, StoppedTask, TagPolicy, TargetId, TargetSettings,
+        Timestamp, Trigger, Wanted, is_digest, is_tag,
         letter::{self, Said},
     },
     settings::{self, Problem, Problems, Settings, Sources},
@@ -106,7 +106,9 @@ fn check_trigger(trigger: &Trigger, longest: usize) {
 fn check_wanted(wanted: &Wanted) {
     match wanted {
         Wanted::Refresh => {}
-        Wanted::Definition(it) => assert_eq!(it.to_string().parse::<DefinitionRef>().as_ref(), Ok(it)),
+        Wanted::Definition(DefinitionChange { definition: it, .. }) => {
+            assert_eq!(it.to_string().parse::<DefinitionRef>().as_ref(), Ok(it));
+        }
         Wanted::Image(it) => assert_eq!(it.to_string().parse::<ImageReference>().as_ref(), Ok(it)),
         Wanted::Tag(tag) => assert!(is_tag(tag.as_str()), "{tag}"),
     }
