@@ -4,23 +4,14 @@
 #![cfg(all(feature = "daemon", feature = "sim"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod wire;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
-        orchestrator::{HttpRequest, HttpResponse},
-        result::ConnectorError,
-        runtime_components::RuntimeComponents,
-    },
-    http::StatusCode,
-};
-use aws_smithy_types::{DateTime, body::SdkBody, date_time::Format};
-use axum::{Router, body::Body};
 use lockkeeper::{
     aws::{Connections, Observer, ecs::Ecs},
     domain::{AccountId, BudgetShare, Moment, Outcome, Report, Timestamp},
@@ -41,51 +32,14 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+
+use wire::Wire;
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-west-1";
 
 /// Longer than any of these floods takes, in virtual time.
 const PATIENCE: Duration = Duration::from_hours(2);
-
-/// Brings requests of the SDK to the world within the process.
-#[derive(Clone, Debug)]
-struct Wire {
-    front: Front,
-    router: Router,
-}
-
-impl HttpClient for Wire {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Wire {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self { front, router } = self.clone();
-        HttpConnectorFuture::new(async move {
-            let other = |error: axum::http::Error| ConnectorError::other(error.into(), None);
-            let mut asked = axum::http::Request::post(request.uri());
-            for (name, value) in request.headers() {
-                asked = asked.header(name, value);
-            }
-            let body = request.body().bytes().unwrap_or_default().to_vec();
-            let answer = router.oneshot(asked.body(Body::from(body)).map_err(other)?).await.unwrap();
-            let (head, body) = answer.into_parts();
-            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            let status = StatusCode::try_from(head.status.as_u16()).unwrap();
-            let mut response = HttpResponse::new(status, SdkBody::from(body.to_vec()));
-            for (name, value) in &head.headers {
-                response.headers_mut().insert(name.to_string(), value.to_str().unwrap().to_owned());
-            }
-            let date = DateTime::from_millis(front.now().as_millis()).fmt(Format::HttpDate).unwrap();
-            response.headers_mut().insert("date", date);
-            Ok(response)
-        })
-    }
-}
 
 /// Counts what the daemon sees of its calls.
 #[derive(Debug, Default)]
@@ -211,9 +165,9 @@ async fn daemon(
     tally: Arc<Tally>,
     stop: CancellationToken,
 ) -> (JoinHandle<()>, mpsc::UnboundedReceiver<Report>) {
-    let wire = Wire { front: front.clone(), router: front.local() };
     let account = AccountId::from(ACCOUNT);
-    let connections = Connections::simulated("http://world", &account, REGION.into(), tally).await.over(wire);
+    let connections = Connections::simulated("http://world", &account, REGION.into(), tally).await;
+    let connections = connections.over(Wire::to(front));
     let Opened { queue, dead_letters, letter_room, account, .. } =
         engine::open(&connections, queue, None).await.unwrap();
     let clock = EngineClock::start();
@@ -225,6 +179,8 @@ async fn daemon(
         letter_room,
         ecs: Arc::new(Ecs::new(connections, account.clone()).with_share(BudgetShare::HALF)),
         routes: Routes::new(account.clone(), REGION.into(), targets(settings), None),
+        discovery: None,
+        reconcile: None,
         accounts: vec![account],
         pollers: 4,
         visibility: Duration::from_mins(2),

@@ -154,6 +154,33 @@ resource "aws_iam_role_policy" "task" {
       },
       {
         # Takes no resource at all.
+        Sid      = "ListClusters"
+        Effect   = "Allow"
+        Action   = ["ecs:ListClusters"]
+        Resource = var.discovery ? ["*"] : []
+      },
+      {
+        # Takes no service as its resource: the cluster is a condition.
+        Sid       = "ListServices"
+        Effect    = "Allow"
+        Action    = ["ecs:ListServices"]
+        Resource  = var.discovery ? ["*"] : []
+        Condition = { ArnEquals = { "ecs:cluster" = local.cluster_arns } }
+      },
+      {
+        Sid      = "ReadClusters"
+        Effect   = "Allow"
+        Action   = ["ecs:DescribeClusters"]
+        Resource = var.discovery ? local.cluster_arns : []
+      },
+      {
+        Sid      = "DeployInOtherAccounts"
+        Effect   = "Allow"
+        Action   = ["sts:AssumeRole"]
+        Resource = var.account_role_arns
+      },
+      {
+        # Takes no resource at all.
         Sid      = "ReadDefinitions"
         Effect   = "Allow"
         Action   = ["ecs:DescribeTaskDefinition"]

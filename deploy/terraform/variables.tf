@@ -31,6 +31,23 @@ variable "clusters" {
   }
 }
 
+variable "discovery" {
+  description = "Whether `[discovery]` is set: Lockkeeper may then look which services the clusters have, and read their tags."
+  type        = bool
+  default     = false
+}
+
+variable "account_role_arns" {
+  description = "The roles of `[[aws.accounts]]`: in other accounts, assumed to deploy services there."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.account_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*]+$", arn))])
+    error_message = "Give full role ARNs, without `*`."
+  }
+}
+
 variable "task_families" {
   description = "Task-definition families that Lockkeeper may register revisions of; `*` stands for anything."
   type        = list(string)

@@ -8,7 +8,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{
     Connector,
     proxy::ProxyConfig,
@@ -49,6 +53,9 @@ pub const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a read is tried: the first attempt and two more, with a growing delay between them. Calls that change
 /// something are tried once: one whose answer was lost may have taken effect.
 pub const READ_ATTEMPTS: u32 = 3;
+
+/// What the sessions of roles that are assumed are called: CloudTrail shows it.
+const SESSION_NAME: &str = "lockkeeper";
 
 /// The way to AWS in one Region, with one set of credentials.
 #[derive(Clone, Debug)]
@@ -115,6 +122,18 @@ impl Connections {
         Self { config, region: region.clone(), calls, fence: self.fence.clone() }
     }
 
+    /// The same way as this role. Its credentials are got when a first call needs them, and renewed before they end.
+    pub async fn assuming(&self, role_arn: &str, external_id: Option<&str>) -> Self {
+        let role = AssumeRoleProvider::builder(role_arn).session_name(SESSION_NAME).configure(&self.config);
+        let role = match external_id {
+            Some(id) => role.external_id(id),
+            None => role,
+        };
+        let credentials = SharedCredentialsProvider::new(role.build().await);
+        let config = self.config.to_builder().credentials_provider(credentials).build();
+        Self { config, ..self.clone() }
+    }
+
     /// The same way, where calls that change something are begun only if this fence lets them pass.
     #[must_use]
     pub fn fenced(self, fence: Fence) -> Self {
@@ -150,10 +169,50 @@ impl Connections {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
+    pub(super) fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.config)
+    }
+
+    /// IAM is one for all Regions of a partition; the SDK knows where.
+    pub(super) fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.config)
+    }
+
+    pub(super) fn cloudtrail(&self) -> aws_sdk_cloudtrail::Client {
+        aws_sdk_cloudtrail::Client::new(&self.config)
+    }
+
     /// For reads. The SDK tries each once: whoever tries again takes another token first.
     pub(super) fn ecs_reads(&self) -> aws_sdk_ecs::Client {
         let config = aws_sdk_ecs::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
         aws_sdk_ecs::Client::from_conf(config.build())
+    }
+
+    /// For reads, which take a token for each attempt; the same of the three below.
+    pub(super) fn ecr(&self) -> aws_sdk_ecr::Client {
+        let config = aws_sdk_ecr::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_ecr::Client::from_conf(config.build())
+    }
+
+    pub(super) fn ssm(&self) -> aws_sdk_ssm::Client {
+        let config = aws_sdk_ssm::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_ssm::Client::from_conf(config.build())
+    }
+
+    pub(super) fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
+        let config =
+            aws_sdk_secretsmanager::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// Emulators have no names for single buckets.
+    pub(super) fn s3(&self) -> aws_sdk_s3::Client {
+        let is_emulated =
+            self.config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let config = aws_sdk_s3::config::Builder::from(&self.config)
+            .retry_config(RetryConfig::disabled())
+            .force_path_style(is_emulated);
+        aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// For calls that change something: fenced, tried once, and with a shorter timeout.

@@ -270,6 +270,11 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         | "ClusterNotFoundException"
         | "ResourceNotFoundException"
         | "ServiceDeploymentNotFoundException"
+        | "RepositoryNotFoundException"
+        | "ImageNotFoundException"
+        | "ParameterNotFound"
+        | "NoSuchBucket"
+        | "NoSuchKey"
         | "QueueDoesNotExist"
         | "NonExistentQueue"
         | "QueueDeletedRecently" => Kind::Missing,
@@ -283,9 +288,12 @@ fn kind_of_code(code: &str, message: &str) -> Option<Kind> {
         | "InternalFailure"
         | "InternalError"
         | "InternalServerError"
+        | "InternalServiceError"
         | "ServiceUnavailable"
         | "ServiceUnavailableException" => Kind::Server,
         "RequestTimeout" | "RequestTimeoutException" => Kind::Lost,
+        // S3 was asked in the wrong Region, and will say so again.
+        "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" => Kind::Refused,
         _ => return None,
     })
 }

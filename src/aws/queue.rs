@@ -92,6 +92,10 @@ pub struct QueueFacts {
     pub in_flight: u64,
     /// About how many are delayed.
     pub delayed: u64,
+    /// Who may do what with it, as JSON.
+    pub policy: Option<String>,
+    /// The KMS key that it is encrypted with, by whatever name; none where SQS has the key.
+    pub key: Option<String>,
 }
 
 /// A call to SQS that failed, for one message or as a whole.
@@ -432,6 +436,7 @@ fn refused(c: char) -> bool {
 /// Reads the attributes of a queue. Their values are texts, and an emulator may write a number as `1.0`.
 fn facts<'a>(attribute: impl Fn(QueueAttributeName) -> Option<&'a str>) -> QueueFacts {
     let number = |name| attribute(name).and_then(whole).unwrap_or(0);
+    let text = |name| attribute(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let redrive = attribute(QueueAttributeName::RedrivePolicy);
     let redrive: Value = redrive.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let receives = &redrive["maxReceiveCount"];
@@ -449,6 +454,8 @@ fn facts<'a>(attribute: impl Fn(QueueAttributeName) -> Option<&'a str>) -> Queue
         visible: number(QueueAttributeName::ApproximateNumberOfMessages),
         in_flight: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
         delayed: number(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
+        policy: text(QueueAttributeName::Policy),
+        key: text(QueueAttributeName::KmsMasterKeyId),
     }
 }
 

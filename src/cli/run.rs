@@ -1,6 +1,6 @@
 //! `lockkeeper run`: the daemon.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -13,9 +13,11 @@ use tracing::{error, info, warn};
 
 use super::Ended;
 use crate::{
-    aws::{Connections, Fence, Observer, ecs::Ecs},
-    domain::{Region, Report},
-    engine::{self, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Watchdog},
+    aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
+    domain::{AccountId, Estate, Place, ReconcileMode, Region, Report},
+    engine::{
+        self, Discovery, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Reconcile, Watchdog,
+    },
     plan::PlanSettings,
     report::{
         log::{self, LogSettings},
@@ -55,7 +57,7 @@ async fn daemon(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.http.listen)
         .await
         .with_context(|| format!("listen on {}", settings.http.listen))?;
-    serve(settings, listener, stop, None, Way::AsUsual).await
+    Box::pin(serve(settings, listener, stop, None, Way::AsUsual)).await
 }
 
 /// The way to AWS.
@@ -114,7 +116,7 @@ pub(super) async fn serve(
     let _watchdog = Watchdog::start(Arc::clone(&health), clock.clone());
     let counted = Counted { metrics, health: Arc::clone(&health), clock: clock.clone() };
     let assembled = match way.open(&settings, Arc::new(counted)).await {
-        Ok(connections) => assemble(settings, connections, clock, health, publisher, stop).await,
+        Ok(connections) => Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await,
         Err(error) => Err(error),
     };
     let ended = match assembled {
@@ -173,14 +175,33 @@ async fn assemble(
         None => None,
     };
     let region = connections.region().clone();
+    let estate = &settings.aws.estate;
+    let discovery = settings.discovery.map(|rules| Discovery {
+        rules,
+        places: places(&account, &region, estate),
+        defaults: settings.defaults,
+    });
     info!(account = account.as_str(), region = region.as_str(), queue = url, "receiving");
+    let ecs = Ecs::new(connections.clone(), account.clone()).with_share(settings.aws.budget_share);
+    let ecs = ecs.with_accounts(&connections, &estate.accounts).await;
+    let reconcile = match settings.reconcile.mode {
+        ReconcileMode::Off => None,
+        mode @ (ReconcileMode::Repair | ReconcileMode::Report) => {
+            let sources = Sources::new(connections.clone(), account.clone());
+            let sources = sources.with_share(settings.aws.budget_share);
+            let sources = sources.with_accounts(&connections, &estate.accounts).await;
+            Some(Reconcile { mode, every: settings.reconcile.every, sources: Arc::new(sources) })
+        }
+    };
     let mut accounts = settings.aws.allowed_accounts;
     accounts.push(account.clone());
     Ok(Engine {
         queue,
         dead_letters,
         letter_room,
-        ecs: Arc::new(Ecs::new(connections, account.clone()).with_share(settings.aws.budget_share)),
+        ecs: Arc::new(ecs),
+        discovery,
+        reconcile,
         routes: Routes::new(account, region, settings.targets, settings.naming)
             .in_environment(settings.environment),
         accounts,
@@ -194,6 +215,16 @@ async fn assemble(
         publisher,
         stop,
     })
+}
+
+/// Each account in each Region.
+fn places(home: &AccountId, region: &Region, estate: &Estate) -> Vec<Place> {
+    let accounts: BTreeSet<&AccountId> =
+        estate.accounts.iter().map(|rule| &rule.account).chain([home]).collect();
+    let regions: BTreeSet<&Region> = estate.regions.iter().chain([region]).collect();
+    let place =
+        |account: &AccountId, region: &Region| Place { account: account.clone(), region: region.clone() };
+    accounts.iter().flat_map(|account| regions.iter().map(|region| place(account, region))).collect()
 }
 
 /// Counts every call to AWS, and notes whether ECS answers.

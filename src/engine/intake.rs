@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::EngineClock;
+use super::{EngineClock, discover::Gate};
 use crate::{
     aws::queue::{Queue, QueueError, RawMessage},
     domain::Moment,
@@ -41,14 +41,17 @@ pub(super) struct Poller {
     pub(super) clock: EngineClock,
     pub(super) health: Arc<Health>,
     pub(super) stop: CancellationToken,
+    pub(super) gate: watch::Receiver<Gate>,
     pub(super) batches: mpsc::Sender<Batch>,
 }
 
 impl Poller {
     /// Receives until it is stopped, also after a defect of ours ended a poller.
-    pub(super) async fn keep_polling(self) {
+    pub(super) async fn keep_polling(mut self) {
         let (number, health, stop) = (self.number, Arc::clone(&self.health), self.stop.clone());
-        again_after_a_panic(&stop, FIRST_PAUSE, || self.clone().poll()).await;
+        // Nothing is in flight yet, so a stop need not wait. That the gate is gone, means the same.
+        let Some(Ok(_)) = stop.run_until_cancelled(self.gate.wait_for(Option::is_some)).await else { return };
+        again_after_a_panic("a poller", &stop, FIRST_PAUSE, || self.clone().poll()).await;
         health.polls_no_more(number);
     }
 
@@ -106,13 +109,17 @@ impl Poller {
 
 /// Does this until it ends by itself. A panic in it is a defect, and no reason to stop: it is told, and after a pause it is
 /// begun anew.
-async fn again_after_a_panic<F>(stop: &CancellationToken, pause: Duration, begin: impl Fn() -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
+pub(super) async fn again_after_a_panic<F>(
+    what: &str,
+    stop: &CancellationToken,
+    pause: Duration,
+    begin: impl Fn() -> F,
+) where
+    F: Future<Output: Send> + Send + 'static,
 {
     // A task of its own, so that a panic ends no more than that. It is waited for, and never cancelled.
     while let Err(died) = tokio::spawn(begin()).await {
-        error!(error = %died, "a poller died, which is a defect of Lockkeeper; another takes its place");
+        error!(error = %died, "{what} died, which is a defect of Lockkeeper; another takes its place");
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -130,7 +137,7 @@ mod tests {
     async fn a_poller_that_dies_is_replaced_until_one_ends_by_itself() {
         let begun = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&begun);
-        again_after_a_panic(&CancellationToken::new(), FIRST_PAUSE, move || {
+        again_after_a_panic("it", &CancellationToken::new(), FIRST_PAUSE, move || {
             let number = counted.fetch_add(1, Ordering::Relaxed);
             async move { assert!(number >= 2, "on purpose") }
         })
@@ -143,7 +150,7 @@ mod tests {
         let (begun, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
         stop.cancel();
         let counted = Arc::clone(&begun);
-        again_after_a_panic(&stop, FIRST_PAUSE, move || {
+        again_after_a_panic("it", &stop, FIRST_PAUSE, move || {
             counted.fetch_add(1, Ordering::Relaxed);
             async { panic!("on purpose") }
         })

@@ -8,9 +8,11 @@
 //! |---|---|
 //! | `open` | what must be true before the first receive: queues, account, no FIFO |
 //! | `intake` | the pollers |
+//! | `discover` | reads beside the loop which services there are; before that nothing is received |
 //! | `understand` | a message to what it asks for |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
+//! | `reconcile` | looks now and then for changes that targets have not seen |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
@@ -22,12 +24,14 @@
 //! never cancelled, or the messages that it brings would be held by nobody until their visibility ends.
 
 mod clock;
+mod discover;
 mod drain;
 mod held;
 mod intake;
 mod open;
 mod perform;
 mod publish;
+mod reconcile;
 mod renewal;
 mod shown;
 mod standby;
@@ -36,30 +40,35 @@ mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
     domain::{AccountId, Moment, Report},
+    inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
-    route::Routes,
+    route::{self, Routes},
     status::{Health, QueueRecord},
 };
 
 pub(crate) use understand::when_asked;
 
 pub use clock::EngineClock;
+pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
 pub use open::{Opened, open};
 pub use publish::Publisher;
+pub use reconcile::Reconcile;
 pub use standby::Lease;
 pub use watchdog::Watchdog;
 
+use discover::{Asks, Discovering, Gate, Word};
 use held::HeldMessages;
 use intake::Batch;
 use perform::Performer;
+use reconcile::{Question, Reconciler};
 use standby::Hold;
 
 /// The loop turns at least this often, so that its health shows that it does.
@@ -88,6 +97,8 @@ pub struct Engine {
     pub ecs: Arc<Ecs>,
     /// Which events reach which targets.
     pub routes: Routes,
+    /// How further targets are found.
+    pub discovery: Option<Discovery>,
     /// The accounts whose events are taken.
     pub accounts: Vec<AccountId>,
     /// How many receives are open at once.
@@ -98,6 +109,8 @@ pub struct Engine {
     pub renew_after: Duration,
     /// No rollout is started before this much has passed.
     pub start_delay: Duration,
+    /// How lost events are looked for; without it they are not.
+    pub reconcile: Option<Reconcile>,
     /// By which one of several processes acts; without it, this one is alone.
     pub lease: Option<Lease>,
     /// The time.
@@ -119,29 +132,35 @@ struct Running {
     queues: Vec<QueueRecord>,
     /// Ends receiving: with the process, or with the term.
     term: CancellationToken,
+    gate: watch::Sender<Gate>,
+    asks: Asks,
 }
 
 impl Engine {
     /// Runs until it is stopped, and then lets go of everything.
     pub async fn run(self) {
+        let mut discovering = Discovering::begin(&self);
         match self.lease.clone() {
-            None => drop(self.act(None).await),
-            Some(lease) => Box::pin(standby::run(self, lease)).await,
+            None => drop(self.act(None, &mut discovering).await),
+            Some(lease) => Box::pin(standby::run(self, lease, &mut discovering)).await,
         }
     }
 
     /// Acts until it is stopped, or may act no longer, and then lets go of everything.
-    async fn act(self, mut hold: Option<&mut Hold>) -> Self {
+    async fn act(self, mut hold: Option<&mut Hold>, discovering: &mut Discovering) -> Self {
         let (answers_in, mut answers) = mpsc::unbounded_channel();
         let (batches_in, mut batches) = mpsc::channel(usize::try_from(self.pollers).unwrap_or(1));
         let (counts_in, mut counts) = mpsc::channel(1);
+        let (questions_in, mut questions) = mpsc::channel(1);
         let stop = self.stop.clone();
-        let mut running = self.into_running(answers_in);
+        let mut running = self.into_running(answers_in, discovering);
         running.engine.health.opens(running.engine.clock.moment());
         // Who is told that it is ready finds its targets.
         running.turn(Input::Wakeup);
-        let pollers = running.engine.spawn_pollers(&running.term, batches_in);
+        let pollers = running.spawn_pollers(&batches_in);
+        drop(batches_in);
         let counting = running.engine.spawn_counting(counts_in);
+        running.engine.spawn_reconciler(&running.term, questions_in);
         let is_lost = loop {
             let wakeup = running.next_wakeup();
             tokio::select! {
@@ -151,6 +170,8 @@ impl Engine {
                 Some(input) = answers.recv() => running.on_answer(input),
                 Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
+                Some(word) = discovering.words.recv() => running.on_word(word),
+                Some(question) = questions.recv() => running.on_question(question),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
         };
@@ -162,7 +183,7 @@ impl Engine {
         }
     }
 
-    fn into_running(self, answers: mpsc::UnboundedSender<Input>) -> Running {
+    fn into_running(self, answers: mpsc::UnboundedSender<Input>, discovering: &Discovering) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
         let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
@@ -181,26 +202,54 @@ impl Engine {
             dropped: CancellationToken::new(),
         };
         let planner = Planner::new(settings);
-        let term = self.stop.child_token();
-        Running { engine: self, planner, held: HeldMessages::default(), performer, queues: Vec::new(), term }
+        Running {
+            planner,
+            held: HeldMessages::default(),
+            performer,
+            queues: Vec::new(),
+            term: self.stop.child_token(),
+            gate: discovering.gate.clone(),
+            asks: discovering.asks.clone(),
+            engine: self,
+        }
     }
 
-    fn spawn_pollers(&self, term: &CancellationToken, batches: mpsc::Sender<Batch>) -> TaskTracker {
-        let pollers = TaskTracker::new();
-        for number in 1..=self.pollers {
-            let poller = intake::Poller {
-                number,
-                queue: self.queue.clone(),
-                visibility: self.visibility,
-                clock: self.clock.clone(),
-                health: Arc::clone(&self.health),
-                stop: term.clone(),
-                batches: batches.clone(),
+    /// Takes in what was read of services.
+    fn learn(&mut self, updates: Vec<Update>) {
+        for update in updates {
+            let target = match update {
+                Update::Learn(discovered) => {
+                    let target = discovered.target.clone();
+                    self.routes.learn(discovered);
+                    target
+                }
+                Update::Forget(target) => {
+                    self.routes.forget(&target);
+                    target
+                }
             };
-            pollers.spawn(poller.keep_polling());
+            self.publisher.knows(&target, &self.routes);
         }
-        pollers.close();
-        pollers
+    }
+
+    /// What discovery tells, whether this process acts or not.
+    fn hear(&mut self, word: Word, gate: &watch::Sender<Gate>) {
+        match word {
+            Word::Updates(updates) => self.learn(updates),
+            Word::Open(unread) => drop(gate.send_replace(Some(unread))),
+        }
+    }
+
+    fn spawn_reconciler(&self, term: &CancellationToken, questions: mpsc::Sender<Question>) {
+        let Some(reconcile) = self.reconcile.clone() else { return };
+        let reconciler = Reconciler {
+            reconcile,
+            ecs: Arc::clone(&self.ecs),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            questions,
+        };
+        tokio::spawn(reconciler.keep_looking(term.clone()));
     }
 
     fn spawn_counting(&self, counts: mpsc::Sender<Vec<QueueRecord>>) -> tokio::task::JoinHandle<()> {
@@ -227,6 +276,25 @@ async fn lost(hold: Option<&mut Hold>) {
 }
 
 impl Running {
+    fn spawn_pollers(&self, batches: &mpsc::Sender<Batch>) -> TaskTracker {
+        let (pollers, engine) = (TaskTracker::new(), &self.engine);
+        for number in 1..=engine.pollers {
+            let poller = intake::Poller {
+                number,
+                queue: engine.queue.clone(),
+                visibility: engine.visibility,
+                clock: engine.clock.clone(),
+                health: Arc::clone(&engine.health),
+                stop: self.term.clone(),
+                gate: self.gate.subscribe(),
+                batches: batches.clone(),
+            };
+            pollers.spawn(poller.keep_polling());
+        }
+        pollers.close();
+        pollers
+    }
+
     fn now(&self) -> Now {
         Now {
             moment: self.engine.clock.moment(),
@@ -263,9 +331,35 @@ impl Running {
         self.turn(Input::Wakeup);
     }
 
+    fn on_word(&mut self, word: Word) {
+        self.engine.hear(word, &self.gate);
+        self.turn(Input::Wakeup);
+    }
+
+    fn on_question(&mut self, question: Question) {
+        let Self { engine, planner, .. } = self;
+        match question {
+            Question::Targets(answer) => {
+                let targets = engine.routes.targets().map(|(target, settings)| (target.clone(), settings));
+                let _ = answer.send(targets.collect());
+            }
+            Question::Request(target, event, answer) => {
+                let is_busy = planner.is_busy(&target);
+                let confined_to = Some([target].into());
+                let arrival = route::Arrival { version: event.time, floor: event.time, confined_to };
+                let request = engine.routes.route(&event, &arrival).requests.pop();
+                let _ = answer.send(request.filter(|_| !is_busy));
+            }
+            Question::Passed(record) => engine.publisher.reconciled(record),
+        }
+    }
+
     fn on_batch(&mut self, batch: Batch) {
         for message in batch.messages {
-            let understood = understand::understand(&self.engine, message, batch.expires, &mut self.held);
+            let unread = self.gate.borrow().clone().unwrap_or_default();
+            let expires = batch.expires;
+            let understood = understand::understand(&self.engine, message, expires, &mut self.held, &unread);
+            understood.moved.iter().for_each(|target| self.asks.about(target));
             // First the message itself: what the planner does not hold yet could be forgotten by the turn of a hint.
             self.turn(Input::Arrived(understood.arrival));
             for target in understood.hints {
@@ -309,6 +403,10 @@ impl Running {
 
     fn tell(&mut self, report: &Report) {
         log::tell(report);
+        // It may have another definition now.
+        if let Report::Moved(it) | Report::Finished(it) = report {
+            self.asks.about(&it.target);
+        }
         self.engine.publisher.told(report, &self.held);
     }
 

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{held::HeldMessages, shown::Shown};
 use crate::{
     aws::queue::Queue,
-    domain::{Moment, Report, Timestamp},
+    domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
     report::history::History,
     route::Routes,
@@ -28,6 +28,8 @@ pub struct Publisher {
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// What the last snapshot showed; `None` before the first.
     shown: Option<Shown>,
+    /// Whether that is of a process that acts.
+    is_acting: bool,
     published: Moment,
     is_stale: bool,
 }
@@ -37,7 +39,16 @@ impl Publisher {
     pub fn new(metrics: Arc<Metrics>, snapshots: watch::Sender<Arc<Snapshot>>) -> Self {
         let history = Arc::new(History::new(History::ROOM));
         let published = Moment::default();
-        Self { metrics, snapshots, history, listener: None, shown: None, published, is_stale: true }
+        Self {
+            metrics,
+            snapshots,
+            history,
+            listener: None,
+            shown: None,
+            is_acting: false,
+            published,
+            is_stale: true,
+        }
     }
 
     /// Also tells this listener of every report.
@@ -45,6 +56,18 @@ impl Publisher {
     pub fn with_listener(mut self, listener: mpsc::UnboundedSender<Report>) -> Self {
         self.listener = Some(listener);
         self
+    }
+
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Discovery found this target, or finds it no more.
+    pub(super) fn knows(&mut self, target: &TargetId, routes: &Routes) {
+        if let Some(shown) = &mut self.shown {
+            shown.know(target, routes);
+            self.is_stale = true;
+        }
     }
 
     pub(super) fn decided(&self, lag: Duration) {
@@ -69,6 +92,11 @@ impl Publisher {
         }
     }
 
+    /// A pass of reconcile ended.
+    pub(super) fn reconciled(&mut self, record: ReconcileRecord) {
+        self.metrics.reconciled(&record);
+    }
+
     /// When the next snapshot is to be published, if anything happened since the last.
     pub(super) fn due(&self) -> Option<Moment> {
         self.is_stale.then(|| self.published + SNAPSHOT_PERIOD)
@@ -76,7 +104,10 @@ impl Publisher {
 
     /// Publishes that this process does not act. The next term begins with targets at rest.
     pub(super) fn publish_standby(&mut self, now: Moment, routes: &Routes) {
-        let shown = self.shown.insert(Shown::at_rest(routes));
+        if std::mem::take(&mut self.is_acting) {
+            self.shown = None;
+        }
+        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         let snapshot = Snapshot {
             taken_at: now,
             active: false,
@@ -110,6 +141,7 @@ impl Publisher {
     ) {
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         shown.follow(planner);
+        self.is_acting = true;
         let snapshot = Snapshot {
             taken_at: now,
             active: true,

@@ -11,26 +11,50 @@ use crate::{
     route::Routes,
 };
 
-/// What is shown of every target: those in the settings, and those that events found by name.
+/// What is shown of every target: those in the settings, those that discovery found, and those that events found by name.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     /// By name, then by id.
     targets: Arc<Vec<Arc<TargetRecord>>>,
     by_id: BTreeMap<TargetId, Arc<TargetRecord>>,
-    configured: BTreeMap<TargetId, Arc<TargetRecord>>,
+    /// Those that are known, as they are shown while nothing was asked of them.
+    known: BTreeMap<TargetId, Arc<TargetRecord>>,
     deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
 }
 
 impl Shown {
-    /// The targets that the settings name, before anything was asked of them.
+    /// The targets that are known, before anything was asked of them.
     pub(super) fn at_rest(routes: &Routes) -> Self {
-        let configured =
-            routes.targets().map(|(id, settings)| (id.clone(), Arc::new(at_rest(id, &settings))));
-        let configured: BTreeMap<TargetId, Arc<TargetRecord>> = configured.collect();
-        let mut targets: Vec<Arc<TargetRecord>> = configured.values().cloned().collect();
+        let refused = routes.all_discovered().filter_map(|(id, why)| Some((id, why?)));
+        let refused: BTreeMap<&TargetId, Arc<str>> = refused.collect();
+        let record = |id: &TargetId, settings: &TargetSettings| {
+            Arc::new(at_rest(id, settings, refused.get(id).map(|why| &**why)))
+        };
+        let known = routes.targets().map(|(id, settings)| (id.clone(), record(id, &settings)));
+        let known: BTreeMap<TargetId, Arc<TargetRecord>> = known.collect();
+        let mut targets: Vec<Arc<TargetRecord>> = known.values().cloned().collect();
         targets.sort_by(|one, other| place(one).cmp(&place(other)));
-        let by_id = configured.clone();
-        Self { targets: Arc::new(targets), by_id, configured, deployments: Arc::default() }
+        let by_id = known.clone();
+        Self { targets: Arc::new(targets), by_id, known, deployments: Arc::default() }
+    }
+
+    /// Takes in what discovery says of a target: that it is there, is another one, or is gone. One of which something was
+    /// asked is shown as the planner has it until it is at rest.
+    pub(super) fn know(&mut self, target: &TargetId, routes: &Routes) {
+        let record = routes.settings_of(target);
+        let record = record.map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref())));
+        let shown = self.by_id.get(target);
+        let is_at_rest = shown.is_none_or(|shown| {
+            let is_idle = shown.lane.state == LaneState::Idle;
+            self.known.get(target) == Some(shown) || (record.is_none() && is_idle)
+        });
+        match &record {
+            Some(record) => drop(self.known.insert(target.clone(), Arc::clone(record))),
+            None => drop(self.known.remove(target)),
+        }
+        if is_at_rest {
+            self.replace(target, record);
+        }
     }
 
     /// Takes in what changed since.
@@ -38,7 +62,7 @@ impl Shown {
         for target in planner.take_touched() {
             let (record, deployment) = match planner.target(&target) {
                 Some((record, deployment)) => (Some(Arc::new(record)), deployment),
-                None => (self.configured.get(&target).cloned(), None),
+                None => (self.known.get(&target).cloned(), None),
             };
             self.replace(&target, record);
             self.deploys(target, deployment);
@@ -100,15 +124,16 @@ fn place(record: &TargetRecord) -> (&str, &TargetId) {
     (record.name.as_str(), &record.id)
 }
 
-/// A target of which nothing was asked yet.
-fn at_rest(id: &TargetId, settings: &TargetSettings) -> TargetRecord {
+/// A target of which nothing was asked yet; one that is not deployed says why.
+fn at_rest(id: &TargetId, settings: &TargetSettings, refused: Option<&str>) -> TargetRecord {
+    let why = refused.map(|why| format!("it is not deployed: {why}"));
     TargetRecord {
         id: id.clone(),
         name: settings.name.clone(),
         cluster: id.cluster().clone(),
         service: id.service().clone(),
         running: None,
-        lane: LaneRecord { state: LaneState::Idle, deployment: None, waiting: 0, until: None, why: None },
+        lane: LaneRecord { state: LaneState::Idle, deployment: None, waiting: 0, until: None, why },
     }
 }
 
@@ -119,8 +144,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            CallFailure, Cause, Change, LeaseId, Moment, Origin, Refresh, Remedy, Request, TargetRule,
-            Timestamp, TriggerKind,
+            CallFailure, Cause, Change, Discovered, LeaseId, Moment, Origin, Refresh, Remedy, Request,
+            TargetRule, Timestamp, TriggerKind,
         },
         plan::{Arrival, Asks, Input, Jitter, Now, PlanSettings},
     };
@@ -204,6 +229,40 @@ mod tests {
             told(&shown),
             "api idle, mail looking, web looking, (mail is under way), (web is under way)"
         );
+    }
+
+    fn discovered(service: &str, refused: Option<&str>) -> Discovered {
+        Discovered {
+            target: target(service),
+            settings: Arc::new(TargetSettings::named(service.into())),
+            refused: refused.map(Into::into),
+            dependencies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_discovery_finds_is_shown_and_what_is_gone_is_not_but_for_what_is_asked_of_it() {
+        let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+        let mut routes = routes(&["web"]);
+        routes.learn(discovered("early", None));
+        let mut shown = Shown::at_rest(&routes);
+        assert_eq!(told(&shown), "early idle, web idle");
+        for found in [discovered("api", Some("switched off")), discovered("web", Some("its rule wins"))] {
+            let target = found.target.clone();
+            routes.learn(found);
+            shown.know(&target, &routes);
+        }
+        assert_eq!(told(&shown), "api idle, early idle, web idle");
+        let why: Vec<Option<&str>> = shown.targets.iter().map(|it| it.lane.why.as_deref()).collect();
+        assert_eq!(why, [Some("it is not deployed: switched off"), None, None]);
+
+        ask(&mut planner, 1, "api");
+        shown.follow(&mut planner);
+        for name in ["api", "early", "web"] {
+            routes.forget(&target(name));
+            shown.know(&target(name), &routes);
+        }
+        assert_eq!(told(&shown), "api quiet, web idle, (api is under way)");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Engine, EngineClock, HEARTBEAT};
+use super::{Discovering, Engine, EngineClock, HEARTBEAT};
 use crate::{
     aws::{Connections, Fence, connect::CHANGE_TIMEOUT, lease_table::LeaseTable},
     domain::{ClaimWrite, MemberId},
@@ -74,11 +74,12 @@ enum Order {
 }
 
 /// Runs terms until it is stopped.
-pub(super) async fn run(mut engine: Engine, lease: Lease) {
+pub(super) async fn run(mut engine: Engine, lease: Lease, discovering: &mut Discovering) {
     let mut hold = Hold::begin(&engine, lease);
-    while engine.stand_by(&mut hold).await {
+    while engine.stand_by(&mut hold, discovering).await {
         engine.ecs.forget();
-        engine = engine.act(Some(&mut hold)).await;
+        discovering.asks.about_everything();
+        engine = engine.act(Some(&mut hold), discovering).await;
         hold.rested();
     }
     engine.health.closing();
@@ -87,13 +88,14 @@ pub(super) async fn run(mut engine: Engine, lease: Lease) {
 
 impl Engine {
     /// Waits until it may act; `false` if it is stopped before.
-    async fn stand_by(&mut self, hold: &mut Hold) -> bool {
+    async fn stand_by(&mut self, hold: &mut Hold, discovering: &mut Discovering) -> bool {
         loop {
             self.show_standby();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return false,
                 _ = hold.active.wait_for(|active| *active) => return true,
+                Some(word) = discovering.words.recv() => self.hear(word, &discovering.gate),
                 () = tokio::time::sleep(HEARTBEAT) => {}
             }
         }

@@ -13,7 +13,7 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        Event, Moment, NotATargetId, TargetId, Timestamp, Trigger, TriggerKind,
+        Event, Moment, NotATargetId, Place, TargetId, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
     },
     plan, route,
@@ -27,6 +27,16 @@ pub(super) struct Understood {
     pub(super) arrival: plan::Arrival,
     /// Targets whose rollout moved.
     pub(super) hints: Vec<TargetId>,
+    /// Services that may be other than what was read of them.
+    pub(super) moved: Vec<TargetId>,
+}
+
+/// What follows from an event.
+#[derive(Default)]
+struct Meaning {
+    asks: Option<plan::Asks>,
+    hints: Vec<TargetId>,
+    moved: Vec<TargetId>,
 }
 
 /// The attribute of a message with this name does not name targets.
@@ -34,12 +44,13 @@ pub(super) struct Understood {
 #[error("the attribute {0} is wrong: {1}")]
 pub(crate) struct WrongAttribute(&'static str, NotATargetId);
 
-/// Understands one message, and takes hold of it.
+/// Understands one message, and takes hold of it. Services of these places could not be read.
 pub(super) fn understand(
     engine: &Engine,
     message: RawMessage,
     expires: Moment,
     held: &mut HeldMessages,
+    unread: &[Place],
 ) -> Understood {
     let event = decode::decode(message.body.as_bytes(), message.sent_at);
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
@@ -56,18 +67,19 @@ pub(super) fn understand(
         Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
         Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
     };
-    let (asks, hints) = match asked {
-        Ok(arrival) => asks(engine, &event, &arrival, is_forced),
+    let Meaning { asks, hints, moved } = match asked {
+        Ok(arrival) => meaning(engine, &event, &arrival, is_forced, unread),
         Err(wrong) => {
             let reason = wrong.to_string();
             warn!(event_id = %event.id, error = reason, "message not understood");
-            (plan::Asks::Unknown { reason, version: message.sent_at }, Vec::new())
+            Meaning::asking(plan::Asks::Unknown { reason, version: message.sent_at })
         }
     };
+    let asks = asks.unwrap_or(plan::Asks::Nothing);
     let message_id = message.message_id.clone();
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
-    Understood { arrival, hints }
+    Understood { arrival, hints, moved }
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it
@@ -97,18 +109,25 @@ pub(crate) fn when_asked(
     Ok(route::Arrival { version, floor: sent_at, confined_to: target.map(|target| BTreeSet::from([target])) })
 }
 
-fn asks(
+impl Meaning {
+    fn asking(asks: plan::Asks) -> Self {
+        Self { asks: Some(asks), ..Self::default() }
+    }
+}
+
+fn meaning(
     engine: &Engine,
     event: &Event,
     arrival: &route::Arrival,
     is_forced: bool,
-) -> (plan::Asks, Vec<TargetId>) {
+    unread: &[Place],
+) -> Meaning {
     let kind = event.trigger.kind().as_str();
     match &event.trigger {
         Trigger::Malformed(reason) => {
             warn!(event_id = %event.id, event_type = kind, error = reason, "message not understood");
             let version: Timestamp = arrival.version;
-            return (plan::Asks::Unknown { reason: reason.clone(), version }, Vec::new());
+            return Meaning::asking(plan::Asks::Unknown { reason: reason.clone(), version });
         }
         Trigger::Ignored(reason) => {
             let what = format!("event ignored ({}, {}): {reason}", event.source, event.detail_type);
@@ -118,13 +137,13 @@ fn asks(
             } else {
                 info!(event_id = %event.id, event_type = kind, "{what}");
             }
-            return (plan::Asks::Nothing, Vec::new());
+            return Meaning::default();
         }
         _ => {}
     }
     if let Some(account) = event.account.as_ref().filter(|account| !engine.accounts.contains(account)) {
         warn!(event_id = %event.id, event_type = kind, "event refused: account {account} is not allowed");
-        return (plan::Asks::Nothing, Vec::new());
+        return Meaning::default();
     }
     let mut routing = engine.routes.route(event, arrival);
     if is_forced {
@@ -144,7 +163,83 @@ fn asks(
             _ => info!(event_id = %event.id, event_type = kind, service, "{what}"),
         }
     }
-    let asks =
-        if routing.requests.is_empty() { plan::Asks::Nothing } else { plan::Asks::Changes(routing.requests) };
-    (asks, routing.hints)
+    let asks = match may_be_for(event, unread) {
+        Some(place) if routing.requests.is_empty() => {
+            let reason = format!("no target was found, and the services of {place} could not be read");
+            warn!(event_id = %event.id, event_type = kind, error = reason, "message set aside");
+            plan::Asks::Unknown { reason, version: arrival.version }
+        }
+        _ if routing.requests.is_empty() => plan::Asks::Nothing,
+        _ => plan::Asks::Changes(routing.requests),
+    };
+    // A task that stops is no sign that a known service is another one.
+    let known = routing.hints.iter().filter(|_| event.trigger.kind() == TriggerKind::RolloutChanged);
+    let moved = known.chain(&routing.strangers).cloned().collect();
+    Meaning { asks: Some(asks), hints: routing.hints, moved }
+}
+
+/// The first of these places in which there may be a target of this event.
+fn may_be_for<'a>(event: &Event, unread: &'a [Place]) -> Option<&'a Place> {
+    let is_there = |place: &&Place| {
+        event.account.as_ref().is_none_or(|it| *it == place.account)
+            && event.region.as_ref().is_none_or(|it| *it == place.region)
+    };
+    match event.trigger.kind() {
+        TriggerKind::ParameterChanged | TriggerKind::SecretChanged => unread.iter().find(is_there),
+        // An image may be pulled from everywhere, and a file read; a request names no place.
+        TriggerKind::ImagePushed
+        | TriggerKind::ImageReplicated
+        | TriggerKind::EnvFileChanged
+        | TriggerKind::ImageReady
+        | TriggerKind::DeployRequested => unread.first(),
+        TriggerKind::ImageScanned
+        | TriggerKind::Decision
+        | TriggerKind::RolloutChanged
+        | TriggerKind::TaskStopped
+        | TriggerKind::HookWaiting
+        | TriggerKind::Ignored
+        | TriggerKind::Malformed => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{DeployRequest, Write};
+
+    fn place(account: &str, region: &str) -> Place {
+        Place { account: account.into(), region: region.into() }
+    }
+
+    fn event(account: Option<&str>, trigger: Trigger) -> Event {
+        Event {
+            id: "e".into(),
+            source: "s".into(),
+            detail_type: "t".into(),
+            account: account.map(Into::into),
+            region: Some("eu-west-1".into()),
+            time: Timestamp::default(),
+            replay: None,
+            trigger,
+        }
+    }
+
+    #[test]
+    fn a_parameter_may_be_for_services_where_it_is_read_and_a_file_for_services_anywhere() {
+        let unread = [place("1", "us-east-2"), place("2", "eu-west-1")];
+        let parameter = || Trigger::ParameterChanged { name: "/a".into(), change: Write::Updated };
+        let file = Trigger::EnvFileChanged { bucket: "b".into(), key: "k".into(), change: Write::Updated };
+        for (account, trigger, found) in [
+            (Some("1"), parameter(), None),
+            (Some("2"), parameter(), Some(&unread[1])),
+            (None, parameter(), Some(&unread[1])),
+            (Some("1"), file, Some(&unread[0])),
+            (Some("1"), Trigger::DeployRequested(DeployRequest::default()), Some(&unread[0])),
+            (Some("2"), Trigger::Ignored("nothing".into()), None),
+        ] {
+            let event = event(account, trigger);
+            assert_eq!(may_be_for(&event, &unread), found, "{event:?}");
+            assert_eq!(may_be_for(&event, &[]), None);
+        }
+    }
 }

@@ -12,7 +12,7 @@
 //! what is known, changes nothing; nor does a list forget a service that was read after the list was asked for.
 //!
 //! **Definitions are read once.** A revision never changes, so what it depends on is kept with the services that have it
-//! live, and [`Inventory::unread`] names only those that none of them had.
+//! live, and [`Inventory::unread`] names only those that none there had.
 //!
 //! What targets should have seen of what they depend on is found by [`drift`]; [`lost`] writes it as a message.
 
@@ -24,14 +24,14 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 pub use self::select::{Selection, Tags};
 
 use crate::domain::{
     ClusterName, ClusterReading, DefinitionId, DefinitionReading, Dependency, Discovered, DiscoveryRules,
-    Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetName, TargetSettings,
+    Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetSettings,
 };
 
 /// When a reading was asked for: of two, the greater was asked for later.
@@ -52,6 +52,8 @@ pub enum Update {
 pub struct Inventory {
     selection: Selection,
     places: BTreeMap<Place, BTreeMap<ClusterName, Cluster>>,
+    /// Those that a service has live: many services may run the same.
+    definitions: BTreeMap<Place, BTreeMap<DefinitionId, Weak<DefinitionReading>>>,
     /// What was read and is gone, until everything is read anew: what was asked for before that is older.
     gone: BTreeMap<TargetId, Asked>,
     last: u64,
@@ -69,7 +71,7 @@ pub struct Known {
     asked: Asked,
     /// As it was last read, without its tags, which stand in its settings.
     pub reading: ServiceReading,
-    /// The definitions that it has live, as far as they could be read.
+    /// The definitions that it has live, as far as they could be read, in the order of their ids.
     pub definitions: Vec<Arc<DefinitionReading>>,
     /// How it is deployed.
     pub settings: Arc<TargetSettings>,
@@ -80,7 +82,13 @@ pub struct Known {
 impl Inventory {
     /// Nothing is known yet.
     pub fn new(rules: DiscoveryRules) -> Self {
-        Self { selection: Selection::new(rules), places: BTreeMap::new(), gone: BTreeMap::new(), last: 0 }
+        Self {
+            selection: Selection::new(rules),
+            places: BTreeMap::new(),
+            definitions: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            last: 0,
+        }
     }
 
     /// The rules.
@@ -134,8 +142,12 @@ impl Inventory {
         clusters: Vec<ClusterReading>,
     ) -> (Vec<ClusterName>, Vec<Update>) {
         self.gone.retain(|_, at| *at > asked);
+        let definitions = self.definitions.entry(place.clone()).or_default();
+        definitions.retain(|_, definition| definition.strong_count() > 0);
         let listed: BTreeSet<ClusterName> = clusters.iter().map(|it| it.name.clone()).collect();
-        clusters.into_iter().for_each(|cluster| self.saw_cluster(place, cluster));
+        for cluster in clusters {
+            self.saw_cluster(place, cluster);
+        }
         let mut updates = Vec::new();
         let known = self.places.entry(place.clone()).or_default();
         let taken = |(name, cluster): (&ClusterName, &Cluster)| {
@@ -169,9 +181,9 @@ impl Inventory {
         if !self.is_target(reading) {
             return Vec::new();
         }
-        let known = self.service(&reading.target).map_or(&[][..], |known| &known.definitions);
+        let place = Place::of(&reading.target);
         let live = reading.live.iter().map(|live| &live.definition);
-        let unread: BTreeSet<_> = live.filter(|id| known.iter().all(|it| it.view.id != **id)).collect();
+        let unread: BTreeSet<_> = live.filter(|id| self.definition(&place, id).is_none()).collect();
         unread.into_iter().cloned().collect()
     }
 
@@ -182,7 +194,7 @@ impl Inventory {
         asked: Asked,
         reading: ServiceReading,
         read: &[Arc<DefinitionReading>],
-        settings: impl Fn(&TargetName, &Tags) -> (Arc<TargetSettings>, Option<Arc<str>>),
+        settings: impl Fn(&ServiceName, &Tags) -> (Arc<TargetSettings>, Option<Arc<str>>),
     ) -> Option<Update> {
         let target = reading.target.clone();
         let is_target = self.is_target(&reading);
@@ -190,7 +202,13 @@ impl Inventory {
         if known.max(self.gone.get(&target).copied()) > Some(asked) {
             return None;
         }
-        let clusters = self.places.entry(Place::of(&target)).or_default();
+        let place = Place::of(&target);
+        if is_target {
+            self.keep(&place, read);
+        }
+        let live = reading.live.iter().filter_map(|live| self.definition(&place, &live.definition));
+        let live: Vec<Arc<DefinitionReading>> = live.collect();
+        let clusters = self.places.entry(place).or_default();
         if !is_target {
             let before = clusters.get_mut(target.cluster()).and_then(|it| it.services.remove(&target));
             self.gone.insert(target.clone(), asked);
@@ -199,10 +217,10 @@ impl Inventory {
         self.gone.remove(&target);
         let services = &mut clusters.entry(target.cluster().clone()).or_default().services;
         let before = services.get(&target);
-        let (settings, refused) = settings(&target.service().as_str().into(), &reading.tags);
+        let (settings, refused) = settings(target.service(), &reading.tags);
         let known = Known {
             asked,
-            definitions: definitions(&reading, before, read),
+            definitions: definitions(&reading, before, live),
             settings,
             refused: refused.or_else(|| refusal(&reading.state)),
             reading: ServiceReading { tags: Tags::new(), ..reading },
@@ -210,6 +228,21 @@ impl Inventory {
         let update = (!before.is_some_and(|before| before.says(&known))).then(|| known.learnt());
         services.insert(target, known);
         update
+    }
+
+    /// What is known of a definition there.
+    fn definition(&self, place: &Place, id: &DefinitionId) -> Option<Arc<DefinitionReading>> {
+        self.definitions.get(place)?.get(id)?.upgrade()
+    }
+
+    fn keep(&mut self, place: &Place, read: &[Arc<DefinitionReading>]) {
+        let definitions = self.definitions.entry(place.clone()).or_default();
+        for definition in read {
+            let kept = definitions.entry(definition.view.id.clone()).or_default();
+            if kept.strong_count() == 0 {
+                *kept = Arc::downgrade(definition);
+            }
+        }
     }
 
     fn cluster(&self, place: &Place, cluster: &ClusterName) -> Option<&Cluster> {
@@ -252,29 +285,20 @@ impl Known {
     }
 }
 
-/// What is known now of the definitions that a service has live.
+/// What is known now of the definitions that a service has live: those that were read, and if that is not all of them,
+/// those that it had before.
 fn definitions(
     reading: &ServiceReading,
     before: Option<&Known>,
-    read: &[Arc<DefinitionReading>],
+    mut read: Vec<Arc<DefinitionReading>>,
 ) -> Vec<Arc<DefinitionReading>> {
-    let known = before.map_or(&[][..], |known| &known.definitions);
-    let mut definitions: Vec<Arc<DefinitionReading>> = Vec::new();
-    let mut all_read = true;
-    for live in &reading.live {
-        match read.iter().chain(known).find(|it| it.view.id == live.definition) {
-            Some(found) if definitions.iter().all(|it| it.view.id != found.view.id) => {
-                definitions.push(Arc::clone(found));
-            }
-            Some(_) => {}
-            None => all_read = false,
-        }
-    }
-    if !all_read {
-        let lost = known.iter().filter(|it| reading.live.iter().all(|live| live.definition != it.view.id));
-        definitions.extend(lost.cloned());
-    }
-    definitions
+    let is_read = |id: &DefinitionId| read.iter().any(|it| it.view.id == *id);
+    let all_read = reading.live.iter().all(|live| is_read(&live.definition));
+    let before = before.filter(|_| !all_read).map_or(&[][..], |known| &known.definitions);
+    read.extend(before.iter().cloned());
+    read.sort_by(|one, other| one.view.id.cmp(&other.view.id));
+    read.dedup_by(|one, other| one.view.id == other.view.id);
+    read
 }
 
 fn is_there(state: &ServiceState) -> bool {

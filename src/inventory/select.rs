@@ -165,8 +165,6 @@ mod tests {
         fn whatever_is_selected_is_described_and_nothing_that_is_excluded(
             services in rules(), exclude in rules(), cluster in "[ab]{1,2}", name in "[ab]{1,2}", with in "([kl]=[ab] ?){0,2}",
         ) {
-            let texts = |rules: &[String]| rules.iter().map(|it| it.clone()).collect::<Vec<_>>();
-            let (services, exclude) = (texts(&services), texts(&exclude));
             let borrowed = |rules: &[String]| rules.iter().map(|it| rule(it)).collect::<Vec<_>>();
             let rules = DiscoveryRules {
                 clusters: vec![rule("*")],

@@ -45,10 +45,11 @@ fn reading(service: &str, live: &[&str], with: &str) -> ServiceReading {
         primary: position == 0,
     });
     ServiceReading {
+        read_at: Timestamp::default(),
         state: ServiceState::Active,
         tags: tags(with),
         live: live.collect(),
-        ..ServiceReading::missing(target("shop", service))
+        ..ServiceReading::missing(target("shop", service), Timestamp::default())
     }
 }
 
@@ -64,8 +65,8 @@ fn parameter(name: &str) -> Dependency {
     Dependency::Parameter { place: place(), name: name.into() }
 }
 
-fn by_tags(name: &TargetName, tags: &Tags) -> (Arc<TargetSettings>, Option<Arc<str>>) {
-    let named = tags.get("name").map_or_else(|| name.clone(), |name| name.as_str().into());
+fn by_tags(name: &ServiceName, tags: &Tags) -> (Arc<TargetSettings>, Option<Arc<str>>) {
+    let named = tags.get("name").map_or(name.as_str(), String::as_str).into();
     (Arc::new(TargetSettings::named(named)), tags.get("refused").map(|why| why.as_str().into()))
 }
 
@@ -120,6 +121,21 @@ fn only_a_definition_that_is_new_is_read_and_an_old_one_counts_while_it_is_live(
 }
 
 #[test]
+fn a_definition_that_many_services_run_is_read_and_kept_once() {
+    let mut inventory = inventory();
+    learnt(see(&mut inventory, reading("api", &["all:1"], ""), &[definition("all:1", &["/a"])]));
+    let other = reading("web", &["all:1"], "");
+    assert_eq!(inventory.unread(&other), []);
+    assert_eq!(learnt(see(&mut inventory, other.clone(), &[])).dependencies, [parameter("/a")]);
+    let kept: Vec<_> = inventory.services().map(|(_, known)| Arc::as_ptr(&known.definitions[0])).collect();
+    assert_eq!(kept[0], kept[1]);
+    for name in ["api", "web"] {
+        see(&mut inventory, ServiceReading::missing(target("shop", name), Timestamp::default()), &[]);
+    }
+    assert_eq!(inventory.unread(&other), ["all:1".parse().expect("valid")], "nobody runs it any more");
+}
+
+#[test]
 fn a_definition_that_could_not_be_read_takes_nothing_away() {
     let mut inventory = inventory();
     learnt(see(&mut inventory, reading("api", &["api:1"], ""), &[definition("api:1", &["/a"])]));
@@ -134,7 +150,7 @@ fn a_service_that_is_gone_or_not_selected_any_more_is_forgotten_once() {
     let gone = [
         ServiceReading { state: ServiceState::Inactive, ..reading("api", &["api:1"], "") },
         ServiceReading { state: ServiceState::Draining, ..reading("api", &["api:1"], "") },
-        ServiceReading::missing(target("shop", "api")),
+        ServiceReading::missing(target("shop", "api"), Timestamp::default()),
         reading("api", &["api:1"], "skip=yes"),
     ];
     for reading_of_it in gone {
@@ -225,7 +241,7 @@ fn tell(inventory: &mut Inventory, asked: Asked, seen: &Seen) -> Vec<Update> {
         Seen::Service { name, is_there, definition: revision } => {
             let id = format!("f:{revision}");
             let there = reading(NAMES[*name], &[&id], "");
-            let gone = ServiceReading::missing(there.target.clone());
+            let gone = ServiceReading::missing(there.target.clone(), Timestamp::default());
             let reading = if *is_there { there } else { gone };
             let read = [definition(&id, &[&id])];
             inventory.saw_service(asked, reading, &read, by_tags).into_iter().collect()

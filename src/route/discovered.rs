@@ -31,6 +31,14 @@ impl Routes {
         self.found.all().map(|it| (it.id(), self.target_of(it).refused))
     }
 
+    /// How this target is deployed, and why it is not, if it is not; `None` if neither a rule nor discovery knows it.
+    pub fn settings_of(&self, target: &TargetId) -> Option<(Arc<TargetSettings>, Option<Arc<str>>)> {
+        let known = self.known(target).map(|known| known.target.clone());
+        let Target { settings, refused, .. } =
+            known.or_else(|| self.found.get(target).map(|found| self.target_of(found)))?;
+        Some((settings, refused))
+    }
+
     /// With the settings of its rule where it has one, else by naming where that finds it, else by its own tags.
     pub(super) fn target_of(&self, found: FoundTarget<'_>) -> Target {
         let id = found.id();

@@ -5,8 +5,10 @@
 //! receive that is refused ten times a second is as stale as one that hangs.
 //!
 //! What makes the process unready is what a restart, or another process, might mend. ECS not answering in a Region is told
-//! beside it, and makes nothing unready: the targets in all other Regions go on.
+//! beside it, and makes nothing unready: the targets in all other Regions go on. So is a place whose services cannot be read,
+//! unless there is no other.
 
+mod inventory;
 mod pollers;
 mod regions;
 
@@ -19,6 +21,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
+
+pub use self::inventory::InventoryState;
 
 use self::{pollers::Pollers, regions::Regions};
 use crate::{
@@ -38,6 +42,7 @@ pub struct Health {
     closing: AtomicBool,
     refusal: Mutex<Option<String>>,
     lease: Mutex<Option<LeaseState>>,
+    inventory: Mutex<Option<InventoryState>>,
     pollers: Pollers,
     regions: Regions,
 }
@@ -67,6 +72,10 @@ pub struct HealthReport {
     pub intake: Part,
     /// The lease, where there is a lease table.
     pub lease: Option<Part>,
+    /// The reading of the services, where discovery is on.
+    pub inventory: Option<Part>,
+    /// Whether the services cannot be read anywhere, and have not been: another process might.
+    pub is_blind: bool,
     /// ECS in each Region that was called: told, but nothing that makes the process unready.
     pub regions: Vec<(String, Part)>,
 }
@@ -102,6 +111,7 @@ impl Health {
             closing: AtomicBool::new(false),
             refusal: Mutex::new(None),
             lease: Mutex::new(None),
+            inventory: Mutex::new(None),
             pollers: Pollers::default(),
             regions: Regions::default(),
         }
@@ -156,6 +166,11 @@ impl Health {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
 
+    /// How far the services have been read, where discovery is on.
+    pub fn inventoried(&self, state: InventoryState) {
+        *self.inventory.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
     /// The process ends: no more work is to be sent its way.
     pub fn closing(&self) {
         self.closing.store(true, Relaxed);
@@ -164,16 +179,22 @@ impl Health {
     /// How every part is at this moment.
     pub fn assess(&self, now: Moment) -> HealthReport {
         let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_held = inventory.as_ref().is_some_and(|state| !state.is_open());
         let intake = match &lease {
-            Some(LeaseState::Standby(_) | LeaseState::Lost { .. }) if !self.closing.load(Relaxed) => {
+            _ if self.closing.load(Relaxed) => self.assess_intake(now),
+            Some(LeaseState::Standby(_) | LeaseState::Lost { .. }) => {
                 Part::sound("on standby: nothing is received")
             }
+            Some(_) | None if is_held => Part::sound("nothing is received before the services are read"),
             Some(_) | None => self.assess_intake(now),
         };
         HealthReport {
             turning: self.assess_loop(now),
             intake,
             lease: lease.map(|state| Part::of_lease(state, now)),
+            is_blind: inventory.as_ref().is_some_and(|state| state.is_blind(now)),
+            inventory: inventory.map(|state| state.assess(now)),
             regions: self.regions.assess(now),
         }
     }
@@ -238,13 +259,14 @@ impl HealthReport {
 
     /// Whether it does its work: every part of its own is as it should be.
     pub fn is_ready(&self) -> bool {
-        self.own_parts().all(|(_, part)| part.is_ok())
+        !self.is_blind && self.own_parts().all(|(_, part)| part.is_ok())
     }
 
     /// Each part with its name, those of AWS too.
     pub fn parts(&self) -> impl Iterator<Item = (&str, &Part)> {
         let regions = self.regions.iter().map(|(name, part)| (name.as_str(), part));
-        self.own_parts().chain(regions)
+        let inventory = self.inventory.as_ref().map(|part| ("inventory", part));
+        self.own_parts().chain(inventory).chain(regions)
     }
 
     fn own_parts(&self) -> impl Iterator<Item = (&str, &Part)> {
@@ -299,6 +321,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Place;
 
     fn moment(seconds: u64) -> Moment {
         Moment::from_millis(seconds * 1_000)
@@ -435,6 +458,28 @@ mod tests {
             health.assess(moment(200)).intake.detail,
             "what was received is not taken, for 1 min 40 s"
         );
+    }
+
+    #[test]
+    fn a_process_that_reads_the_services_is_ready_and_one_that_can_read_nowhere_is_not() {
+        let (health, place) = (health(), Place { account: "1".into(), region: "eu-west-1".into() });
+        let mut state = InventoryState::new([place.clone()]);
+        health.inventoried(state.clone());
+        health.turned(moment(500));
+        let report = health.assess(moment(500));
+        assert!(report.is_ready(), "{report:?}");
+        assert_eq!(report.intake.detail, "nothing is received before the services are read");
+        state.failed(&place, moment(470), "AccessDenied".into());
+        health.inventoried(state.clone());
+        assert!(health.assess(moment(499)).is_ready());
+        assert!(!health.assess(moment(500)).is_ready());
+        state.completed(&place, moment(500), None);
+        assert!(state.opens(moment(500)));
+        health.inventoried(state);
+        health.opens(moment(500));
+        assert_eq!(health.assess(moment(501)).intake.detail, "no receive has completed yet");
+        health.received(1, moment(501));
+        assert!(health.assess(moment(501)).is_ready());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
-pub use health::{Health, HealthReport, LeaseState, Part};
+pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
 pub use metrics::Metrics;
 pub use router::{router, serve};
 

@@ -62,3 +62,25 @@ def ready(repository: str, tag: str, branch: str | None = "main") -> Event:
 def deploy(service: str, **wishes: object) -> Event:
     """A person asks for a deployment."""
     return Event("action.deploy", "DEPLOY", {"service": service, **wishes})
+
+
+def secret(identity: str) -> Event:
+    """A secret got a new value, as CloudTrail tells it."""
+    detail = {
+        "eventSource": "secretsmanager.amazonaws.com",
+        "eventName": "PutSecretValue",
+        "requestParameters": {"secretId": identity, "clientRequestToken": "0a1b"},
+    }
+    return Event("aws.secretsmanager", "AWS API Call via CloudTrail", detail)
+
+
+def rollout() -> Event:
+    """ECS tells that a rollout of a service began; which one stands among the resources."""
+    detail = {
+        "eventType": "INFO",
+        "eventName": "SERVICE_DEPLOYMENT_IN_PROGRESS",
+        "deploymentId": "ecs-svc/123",
+        "updatedAt": "2026-11-21T10:00:00Z",
+        "reason": "ECS deployment ecs-svc/123 in progress.",
+    }
+    return Event("aws.ecs", "ECS Deployment State Change", detail)

@@ -36,6 +36,7 @@ MODULES = {
     "messages": "ministack",
     "switches": "ministack",
     "second_opinion": "moto",
+    "discovery": "moto",
 }
 
 

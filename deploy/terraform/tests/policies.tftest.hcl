@@ -161,6 +161,34 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
   }
 }
 
+run "what_discovery_and_other_accounts_need_is_allowed_only_for_them" {
+  command = apply
+
+  variables {
+    discovery         = true
+    account_role_arns = ["arn:aws:iam::444455556666:role/lockkeeper-target"]
+  }
+
+  assert {
+    condition = {
+      for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => [s.Action, s.Resource]
+      if contains(["ListClusters", "ListServices", "ReadClusters", "DeployInOtherAccounts"], s.Sid)
+      } == {
+      ListClusters          = [["ecs:ListClusters"], ["*"]]
+      ListServices          = [["ecs:ListServices"], ["*"]]
+      ReadClusters          = [["ecs:DescribeClusters"], ["arn:aws:ecs:eu-west-1:111122223333:cluster/shop-prod"]]
+      DeployInOtherAccounts = [["sts:AssumeRole"], ["arn:aws:iam::444455556666:role/lockkeeper-target"]]
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
+  assert {
+    condition = one([
+      for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Condition if s.Sid == "ListServices"
+    ]) == { ArnEquals = { "ecs:cluster" = ["arn:aws:ecs:eu-west-1:111122223333:cluster/shop-prod"] } }
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
 run "no_role_is_passed_unless_it_is_named" {
   command = apply
 

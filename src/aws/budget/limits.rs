@@ -25,6 +25,14 @@ pub enum ApiClass {
     TagModify,
     /// ListTagsForResource.
     TagRead,
+    /// DescribeImages and what else is read of a registry of ECR.
+    RegistryRead,
+    /// DescribeParameters of SSM.
+    ParameterRead,
+    /// ListSecretVersionIds of Secrets Manager.
+    SecretRead,
+    /// ListObjectsV2 of S3.
+    ObjectRead,
 }
 
 /// What a bucket holds at most, and what it gains in a second.
@@ -38,7 +46,7 @@ pub struct Limits {
 
 impl ApiClass {
     /// Every class.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::ServiceModify,
         Self::ServiceRead,
         Self::ServiceDeployment,
@@ -50,9 +58,13 @@ impl ApiClass {
         Self::ClusterRead,
         Self::TagModify,
         Self::TagRead,
+        Self::RegistryRead,
+        Self::ParameterRead,
+        Self::SecretRead,
+        Self::ObjectRead,
     ];
 
-    /// The class of an operation of ECS. One that AWS's table does not name (as StopServiceDeployment) counts as a change
+    /// The class of an operation. One of ECS that AWS's table does not name (as StopServiceDeployment) counts as a change
     /// of a service, the scarcest that it could be.
     pub fn of(operation: &str) -> Self {
         match operation {
@@ -68,11 +80,22 @@ impl ApiClass {
             "DescribeClusters" | "ListClusters" => Self::ClusterRead,
             "TagResource" | "UntagResource" => Self::TagModify,
             "ListTagsForResource" => Self::TagRead,
+            "DescribeImages" | "BatchGetImage" | "DescribeRepositories" | "GetLifecyclePolicy" => {
+                Self::RegistryRead
+            }
+            "DescribeParameters" => Self::ParameterRead,
+            "DescribeSecret" | "ListSecretVersionIds" => Self::SecretRead,
+            "ListObjectsV2" => Self::ObjectRead,
             _ => Self::ServiceModify,
         }
     }
 
-    /// What AWS allows: the table of "Request throttling for the Amazon ECS API".
+    /// What AWS allows: for ECS the table of "Request throttling for the Amazon ECS API".
+    ///
+    /// The others are read slowly, and documented badly. "Secrets Manager quotas" gives ListSecretVersionIds 50 calls a
+    /// second; S3 gives a prefix 5,500 reads a second ("Optimizing Amazon S3 performance"), and less will do here. For
+    /// DescribeImages and DescribeParameters no rate is documented, only that there is one: these are low guesses, and
+    /// where they are too high, throttling slows us down.
     pub fn limits(self) -> Limits {
         let (burst, per_second) = match self {
             Self::ServiceModify => (50, 5),
@@ -84,7 +107,9 @@ impl ApiClass {
             | Self::TagRead => (50, 20),
             Self::DefinitionModify => (20, 1),
             Self::TaskModify => (100, 40),
-            Self::TagModify => (20, 10),
+            Self::TagModify | Self::RegistryRead | Self::ParameterRead => (20, 10),
+            Self::SecretRead => (50, 50),
+            Self::ObjectRead => (100, 100),
         };
         Limits { burst, per_second }
     }
@@ -103,6 +128,10 @@ impl ApiClass {
             Self::ClusterRead => "cluster_read",
             Self::TagModify => "tag_modify",
             Self::TagRead => "tag_read",
+            Self::RegistryRead => "registry_read",
+            Self::ParameterRead => "parameter_read",
+            Self::SecretRead => "secret_read",
+            Self::ObjectRead => "object_read",
         }
     }
 }
@@ -126,6 +155,10 @@ mod tests {
             ("DescribeClusters", "cluster_read", 50, 20),
             ("TagResource", "tag_modify", 20, 10),
             ("ListTagsForResource", "tag_read", 50, 20),
+            ("DescribeImages", "registry_read", 20, 10),
+            ("DescribeParameters", "parameter_read", 20, 10),
+            ("ListSecretVersionIds", "secret_read", 50, 50),
+            ("ListObjectsV2", "object_read", 100, 100),
             ("AnythingNew", "service_modify", 50, 5),
         ] {
             let class = ApiClass::of(operation);

@@ -1,4 +1,4 @@
-//! The budget: every call to ECS takes a token of its class before it is sent.
+//! The budget: every call to ECS, and every read of what targets depend on, takes a token of its class before it is sent.
 //!
 //! ECS throttles by token buckets per account, Region and category of calls, which everybody in that account shares.
 //! Ours are those, times `aws.budget_share`, in each Region. Who finds no token waits in line: first come, first

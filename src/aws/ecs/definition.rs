@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::logs::{self, Logs};
-use crate::domain::{ContainerName, DefinitionId, DefinitionView, ImageReference, Marks};
+use crate::domain::{
+    self, ContainerName, DefinitionId, DefinitionReading, DefinitionView, ImageReference, Marks, Place,
+};
 
 /// A task definition as DescribeTaskDefinition gave it.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,51 @@ impl Document {
     /// What decisions need of it.
     pub(super) fn view(&self) -> DefinitionView {
         DefinitionView { id: self.id.clone(), images: images(&self.fields), marks: self.marks() }
+    }
+
+    /// What decisions need of it, and what tasks of it depend on where it is.
+    pub(super) fn reading(&self, place: &Place) -> DefinitionReading {
+        DefinitionReading { view: self.view(), dependencies: domain::dependencies(&self.fields, place) }
+    }
+
+    /// Its fields, but for those that only a description has.
+    pub(super) fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// Everybody's tags.
+    pub(super) fn tags(&self) -> &BTreeMap<String, String> {
+        &self.tags
+    }
+
+    /// The roles that its tasks are started by and run as; each once.
+    pub(super) fn roles(&self) -> Vec<String> {
+        let role = |name| Some(self.fields.get(name)?.as_str()?.to_owned());
+        let mut roles: Vec<String> =
+            ["executionRoleArn", "taskRoleArn"].into_iter().filter_map(role).collect();
+        roles.dedup();
+        roles
+    }
+
+    /// What this variable is in the environments of its containers.
+    pub(super) fn values_of(&self, variable: &str) -> Vec<String> {
+        let containers =
+            self.fields.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+        let entries = containers.flat_map(|it| it["environment"].as_array().into_iter().flatten());
+        let named = entries.filter(|entry| entry["name"] == variable);
+        named.filter_map(|entry| entry["value"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// The name of every container and its image, in order; the text itself where it is none.
+    pub(super) fn all_images(&self) -> Vec<(String, Result<ImageReference, String>)> {
+        let containers =
+            self.fields.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+        let image = |container: &Value| {
+            let text = container["image"].as_str().unwrap_or_default();
+            let name = container["name"].as_str().unwrap_or_default().to_owned();
+            (name, text.parse().map_err(|_| text.to_owned()))
+        };
+        containers.map(image).collect()
     }
 
     /// What to register so that these containers get these images, with these marks; `None` if they have them.
@@ -284,6 +331,17 @@ mod tests {
         let view = document(json!([])).view();
         assert_eq!(view.id.to_string(), "shop:7");
         assert_eq!(view.images.keys().map(ContainerName::as_str).collect::<Vec<_>>(), ["side", "web"]);
+    }
+
+    #[test]
+    fn roles_are_named_once_and_images_that_are_none_with_their_text() {
+        let mut it = document(json!([]));
+        it.fields.insert("taskRoleArn".into(), json!("arn:x"));
+        it.fields.insert("executionRoleArn".into(), json!("arn:x"));
+        assert_eq!(it.roles(), ["arn:x"]);
+        let images = it.all_images();
+        assert_eq!(images[0], ("web".into(), Ok("r.io/shop/web:1".parse().expect("valid"))));
+        assert_eq!(images[2], ("odd".into(), Err("no image at all".into())));
     }
 
     #[test]

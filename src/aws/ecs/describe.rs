@@ -15,19 +15,24 @@ use crate::{
     domain::{CallFailure, DefinitionId, DefinitionRef, DefinitionView, Marks},
 };
 
-/// How many revisions are remembered. One takes about half a kilobyte, and a look needs one or two per target.
-const MAX_REMEMBERED: usize = 4_096;
-
 const OPERATION: &str = "DescribeTaskDefinition";
 
 impl Reach {
     /// Describes a revision, or the newest ACTIVE one of a family, with its tags; `None` if there is none.
     pub(super) async fn document(&self, which: &DefinitionRef) -> Result<Option<Document>, CallFailure> {
+        self.document_by(which, Urgency::Soon).await
+    }
+
+    pub(super) async fn document_by(
+        &self,
+        which: &DefinitionRef,
+        urgency: Urgency,
+    ) -> Result<Option<Document>, CallFailure> {
         let tap = Tap::default();
         let call = self.reads.describe_task_definition().task_definition(which.to_string());
         let call = call.include(TaskDefinitionField::Tags);
         let call = || call.clone().customize().interceptor(tap.clone()).send();
-        match self.ask(OPERATION, READ_ATTEMPTS, Urgency::Soon, call).await {
+        match self.ask(OPERATION, READ_ATTEMPTS, urgency, call).await {
             Ok(_) => {
                 let document = Document::parse(&tap.body());
                 let document = document.map_err(|why| unusable(&format!("{which}: {why}")))?;
@@ -81,7 +86,7 @@ impl Reach {
     }
 
     fn remembered(&self, id: &DefinitionId) -> Option<Remembered> {
-        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id)
     }
 
     /// Marks only rise: what was read before a revision was tagged does not take that back.
@@ -89,9 +94,6 @@ impl Reach {
         let mut remembered = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = remembered.get(&view.id) {
             view.marks.raise(&before.view.marks);
-        }
-        if remembered.len() >= MAX_REMEMBERED {
-            remembered.pop_first();
         }
         remembered.insert(view.id.clone(), Remembered { view, logs: Arc::new(logs) });
     }

@@ -94,7 +94,7 @@ impl Reach {
         for _ in 0..MAX_PAGES {
             let call = call.clone().set_next_token(next);
             let page = self.read("ListTasks", || call.clone().send()).await?;
-            tasks.extend(self.described(cluster, page.task_arns.unwrap_or_default()).await?);
+            tasks.extend(self.tasks_of(cluster, page.task_arns.unwrap_or_default()).await?);
             next = page.next_token;
             if next.is_none() {
                 break;
@@ -103,7 +103,7 @@ impl Reach {
         Ok(tasks)
     }
 
-    async fn described(&self, cluster: &str, tasks: Vec<String>) -> Result<Vec<Task>, CallFailure> {
+    async fn tasks_of(&self, cluster: &str, tasks: Vec<String>) -> Result<Vec<Task>, CallFailure> {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ecs::{operation::describe_services::DescribeServicesOutput, types::ServiceField};
+
 use super::{Ecs, Reach, service::Service, tap::Tap};
 use crate::{
     aws::{
@@ -47,28 +49,48 @@ impl Reach {
         names: &[ServiceName],
         urgency: Urgency,
     ) -> Result<(Services, Timestamp), CallFailure> {
-        let tap = Tap::default();
-        let wanted = names.iter().map(|name| name.as_str().to_owned()).collect();
-        let call = self.reads.describe_services().cluster(cluster.as_str()).set_services(Some(wanted));
-        let call = || call.clone().customize().interceptor(tap.clone()).send();
-        let answer = self.ask("DescribeServices", READ_ATTEMPTS, urgency, call).await;
         let mut services: Services =
             names.iter().map(|name| (name.clone(), Ok(Service::missing()))).collect();
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(fault) if fault.kind() == Kind::Missing => return Ok((services, tap.answered_at())),
-            Err(fault) => return Err(fault.of_call("DescribeServices", Verb::Read)),
-        };
-        for failure in answer.failures().iter().filter(|failure| failure.reason() != Some("MISSING")) {
-            let name = failure.arn().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-            services.entry(name.into()).and_modify(|slot| *slot = Err(refused(failure.reason())));
+        let (answer, at) = self.described(cluster, names, urgency, None).await?;
+        let Some(answer) = answer else { return Ok((services, at)) };
+        for (name, failure) in failures(&answer) {
+            services.entry(name).and_modify(|slot| *slot = Err(failure));
         }
         for service in answer.services() {
             let name = service.service_name().unwrap_or_default();
             services.entry(name.into()).and_modify(|slot| *slot = Ok(Service::read(service)));
         }
-        Ok((services, tap.answered_at()))
+        Ok((services, at))
     }
+
+    /// What DescribeServices answers for these, and when; `None` where there is no such cluster.
+    pub(super) async fn described(
+        &self,
+        cluster: &ClusterName,
+        names: &[ServiceName],
+        urgency: Urgency,
+        include: Option<ServiceField>,
+    ) -> Result<(Option<DescribeServicesOutput>, Timestamp), CallFailure> {
+        let tap = Tap::default();
+        let wanted = names.iter().map(|name| name.as_str().to_owned()).collect();
+        let call = self.reads.describe_services().cluster(cluster.as_str()).set_services(Some(wanted));
+        let call = call.set_include(include.map(|field| vec![field]));
+        let call = || call.clone().customize().interceptor(tap.clone()).send();
+        match self.ask("DescribeServices", READ_ATTEMPTS, urgency, call).await {
+            Ok(answer) => Ok((Some(answer), tap.answered_at())),
+            Err(fault) if fault.kind() == Kind::Missing => Ok((None, tap.answered_at())),
+            Err(fault) => Err(fault.of_call("DescribeServices", Verb::Read)),
+        }
+    }
+}
+
+/// The services that could not be described, and why. One that does not exist is no failure.
+pub(super) fn failures(answer: &DescribeServicesOutput) -> impl Iterator<Item = (ServiceName, CallFailure)> {
+    let failures = answer.failures().iter().filter(|failure| failure.reason() != Some("MISSING"));
+    failures.map(|failure| {
+        let name = failure.arn().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        (name.into(), refused(failure.reason()))
+    })
 }
 
 fn refused(reason: Option<&str>) -> CallFailure {

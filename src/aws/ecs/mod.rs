@@ -5,10 +5,13 @@
 //! | `service` | a service as DescribeServices shows it |
 //! | `glance` | many services at once, by that call alone |
 //! | `look` | everything that the next step of one target is decided on |
+//! | `inspect` | what can be wrong with a service before anything is deployed |
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
 //! | `definition` | pure: task definitions as raw JSON |
 //! | `describe` | reads definitions, and remembers them: only their tags change |
+//! | `discover` | which clusters and services there are, and what each depends on |
+//! | `generations` | pure: remembers so much, and forgets what was not asked for longest |
 //! | `start` | registers where needed, and calls UpdateService |
 //! | `stop` | has ECS stop a rollout and go back |
 //! | `evidence` | stopped tasks and running digests |
@@ -16,9 +19,12 @@
 
 mod definition;
 mod describe;
+mod discover;
 mod evidence;
+mod generations;
 mod glance;
 mod history;
+mod inspect;
 mod logs;
 mod look;
 mod rollouts;
@@ -27,7 +33,10 @@ mod start;
 mod stop;
 mod tap;
 
+pub use discover::{PAGE, READ_BATCH};
 pub use glance::GLANCE_BATCH;
+pub use history::RevisionDigests;
+pub use inspect::{Guard, INSPECT_BATCH, Inspected, InspectedDefinition};
 
 use std::{
     collections::BTreeMap,
@@ -46,23 +55,23 @@ use tracing::debug;
 
 use super::{
     Connections,
-    budget::{ApiClass, Budget, Place, Urgency},
+    budget::{self, ApiClass, Budget, Urgency},
     connect::READ_ATTEMPTS,
     failure::{Fault, Kind, Verb},
     observe::Calls,
 };
 use crate::domain::{
-    AccountId, BudgetShare, CallFailure, Cause, DefinitionId, DefinitionView, LookOrder, Prospect, Region,
-    Remedy, TargetId,
+    AccountId, AccountRule, BudgetShare, CallFailure, Cause, DefinitionId, DefinitionView, LookOrder, Place,
+    Prospect, Region, Remedy, TargetId,
 };
+use generations::Generations;
 
-/// ECS as our credentials reach it: one account, every Region.
+/// ECS as our credentials reach it, and the roles that they may assume: every Region of these accounts.
 #[derive(Debug)]
 pub struct Ecs {
-    connections: Connections,
-    account: AccountId,
+    accounts: BTreeMap<AccountId, Connections>,
     share: BudgetShare,
-    regions: Mutex<BTreeMap<Region, Arc<Reach>>>,
+    places: Mutex<BTreeMap<Place, Arc<Reach>>>,
     /// From then on nothing is begun.
     closing: CancellationToken,
 }
@@ -77,8 +86,8 @@ struct Remembered {
 /// The calls that are kept free for a start: it follows a look at once, so that it is decided on what is so.
 #[derive(Debug, Default)]
 pub struct Clearance {
-    register: Option<Place>,
-    update: Option<Place>,
+    register: Option<budget::Place>,
+    update: Option<budget::Place>,
 }
 
 /// A start whose look was taken this long ago has to look again. Reads of ECS are about as stale as that anyway.
@@ -87,7 +96,7 @@ const LONGEST_START_WAIT: Duration = Duration::from_secs(3);
 /// After a first failed attempt of a read the next follows after at most so long; then twice that.
 const FIRST_READ_DELAY: Duration = Duration::from_secs(1);
 
-/// ECS in one Region.
+/// ECS in one account and Region, with a budget of its own: AWS throttles each apart.
 #[derive(Debug)]
 struct Reach {
     /// For reads.
@@ -99,7 +108,7 @@ struct Reach {
     closing: CancellationToken,
     /// Whether the endpoint has the calls about service deployments; unset until one was answered.
     has_history: OnceLock<bool>,
-    definitions: Mutex<BTreeMap<DefinitionId, Remembered>>,
+    definitions: Mutex<Generations<DefinitionId, Remembered>>,
     region: Region,
     /// One lock per family that was registered to.
     families: Mutex<BTreeMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
@@ -108,8 +117,17 @@ struct Reach {
 impl Ecs {
     /// ECS in the account that these credentials belong to.
     pub fn new(connections: Connections, account: AccountId) -> Self {
-        let (regions, closing) = (Mutex::default(), CancellationToken::new());
-        Self { connections, account, share: BudgetShare::HALF, regions, closing }
+        let (accounts, closing) = (BTreeMap::from([(account, connections)]), CancellationToken::new());
+        Self { accounts, share: BudgetShare::HALF, places: Mutex::default(), closing }
+    }
+
+    /// Also in these accounts, which are reached from here by assuming a role.
+    pub async fn with_accounts(mut self, home: &Connections, rules: &[AccountRule]) -> Self {
+        for AccountRule { account, role_arn, external_id } in rules {
+            let role = home.assuming(role_arn, external_id.as_deref()).await;
+            self.accounts.insert(account.clone(), role);
+        }
+        self
     }
 
     /// With this share of the calls that AWS allows.
@@ -132,8 +150,8 @@ impl Ecs {
 
     /// Forgets what was read of definitions: another process may have tagged them since.
     pub fn forget(&self) {
-        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        regions.values().for_each(|reach| reach.forget_definitions());
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.values().for_each(|reach| reach.forget_definitions());
     }
 
     /// Waits until what may follow a look could be called at once, and keeps those calls free.
@@ -155,24 +173,27 @@ impl Ecs {
         Ok(Clearance { register, update: update.transpose().map_err(closed)? })
     }
 
-    /// ECS where this target is. Another account is refused: a service of the same name here is not the one meant.
+    /// ECS where this target is. An account that we have no way to is refused: a service of the same name in another one
+    /// is not the one meant.
     fn reach(&self, target: &TargetId) -> Result<Arc<Reach>, CallFailure> {
-        if *target.account() != self.account {
-            let (theirs, ours) = (target.account(), &self.account);
+        self.reach_in(&Place::of(target), &format!("{target} is in account {}", target.account()))
+    }
+
+    fn reach_in(&self, place: &Place, what: &str) -> Result<Arc<Reach>, CallFailure> {
+        let Some(connections) = self.accounts.get(&place.account) else {
+            let ours: Vec<&str> = self.accounts.keys().map(AccountId::as_str).collect();
             return Err(CallFailure {
                 cause: Cause::Permission,
-                reason: format!("{target} is in account {theirs}, and our credentials are for {ours}"),
+                reason: format!("{what}, and our credentials are for {}", ours.join(", ")),
                 remedy: Remedy::GiveUp,
             });
-        }
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = regions.entry(target.region().clone());
-        Ok(known
-            .or_insert_with(|| {
-                let connections = self.connections.in_region(target.region());
-                Arc::new(Reach::new(&connections, self.share, &self.closing))
-            })
-            .clone())
+        };
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let reach = places.entry(place.clone()).or_insert_with(|| {
+            let connections = connections.in_region(&place.region);
+            Arc::new(Reach::new(&connections, self.share, &self.closing))
+        });
+        Ok(Arc::clone(reach))
     }
 }
 
@@ -250,7 +271,7 @@ impl Reach {
     async fn change<T, E>(
         &self,
         operation: &'static str,
-        place: Option<Place>,
+        place: Option<budget::Place>,
         call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, CallFailure>
     where

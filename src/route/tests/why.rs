@@ -95,6 +95,90 @@ fn a_reason_is_given_exactly_for_what_routing_finds() {
     }
 }
 
+/// Why the event finds `api`, which discovery found with these settings, or why not.
+fn why_found(naming: Option<Naming>, event: &Event) -> String {
+    let mut it = found(
+        "api",
+        [
+            runs("shop/api", "web"),
+            runs("proxy", "proxy"),
+            runs_of(Some(abroad()), "tools", "tools"),
+            runs_of(None, "nginx", "web"),
+            reads("/prod/api/KEY"),
+            Dependency::Parameter { place: abroad(), name: "/prod/far".into() },
+            reads_secret("shop/api-AbCd12"),
+            loads("env", "api.env"),
+        ],
+    );
+    Arc::make_mut(&mut it.settings).container = Some("web".into());
+    let (id, settings) = (it.target.clone(), it.settings.clone());
+    let routes = Routes::new(ACCOUNT.into(), REGION.into(), Vec::new(), naming);
+    match knowing(routes, [it]).why(event, Asked { id: &id, settings: &settings, rule: None }) {
+        Ok(by) => format!("yes: {by}"),
+        Err(why) => format!("no: {why}"),
+    }
+}
+
+#[test]
+fn a_reason_names_what_the_definition_reads_and_where() {
+    let lines = |triggers: &[Trigger]| {
+        let line = |trigger: &Trigger| why_found(None, &event(trigger.clone()));
+        triggers.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    let images = [
+        push("shop/api", "1"),
+        push("proxy", "1"),
+        push("tools", "1"),
+        push("nginx", "1"),
+        ready("nginx", "1", None),
+        push("other", "1"),
+    ];
+    insta::assert_snapshot!(lines(&images), @r"
+    yes: its running definition names shop/api in container web
+    no: its running definition names proxy in container proxy, and only web counts
+    no: its running definition names tools in registry 999900001111/us-east-1, not in 111122223333/eu-west-1
+    no: its running definition names nginx in a registry that is not ECR's, not in 111122223333/eu-west-1
+    yes: its running definition names nginx in container web
+    no: its running definition names shop/api, proxy, tools, nginx
+    ");
+    let read = [
+        parameter("prod/api/KEY"),
+        parameter("/prod/far"),
+        parameter("/other"),
+        secret("shop/api"),
+        secret("other"),
+        object("env", "api.env"),
+        object("env", "other"),
+    ];
+    insta::assert_snapshot!(lines(&read), @r"
+    yes: its running definition reads parameter /prod/api/KEY
+    no: its running definition reads parameter /prod/far in 999900001111/us-east-1, not in 111122223333/eu-west-1
+    no: its running definition reads /prod/api/KEY, /prod/far
+    yes: its running definition reads secret shop/api-AbCd12
+    no: its running definition reads shop/api-AbCd12
+    yes: its running definition loads s3://env/api.env
+    no: its running definition loads s3://env/api.env
+    ");
+    insta::assert_snapshot!(why_found(Some(naming()), &event(parameter("/other"))), @"no: by name, parameters are called /dev/chubby/{name}/; its running definition reads /prod/api/KEY, /prod/far");
+    insta::assert_snapshot!(why_found(Some(naming()), &event(secret("shop/api"))), @"yes: its running definition reads secret shop/api-AbCd12");
+    insta::assert_snapshot!(why_found(None, &elsewhere(parameter("/prod/far"))), @"yes: its running definition reads parameter /prod/far");
+}
+
+#[test]
+fn a_definition_that_reads_nothing_says_so() {
+    let it = found("api", []);
+    let (id, settings) = (it.target.clone(), it.settings.clone());
+    let routes = knowing(explicit([]), [it]);
+    let no = |trigger| {
+        let asked = Asked { id: &id, settings: &settings, rule: None };
+        routes.why(&event(trigger), asked).expect_err("it reads nothing")
+    };
+    assert_eq!(no(push("x", "1")), "its running definition names no repository");
+    assert_eq!(no(parameter("/x")), "its running definition reads no parameter");
+    assert_eq!(no(secret("x")), "its running definition reads no secret");
+    assert_eq!(no(object("b", "x")), "its running definition loads no file");
+}
+
 #[test]
 fn a_reason_names_the_list_and_the_pattern_or_what_is_listed_instead() {
     let lines = |trigger: Trigger| {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Buses, Post, bus_key, no_bus, pattern};
+use super::{Buses, Post, bus_key, no_bus};
 use crate::{
-    domain::Timestamp,
+    domain::{Timestamp, matches_pattern},
     sim::call::{Call, Fail, Outcome, seconds, tail, text},
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Archive {
 impl Archive {
     /// Keeps an event that matches. A replayed one is never archived again.
     pub(super) fn keep(&mut self, event: &Value, now: Timestamp) {
-        if event.get("replay-name").is_none() && pattern::matches(&self.pattern, Some(event)) {
+        if event.get("replay-name").is_none() && matches_pattern(&self.pattern, event) {
             self.events.push((now, event.clone()));
         }
     }

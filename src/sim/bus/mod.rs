@@ -1,7 +1,6 @@
 //! Event buses: rules bring events to queues and to other buses, archives keep them for replays.
 
 mod archive;
-mod pattern;
 mod rules;
 mod transform;
 
@@ -16,7 +15,7 @@ use super::{
     settings::WorldSettings,
     sqs::Queues,
 };
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, matches_pattern};
 
 /// Which bus: a name in an account and Region.
 type BusKey = (Scope, String);
@@ -261,7 +260,7 @@ fn no_bus((_, name): &BusKey) -> Fail {
 fn test_pattern(body: &Value) -> Outcome {
     let parse = |key: &str| serde_json::from_str::<Value>(text(body, key));
     match (parse("EventPattern"), parse("Event")) {
-        (Ok(pattern), Ok(event)) => Ok(json!({"Result": pattern::matches(&pattern, Some(&event))})),
+        (Ok(pattern), Ok(event)) => Ok(json!({"Result": matches_pattern(&pattern, &event)})),
         _ => Err(Fail::new("InvalidEventPatternException", "Event pattern is not valid.")),
     }
 }

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Buses, bus_key, pattern};
-use crate::sim::call::{Call, Fail, Outcome, list, text, texts};
+use super::{Buses, bus_key};
+use crate::{
+    domain::matches_pattern,
+    sim::call::{Call, Fail, Outcome, list, text, texts},
+};
 
 /// A rule of one bus.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +23,7 @@ pub(super) struct Rule {
 
 impl Rule {
     pub(super) fn wants(&self, event: &Value) -> bool {
-        self.enabled && pattern::matches(&self.pattern, Some(event))
+        self.enabled && matches_pattern(&self.pattern, event)
     }
 
     fn describe(&self, name: &str) -> Value {
@@ -48,6 +51,13 @@ impl Buses {
                 let prefix = text(&call.body, "NamePrefix");
                 let rules = self.bus(call)?.rules.iter().filter(|(name, _)| name.starts_with(prefix));
                 Ok(json!({"Rules": rules.map(|(name, rule)| rule.describe(name)).collect::<Vec<_>>()}))
+            }
+            "ListRuleNamesByTarget" => {
+                let wanted = text(&call.body, "TargetArn");
+                let sends = |rule: &Rule| rule.targets.iter().any(|target| text(target, "Arn") == wanted);
+                let names =
+                    self.bus(call)?.rules.iter().filter(|(_, rule)| sends(rule)).map(|(name, _)| name);
+                Ok(json!({"RuleNames": names.collect::<Vec<_>>()}))
             }
             "DeleteRule" => self.delete_rule(call),
             _ => self.on_rule(call),

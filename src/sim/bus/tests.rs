@@ -55,6 +55,19 @@ fn the_dial_admits_the_sources_of_aws() {
 }
 
 #[test]
+fn the_rules_that_send_to_a_queue_are_found_by_it() {
+    let mut bench = Bench::new();
+    let url = bench.listen("demo");
+    bench.call(Events, "PutRule", json!({"Name": "other", "EventPattern": "{\"source\":[\"x\"]}"}));
+    let arn = format!("arn:aws:sqs:us-east-1:000000000000:{}", url.rsplit('/').next().expect("a name"));
+    let found = |bench: &mut Bench, arn: &str| {
+        bench.call(Events, "ListRuleNamesByTarget", json!({"TargetArn": arn}))["RuleNames"].clone()
+    };
+    assert_eq!(found(&mut bench, &arn), json!(["events-demo"]));
+    assert_eq!(found(&mut bench, "arn:aws:sqs:us-east-1:000000000000:none"), json!([]));
+}
+
+#[test]
 fn a_disabled_rule_delivers_nothing() {
     let mut bench = Bench::new();
     let url = bench.listen("demo");

@@ -75,7 +75,9 @@ impl Secret {
         }
         let version = Version { created: now, value: value.to_owned(), stages: BTreeSet::new() };
         self.versions.insert(id.to_owned(), version);
-        stages.iter().for_each(|stage| self.move_stage(stage, Some(id)));
+        for stage in stages {
+            self.move_stage(stage, Some(id));
+        }
         self.changed = now;
         Ok(())
     }
@@ -111,9 +113,9 @@ impl Secret {
 
     /// Everything but the values.
     pub(super) fn describe(&self, scope: &Scope, name: &str) -> Value {
-        let staged = self.versions.iter().filter(|(_, version)| !version.stages.is_empty());
+        let shown = self.versions.iter().filter(|(_, version)| !version.stages.is_empty());
         let stages: Map<String, Value> =
-            staged.map(|(id, version)| (id.clone(), json!(version.stages))).collect();
+            shown.map(|(id, version)| (id.clone(), json!(version.stages))).collect();
         let mut described = json!({
             "ARN": self.arn(scope), "Name": name, "CreatedDate": seconds(self.created),
             "LastChangedDate": seconds(self.changed), "Description": self.description,

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    domain::{Cause, Moment},
+    domain::{Cause, Moment, Place},
     report::sample::{at, rolled_back, succeeded},
     status::sample,
 };
@@ -129,6 +129,31 @@ fn an_alert_finds_every_series_of_a_closed_set_from_the_start() {
 }
 
 #[test]
+fn readings_of_services_are_counted_place_by_place() {
+    let metrics = metrics();
+    let [here, there] = ["eu-west-1", "us-east-2"]
+        .map(|region| Place { account: "111122223333".into(), region: region.into() });
+    for place in [&here, &there] {
+        metrics.inventory_begins(place);
+    }
+    metrics.inventory_failed(&there);
+    metrics.inventory_read(&here, Duration::from_secs(500), true);
+    metrics.inventory_read(&here, Duration::from_secs(400), false);
+    metrics.inventory_holds(&here, 4_998);
+    insta::assert_snapshot!(lines(&rendered(&metrics), &["inventory"]), @r#"
+    lockkeeper_inventory_read_seconds{account="111122223333",region="eu-west-1"} 400
+    lockkeeper_inventory_reads_total{account="111122223333",region="eu-west-1",result="failed"} 0
+    lockkeeper_inventory_reads_total{account="111122223333",region="eu-west-1",result="ok"} 1
+    lockkeeper_inventory_reads_total{account="111122223333",region="eu-west-1",result="partial"} 1
+    lockkeeper_inventory_reads_total{account="111122223333",region="us-east-2",result="failed"} 1
+    lockkeeper_inventory_reads_total{account="111122223333",region="us-east-2",result="ok"} 0
+    lockkeeper_inventory_reads_total{account="111122223333",region="us-east-2",result="partial"} 0
+    lockkeeper_inventory_targets{account="111122223333",region="eu-west-1"} 4998
+    lockkeeper_inventory_targets{account="111122223333",region="us-east-2"} 0
+    "#);
+}
+
+#[test]
 fn a_replay_is_counted_by_what_became_of_it() {
     let metrics = metrics();
     metrics.replayed(SettledBy::SetAside);
@@ -156,6 +181,9 @@ fn the_document_names_every_metric_and_no_other() {
     metrics.told(&Report::Finished(Box::new(succeeded())));
     metrics.called("ecs", "UpdateService", "ok", Duration::ZERO);
     metrics.waited("service_read", Duration::ZERO);
+    let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+    metrics.inventory_begins(&place);
+    metrics.inventory_read(&place, Duration::ZERO, true);
     let text = rendered(&metrics);
     let exported: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

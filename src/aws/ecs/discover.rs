@@ -1,0 +1,178 @@
+//! Which clusters and services there are, and what each depends on: the calls of discovery. All of them can wait for whatever
+//! somebody waits for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use aws_sdk_ecs::{
+    operation::describe_services::DescribeServicesOutput,
+    types::{self, ClusterField, ServiceField, Tag},
+};
+
+use super::{
+    Ecs, GLANCE_BATCH, Reach,
+    glance::failures,
+    service::{Entry, Service},
+};
+use crate::{
+    aws::{
+        budget::Urgency,
+        connect::READ_ATTEMPTS,
+        failure::{Kind, Verb},
+    },
+    domain::{
+        CallFailure, ClusterName, ClusterReading, DefinitionId, DefinitionReading, DefinitionView,
+        LiveDefinition, Marks, Place, ServiceName, ServiceReading, TargetId, Timestamp,
+    },
+};
+
+/// How many clusters one DescribeClusters takes, and how many names one page of a list has: ECS's limits.
+pub const PAGE: usize = 100;
+
+/// How many services one [`Ecs::read_services`] takes.
+pub const READ_BATCH: usize = GLANCE_BATCH;
+
+const MAX_RESULTS: i32 = 100;
+
+impl Ecs {
+    /// The names of all the clusters there.
+    pub async fn list_clusters(&self, place: &Place) -> Result<Vec<ClusterName>, CallFailure> {
+        const OPERATION: &str = "ListClusters";
+        let reach = self.reach_there(place)?;
+        let (mut names, mut next) = (Vec::new(), None);
+        loop {
+            let call = reach.reads.list_clusters().max_results(MAX_RESULTS).set_next_token(next);
+            let page = reach.ask(OPERATION, READ_ATTEMPTS, Urgency::Later, || call.clone().send()).await;
+            let page = page.map_err(|fault| fault.of_call(OPERATION, Verb::Read))?;
+            names.extend(page.cluster_arns().iter().map(|arn| ClusterName::from(last_part(arn))));
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// These clusters with their tags, up to [`PAGE`] of them; those that do not exist are left out.
+    pub async fn read_clusters(
+        &self,
+        place: &Place,
+        names: &[ClusterName],
+    ) -> Result<Vec<ClusterReading>, CallFailure> {
+        const OPERATION: &str = "DescribeClusters";
+        let reach = self.reach_there(place)?;
+        let wanted = names.iter().map(|name| name.as_str().to_owned()).collect();
+        let call = reach.reads.describe_clusters().set_clusters(Some(wanted)).include(ClusterField::Tags);
+        let answer = reach.ask(OPERATION, READ_ATTEMPTS, Urgency::Later, || call.clone().send()).await;
+        let answer = answer.map_err(|fault| fault.of_call(OPERATION, Verb::Read))?;
+        let active = answer.clusters().iter().filter(|cluster| cluster.status() != Some("INACTIVE"));
+        let read = |cluster: &types::Cluster| {
+            Some(ClusterReading { name: cluster.cluster_name()?.into(), tags: tags(cluster.tags()) })
+        };
+        Ok(active.filter_map(read).collect())
+    }
+
+    /// The names of all the services of a cluster; none if there is no such cluster.
+    pub async fn list_services(
+        &self,
+        place: &Place,
+        cluster: &ClusterName,
+    ) -> Result<BTreeSet<ServiceName>, CallFailure> {
+        const OPERATION: &str = "ListServices";
+        let reach = self.reach_there(place)?;
+        let (mut names, mut next) = (BTreeSet::new(), None);
+        loop {
+            let call = reach.reads.list_services().cluster(cluster.as_str()).max_results(MAX_RESULTS);
+            let call = call.set_next_token(next);
+            let page = match reach.ask(OPERATION, READ_ATTEMPTS, Urgency::Later, || call.clone().send()).await
+            {
+                Err(fault) if fault.kind() == Kind::Missing => return Ok(BTreeSet::new()),
+                page => page.map_err(|fault| fault.of_call(OPERATION, Verb::Read))?,
+            };
+            names.extend(page.service_arns().iter().map(|arn| ServiceName::from(last_part(arn))));
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// These services of one cluster, up to [`READ_BATCH`] of them, with their tags. Each has its own answer; that one does
+    /// not exist is an answer.
+    pub async fn read_services(
+        &self,
+        place: &Place,
+        cluster: &ClusterName,
+        names: &[ServiceName],
+    ) -> Result<Vec<(TargetId, Result<ServiceReading, CallFailure>)>, CallFailure> {
+        let reach = self.reach_there(place)?;
+        let (answer, read_at) =
+            reach.described(cluster, names, Urgency::Later, Some(ServiceField::Tags)).await?;
+        let answer = answer.unwrap_or_else(|| DescribeServicesOutput::builder().build());
+        let read = |name: &ServiceName| {
+            let Place { account, region } = place.clone();
+            let target = TargetId::new(account, region, cluster.clone(), name.clone());
+            let found = answer.services().iter().find(|it| it.service_name() == Some(name.as_str()));
+            let failed = || failures(&answer).find(|(failed, _)| failed == name);
+            let reading = match (found, failed()) {
+                (Some(found), _) => Ok(reading(target.clone(), read_at, found)),
+                (None, Some((_, failure))) => Err(failure),
+                (None, None) => Ok(ServiceReading::missing(target.clone(), read_at)),
+            };
+            (target, reading)
+        };
+        Ok(names.iter().map(read).collect())
+    }
+
+    /// A revision, and what tasks of it depend on; nothing, if it was deleted since.
+    pub async fn read_definition(
+        &self,
+        place: &Place,
+        id: &DefinitionId,
+    ) -> Result<DefinitionReading, CallFailure> {
+        let reach = self.reach_there(place)?;
+        let document = reach.document_by(&id.clone().into(), Urgency::Later).await?;
+        let unknown = || DefinitionReading {
+            view: DefinitionView { id: id.clone(), images: [].into(), marks: Marks::default() },
+            dependencies: Vec::new(),
+        };
+        Ok(document.map_or_else(unknown, |document| document.reading(place)))
+    }
+
+    pub(super) fn reach_there(&self, place: &Place) -> Result<Arc<Reach>, CallFailure> {
+        self.reach_in(place, &format!("this is account {}", place.account))
+    }
+}
+
+fn reading(target: TargetId, read_at: Timestamp, service: &types::Service) -> ServiceReading {
+    let Service { state, definition, entries, revisions, .. } = Service::read(service);
+    let live = entries.iter().filter_map(live);
+    let mut live: Vec<LiveDefinition> = live.collect();
+    let newest_rollout = entries.iter().map(|entry| entry.created_at).max();
+    // One that nothing rolls out, as with another controller, still says what it runs.
+    if let (true, Some(definition)) = (live.is_empty(), definition) {
+        live.push(LiveDefinition {
+            definition,
+            created_at: newest_rollout.unwrap_or_default(),
+            primary: true,
+        });
+    }
+    ServiceReading { target, read_at, state, tags: tags(service.tags()), live, newest_rollout, revisions }
+}
+
+fn live(entry: &Entry) -> Option<LiveDefinition> {
+    let definition = entry.definition.clone()?;
+    Some(LiveDefinition { definition, created_at: entry.created_at, primary: entry.primary })
+}
+
+fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
+    let pairs =
+        tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or("").to_owned())));
+    pairs.collect()
+}
+
+/// The name in an ARN, long or short.
+fn last_part(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}

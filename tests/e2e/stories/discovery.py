@@ -1,0 +1,153 @@
+"""Nobody names a target: the clusters, services, tags and definitions of moto tell which there are, and what they read.
+
+Moto is shared by all stories, so each looks for its own clusters only.
+"""
+
+import json
+
+import boto3
+import events
+from processes import until
+from stage import CHANGING, REGION, Stage
+
+DIGEST = "sha256:" + "b" * 64
+OTHER = "444455556666"
+
+
+def _discovery(stage: Stage, **settings: object) -> str:
+    settings = {"clusters": [f"{stage.cluster}*"], **settings}
+    lines = ["[defaults]", 'quiet = "200ms"', 'timeout = "5s"', "[discovery]"]
+    return "\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]) + "\n"
+
+
+def _service(stage: Stage, name: str, container: dict, tags: dict[str, str] | None = None, ecs=None) -> None:
+    """A service with one container, made by boto3 as anybody would."""
+    ecs = ecs or stage.client("ecs")
+    ecs.create_cluster(clusterName=stage.cluster)
+    family = f"{stage.cluster}-{name}"
+    container = {"name": "app", "image": stage.image(name, "latest"), "memory": 128, **container}
+    ecs.register_task_definition(family=family, containerDefinitions=[container])
+    ecs.create_service(
+        cluster=stage.cluster,
+        serviceName=name,
+        taskDefinition=family,
+        desiredCount=1,
+        tags=[{"key": key, "value": value} for key, value in (tags or {}).items()],
+    )
+
+
+def _deployed(stage: Stage) -> list[str]:
+    """The services that were updated, in order."""
+    return [update["service"] for update in stage.updates()]
+
+
+def each_change_reaches_the_services_whose_definitions_read_it(stage: Stage) -> None:
+    stage.queues()
+    parameter = stage.arn("ssm", "parameter/shop/KEY")
+    secret = stage.arn("secretsmanager", "secret:shop/db-AbCdEf")
+    file = "arn:aws:s3:::shop-env/web.env"
+    _service(stage, "api", {"secrets": [{"name": "KEY", "valueFrom": parameter}]})
+    _service(stage, "jobs", {"secrets": [{"name": "DB", "valueFrom": f"{secret}:password::"}]})
+    _service(stage, "web", {"environmentFiles": [{"value": file, "type": "s3"}]})
+    _service(stage, "site", {"image": stage.image("team/shop/site", "latest")})
+    # Its owner does not want it deployed, and this one is of somebody else.
+    _service(stage, "off", {"secrets": [{"name": "KEY", "valueFrom": parameter}]}, {"lockkeeper:enabled": "false"})
+    _service(stage, "theirs", {"secrets": [{"name": "KEY", "valueFrom": parameter}]}, {"team": "others"})
+    daemon = stage.run(_discovery(stage, exclude=["tag:team=others"]))
+    names = ["api", "jobs", "off", "site", "web"]
+    until("the targets are shown", lambda: [it["name"] for it in daemon.targets()] == names)
+    assert "enabled" in daemon.target("off")["lane"]["why"], daemon.target("off")
+    for event in (
+        events.parameter("/shop/KEY"),
+        events.secret(secret),
+        events.file("shop-env", "web.env"),
+        events.push("team/shop/site", "latest", DIGEST),
+    ):
+        done = len(daemon.deployments())
+        stage.put(event)
+        stage.finished(daemon, done + 1, seconds=60)
+    stage.rest(daemon)
+    assert _deployed(stage) == ["api", "jobs", "web", "site"], _deployed(stage)
+    stage.put(events.parameter("/shop/ANOTHER"), events.push("shop/site", "latest", DIGEST))
+    stage.handled(daemon, 2, result="nothing_asked")
+    assert len(_deployed(stage)) == 4 and stage.no_dead_letters()
+
+
+def a_service_is_deployed_as_its_tags_say(stage: Stage) -> None:
+    stage.queues()
+    _service(stage, "api", {}, {"lockkeeper:on_push": "pin", "lockkeeper:tags": "glob:release-*", "lockkeeper:name": "front"})
+    daemon = stage.run(_discovery(stage))
+    until("the target is shown", lambda: [it["name"] for it in daemon.targets()] == ["front"])
+    stage.put(events.push("api", "feature-7", DIGEST), events.push("api", "release-1", DIGEST))
+    stage.finished(daemon, seconds=60)
+    stage.rest(daemon)
+    (registered,) = stage.registered()
+    assert registered["containerDefinitions"][0]["image"] == stage.image("api", "release-1"), registered
+
+
+def a_new_service_and_a_new_definition_are_known_soon_after_ecs_tells_of_them(stage: Stage) -> None:
+    stage.queues()
+    _service(stage, "api", {})
+    daemon = stage.run(_discovery(stage, refresh="1h"))
+    read = {"secrets": [{"name": "KEY", "valueFrom": "/shop/NEW"}]}
+    _service(stage, "new", read)
+    body = json.loads(stage.body(events.rollout(), "rollout-1"))
+    body["resources"] = [stage.arn("ecs", f"service/{stage.cluster}/new")]
+    stage.send(json.dumps(body))
+    until("the new service is shown", lambda: "new" in [it["name"] for it in daemon.targets()], 60)
+    stage.put(events.parameter("/shop/NEW"))
+    stage.finished(daemon, seconds=60)
+    stage.rest(daemon)
+    assert _deployed(stage) == ["new"], _deployed(stage)
+
+
+def a_service_of_another_account_is_deployed_there_by_its_role(stage: Stage) -> None:
+    stage.queues()
+    role = f"arn:aws:iam::{OTHER}:role/lockkeeper-target"
+    session = stage.client("sts").assume_role(RoleArn=role, RoleSessionName="story")["Credentials"]
+    there = boto3.client(
+        "ecs",
+        endpoint_url=stage.endpoints["AWS_ENDPOINT_URL"],
+        region_name=REGION,
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
+    read = {"secrets": [{"name": "KEY", "valueFrom": "/shop/KEY"}]}
+    _service(stage, "api", read)
+    _service(stage, "api", read, ecs=there)
+    account = f'[[aws.accounts]]\nid = "{OTHER}"\nrole_arn = "{role}"\nexternal_id = "shop"\n'
+    daemon = stage.run(_discovery(stage), account)
+    ids = [f"{account}/{REGION}/{stage.cluster}/api" for account in (stage.account, OTHER)]
+    until("both are shown", lambda: sorted(it["id"] for it in daemon.targets()) == sorted(ids))
+
+    def deployments(ecs) -> list[str]:
+        (service,) = ecs.describe_services(cluster=stage.cluster, services=["api"])["services"]
+        return [it["id"] for it in service["deployments"]]
+
+    before = deployments(stage.client("ecs")), deployments(there)
+    body = {**json.loads(stage.body(events.parameter("/shop/KEY"), "parameter-1")), "account": OTHER}
+    stage.send(json.dumps(body))
+    (deployment,) = stage.finished(daemon, seconds=60)
+    stage.rest(daemon)
+    assert (deployment["target"], deployment["outcome"]) == (ids[1], "succeeded"), deployment
+    after = deployments(stage.client("ecs")), deployments(there)
+    assert before[0] == after[0] and before[1] != after[1], (before, after)
+
+
+def who_can_read_nowhere_receives_nothing_and_says_so(stage: Stage) -> None:
+    stage.queues()
+    _service(stage, "api", {"secrets": [{"name": "KEY", "valueFrom": "/shop/KEY"}]})
+    # Nothing listens there, as where a Region has no way out of the subnet.
+    stage.endpoints["AWS_ENDPOINT_URL_ECS"] = "http://127.0.0.1:9"
+    daemon = stage.launch(_discovery(stage))
+
+    def parts() -> dict:
+        return daemon.get("/health")["parts"] if daemon.status("/livez") == 200 else {}
+
+    until("health tells it", lambda: parts().get("inventory", {"ok": True})["ok"] is False, 60)
+    assert parts()["intake"]["detail"] == "nothing is received before the services are read", parts()
+    stage.put(events.parameter("/shop/KEY"))
+    until("it is not ready", lambda: daemon.status("/readyz") == 503, 60)
+    assert stage.messages() == 1 and not stage.calls(*CHANGING)
+    assert daemon.status("/livez") == 200
