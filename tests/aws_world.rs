@@ -13,7 +13,7 @@ use lockkeeper::{
     },
     domain::{
         Base, Digest, ImageReference, Look, LookOrder, Marks, Moment, Prospect, Remedy, Rollout,
-        RolloutState, StartOrder, TargetId, Timestamp,
+        RolloutState, StartOrder, StoppedTask, TargetId, Timestamp,
     },
     sim::{
         Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
@@ -36,6 +36,11 @@ struct Lab {
 
 /// A world, twenty times as fast as its defaults, where `shop/api` runs `api:1` with a circuit breaker.
 async fn lab() -> Lab {
+    lab_of(2).await
+}
+
+/// The same with so many tasks.
+async fn lab_of(desired: u32) -> Lab {
     let dials = EcsDials { speed: 20.0, ..EcsDials::default() };
     let world = World::new(7, WorldSettings { ecs: dials, ..WorldSettings::default() });
     let front = Front::new(world, FrontSettings::default());
@@ -59,7 +64,7 @@ async fn lab() -> Lab {
     lab.ask(
         "CreateService",
         json!({
-            "cluster": "shop", "serviceName": "api", "taskDefinition": "api", "desiredCount": 2,
+            "cluster": "shop", "serviceName": "api", "taskDefinition": "api", "desiredCount": desired,
             "deploymentConfiguration": breaker,
         }),
     );
@@ -159,6 +164,23 @@ async fn a_rollout_that_ecs_undoes_is_rolled_back_and_the_rollback_is_no_rollout
     let ours = started.id.deployment.unwrap();
     let crashed = last.stopped.iter().filter(|(by, it)| *by == ours && it.exit_code == Some(1));
     assert!(crashed.count() >= 2, "{:?}", last.stopped);
+}
+
+#[tokio::test]
+async fn why_a_rollout_failed_is_found_among_hundreds_of_tasks_that_stopped_before() {
+    let lab = lab_of(60).await;
+    for _ in 0..2 {
+        lab.ask("UpdateService", json!({"cluster": "shop", "service": "api", "forceNewDeployment": true}));
+        lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
+    }
+    let started = lab.ecs.start(&order("nope"), Clearance::default()).await.unwrap();
+    let looks = lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
+    let ours = started.id.deployment.unwrap();
+    let stopped = &looks.last().unwrap().stopped;
+    let failed =
+        |(by, it): &&(_, StoppedTask)| *by == ours && it.stop_code.as_deref() == Some("TaskFailedToStart");
+    let reason = stopped.iter().find(failed).and_then(|(_, it)| it.reason.clone());
+    assert!(reason.is_some_and(|it| it.contains("CannotPullContainerError")), "{stopped:#?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionRef, Digest, EventId, ImageReference, Region, RepositoryName,
+    AccountId, ContainerName, DefinitionChange, Digest, EventId, ImageReference, Region, RepositoryName,
     RolloutId, Tag, Timestamp,
 };
 
@@ -162,7 +162,7 @@ pub enum Wanted {
     #[default]
     Refresh,
     /// This definition.
-    Definition(DefinitionRef),
+    Definition(DefinitionChange),
     /// This image.
     Image(ImageReference),
     /// This tag of the image that runs.

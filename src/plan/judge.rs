@@ -243,13 +243,7 @@ fn seen(passage: &Passage, rollout: Option<&Rollout>, look: &Look) -> (Failure, 
         };
         let own = passage.rollout.as_ref().and_then(|rollout| rollout.deployment.as_ref());
         let evidence = Evidence {
-            stopped_tasks: look
-                .stopped
-                .iter()
-                .filter(|(by, _)| Some(by) == own)
-                .map(|(_, task)| task.clone())
-                .take(5)
-                .collect(),
+            stopped_tasks: diagnose::stopped_tasks(own, look),
             service_events: look.events.iter().map(|event| event.message.clone()).take(5).collect(),
         };
         let by_task = diagnose::by_evidence(&evidence);

@@ -12,9 +12,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::domain::{
-    Cause, Change, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, Failure,
-    FollowedImage, ImageChange, ImageReference, ImageSource, Look, Outcome, Refresh, Request, Rollout,
-    RolloutKey, RolloutState, Timestamp,
+    Cause, Change, ContainerName, DefinitionChange, DefinitionId, DefinitionRef, DefinitionView, Digest,
+    Failure, FollowedImage, ImageChange, ImageReference, ImageSource, Look, Outcome, Refresh, Request,
+    Rollout, RolloutKey, RolloutState, Timestamp,
 };
 
 use super::{
@@ -184,12 +184,15 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
 
 fn definition(
     request: &Request,
-    asked: &DefinitionRef,
+    asked: &DefinitionChange,
     look: &Look,
     flawed: &impl Fn(Flaw) -> bool,
 ) -> Verdict {
+    if let Some(why) = asked.is_foreign_to(&request.target) {
+        return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why));
+    }
     let wanted = match &look.wanted {
-        Some(Ok(wanted)) if names(asked, &wanted.id) => wanted,
+        Some(Ok(wanted)) if names(&asked.definition, &wanted.id) => wanted,
         Some(Err(why)) => return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why.clone())),
         // The look was for a newer request, which is being deployed.
         Some(Ok(_)) | None => return Verdict::Await,

@@ -298,7 +298,8 @@ impl Script {
                 force: false,
             }),
             Wish::Definition(revision) => {
-                Change::Definition(DefinitionRef { family: SERVICES[place].into(), revision: Some(revision) })
+                let family = SERVICES[place].into();
+                Change::Definition(DefinitionRef { family, revision: Some(revision) }.into())
             }
         }
     }

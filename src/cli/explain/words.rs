@@ -2,8 +2,9 @@
 
 use super::check;
 use crate::domain::{
-    Base, Change, Decision, DecisionVerb, DeployRequest, Event, FollowedImage, ImageChange, ImageSource,
-    OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetSettings, Trigger, Wanted, Write,
+    Base, Change, Decision, DecisionVerb, DefinitionChange, DeployRequest, Event, FollowedImage, ImageChange,
+    ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetId, TargetSettings, Trigger, Wanted,
+    Write,
 };
 
 /// What follows from a sign of ECS.
@@ -105,13 +106,16 @@ pub(super) fn policy(trigger: &Trigger, settings: &TargetSettings) -> Option<Str
 }
 
 /// What would happen at a target of which this is asked. What depends on what runs is a condition.
-pub(super) fn would(change: &Change, settings: &TargetSettings) -> String {
+pub(super) fn would(change: &Change, target: &TargetId, settings: &TargetSettings) -> String {
     let base = base(&settings.base);
     let would = match change {
         Change::Refresh(Refresh::Restart) => format!("new tasks of {base}"),
         Change::Refresh(Refresh::Image(image)) => format!("new tasks of {base}, if it {}", follows(image)),
         Change::Image(image) => format!("a new revision of {base} {}", pins(image)),
-        Change::Definition(definition) => match definition.revision {
+        Change::Definition(asked) if let Some(why) = asked.is_foreign_to(target) => {
+            return format!("a failure (definition_invalid): {why}");
+        }
+        Change::Definition(DefinitionChange { definition, .. }) => match definition.revision {
             Some(_) => format!("a rollout of {definition}, unless something newer was asked for"),
             None => format!(
                 "a rollout of the newest ACTIVE revision of {definition}, unless something newer was asked for"
@@ -252,6 +256,10 @@ mod tests {
         TargetSettings::named("api".into())
     }
 
+    fn target() -> TargetId {
+        "111122223333/eu-west-1/shop/api".parse().unwrap()
+    }
+
     fn source(container: Option<&str>) -> ImageSource {
         let container = container.map(ContainerName::from);
         ImageSource { repository: Some("shop".into()), home: None, container }
@@ -285,8 +293,9 @@ mod tests {
             Change::Image(forced),
             Change::Definition("shop:12".parse().unwrap()),
             Change::Definition("shop".parse().unwrap()),
+            Change::Definition("arn:aws:ecs:us-east-1:999999999999:task-definition/shop:1".parse().unwrap()),
         ];
-        let told: Vec<String> = all.iter().map(|change| would(change, &settings())).collect();
+        let told: Vec<String> = all.iter().map(|change| would(change, &target(), &settings())).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         new tasks of the running definition
         new tasks of the running definition, if it names shop:v1 in container web
@@ -296,6 +305,7 @@ mod tests {
         a new revision of the running definition that names (its repository):2.1.0, unless something newer was asked for
         a rollout of shop:12, unless something newer was asked for
         a rollout of the newest ACTIVE revision of shop, unless something newer was asked for
+        a failure (definition_invalid): definition shop:1 was registered in 999999999999/us-east-1, and the service is in 111122223333/eu-west-1
         ");
     }
 
@@ -306,7 +316,8 @@ mod tests {
             dry_run: family.is_none(),
             ..settings()
         };
-        let told = [latest(Some("f")), latest(None)].map(|it| would(&Change::Refresh(Refresh::Restart), &it));
+        let told = [latest(Some("f")), latest(None)]
+            .map(|it| would(&Change::Refresh(Refresh::Restart), &target(), &it));
         insta::assert_snapshot!(told.join("\n"), @r"
         new tasks of the newest ACTIVE revision of f
         dry run, so it would only be told: new tasks of the newest ACTIVE revision of the running definition's family

@@ -300,6 +300,20 @@ fn a_definition_that_cannot_be_had_fails_at_once() {
 }
 
 #[test]
+fn a_definition_of_another_account_or_region_is_not_taken_for_ours_of_the_same_name() {
+    for place in ["us-east-1:999999999999", "us-east-1:111122223333", "eu-west-1:999999999999"] {
+        let mut it = Bench::new();
+        it.scene().wanted = Some(Ok(revision(2, "v2")));
+        it.receive("m1", [definition(&format!("arn:aws:ecs:{place}:task-definition/api:2"), 990)]);
+        it.pass(6);
+        let (outcome, cause, reason) = it.end();
+        assert_eq!((it.starts().len(), outcome, cause), (0, Outcome::Failed, Some(Cause::DefinitionInvalid)));
+        assert!(reason.starts_with("definition api:2 was registered in "), "{reason}");
+        assert_eq!(it.settled(), [("m1", SettledBy::SetAside)]);
+    }
+}
+
+#[test]
 fn without_any_definition_of_the_family_every_kind_of_request_fails() {
     for wish in [image("v2", 990), restart(990), followed("v1", None, 990)] {
         let mut it = Bench::new();
