@@ -176,7 +176,7 @@ impl Lane {
         passage.evidence = evidence;
         let undone = match (goes_on, watch.cannot_stop) {
             (true, false) => self.undo_stuck(passage, watch, failure, look, turn),
-            (true, true) => self.undo_by_rollout(passage, failure, look, turn),
+            (true, true) => self.undo_by_rollout(passage, failure, Some(&watch), look, turn),
             (false, _) => Err((passage, failure)),
         };
         if let Err((passage, failure)) = undone {

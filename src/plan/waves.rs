@@ -170,6 +170,12 @@ impl Waves {
         }
     }
 
+    /// Whether this event would let this lane start something now.
+    pub(super) fn lets(&self, event: &EventId, lane: &Lane) -> bool {
+        let limits = Limits::of(&lane.settings);
+        self.by_event.get(event).is_none_or(|wave| wave.gate(&lane.target, limits) == Gate::Open)
+    }
+
     /// Whether this target may be deployed now because of this event; it is called if it has to wait.
     fn admit(&mut self, event: &EventId, target: &TargetId, settings: &TargetSettings) -> Gate {
         let limits = Limits::of(settings);
