@@ -98,7 +98,6 @@ fn what_may_supersede_a_rollout_without_progress_is_started_instead_of_stopping_
         with_arn(&mut bench);
         bench.pass(110);
         bench.settings.on_newer = on_newer;
-        bench.settings.quiet = Duration::from_secs(10);
         bench.receive("newer", [image("v3", 1_108)]);
         bench.pass(30);
         assert_eq!((stops(&bench).len(), bench.ordered_image().as_deref()), (0, Some("v3")), "{on_newer:?}");
