@@ -69,6 +69,8 @@ pub struct FollowedImage {
     pub tag: Tag,
     /// What the tag meant then.
     pub digest: Option<Digest>,
+    /// Whether that is an index, of which ECS may name a child; `None` where it is not known.
+    pub is_index: Option<bool>,
     /// Whether any tag of the repository counts, not just the one that the definition names.
     pub any_tag: bool,
 }
@@ -93,6 +95,8 @@ pub struct ImageChange {
     pub tag: Option<Tag>,
     /// The digest, where it is known.
     pub digest: Option<Digest>,
+    /// Whether that is an index, of which ECS may name a child; `None` where it is not known.
+    pub is_index: Option<bool>,
     /// Whether the revision is to name the digest rather than the tag.
     pub by_digest: bool,
     /// The policy that ranks it against other tags; `None` where a person or a CI system named it on purpose.
@@ -174,6 +178,7 @@ mod tests {
             source: ImageSource { repository: None, home: None, container: None },
             tag: Some("v1".into()),
             digest: None,
+            is_index: None,
             by_digest: false,
             policy: Some(TagPolicy::NEWEST),
             force: false,

@@ -104,6 +104,8 @@ pub struct PushedImage {
     pub tag: Tag,
     /// What the tag now means; the index, for an image of several platforms.
     pub digest: Option<Digest>,
+    /// Whether that is an index of several images; `None` where nobody said.
+    pub is_index: Option<bool>,
 }
 
 /// The result of a scan. Severities that the event does not name count as 0.

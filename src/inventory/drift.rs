@@ -413,6 +413,7 @@ impl Image<'_> {
             repository: self.name.clone(),
             tag: tag.clone(),
             digest: Some(state.digest.clone()),
+            is_index: None,
         };
         let event = event(self.registry, at, Trigger::ImagePushed(image));
         Suspect { target: self.subject.target.clone(), event, proof: Proof::Rule }

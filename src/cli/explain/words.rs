@@ -134,7 +134,7 @@ fn base(base: &Base) -> String {
 }
 
 fn follows(image: &FollowedImage) -> String {
-    let FollowedImage { source, tag, digest, any_tag } = image;
+    let FollowedImage { source, tag, digest, is_index: _, any_tag } = image;
     let repository = repository(source);
     let what = if *any_tag { format!("an image of {repository}") } else { format!("{repository}:{tag}") };
     let known = if digest.is_some() { " and its tasks do not run that digest yet" } else { "" };
@@ -142,7 +142,7 @@ fn follows(image: &FollowedImage) -> String {
 }
 
 fn pins(image: &ImageChange) -> String {
-    let ImageChange { source, tag, digest, by_digest, policy, force } = image;
+    let ImageChange { source, tag, digest, is_index: _, by_digest, policy, force } = image;
     let what = match (digest, tag) {
         (Some(digest), tag) if *by_digest || tag.is_none() => format!("@{digest}"),
         (_, Some(tag)) => format!(":{tag}"),
@@ -270,6 +270,7 @@ mod tests {
             source: source(None),
             tag: Some("2.1.0".into()),
             digest: Some(DIGEST.into()),
+            is_index: None,
             by_digest: false,
             policy: policy.map(|policy| policy.parse().unwrap()),
             force: false,
@@ -278,8 +279,13 @@ mod tests {
 
     #[test]
     fn what_would_happen_names_what_it_depends_on() {
-        let followed =
-            |any_tag| FollowedImage { source: source(Some("web")), tag: "v1".into(), digest: None, any_tag };
+        let followed = |any_tag| FollowedImage {
+            source: source(Some("web")),
+            tag: "v1".into(),
+            digest: None,
+            is_index: None,
+            any_tag,
+        };
         let refresh = |any_tag| Change::Refresh(Refresh::Image(followed(any_tag)));
         let by_digest = ImageChange { by_digest: true, ..image(Some("semver:^2")) };
         let tag_alone = ImageSource { repository: None, home: None, container: None };

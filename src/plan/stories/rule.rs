@@ -47,7 +47,13 @@ fn a_push_of_a_tag_that_the_definition_does_not_name_asks_nothing() {
 
 #[test]
 fn where_any_tag_counts_a_push_of_another_tag_is_deployed() {
-    let image = FollowedImage { source: source(), tag: "feature".into(), digest: None, any_tag: true };
+    let image = FollowedImage {
+        source: source(),
+        tag: "feature".into(),
+        digest: None,
+        is_index: None,
+        any_tag: true,
+    };
     let it = asked(request(990, Change::Refresh(Refresh::Image(image))), []);
     assert_eq!((it.starts().len(), it.ordered_image()), (1, None));
 }
