@@ -279,7 +279,10 @@ async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
     lab.ask(Service::Ecr, "PutLifecyclePolicy", body);
     insta::assert_snapshot!(lab.told("[discovery]\nclusters = [\"*\"]\n").await, @"");
     let none = lab.told("[discovery]\nclusters = [\"none-*\"]\n").await;
-    assert!(none.contains("warning  discovery: discovery finds no service in 111122223333/eu-west-1"), "{none}");
+    assert!(
+        none.contains("warning  discovery: discovery finds no service in 111122223333/eu-west-1"),
+        "{none}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -202,7 +202,8 @@ mod tests {
         let deployments = deployments.map(|(status, name, at)| deployment(status, name, at)).into();
         let tag = Tag::builder().key("team").value("web").build();
         let service = types::Service::builder().status("ACTIVE").set_deployments(Some(deployments));
-        let read = reading(target(), &service.tags(tag).task_definition("shop:2").build());
+        let read =
+            reading(target(), Timestamp::default(), &service.tags(tag).task_definition("shop:2").build());
         let live: Vec<(String, bool)> =
             read.live.iter().map(|it| (it.definition.to_string(), it.primary)).collect();
         assert_eq!(live, [("shop:2".into(), true), ("shop:1".into(), false)]);
@@ -213,8 +214,8 @@ mod tests {
     #[test]
     fn a_service_without_rollouts_has_the_definition_that_it_names() {
         let service = types::Service::builder().status("ACTIVE").task_definition("shop:3").build();
-        let read = reading(target(), &service);
+        let read = reading(target(), Timestamp::default(), &service);
         assert_eq!(read.live.iter().map(|it| it.definition.to_string()).collect::<Vec<_>>(), ["shop:3"]);
-        assert_eq!(reading(target(), &types::Service::builder().build()).live, []);
+        assert_eq!(reading(target(), Timestamp::default(), &types::Service::builder().build()).live, []);
     }
 }
