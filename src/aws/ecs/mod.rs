@@ -7,6 +7,7 @@
 //! | `look` | everything that the next step of one target is decided on |
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
+//! | `base` | which definition a deployment starts from |
 //! | `definition` | pure: task definitions as raw JSON |
 //! | `describe` | reads definitions, and remembers them: only their tags change |
 //! | `start` | registers where needed, and calls UpdateService |
@@ -14,6 +15,7 @@
 //! | `evidence` | stopped tasks and running digests |
 //! | `logs` | pure: where CloudWatch shows what a container wrote |
 
+mod base;
 mod definition;
 mod describe;
 mod evidence;
