@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// A simulated AWS: queues, event buses, images, parameters and ECS.
+/// A simulated AWS: queues, event buses, images, parameters, secrets, objects, roles and ECS.
 #[derive(Parser)]
 struct Arguments {
     /// Where to listen; port 0 takes a free one.
@@ -42,6 +42,9 @@ struct Arguments {
     /// Probability that a message is delivered out of order.
     #[arg(long, default_value_t = 0.0)]
     reorder: f64,
+    /// Probability that an event of ECR, SSM or CloudTrail is lost.
+    #[arg(long, default_value_t = 0.0)]
+    lost_events: f64,
 }
 
 #[tokio::main]
@@ -67,6 +70,7 @@ fn dials(arguments: &Arguments) -> WorldSettings {
         throttle: !arguments.no_throttle,
         duplicates: arguments.duplicates,
         reorder: arguments.reorder,
+        lost_events: arguments.lost_events,
         ecs: EcsDials { speed: arguments.speed, ..EcsDials::default() },
         ..WorldSettings::default()
     }

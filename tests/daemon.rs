@@ -173,6 +173,7 @@ impl Lab {
             ecs: Arc::new(Ecs::new(connections, account.clone())),
             routes: Routes::new(account.clone(), REGION.into(), targets(quiet), None),
             discovery: None,
+            reconcile: None,
             accounts: vec![account],
             pollers: 2,
             visibility: Duration::from_secs(30),

@@ -180,6 +180,7 @@ async fn daemon(
         ecs: Arc::new(Ecs::new(connections, account.clone()).with_share(BudgetShare::HALF)),
         routes: Routes::new(account.clone(), REGION.into(), targets(settings), None),
         discovery: None,
+        reconcile: None,
         accounts: vec![account],
         pollers: 4,
         visibility: Duration::from_mins(2),

@@ -224,6 +224,43 @@ async fn who_assumes_a_role_is_in_its_account() {
 }
 
 #[tokio::test]
+async fn objects_are_put_listed_and_deleted_by_the_sdk() {
+    let served = serve().await;
+    let config = served.config("test").load().await;
+    let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+    let s3 = aws_sdk_s3::Client::from_conf(config);
+    s3.create_bucket().bucket("env").send().await.expect("create a bucket");
+    let notify = aws_sdk_s3::types::EventBridgeConfiguration::builder().build();
+    let notify =
+        aws_sdk_s3::types::NotificationConfiguration::builder().event_bridge_configuration(notify).build();
+    let put = s3.put_bucket_notification_configuration().bucket("env").notification_configuration(notify);
+    put.send().await.expect("switch events on");
+    let got = s3.get_bucket_notification_configuration().bucket("env").send().await.expect("ask");
+    assert!(got.event_bridge_configuration().is_some());
+    for key in ["web/a b&é.env", "web/c.env", "other"] {
+        let body = aws_sdk_s3::primitives::ByteStream::from_static(b"A=1\n");
+        let put = s3.put_object().bucket("env").key(key).body(body).send().await.expect("put");
+        assert_eq!(
+            put.e_tag(),
+            Some("\"7b9ee9647aa60af266c790de3f659403\""),
+            "of what was sent, without its frames"
+        );
+    }
+    let page = s3.list_objects_v2().bucket("env").prefix("web/").max_keys(1).send().await.expect("list");
+    assert_eq!((page.contents()[0].key(), page.is_truncated()), (Some("web/a b&é.env"), Some(true)));
+    let token = page.next_continuation_token().expect("a token");
+    let page = s3.list_objects_v2().bucket("env").prefix("web/").continuation_token(token).send().await;
+    assert_eq!(page.expect("list").contents()[0].key(), Some("web/c.env"));
+    let object = s3.get_object().bucket("env").key("web/c.env").send().await.expect("get");
+    assert!(object.last_modified().is_some());
+    let content = object.body.collect().await.expect("read").into_bytes();
+    assert_eq!(&content[..], b"A=1\n");
+    s3.delete_object().bucket("env").key("web/c.env").send().await.expect("delete");
+    let error = s3.get_object().bucket("env").key("web/c.env").send().await.expect_err("it is gone");
+    assert!(error.into_service_error().is_no_such_key());
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_its_effect_behind() {
     let served = serve().await;
     let ecs = served.ecs().await;
@@ -272,6 +309,10 @@ async fn the_control_routes_turn_the_world() {
     let (_, pushed) = served.control("POST", "push", &json!({"repository": "app", "tags": ["1"]})).await;
     assert!(pushed["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:")));
     assert_eq!(served.control("POST", "push", &json!({})).await.0, 400);
+    let index = json!({"repository": "app", "tags": ["2"], "children": 2});
+    let (_, pushed) = served.control("POST", "push", &index).await;
+    assert_eq!(pushed["children"].as_array().map(Vec::len), Some(2));
+    assert_eq!(served.control("POST", "push", &json!({"repository": "a", "children": 9999})).await.0, 400);
     queue(&served.sqs().await, "q").await;
     let (_, state) = served.control("GET", "state", &json!({})).await;
     assert_eq!(state["queues"].as_object().map(serde_json::Map::len), Some(1));

@@ -9,7 +9,7 @@
 //! | [`ecs`] | look at a service, start a rollout |
 //! | [`rules`] | EventBridge's rules: which send to a queue, and what they let through |
 //! | [`permissions`] | whose credentials these are, and what IAM would let them do |
-//! | [`trails`] | what CloudTrail tells of |
+//! | [`trails`], `buckets` | what CloudTrail and buckets tell of |
 //! | [`sources`] | what targets depend on: tags in `registry`, `parameters`, `secrets`, `objects`, by `reads` |
 //! | [`lease_table`] | read and conditionally write the one item of the lease table |
 //! | [`fence`] | whether a call that changes something may still be begun |
@@ -18,6 +18,7 @@
 //! | [`observe`] | tells metrics of every call |
 
 pub mod account;
+mod buckets;
 pub mod budget;
 pub mod connect;
 pub mod ecs;

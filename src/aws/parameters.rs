@@ -6,7 +6,7 @@ use aws_sdk_ssm::types::ParameterStringFilter;
 
 use super::{
     failure::Fault,
-    reads::{MOST_PAGES, endless, time},
+    reads::{MOST_PAGES, endless, following, time},
     sources::Reach,
 };
 use crate::domain::Timestamp;
@@ -46,7 +46,7 @@ impl Reach {
             written.extend(page.parameters().iter().filter_map(|parameter| {
                 Some((parameter.name()?.into(), time(parameter.last_modified_date())?))
             }));
-            token = page.next_token;
+            token = following(page.next_token);
             if token.is_none() || names.iter().all(|name| written.contains_key(name)) {
                 return Ok(());
             }

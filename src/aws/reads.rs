@@ -76,7 +76,29 @@ pub(super) fn time(at: Option<&DateTime>) -> Option<Timestamp> {
     at.and_then(|at| at.to_millis().ok()).map(Timestamp::from_millis)
 }
 
+/// The token of the page that follows, if one does: emulators end a list with an empty one.
+pub(super) fn following(token: Option<String>) -> Option<String> {
+    token.filter(|token| !token.is_empty())
+}
+
 /// The failure of a list whose pages do not end.
 pub(super) fn endless() -> Fault {
     Fault::unusable(format!("the list has more than {MOST_PAGES} pages"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_token_ends_a_list() {
+        assert_eq!(following(Some("2".into())), Some("2".into()));
+        assert_eq!((following(Some(String::new())), following(None)), (None, None));
+    }
+
+    #[test]
+    fn a_time_is_kept_to_the_millisecond() {
+        let at = DateTime::from_millis(1_793_534_400_250);
+        assert_eq!((time(Some(&at)), time(None)), (Some(Timestamp::from_millis(1_793_534_400_250)), None));
+    }
 }

@@ -6,7 +6,11 @@ use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageFailureCode, Im
 use serde::Deserialize;
 use tracing::debug;
 
-use super::{failure::Fault, reads::time, sources::Reach};
+use super::{
+    failure::Fault,
+    reads::{following, time},
+    sources::Reach,
+};
 use crate::domain::{AccountId, Digest, RepositoryName, Tag, TagState};
 
 /// AWS's bound for `imageIds` of one call.
@@ -107,7 +111,7 @@ impl Reach {
                 answer => answer?,
             };
             states.extend(page.image_details().iter().flat_map(states_of));
-            token = page.next_token;
+            token = following(page.next_token);
             if token.is_none() {
                 return Ok(states);
             }

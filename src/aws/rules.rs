@@ -44,18 +44,19 @@ impl Connections {
 }
 
 impl Rules {
-    /// The names of all buses.
-    pub async fn buses(&self) -> Result<Vec<String>, CallFailure> {
+    /// The name and ARN of each bus.
+    pub async fn buses(&self) -> Result<Vec<(String, String)>, CallFailure> {
         const OPERATION: &str = "ListEventBuses";
-        let (mut names, mut next) = (Vec::new(), None);
+        let (mut buses, mut next) = (Vec::new(), None);
         loop {
             let call = self.client.list_event_buses().set_next_token(next).send();
             let page = self.calls.make("events", OPERATION, call).await;
             let page = page.map_err(|fault| fault.of_call(OPERATION, Verb::Read))?;
-            names.extend(page.event_buses().iter().filter_map(|bus| bus.name().map(str::to_owned)));
+            let named = page.event_buses().iter();
+            buses.extend(named.filter_map(|bus| Some((bus.name()?.to_owned(), bus.arn()?.to_owned()))));
             next = page.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
-                return Ok(names);
+                return Ok(buses);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     failure::{Fault, Kind},
-    reads::{MOST_PAGES, endless, time},
+    reads::{MOST_PAGES, endless, following, time},
     sources::Reach,
 };
 use crate::domain::{Place, Timestamp};
@@ -33,7 +33,7 @@ impl Reach {
             if let Some(version) = current {
                 return Ok(time(version.created_date()));
             }
-            token = page.next_token;
+            token = following(page.next_token);
             if token.is_none() {
                 return Ok(None);
             }

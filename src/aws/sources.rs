@@ -18,8 +18,8 @@ use super::{
     registry::Repository,
 };
 use crate::domain::{
-    AccountId, BudgetShare, CallFailure, Cause, Digest, Place, Region, Remedy, RepositoryName, Tag, TagState,
-    Timestamp,
+    AccountId, AccountRule, BudgetShare, CallFailure, Cause, Digest, Place, Region, Remedy, RepositoryName,
+    Tag, TagState, Timestamp,
 };
 
 /// Everything that targets depend on.
@@ -56,6 +56,16 @@ impl Sources {
             buckets: Mutex::default(),
             closing: CancellationToken::new(),
         }
+    }
+
+    /// Also those in these accounts, by their roles. `home` is the way to our own.
+    #[must_use]
+    pub async fn with_accounts(mut self, home: &Connections, rules: &[AccountRule]) -> Self {
+        for AccountRule { account, role_arn, external_id } in rules {
+            let role = home.assuming(role_arn, external_id.as_deref()).await;
+            self = self.with_account(account.clone(), role);
+        }
+        self
     }
 
     /// Also those in this account, reached so.

@@ -64,9 +64,12 @@ enum Command {
         aws sqs receive-message --queue-url \"$DEAD_LETTERS\" --attribute-names All --message-attribute-names All | lockkeeper explain -"
     )]
     Explain(explain::Options),
-    /// Says what is wrong with the settings, and which targets they name
-    #[command(after_help = "Exit codes: 0 sound, also with warnings; 2 wrong usage or settings.\n\n\
-        Example:\n  lockkeeper check --offline --config config/prod.toml")]
+    /// Says what is wrong with the settings and, unless it is told not to ask, with what they need in AWS; nothing is changed
+    #[command(
+        after_help = "Exit codes: 0 sound, also with warnings; 1 something is wrong in AWS; 2 wrong usage or settings.\n\n\
+        Examples:\n  lockkeeper check --config config/prod.toml --role arn:aws:iam::111122223333:role/lockkeeper-task\n  \
+        lockkeeper check --offline --config config/prod.toml"
+    )]
     Check(check::Options),
     /// Lists what is set aside and why; nothing is taken from the dead-letter queue
     #[command(
@@ -144,7 +147,7 @@ fn dispatch(Arguments { config, output, command }: Arguments) -> Ended {
         #[cfg(feature = "sim")]
         Command::Demo(options) => demo::demo(&options),
         Command::Explain(options) => explain::explain(&options, &config, form),
-        Command::Check(options) => check::check(&options, &config, form),
+        Command::Check(options) => check::check(options, &config, form),
         Command::DeadLetters(options) => dead_letters::dead_letters(options, &config, form),
         Command::Replay(options) => replay::replay(options, &config, form),
         Command::Health => health::health(&config, form),

@@ -13,9 +13,11 @@ use tracing::{error, info, warn};
 
 use super::Ended;
 use crate::{
-    aws::{Connections, Fence, Observer, ecs::Ecs},
-    domain::{AccountId, Estate, Place, Region, Report},
-    engine::{self, Discovery, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Watchdog},
+    aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
+    domain::{AccountId, Estate, Place, ReconcileMode, Region, Report},
+    engine::{
+        self, Discovery, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Reconcile, Watchdog,
+    },
     plan::PlanSettings,
     report::{
         log::{self, LogSettings},
@@ -114,7 +116,7 @@ pub(super) async fn serve(
     let _watchdog = Watchdog::start(Arc::clone(&health), clock.clone());
     let counted = Counted { metrics, health: Arc::clone(&health), clock: clock.clone() };
     let assembled = match way.open(&settings, Arc::new(counted)).await {
-        Ok(connections) => assemble(settings, connections, clock, health, publisher, stop).await,
+        Ok(connections) => Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await,
         Err(error) => Err(error),
     };
     let ended = match assembled {
@@ -182,6 +184,15 @@ async fn assemble(
     info!(account = account.as_str(), region = region.as_str(), queue = url, "receiving");
     let ecs = Ecs::new(connections.clone(), account.clone()).with_share(settings.aws.budget_share);
     let ecs = ecs.with_accounts(&connections, &estate.accounts).await;
+    let reconcile = match settings.reconcile.mode {
+        ReconcileMode::Off => None,
+        mode @ (ReconcileMode::Repair | ReconcileMode::Report) => {
+            let sources = Sources::new(connections.clone(), account.clone());
+            let sources = sources.with_share(settings.aws.budget_share);
+            let sources = sources.with_accounts(&connections, &estate.accounts).await;
+            Some(Reconcile { mode, every: settings.reconcile.every, sources: Arc::new(sources) })
+        }
+    };
     let mut accounts = settings.aws.allowed_accounts;
     accounts.push(account.clone());
     Ok(Engine {
@@ -190,6 +201,7 @@ async fn assemble(
         letter_room,
         ecs: Arc::new(ecs),
         discovery,
+        reconcile,
         routes: Routes::new(account, region, settings.targets, settings.naming)
             .in_environment(settings.environment),
         accounts,

@@ -18,6 +18,8 @@ pub struct ClusterReading {
 pub struct ServiceReading {
     /// Which service.
     pub target: TargetId,
+    /// When it was read, by AWS's clock.
+    pub read_at: Timestamp,
     /// Whether it can be deployed.
     pub state: ServiceState,
     /// Its tags.
@@ -43,9 +45,10 @@ pub struct LiveDefinition {
 
 impl ServiceReading {
     /// One that is not there.
-    pub fn missing(target: TargetId) -> Self {
+    pub fn missing(target: TargetId, read_at: Timestamp) -> Self {
         Self {
             target,
+            read_at,
             state: ServiceState::Missing,
             tags: BTreeMap::new(),
             live: Vec::new(),

@@ -1,6 +1,6 @@
 //! What is told of deployments and targets: to logs, metrics, history, API and pages. Serialized, these are the API's shapes.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -315,6 +315,40 @@ mod tests {
         }
         for by in [Reality, SetAside, NothingAsked, Newer, DryRun] {
             assert_eq!(by.as_str(), written(by));
+        }
+    }
+}
+
+/// What one pass of reconcile came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReconcileRecord {
+    /// When it began.
+    pub began_at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// How many targets were looked at.
+    pub targets: usize,
+    /// How many things that they depend on were read.
+    pub compared: usize,
+    /// How many changes each target has not seen.
+    pub drift: BTreeMap<TargetName, usize>,
+    /// For how many of those the event was put on the queue again.
+    pub repaired: usize,
+    /// What could not be read, and why.
+    pub failures: Vec<String>,
+}
+
+impl ReconcileRecord {
+    /// Of a pass that begins.
+    pub fn begun(began_at: Timestamp) -> Self {
+        Self {
+            began_at,
+            took: Duration::ZERO,
+            targets: 0,
+            compared: 0,
+            drift: BTreeMap::new(),
+            repaired: 0,
+            failures: Vec::new(),
         }
     }
 }

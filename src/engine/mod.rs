@@ -12,6 +12,7 @@
 //! | `understand` | a message to what it asks for |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
+//! | `reconcile` | looks now and then for changes that targets have not seen |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
@@ -30,6 +31,7 @@ mod intake;
 mod open;
 mod perform;
 mod publish;
+mod reconcile;
 mod renewal;
 mod shown;
 mod standby;
@@ -47,7 +49,7 @@ use crate::{
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
-    route::Routes,
+    route::{self, Routes},
     status::{Health, QueueRecord},
 };
 
@@ -58,6 +60,7 @@ pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
 pub use open::{Opened, open};
 pub use publish::Publisher;
+pub use reconcile::Reconcile;
 pub use standby::Lease;
 pub use watchdog::Watchdog;
 
@@ -65,6 +68,7 @@ use discover::{Asks, Discovering, Gate, Word};
 use held::HeldMessages;
 use intake::Batch;
 use perform::Performer;
+use reconcile::{Question, Reconciler};
 use standby::Hold;
 
 /// The loop turns at least this often, so that its health shows that it does.
@@ -105,6 +109,8 @@ pub struct Engine {
     pub renew_after: Duration,
     /// No rollout is started before this much has passed.
     pub start_delay: Duration,
+    /// How lost events are looked for; without it they are not.
+    pub reconcile: Option<Reconcile>,
     /// By which one of several processes acts; without it, this one is alone.
     pub lease: Option<Lease>,
     /// The time.
@@ -145,6 +151,7 @@ impl Engine {
         let (answers_in, mut answers) = mpsc::unbounded_channel();
         let (batches_in, mut batches) = mpsc::channel(usize::try_from(self.pollers).unwrap_or(1));
         let (counts_in, mut counts) = mpsc::channel(1);
+        let (questions_in, mut questions) = mpsc::channel(1);
         let stop = self.stop.clone();
         let mut running = self.into_running(answers_in, discovering);
         running.engine.health.opens(running.engine.clock.moment());
@@ -153,6 +160,7 @@ impl Engine {
         let pollers = running.spawn_pollers(&batches_in);
         drop(batches_in);
         let counting = running.engine.spawn_counting(counts_in);
+        running.engine.spawn_reconciler(&running.term, questions_in);
         let is_lost = loop {
             let wakeup = running.next_wakeup();
             tokio::select! {
@@ -163,6 +171,7 @@ impl Engine {
                 Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 Some(word) = discovering.words.recv() => running.on_word(word),
+                Some(question) = questions.recv() => running.on_question(question),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
         };
@@ -229,6 +238,18 @@ impl Engine {
             Word::Updates(updates) => self.learn(updates),
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
         }
+    }
+
+    fn spawn_reconciler(&self, term: &CancellationToken, questions: mpsc::Sender<Question>) {
+        let Some(reconcile) = self.reconcile.clone() else { return };
+        let reconciler = Reconciler {
+            reconcile,
+            ecs: Arc::clone(&self.ecs),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            questions,
+        };
+        tokio::spawn(reconciler.keep_looking(term.clone()));
     }
 
     fn spawn_counting(&self, counts: mpsc::Sender<Vec<QueueRecord>>) -> tokio::task::JoinHandle<()> {
@@ -313,6 +334,24 @@ impl Running {
     fn on_word(&mut self, word: Word) {
         self.engine.hear(word, &self.gate);
         self.turn(Input::Wakeup);
+    }
+
+    fn on_question(&mut self, question: Question) {
+        let Self { engine, planner, .. } = self;
+        match question {
+            Question::Targets(answer) => {
+                let targets = engine.routes.targets().map(|(target, settings)| (target.clone(), settings));
+                let _ = answer.send(targets.collect());
+            }
+            Question::Request(target, event, answer) => {
+                let is_busy = planner.is_busy(&target);
+                let confined_to = Some([target].into());
+                let arrival = route::Arrival { version: event.time, floor: event.time, confined_to };
+                let request = engine.routes.route(&event, &arrival).requests.pop();
+                let _ = answer.send(request.filter(|_| !is_busy));
+            }
+            Question::Passed(record) => engine.publisher.reconciled(record),
+        }
     }
 
     fn on_batch(&mut self, batch: Batch) {

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{held::HeldMessages, shown::Shown};
 use crate::{
     aws::queue::Queue,
-    domain::{Moment, Report, TargetId, Timestamp},
+    domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
     report::history::History,
     route::Routes,
@@ -90,6 +90,11 @@ impl Publisher {
         if let Some(listener) = &self.listener {
             let _ = listener.send(report.clone());
         }
+    }
+
+    /// A pass of reconcile ended.
+    pub(super) fn reconciled(&mut self, record: ReconcileRecord) {
+        self.metrics.reconciled(&record);
     }
 
     /// When the next snapshot is to be published, if anything happened since the last.

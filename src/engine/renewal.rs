@@ -51,6 +51,16 @@ pub(super) fn attributes(
     attributes
 }
 
+/// The attributes of a message of our own that counts from its event's time, and is for these targets alone.
+pub(super) fn confined(version: Timestamp, targets: &BTreeSet<TargetId>) -> BTreeMap<String, String> {
+    let ids: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    BTreeMap::from([
+        (name::VERSION.to_owned(), version.to_string()),
+        (name::FLOOR.to_owned(), version.to_string()),
+        (name::TARGETS.to_owned(), ids.join(" ")),
+    ])
+}
+
 /// Reads the attributes of a copy; `None` for any other message.
 pub(super) fn read(attributes: &BTreeMap<String, String>) -> Option<Renewed> {
     let version = Timestamp::parse(attributes.get(name::VERSION)?)?;

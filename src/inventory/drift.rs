@@ -15,12 +15,14 @@ use std::{
 };
 
 use crate::domain::{
-    ContainerName, DefinitionView, Dependency, Digest, Event, ImageReference, OnPush, Place, PushedImage,
-    RECONCILE_SOURCE, RepositoryName, Tag, TargetId, TargetSettings, Timestamp, Trigger, Write, fingerprint,
+    ContainerName, DefinitionView, Dependency, Digest, Event, ImageReference, Look, OnPush, Place,
+    PushedImage, RECONCILE_SOURCE, RepositoryName, Rollout, RolloutState, Tag, TagState, TargetId,
+    TargetSettings, Timestamp, Trigger, Write, fingerprint,
 };
 
-/// Events as a rule arrive within seconds, and are then gathered for up to a minute: what is younger is no drift yet.
-pub const GRACE: Duration = Duration::from_mins(2);
+/// Events as a rule arrive within seconds, and are then gathered for up to a minute: what is younger is no drift yet, where
+/// passes are not closer than that.
+pub const LONGEST_GRACE: Duration = Duration::from_mins(2);
 
 /// Times of changes may be whole seconds: only a rollout created this much after one is surely later.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -38,6 +40,8 @@ pub struct Subject {
     pub dependencies: Vec<Dependency>,
     /// The digest that each container runs, where it is known.
     pub digests: BTreeMap<ContainerName, Digest>,
+    /// When that was read, by AWS's clock.
+    pub read_at: Timestamp,
     /// When the newest of its rollouts was created.
     pub newest_rollout: Option<Timestamp>,
 }
@@ -74,17 +78,6 @@ pub struct Wanted {
     pub tags: BTreeSet<Tag>,
     /// The newest images, whatever they are called.
     pub newest: bool,
-}
-
-/// What a tag means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagState {
-    /// The image.
-    pub digest: Digest,
-    /// When that was first pushed.
-    pub pushed_at: Timestamp,
-    /// The images for single platforms, where it is an index of them.
-    pub children: Vec<Digest>,
 }
 
 /// What was read. What is absent does not exist, or could not be read.
@@ -139,6 +132,53 @@ pub enum Proof {
         /// The image, and those for single platforms in it.
         digests: Vec<Digest>,
     },
+}
+
+impl Suspect {
+    /// The same for the same change, whenever it is suspected.
+    pub fn key(&self) -> String {
+        match &self.proof {
+            Proof::Rule => self.event.id.to_string(),
+            Proof::NotBrought { .. } => fingerprint(format!("{:?}", self.event.trigger), 12),
+        }
+    }
+
+    /// Since when rollouts matter to whoever judges it.
+    pub fn since(&self) -> Timestamp {
+        match &self.proof {
+            Proof::Rule => self.event.time,
+            Proof::NotBrought { since, .. } => (*since).min(self.event.time),
+        }
+    }
+}
+
+impl Subject {
+    /// Whether it matters which image it runs.
+    pub fn depends_on_images(&self) -> bool {
+        let is_followed = |dependency: &Dependency| match dependency {
+            Dependency::Repository { registry: Some(_), container, .. } => {
+                interest(self, container).is_some()
+            }
+            Dependency::Repository { registry: None, .. }
+            | Dependency::Parameter { .. }
+            | Dependency::Secret { .. }
+            | Dependency::File { .. } => false,
+        };
+        self.dependencies.iter().any(is_followed)
+    }
+}
+
+impl Proof {
+    /// Whether what was seen of the target's rollouts bears it out. One that was never complete, and of which it is not
+    /// known what it would have brought, may have brought it.
+    pub fn holds(&self, look: &Look) -> bool {
+        let Self::NotBrought { since, container, digests } = self else { return true };
+        let brought = |rollout: &Rollout| match rollout.digests.get(container) {
+            Some(digest) => digests.contains(digest),
+            None => rollout.state != RolloutState::Succeeded,
+        };
+        !look.rollouts.iter().any(|rollout| rollout.created_at >= *since && brought(rollout))
+    }
 }
 
 impl Questions {
@@ -221,14 +261,14 @@ impl Memory {
     }
 }
 
-/// The changes that this target seems not to have seen, each once.
-pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory, now: Timestamp) -> Vec<Suspect> {
+/// The changes that this target seems not to have seen, each once. One that is younger than `grace` may still be on its way.
+pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory, grace: Duration) -> Vec<Suspect> {
     let on = subject.settings.triggers;
     let mut found: Vec<Suspect> = Vec::new();
     for dependency in &subject.dependencies {
         let suspect = match dependency {
             Dependency::Repository { registry: Some(registry), name, container } => {
-                let image = Image { subject, registry, name, container, now };
+                let image = Image { subject, registry, name, container };
                 image.suspect(answers, memory)
             }
             Dependency::Parameter { place, name } if on.parameters => {
@@ -258,7 +298,8 @@ pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory, now: Time
             | Dependency::Secret { .. }
             | Dependency::File { .. } => None,
         };
-        let suspect = suspect.filter(|it| it.event.time + GRACE <= now || it.proof != Proof::Rule);
+        let suspect =
+            suspect.filter(|it| it.event.time + grace <= subject.read_at || it.proof != Proof::Rule);
         found.extend(suspect.filter(|it| found.iter().all(|other| other.event.id != it.event.id)));
     }
     found
@@ -299,7 +340,6 @@ struct Image<'a> {
     registry: &'a Place,
     name: &'a RepositoryName,
     container: &'a ContainerName,
-    now: Timestamp,
 }
 
 impl Image<'_> {
@@ -327,7 +367,7 @@ impl Image<'_> {
             (_, Some(moved)) => (moved.max(state.pushed_at), Proof::Rule),
             (_, None) if !is_later(state.pushed_at) => (state.pushed_at, Proof::Rule),
             (None, None) => return None,
-            (Some(_), None) => (self.now, self.not_brought(state)),
+            (Some(_), None) => (self.subject.read_at, self.not_brought(state)),
         };
         Some(Suspect { proof, ..self.pushed(tag, state, at) })
     }
@@ -393,6 +433,18 @@ fn unseen(
         event: event(place, changed, trigger()),
         proof: Proof::Rule,
     })
+}
+
+/// What changed, and when, for people.
+pub fn words(event: &Event) -> String {
+    let at = event.time;
+    match &event.trigger {
+        Trigger::ImagePushed(image) => format!("{}:{} was pushed, at {at}", image.repository, image.tag),
+        Trigger::ParameterChanged { name, .. } => format!("parameter {name} was written, at {at}"),
+        Trigger::SecretChanged { secret, .. } => format!("secret {secret} got a new value, at {at}"),
+        Trigger::EnvFileChanged { bucket, key, .. } => format!("s3://{bucket}/{key} was written, at {at}"),
+        other => format!("{} happened, at {at}", other.kind().as_str()),
+    }
 }
 
 /// The event that tells of a change as the lost one would have. The same change has the same id in every process.

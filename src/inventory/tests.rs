@@ -45,10 +45,11 @@ fn reading(service: &str, live: &[&str], with: &str) -> ServiceReading {
         primary: position == 0,
     });
     ServiceReading {
+        read_at: Timestamp::default(),
         state: ServiceState::Active,
         tags: tags(with),
         live: live.collect(),
-        ..ServiceReading::missing(target("shop", service))
+        ..ServiceReading::missing(target("shop", service), Timestamp::default())
     }
 }
 
@@ -129,7 +130,7 @@ fn a_definition_that_many_services_run_is_read_and_kept_once() {
     let kept: Vec<_> = inventory.services().map(|(_, known)| Arc::as_ptr(&known.definitions[0])).collect();
     assert_eq!(kept[0], kept[1]);
     for name in ["api", "web"] {
-        see(&mut inventory, ServiceReading::missing(target("shop", name)), &[]);
+        see(&mut inventory, ServiceReading::missing(target("shop", name), Timestamp::default()), &[]);
     }
     assert_eq!(inventory.unread(&other), ["all:1".parse().expect("valid")], "nobody runs it any more");
 }
@@ -149,7 +150,7 @@ fn a_service_that_is_gone_or_not_selected_any_more_is_forgotten_once() {
     let gone = [
         ServiceReading { state: ServiceState::Inactive, ..reading("api", &["api:1"], "") },
         ServiceReading { state: ServiceState::Draining, ..reading("api", &["api:1"], "") },
-        ServiceReading::missing(target("shop", "api")),
+        ServiceReading::missing(target("shop", "api"), Timestamp::default()),
         reading("api", &["api:1"], "skip=yes"),
     ];
     for reading_of_it in gone {
@@ -240,7 +241,7 @@ fn tell(inventory: &mut Inventory, asked: Asked, seen: &Seen) -> Vec<Update> {
         Seen::Service { name, is_there, definition: revision } => {
             let id = format!("f:{revision}");
             let there = reading(NAMES[*name], &[&id], "");
-            let gone = ServiceReading::missing(there.target.clone());
+            let gone = ServiceReading::missing(there.target.clone(), Timestamp::default());
             let reading = if *is_there { there } else { gone };
             let read = [definition(&id, &[&id])];
             inventory.saw_service(asked, reading, &read, by_tags).into_iter().collect()

@@ -6,6 +6,7 @@
 //! cannot see the first step of a series that was not there.
 
 mod inventory;
+mod reconcile;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,10 @@ use prometheus::{
 
 use super::{HealthReport, QueueRecord, QueueRole, Snapshot};
 use crate::{
-    domain::{Cause, DeploymentRecord, LaneState, Outcome, Report, SettledBy, Stage, Timestamp, TriggerKind},
+    domain::{
+        Cause, DeploymentRecord, LaneState, Outcome, ReconcileRecord, Report, SettledBy, Stage, Timestamp,
+        TriggerKind,
+    },
     report::message::took,
 };
 
@@ -43,6 +47,7 @@ pub struct Metrics {
     aws_request_duration: HistogramVec,
     aws_budget_wait: HistogramVec,
     inventory: inventory::Inventory,
+    reconcile: reconcile::Reconcile,
     healthy: IntGaugeVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
@@ -148,6 +153,7 @@ impl Metrics {
                 &WAIT_SECONDS,
             ),
             inventory: inventory::Inventory::new(&registry),
+            reconcile: reconcile::Reconcile::new(&registry),
             healthy: healthy(&registry),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
@@ -192,6 +198,11 @@ impl Metrics {
     /// A message that had been set aside and put back was deleted, for this reason.
     pub fn replayed(&self, reason: SettledBy) {
         self.replays.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// A pass of reconcile ended. A target that has seen everything has no series.
+    pub fn reconciled(&self, record: &ReconcileRecord) {
+        self.reconcile.passed(record);
     }
 
     /// A call to AWS ended so (`ok`, `throttled`, …), after so long. All three names are constants of the code.

@@ -229,6 +229,7 @@ impl Daemon {
             ecs: Arc::new(ecs),
             routes: Routes::new(account, REGION.into(), Vec::new(), None),
             discovery: Some(discovery),
+            reconcile: None,
             accounts,
             pollers: 2,
             visibility: Duration::from_mins(2),

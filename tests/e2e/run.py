@@ -37,6 +37,7 @@ MODULES = {
     "switches": "ministack",
     "second_opinion": "moto",
     "discovery": "moto",
+    "reconcile": "moto",
 }
 
 

@@ -40,7 +40,7 @@ impl HttpConnector for Wire {
         let Self { front, router } = self.clone();
         HttpConnectorFuture::new(async move {
             let other = |error: axum::http::Error| ConnectorError::other(error.into(), None);
-            let mut asked = axum::http::Request::post(request.uri());
+            let mut asked = axum::http::Request::builder().method(request.method()).uri(request.uri());
             for (name, value) in request.headers() {
                 asked = asked.header(name, value);
             }

@@ -96,6 +96,15 @@ impl Document {
         roles
     }
 
+    /// What this variable is in the environments of its containers.
+    pub(super) fn values_of(&self, variable: &str) -> Vec<String> {
+        let containers =
+            self.fields.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+        let entries = containers.flat_map(|it| it["environment"].as_array().into_iter().flatten());
+        let named = entries.filter(|entry| entry["name"] == variable);
+        named.filter_map(|entry| entry["value"].as_str().map(str::to_owned)).collect()
+    }
+
     /// The name of every container and its image, in order; the text itself where it is none.
     pub(super) fn all_images(&self) -> Vec<(String, Result<ImageReference, String>)> {
         let containers =

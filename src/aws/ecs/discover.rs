@@ -24,7 +24,7 @@ use crate::{
     },
     domain::{
         CallFailure, ClusterName, ClusterReading, DefinitionId, DefinitionReading, DefinitionView,
-        LiveDefinition, Marks, Place, ServiceName, ServiceReading, TargetId,
+        LiveDefinition, Marks, Place, ServiceName, ServiceReading, TargetId, Timestamp,
     },
 };
 
@@ -110,7 +110,8 @@ impl Ecs {
         names: &[ServiceName],
     ) -> Result<Vec<(TargetId, Result<ServiceReading, CallFailure>)>, CallFailure> {
         let reach = self.reach_there(place)?;
-        let (answer, _) = reach.described(cluster, names, Urgency::Later, Some(ServiceField::Tags)).await?;
+        let (answer, read_at) =
+            reach.described(cluster, names, Urgency::Later, Some(ServiceField::Tags)).await?;
         let answer = answer.unwrap_or_else(|| DescribeServicesOutput::builder().build());
         let read = |name: &ServiceName| {
             let Place { account, region } = place.clone();
@@ -118,9 +119,9 @@ impl Ecs {
             let found = answer.services().iter().find(|it| it.service_name() == Some(name.as_str()));
             let failed = || failures(&answer).find(|(failed, _)| failed == name);
             let reading = match (found, failed()) {
-                (Some(found), _) => Ok(reading(target.clone(), found)),
+                (Some(found), _) => Ok(reading(target.clone(), read_at, found)),
                 (None, Some((_, failure))) => Err(failure),
-                (None, None) => Ok(ServiceReading::missing(target.clone())),
+                (None, None) => Ok(ServiceReading::missing(target.clone(), read_at)),
             };
             (target, reading)
         };
@@ -142,12 +143,12 @@ impl Ecs {
         Ok(document.map_or_else(unknown, |document| document.reading(place)))
     }
 
-    fn reach_there(&self, place: &Place) -> Result<Arc<Reach>, CallFailure> {
+    pub(super) fn reach_there(&self, place: &Place) -> Result<Arc<Reach>, CallFailure> {
         self.reach_in(place, &format!("this is account {}", place.account))
     }
 }
 
-fn reading(target: TargetId, service: &types::Service) -> ServiceReading {
+fn reading(target: TargetId, read_at: Timestamp, service: &types::Service) -> ServiceReading {
     let Service { state, definition, entries, revisions, .. } = Service::read(service);
     let live = entries.iter().filter_map(live);
     let mut live: Vec<LiveDefinition> = live.collect();
@@ -160,7 +161,7 @@ fn reading(target: TargetId, service: &types::Service) -> ServiceReading {
             primary: true,
         });
     }
-    ServiceReading { target, state, tags: tags(service.tags()), live, newest_rollout, revisions }
+    ServiceReading { target, read_at, state, tags: tags(service.tags()), live, newest_rollout, revisions }
 }
 
 fn live(entry: &Entry) -> Option<LiveDefinition> {
@@ -184,7 +185,7 @@ mod tests {
     use aws_sdk_ecs::{primitives::DateTime, types::Deployment};
 
     use super::*;
-    use crate::domain::{ServiceState, Timestamp};
+    use crate::domain::ServiceState;
 
     fn target() -> TargetId {
         TargetId::new("111122223333".into(), "eu-west-1".into(), "shop".into(), "api".into())
@@ -201,7 +202,8 @@ mod tests {
         let deployments = deployments.map(|(status, name, at)| deployment(status, name, at)).into();
         let tag = Tag::builder().key("team").value("web").build();
         let service = types::Service::builder().status("ACTIVE").set_deployments(Some(deployments));
-        let read = reading(target(), &service.tags(tag).task_definition("shop:2").build());
+        let read =
+            reading(target(), Timestamp::default(), &service.tags(tag).task_definition("shop:2").build());
         let live: Vec<(String, bool)> =
             read.live.iter().map(|it| (it.definition.to_string(), it.primary)).collect();
         assert_eq!(live, [("shop:2".into(), true), ("shop:1".into(), false)]);
@@ -212,8 +214,8 @@ mod tests {
     #[test]
     fn a_service_without_rollouts_has_the_definition_that_it_names() {
         let service = types::Service::builder().status("ACTIVE").task_definition("shop:3").build();
-        let read = reading(target(), &service);
+        let read = reading(target(), Timestamp::default(), &service);
         assert_eq!(read.live.iter().map(|it| it.definition.to_string()).collect::<Vec<_>>(), ["shop:3"]);
-        assert_eq!(reading(target(), &types::Service::builder().build()).live, []);
+        assert_eq!(reading(target(), Timestamp::default(), &types::Service::builder().build()).live, []);
     }
 }

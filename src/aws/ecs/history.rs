@@ -1,7 +1,7 @@
 //! The calls about service deployments and service revisions. They are younger than ECS, and emulators may lack
 //! them: then everything is read from DescribeServices, and this endpoint is not asked again.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use aws_sdk_ecs::{
     primitives::DateTime,
@@ -14,7 +14,7 @@ use aws_sdk_ecs::{
 use tracing::warn;
 
 use super::{
-    Reach,
+    Ecs, Reach,
     rollouts::{Details, Recorded, Revision, Revisions, Rollback, Status},
     service::{count, rolls_back, time},
 };
@@ -24,7 +24,7 @@ use crate::{
         connect::READ_ATTEMPTS,
         failure::{Fault, Verb},
     },
-    domain::{CallFailure, TargetId, Tasks, Timestamp},
+    domain::{CallFailure, ContainerName, DefinitionId, Digest, Place, TargetId, Tasks, Timestamp},
 };
 
 /// How many ARNs the two Describe calls take: ECS's limit.
@@ -38,6 +38,10 @@ const MAX_RECORDED: usize = 100;
 const MARGIN_SECONDS: i64 = 2;
 
 const LIST: &str = "ListServiceDeployments";
+const REVISIONS: &str = "DescribeServiceRevisions";
+
+/// What revisions of services run, by their ARNs.
+pub type RevisionDigests = BTreeMap<Arc<str>, (DefinitionId, BTreeMap<ContainerName, Digest>)>;
 
 /// What ListServiceDeployments is asked for.
 pub(super) enum Wanted {
@@ -45,6 +49,19 @@ pub(super) enum Wanted {
     Since(Timestamp),
     /// The successful ones.
     Successful,
+}
+
+impl Ecs {
+    /// The definition and the digests of each of these revisions of services, by its ARN, for whoever can wait.
+    pub async fn read_digests(
+        &self,
+        place: &Place,
+        revisions: Vec<Arc<str>>,
+    ) -> Result<RevisionDigests, CallFailure> {
+        let reach = self.reach_there(place)?;
+        let found = reach.revisions_by(revisions, Urgency::Later).await?;
+        Ok(found.into_iter().map(|(arn, it)| (arn, (it.definition, it.digests))).collect())
+    }
 }
 
 impl Reach {
@@ -108,14 +125,23 @@ impl Reach {
     }
 
     /// What these revisions of services run.
-    pub(super) async fn revisions(&self, mut arns: Vec<Arc<str>>) -> Result<Revisions, CallFailure> {
+    pub(super) async fn revisions(&self, arns: Vec<Arc<str>>) -> Result<Revisions, CallFailure> {
+        self.revisions_by(arns, Urgency::Soon).await
+    }
+
+    async fn revisions_by(
+        &self,
+        mut arns: Vec<Arc<str>>,
+        urgency: Urgency,
+    ) -> Result<Revisions, CallFailure> {
         arns.sort();
         arns.dedup();
         let mut revisions = Revisions::new();
         for some in arns.chunks(DESCRIBE_BATCH) {
             let some = some.iter().map(ToString::to_string).collect();
             let call = self.reads.describe_service_revisions().set_service_revision_arns(Some(some));
-            let answer = self.read("DescribeServiceRevisions", || call.clone().send()).await?;
+            let answer = self.ask(REVISIONS, READ_ATTEMPTS, urgency, || call.clone().send()).await;
+            let answer = answer.map_err(|fault| fault.of_call(REVISIONS, Verb::Read))?;
             revisions.extend(answer.service_revisions().iter().filter_map(revision));
         }
         Ok(revisions)

@@ -24,6 +24,9 @@ use crate::{
 /// How many services one [`Ecs::inspect`] takes.
 pub const INSPECT_BATCH: usize = GLANCE_BATCH;
 
+/// No service is called so.
+const NOBODY: &str = "lockkeeper-check-of-permissions";
+
 /// A service as somebody sees it who asks whether it can be deployed well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
@@ -69,6 +72,8 @@ pub struct InspectedDefinition {
     pub tags: BTreeMap<String, String>,
     /// The roles that whoever registers it must be allowed to pass.
     pub roles: Vec<String>,
+    /// The queues that containers of it receive events from: those that run Lockkeeper.
+    pub receives_from: Vec<String>,
 }
 
 impl Ecs {
@@ -125,8 +130,30 @@ impl Ecs {
             images: document.all_images(),
             dependencies: domain::dependencies(document.fields(), &Place::of(target)),
             roles: document.roles(),
+            receives_from: document.values_of("LOCKKEEPER__QUEUE__URL"),
             tags: document.tags().clone(),
         }))
+    }
+}
+
+impl Ecs {
+    /// Whether services of this target's cluster may be updated, as a call about one that is not there tells; `None` if it does
+    /// not.
+    pub async fn may_update(&self, target: &TargetId) -> Option<bool> {
+        let reach = self.reach(target).ok()?;
+        let call = reach.changes.update_service().cluster(target.cluster().as_str()).service(NOBODY);
+        let answer = reach.ask("UpdateService", 1, Urgency::Later, || call.clone().send()).await;
+        match answer.err()?.kind() {
+            Kind::Missing => Some(true),
+            Kind::Denied => Some(false),
+            Kind::Throttled
+            | Kind::Credentials
+            | Kind::Unsupported
+            | Kind::Refused
+            | Kind::Server
+            | Kind::Lost
+            | Kind::Unreachable => None,
+        }
     }
 }
 

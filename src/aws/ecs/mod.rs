@@ -35,6 +35,7 @@ mod tap;
 
 pub use discover::{PAGE, READ_BATCH};
 pub use glance::GLANCE_BATCH;
+pub use history::RevisionDigests;
 pub use inspect::{Guard, INSPECT_BATCH, Inspected, InspectedDefinition};
 
 use std::{

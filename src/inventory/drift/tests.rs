@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{DefinitionId, Marks, TagPolicy, TriggerSwitches};
+use crate::domain::{DefinitionId, Marks, RolloutKey, ServiceState, TagPolicy, Tasks, TriggerSwitches};
 
 const OLD: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
 const NEW: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000bb";
@@ -36,6 +36,7 @@ fn subject(image: &str, on_push: OnPush) -> Subject {
         },
         dependencies: vec![repository, parameter, secret, file],
         digests: [(web(), OLD.into())].into(),
+        read_at: at(60),
         newest_rollout: Some(at(10)),
     }
 }
@@ -56,7 +57,7 @@ fn images(tags: &[(&str, TagState)]) -> Answers {
 }
 
 fn found(subject: &Subject, answers: &Answers) -> Vec<Suspect> {
-    suspects(subject, answers, &Memory::default(), at(60))
+    suspects(subject, answers, &Memory::default(), LONGEST_GRACE)
 }
 
 fn tag(trigger: &Trigger) -> &str {
@@ -136,10 +137,10 @@ fn a_tag_that_moved_to_an_older_image_is_told_from_one_that_was_rolled_out() {
     let mut memory = Memory::default();
     memory.see(at(30), &images(&[("latest", state(OLD, 1))]));
     memory.see(at(40), &moved);
-    let [suspect] = suspects(&subject, &moved, &memory, at(60)).try_into().expect("one");
+    let [suspect] = suspects(&subject, &moved, &memory, LONGEST_GRACE).try_into().expect("one");
     assert_eq!((suspect.event.time, suspect.proof), (at(40), Proof::Rule), "it was seen to move");
     let since = Subject { newest_rollout: Some(at(41)), ..subject };
-    assert_eq!(suspects(&since, &moved, &memory, at(60)), [], "a rollout since has had it");
+    assert_eq!(suspects(&since, &moved, &memory, LONGEST_GRACE), [], "a rollout since has had it");
 }
 
 #[test]
@@ -191,4 +192,70 @@ fn tags_that_nobody_asks_for_are_forgotten() {
     memory.see(at(1), &images(&[("latest", state(OLD, 1))]));
     memory.keep_only(&Questions::default());
     assert_eq!(memory, Memory::default());
+}
+
+fn look(rollouts: &[(i64, RolloutState, Option<&str>)]) -> Look {
+    let definition = subject("api:latest", OnPush::Follow).definition;
+    let rollout = |(created, state, digest): &(i64, RolloutState, Option<&str>)| Rollout {
+        id: RolloutKey::default(),
+        created_at: at(*created),
+        updated_at: at(*created),
+        definition: definition.clone(),
+        previous: None,
+        digests: digest.map(|digest| ("web".into(), digest.into())).into_iter().collect(),
+        primary: false,
+        state: *state,
+        rolls_back: false,
+        tasks: Tasks::default(),
+        reason: "".into(),
+    };
+    Look {
+        taken_at: at(60),
+        service: ServiceState::Active,
+        desired: 1,
+        running: None,
+        base: Ok(definition.clone()),
+        wanted: None,
+        rollouts: rollouts.iter().map(rollout).collect(),
+        going_back: false,
+        events: vec![],
+        stopped: vec![],
+    }
+}
+
+#[test]
+fn what_a_rollout_since_the_push_brought_or_may_have_brought_was_not_missed() {
+    let subject = subject("api:latest", OnPush::Follow);
+    let index = TagState { children: vec![CHILD.into()], ..state(NEW, 5) };
+    let [suspect] = found(&subject, &images(&[("latest", index)])).try_into().expect("one");
+    let holds = |rollouts: &[_]| suspect.proof.holds(&look(rollouts));
+    assert!(holds(&[]) && holds(&[(10, RolloutState::Succeeded, Some(OLD))]));
+    assert!(holds(&[(10, RolloutState::Succeeded, None)]), "a complete one brought what runs");
+    assert!(holds(&[(4, RolloutState::RolledBack, Some(NEW))]), "it is from before the push");
+    assert!(!holds(&[(10, RolloutState::Succeeded, Some(OLD)), (6, RolloutState::RolledBack, Some(NEW))]));
+    assert!(!holds(&[(6, RolloutState::Stopped, Some(CHILD))]));
+    assert!(!holds(&[(6, RolloutState::Failed, None)]), "nobody knows what it would have brought");
+    assert!(Proof::Rule.holds(&look(&[(6, RolloutState::Failed, None)])));
+}
+
+#[test]
+fn what_is_suspected_again_and_again_has_one_key() {
+    let subject = subject("api:latest", OnPush::Follow);
+    let answers = images(&[("latest", state(NEW, 5))]);
+    let suspected = |now| {
+        let subject = Subject { read_at: at(now), ..subject.clone() };
+        found(&subject, &answers).pop().expect("one")
+    };
+    let (first, second) = (suspected(60), suspected(70));
+    assert_eq!((first.key(), first.since()), (second.key(), at(5)));
+    assert_ne!(first.event.id, second.event.id);
+    let pushed = found(&subject, &images(&[("latest", state(NEW, 20))])).pop().expect("one");
+    assert_eq!((pushed.key(), pushed.since()), (pushed.event.id.to_string(), at(20)));
+}
+
+#[test]
+fn a_change_is_told_in_words() {
+    let subject = subject("api:latest", OnPush::Follow);
+    let [suspect] = found(&subject, &images(&[("latest", state(NEW, 20))])).try_into().expect("one");
+    assert_eq!(words(&suspect.event), "api:latest was pushed, at 1970-01-01T00:20:00Z");
 }

@@ -56,7 +56,10 @@ pub(super) async fn calls(State(front): State<Front>, Query(after): Query<After>
     Json(front.with(|world, _| world.calls_after(after.after).cloned().collect()))
 }
 
-/// Pushes an image.
+/// What one index may hold.
+const MOST_CHILDREN: usize = 1_000;
+
+/// Pushes an image, or an index with its children.
 pub(super) async fn push(
     State(front): State<Front>,
     Json(body): Json<Value>,
@@ -69,8 +72,15 @@ pub(super) async fn push(
     let scope = Scope { account: or("account", &settings.account), region: or("region", &settings.region) };
     let tags: Vec<String> = texts(&body, "tags").map(str::to_owned).collect();
     let (repository, digest) = (text(&body, "repository"), body["digest"].as_str());
-    let digest = front.with(|world, now| world.push(now, &scope, repository, &tags, digest));
-    Ok(Json(json!({"digest": digest})))
+    let Some(children) = body["children"].as_u64() else {
+        let digest = front.with(|world, now| world.push(now, &scope, repository, &tags, digest));
+        return Ok(Json(json!({"digest": digest})));
+    };
+    let children = usize::try_from(children).ok().filter(|count| *count <= MOST_CHILDREN);
+    let children = children.ok_or_else(|| refuse("an index has a thousand `children` at most"))?;
+    let (digest, children) =
+        front.with(|world, now| world.push_index(now, &scope, repository, &tags, children));
+    Ok(Json(json!({"digest": digest, "children": children})))
 }
 
 /// Lets a role, or a list of them, be assumed, and from then on no other than those that were told.

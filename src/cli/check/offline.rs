@@ -1,10 +1,10 @@
-//! `lockkeeper check`: what the settings say, and what is wrong with them.
+//! What the settings say, and what is wrong with them. Nobody is asked.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Ended, Output, WRONG_SETTINGS, say, say_json};
+use super::finding;
 use crate::{
     domain::{
         DiscoveryRules, ImageStyle, OnPush, ReconcileMode, Region, Selector, TargetRule, TargetSettings,
@@ -13,32 +13,11 @@ use crate::{
 };
 
 /// How an account or Region is written that is Lockkeeper's own: only AWS knows which that is.
-pub(super) const OWN: &str = "own";
-
-/// What is to be checked.
-#[derive(Debug, clap::Args)]
-pub(super) struct Options {
-    /// Read and check the settings alone: nothing is asked of AWS. Required, because this version checks nothing else
-    #[arg(long, required = true)]
-    offline: bool,
-}
-
-pub(super) fn check(Options { offline: _ }: &Options, files: &[PathBuf], output: Output) -> Ended {
-    match (super::read_settings(files), output) {
-        (Ok(settings), Output::Text) => say(&text(&settings)),
-        (Ok(settings), Output::Json) => say_json(&Checked::sound(&settings)),
-        (Err(problems), Output::Text) => return Ended::Misused(problems.to_string()),
-        (Err(problems), Output::Json) => {
-            say_json(&Checked::unsound(&problems));
-            return Ended::Told(WRONG_SETTINGS);
-        }
-    }
-    Ended::Done
-}
+pub(in crate::cli) const OWN: &str = "own";
 
 /// The answer in JSON; `docs/commands.md` gives its shape.
 #[derive(Serialize)]
-struct Checked {
+pub(super) struct Checked {
     sound: bool,
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
@@ -46,6 +25,8 @@ struct Checked {
     naming: Option<Naming>,
     discovery: Option<Discovery>,
     reconcile: Option<Reconcile>,
+    /// What was found in AWS; null where it was not asked.
+    findings: Option<Vec<finding::Finding>>,
 }
 
 #[derive(Serialize)]
@@ -95,7 +76,7 @@ struct Reconcile {
 }
 
 impl Checked {
-    fn sound(settings: &Settings) -> Self {
+    pub(super) fn sound(settings: &Settings, findings: Option<Vec<finding::Finding>>) -> Self {
         let naming = settings.naming.as_ref().map(|naming| Naming {
             project: naming.project.to_string(),
             environment: naming.environment.to_string(),
@@ -116,10 +97,11 @@ impl Checked {
             naming,
             discovery,
             reconcile: Some(reconcile),
+            findings,
         }
     }
 
-    fn unsound(problems: &Problems) -> Self {
+    pub(super) fn unsound(problems: &Problems) -> Self {
         let finding = |it: &crate::settings::Problem| Finding {
             source: Some(it.origin.source.to_string()),
             line: it.origin.line,
@@ -137,6 +119,7 @@ impl Checked {
             naming: None,
             discovery: None,
             reconcile: None,
+            findings: None,
         }
     }
 }
@@ -224,7 +207,7 @@ fn warnings(settings: &Settings) -> Vec<Finding> {
 }
 
 /// What a push does, in a few words.
-pub(super) fn policy(settings: &TargetSettings) -> String {
+pub(in crate::cli) fn policy(settings: &TargetSettings) -> String {
     match (settings.on_push, settings.image_reference) {
         (OnPush::Follow, _) => "follow".into(),
         (OnPush::Pin, ImageStyle::Tag) => format!("pin {}", settings.tags),
@@ -234,8 +217,8 @@ pub(super) fn policy(settings: &TargetSettings) -> String {
     }
 }
 
-fn text(settings: &Settings) -> String {
-    let checked = Checked::sound(settings);
+pub(super) fn text(settings: &Settings) -> String {
+    let checked = Checked::sound(settings, None);
     let mut text = String::new();
     for Finding { key, wrong, mend, .. } in &checked.warnings {
         let _ = writeln!(text, "warning: {key} {wrong}; {mend}");
@@ -273,7 +256,7 @@ fn table(targets: &[Target]) -> String {
 }
 
 /// As `1 target` or `3 targets`.
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(in crate::cli) fn counted(count: usize, what: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {what}{s}")
 }

@@ -1,0 +1,108 @@
+//! `lockkeeper check`: what the settings say, and whether AWS is as they need it.
+//!
+//! Each part reads, and has what was read judged by a function of its own, which asks nobody:
+//!
+//! | module | looks at |
+//! |---|---|
+//! | `offline` | the settings |
+//! | `queues`, `policy` | the two queues, and who may send there |
+//! | `rules`, `samples`, `events` | which of the events that targets wait for would never reach the queue |
+//! | `targets` | services and their definitions |
+//! | `things` | the images, parameters, secrets and files that they read |
+//! | `permissions`, `needs` | what Lockkeeper may do, and must be allowed to |
+//! | `own` | the service that runs Lockkeeper |
+//! | `survey` | all of it in order |
+//!
+//! Nothing is changed. The calls to ECS take from the budget of the settings, behind whatever somebody waits for.
+
+mod events;
+mod finding;
+mod needs;
+mod offline;
+mod own;
+mod permissions;
+mod policy;
+mod progress;
+mod queues;
+mod rules;
+mod samples;
+mod survey;
+mod targets;
+mod things;
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{Ended, FAILED, Output, WRONG_SETTINGS, say, say_json};
+use crate::{
+    aws::{Connections, Unobserved},
+    settings::Settings,
+};
+use finding::{About, Finding, Level, count};
+use offline::Checked;
+pub(super) use offline::{OWN, counted, policy};
+use progress::Progress;
+
+/// What is to be checked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Read and check the settings alone: nothing is asked of AWS
+    #[arg(long)]
+    offline: bool,
+    /// Whose permissions are looked at: the ARN of the daemon's task role [default: those of whoever runs this]
+    #[arg(long, value_name = "ARN", conflicts_with = "offline")]
+    role: Option<String>,
+    /// The service that runs Lockkeeper [default: the target that receives from this queue, if there is one]
+    #[arg(long, value_name = "CLUSTER/SERVICE", conflicts_with = "offline", value_parser = own_service)]
+    own: Option<(String, String)>,
+}
+
+pub(super) fn check(options: Options, files: &[PathBuf], output: Output) -> Ended {
+    let settings = match (super::read_settings(files), output) {
+        (Ok(settings), _) => settings,
+        (Err(problems), Output::Text) => return Ended::Misused(problems.to_string()),
+        (Err(problems), Output::Json) => {
+            say_json(&Checked::unsound(&problems));
+            return Ended::Told(WRONG_SETTINGS);
+        }
+    };
+    if options.offline {
+        match output {
+            Output::Text => say(&offline::text(&settings)),
+            Output::Json => say_json(&Checked::sound(&settings, None)),
+        }
+        return Ended::Done;
+    }
+    match super::in_runtime(online(options, &settings, output)) {
+        Ok(findings) => tell(&settings, findings, output),
+        Err(error) => Ended::Failed(error),
+    }
+}
+
+async fn online(options: Options, settings: &Settings, output: Output) -> anyhow::Result<Vec<Finding>> {
+    let progress = Progress::new(output == Output::Text);
+    let connections = Connections::load(settings.aws.region.clone(), Arc::new(Unobserved)).await?;
+    let Options { role, own, offline: _ } = options;
+    let found = survey::check(settings, connections, role.as_deref(), own, &progress).await;
+    let warned = settings.warnings.iter();
+    let warned =
+        warned.map(|it| Finding::warning(About::Settings, format!("{} {}", it.key, it.wrong), &it.mend));
+    Ok(warned.chain(found).collect())
+}
+
+fn tell(settings: &Settings, findings: Vec<Finding>, output: Output) -> Ended {
+    let has_failed = count(&findings, Level::Error) > 0;
+    match output {
+        Output::Text => say(&finding::text(&findings)),
+        Output::Json => say_json(&Checked::sound(settings, Some(findings))),
+    }
+    if has_failed { Ended::Told(FAILED) } else { Ended::Done }
+}
+
+fn own_service(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((cluster, service)) if !cluster.is_empty() && !service.is_empty() && !service.contains('/') => {
+            Ok((cluster.to_owned(), service.to_owned()))
+        }
+        _ => Err("write it as CLUSTER/SERVICE".into()),
+    }
+}

@@ -1,0 +1,198 @@
+//! Whether the permissions suffice: by a simulation of IAM's where that is allowed, or else by calls that change nothing.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    counted,
+    finding::{About, Finding, some_of},
+    needs::Needs,
+};
+use crate::{
+    aws::{
+        Connections,
+        ecs::Ecs,
+        permissions::{Caller, Denial, Need, Principal},
+        queue::{Queue, QueueErrorKind, Receipt},
+    },
+    domain::{CallFailure, TargetId},
+};
+
+/// So many actions are named in a line.
+const MOST_NAMES: usize = 6;
+
+/// Whose permissions are looked at.
+pub(super) enum Whose {
+    /// Those of the user or role with this ARN.
+    Of(String),
+    /// Nobody's: the root may do everything.
+    Root,
+    /// Somebody's whose ARN is not known, for this reason.
+    Unknown(String),
+}
+
+/// Whose they are: of the role that was named, or of whoever runs this.
+pub(super) async fn whose(connections: &Connections, caller: &Caller, role: Option<&str>) -> Whose {
+    if let Some(role) = role {
+        return Whose::Of(role.to_owned());
+    }
+    match caller.principal() {
+        Some(Principal::User(arn)) => Whose::Of(arn),
+        // A role with a path has another ARN than its session tells.
+        Some(Principal::Role { name, arn }) => Whose::Of(connections.role_arn(&name).await.unwrap_or(arn)),
+        None if caller.arn.ends_with(":root") => Whose::Root,
+        None => Whose::Unknown(format!("{} is neither a user nor a role", caller.arn)),
+    }
+}
+
+/// Asks IAM about all of it.
+///
+/// # Errors
+/// If it may not be asked.
+pub(super) async fn simulate(
+    connections: &Connections,
+    principal: &str,
+    needs: &Needs,
+) -> Result<Vec<Finding>, CallFailure> {
+    let must = denied(connections, principal, &needs.must).await?;
+    let should = denied(connections, principal, &needs.should).await?;
+    let actions: BTreeSet<&str> =
+        needs.must.iter().chain(&needs.should).flat_map(|need| need.actions.iter().copied()).collect();
+    let mut findings: Vec<Finding> = must.iter().map(|it| lacking(it, principal)).collect();
+    findings.extend(should.iter().map(|it| unread(it, principal)));
+    if findings.is_empty() {
+        let what = format!(
+            "{} are allowed to {principal}, as SimulatePrincipalPolicy says",
+            counted(actions.len(), "action")
+        );
+        findings.push(Finding::ok(About::Permissions, what));
+    }
+    Ok(findings)
+}
+
+async fn denied(
+    connections: &Connections,
+    principal: &str,
+    needs: &[Need],
+) -> Result<Vec<Denial>, CallFailure> {
+    let mut denials = BTreeSet::new();
+    for need in needs {
+        denials.extend(connections.denials(principal, need).await?);
+    }
+    Ok(denials.into_iter().collect())
+}
+
+fn lacking(Denial { action, resource, explicit }: &Denial, principal: &str) -> Finding {
+    let how = if *explicit { "is denied by a statement" } else { "is not allowed" };
+    let what = format!("{action} on {resource} {how} to {principal}");
+    Finding::error(About::Permissions, what, "allow it in the policy of that role")
+}
+
+fn unread(Denial { action, resource, .. }: &Denial, principal: &str) -> Finding {
+    let what = format!(
+        "{action} on {resource} is not allowed to {principal}: what a lost event leaves behind is not repaired"
+    );
+    Finding::warning(About::Permissions, what, "allow it, or switch reconcile off")
+}
+
+/// What is found out without a simulation: calls that would change something, about what is not there.
+pub(super) async fn probe(queue: &Queue, ecs: &Ecs, clusters: &[TargetId], because: &str) -> Vec<Finding> {
+    let nothing = Receipt::new("lockkeeper-check");
+    let mut tried: Vec<(&str, Option<bool>)> = Vec::new();
+    let deleted = queue.delete(std::slice::from_ref(&nothing)).await;
+    tried.push((
+        "sqs:DeleteMessage",
+        allowed(deleted.into_iter().next().and_then(Result::err).map(|it| it.kind)),
+    ));
+    let hidden = queue.extend(&[(nothing, Duration::ZERO)]).await;
+    tried.push((
+        "sqs:ChangeMessageVisibility",
+        allowed(hidden.into_iter().next().and_then(Result::err).map(|it| it.kind)),
+    ));
+    for cluster in clusters {
+        tried.push(("ecs:UpdateService", ecs.may_update(cluster).await));
+    }
+    told(&tried, because)
+}
+
+/// A receipt that nobody gave is refused to whoever may use one.
+fn allowed(error: Option<QueueErrorKind>) -> Option<bool> {
+    match error {
+        None | Some(QueueErrorKind::ReceiptInvalid) => Some(true),
+        Some(QueueErrorKind::Denied) => Some(false),
+        Some(
+            QueueErrorKind::Throttled
+            | QueueErrorKind::Gone
+            | QueueErrorKind::Unreachable
+            | QueueErrorKind::Other,
+        ) => None,
+    }
+}
+
+fn told(tried: &[(&str, Option<bool>)], because: &str) -> Vec<Finding> {
+    let of = |wanted: Option<bool>| {
+        let names: BTreeSet<&str> =
+            tried.iter().filter(|(_, allowed)| *allowed == wanted).map(|(action, _)| *action).collect();
+        names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let denied = of(Some(false));
+    let mut findings: Vec<Finding> = denied
+        .iter()
+        .map(|action| {
+            let what = format!(
+                "{action} is not allowed to whoever runs this, as a call about what is not there says"
+            );
+            Finding::error(About::Permissions, what, "allow it")
+        })
+        .collect();
+    let shown: Vec<String> = of(Some(true)).into_iter().filter(|it| !denied.contains(it)).collect();
+    let shown = if shown.is_empty() { "nothing".to_owned() } else { some_of(shown, MOST_NAMES) };
+    let what = format!(
+        "IAM was not asked ({because}). By calls about what is not there {shown} is shown to be allowed, and by this check the \
+         reads that it makes; not sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition and iam:PassRole"
+    );
+    findings.push(Finding::warning(
+        About::Permissions,
+        what,
+        "allow iam:SimulatePrincipalPolicy to whoever runs this",
+    ));
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::finding::text, *};
+
+    #[test]
+    fn what_calls_about_nothing_show_is_told_and_what_they_do_not() {
+        let tried = [
+            ("sqs:DeleteMessage", Some(true)),
+            ("ecs:UpdateService", Some(false)),
+            ("ecs:UpdateService", Some(true)),
+            ("sqs:ChangeMessageVisibility", None),
+        ];
+        insta::assert_snapshot!(text(&told(&tried, "AccessDenied")), @r#"
+        error    permissions: ecs:UpdateService is not allowed to whoever runs this, as a call about what is not there says; allow it
+        warning  permissions: IAM was not asked (AccessDenied). By calls about what is not there sqs:DeleteMessage is shown to be allowed, and by this check the reads that it makes; not sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition and iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
+        1 error, 1 warning.
+        "#);
+    }
+
+    #[test]
+    fn a_receipt_that_nobody_gave_is_refused_to_whoever_may_use_one() {
+        assert_eq!(allowed(Some(QueueErrorKind::ReceiptInvalid)), Some(true));
+        assert_eq!(allowed(Some(QueueErrorKind::Denied)), Some(false));
+        assert_eq!(allowed(Some(QueueErrorKind::Unreachable)), None);
+    }
+
+    #[test]
+    fn a_denial_is_an_error_only_where_something_would_fail() {
+        let denial = Denial { action: "ecs:UpdateService".into(), resource: "arn:s".into(), explicit: true };
+        let findings =
+            [lacking(&denial, "arn:role"), unread(&Denial { explicit: false, ..denial }, "arn:role")];
+        insta::assert_snapshot!(text(&findings), @r#"
+        error    permissions: ecs:UpdateService on arn:s is denied by a statement to arn:role; allow it in the policy of that role
+        warning  permissions: ecs:UpdateService on arn:s is not allowed to arn:role: what a lost event leaves behind is not repaired; allow it, or switch reconcile off
+        1 error, 1 warning.
+        "#);
+    }
+}

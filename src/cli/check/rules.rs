@@ -1,0 +1,284 @@
+//! Which events would never reach the queue: the rules that send to it, and what they let through.
+//!
+//! Patterns are read here, by the language that EventBridge documents, so that thousands of events cost no call. Before it is
+//! said that none lets an event through, EventBridge itself is asked.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    finding::{About, Finding, some_of},
+    queues::Queues,
+    samples::Wanted,
+};
+use crate::{
+    aws::rules::{Rule, Rules, Sending},
+    domain::{CallFailure, Place, matches_pattern},
+};
+
+/// The rules that send to the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RulesRead {
+    /// Each with the ways in which it sends.
+    pub(super) rules: Vec<(Rule, Vec<Sending>)>,
+    /// The buses that events of AWS's own services reach.
+    pub(super) fed: BTreeSet<String>,
+}
+
+/// What became of asking EventBridge about patterns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It answered.
+    Answered,
+    /// It did not, for this reason; so only we have read the patterns.
+    Refused(String),
+}
+
+const DEFAULT_BUS: &str = "default";
+/// So many events at most are told one by one.
+const MOST_TOLD: usize = 10;
+/// EventBridge is asked about so many events at most.
+const MOST_ASKED: usize = 20;
+
+/// Reads them: a few calls for each bus, and two for each rule.
+pub(super) async fn read(rules: &Rules, queue: &str) -> Result<RulesRead, CallFailure> {
+    let mut read = RulesRead::default();
+    for (bus, arn) in rules.buses().await? {
+        if bus == DEFAULT_BUS || !rules.sending_to(DEFAULT_BUS, &arn).await?.is_empty() {
+            read.fed.insert(bus.clone());
+        }
+        for name in rules.sending_to(&bus, queue).await? {
+            let rule = rules.rule(&bus, &name).await?;
+            let sendings = rules.sendings(&rule, queue).await?;
+            read.rules.push((rule, sendings));
+        }
+    }
+    Ok(read)
+}
+
+/// What is wrong with the rules themselves. `others`: whether somebody else may send to the queue.
+pub(super) fn judge(read: &RulesRead, others: bool) -> Vec<Finding> {
+    let RulesRead { rules, .. } = read;
+    let mut findings = Vec::new();
+    for (rule, sendings) in rules {
+        if !rule.enabled {
+            let what =
+                format!("the rule {} is switched off: what it would let through never arrives", rule.name);
+            findings.push(Finding::warning(About::Rules, what, "enable it, or remove its target"));
+        }
+        if sendings.iter().any(|it| it.dead_letters.is_none()) {
+            let what = format!("what the rule {} cannot deliver within its retries is lost", rule.name);
+            findings.push(Finding::warning(About::Rules, what, "give its target a dead-letter queue"));
+        }
+    }
+    if rules.is_empty() {
+        findings.push(none(others));
+    } else if findings.is_empty() {
+        let what =
+            format!("{} send to the queue, all of them switched on", super::counted(rules.len(), "rule"));
+        findings.push(Finding::ok(About::Rules, what));
+    }
+    findings
+}
+
+fn none(others: bool) -> Finding {
+    let what = "no rule of this account and Region sends to the queue";
+    let mend = "make rules that do: docs/events.md has their patterns, and the Terraform module makes them";
+    if others {
+        let what = format!("{what}; its policy lets somebody else send, and what they send is not known");
+        Finding::warning(About::Rules, what, mend)
+    } else {
+        Finding::error(About::Rules, format!("{what}: no event will ever arrive"), mend)
+    }
+}
+
+/// Whether one of the rules that are on lets one of these events through, where that bus hears of it.
+pub(super) fn arrives(read: &RulesRead, wanted: &Wanted) -> Option<bool> {
+    let lets_through = |rule: &Rule, event: &Value| {
+        let pattern = rule.pattern.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        pattern.is_some_and(|pattern: Value| matches_pattern(&pattern, event))
+    };
+    let heard = read.rules.iter().filter(|(rule, _)| rule.enabled && read.fed.contains(&rule.bus));
+    let rules: Vec<&Rule> = heard.map(|(rule, _)| rule).collect();
+    let by: Vec<bool> = wanted
+        .events
+        .iter()
+        .filter(|event| rules.iter().any(|rule| lets_through(rule, &event.body)))
+        .map(|event| event.by_trail)
+        .collect();
+    (!by.is_empty()).then(|| by.iter().all(|by_trail| *by_trail))
+}
+
+/// Asks EventBridge about events that no rule seems to let through; leaves those that indeed none does.
+pub(super) async fn confirm(rules: &Rules, read: &RulesRead, lost: Vec<Wanted>) -> (Vec<Wanted>, Asked) {
+    let (mut left, mut asked) = (Vec::new(), Asked::Answered);
+    for (position, wanted) in lost.into_iter().enumerate() {
+        let answer = match asked {
+            Asked::Answered if position < MOST_ASKED => any_lets_through(rules, read, &wanted).await,
+            Asked::Answered | Asked::Refused(_) => Ok(false),
+        };
+        match answer {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(failure) => asked = Asked::Refused(failure.reason),
+        }
+        left.push(wanted);
+    }
+    (left, asked)
+}
+
+async fn any_lets_through(rules: &Rules, read: &RulesRead, wanted: &Wanted) -> Result<bool, CallFailure> {
+    let heard = read.rules.iter().filter(|(rule, _)| rule.enabled && read.fed.contains(&rule.bus));
+    for pattern in heard.filter_map(|(rule, _)| rule.pattern.as_deref()) {
+        for event in &wanted.events {
+            if rules.lets_through(pattern, &event.body.to_string()).await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Tells what would never arrive. `home`: where the rules are that were read.
+pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked, home: &Place) -> Vec<Finding> {
+    let by = match asked {
+        Asked::Answered => String::new(),
+        Asked::Refused(reason) => {
+            format!(" (as Lockkeeper reads the patterns; EventBridge was not asked: {reason})")
+        }
+    };
+    if lost.is_empty() {
+        let what = format!(
+            "each of {} that targets wait for would reach the queue{by}",
+            super::counted(all, "event")
+        );
+        return vec![Finding::ok(About::Events, what)];
+    }
+    let more = lost.len().saturating_sub(MOST_TOLD);
+    let mut findings: Vec<Finding> = lost.into_iter().take(MOST_TOLD).map(|it| one(it, &by, home)).collect();
+    if more > 0 {
+        let what = format!("{more} more events that targets wait for would never reach the queue");
+        findings.push(Finding::warning(About::Events, what, "let the rules' patterns take them"));
+    }
+    findings
+}
+
+fn one(wanted: Wanted, by: &str, home: &Place) -> Finding {
+    let Wanted { what, place, by: targets, .. } = wanted;
+    let targets = some_of(targets.into_iter().collect(), 3);
+    let what = format!("{what} would never reach the queue, and {targets} would not hear of it{by}");
+    let mend = match place.filter(|place| place != home) {
+        Some(place) => format!(
+            "forward such events from {place} to a bus of {home}, with a rule there that sends them on"
+        ),
+        None => "let the pattern of a rule take it: docs/events.md has the patterns".into(),
+    };
+    Finding::warning(About::Events, what, mend)
+}
+
+/// The queue may be filled by others than rules.
+pub(super) fn others_may_send(queues: &Queues) -> bool {
+    super::policy::lets_others_send(queues.main.policy.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::{finding::text, samples::Event},
+        *,
+    };
+
+    fn rule(name: &str, bus: &str, enabled: bool, pattern: &Value) -> (Rule, Vec<Sending>) {
+        let rule = Rule {
+            name: name.into(),
+            bus: bus.into(),
+            arn: format!("arn:aws:events:eu-west-1:111122223333:rule/{name}"),
+            enabled,
+            pattern: Some(pattern.to_string()),
+        };
+        (rule, vec![Sending { dead_letters: Some("arn:dead".into()), ..Sending::default() }])
+    }
+
+    fn read(rules: Vec<(Rule, Vec<Sending>)>) -> RulesRead {
+        RulesRead { rules, fed: ["default".to_owned()].into() }
+    }
+
+    fn push(repository: &str, by_trail: bool) -> Wanted {
+        let body = json!({"source": "aws.ecr", "detail": {"repository-name": repository}});
+        Wanted {
+            what: format!("a push of {repository}:v1"),
+            place: None,
+            events: vec![Event { body, by_trail }],
+            by: ["api".to_owned()].into(),
+        }
+    }
+
+    fn home() -> Place {
+        Place { account: "111122223333".into(), region: "eu-west-1".into() }
+    }
+
+    #[test]
+    fn an_event_arrives_by_a_rule_that_is_on_and_hears_of_it() {
+        let pattern = json!({"source": ["aws.ecr"], "detail": {"repository-name": [{"prefix": "shop/"}]}});
+        let on = read(vec![rule("pushes", "default", true, &pattern)]);
+        assert_eq!(arrives(&on, &push("shop/api", false)), Some(false));
+        assert_eq!(arrives(&on, &push("shop/api", true)), Some(true));
+        assert_eq!(arrives(&on, &push("other", false)), None);
+        assert_eq!(
+            arrives(&read(vec![rule("pushes", "default", false, &pattern)]), &push("shop/api", false)),
+            None
+        );
+        assert_eq!(
+            arrives(&read(vec![rule("pushes", "ours", true, &pattern)]), &push("shop/api", false)),
+            None
+        );
+        let mut fed = read(vec![rule("pushes", "ours", true, &pattern)]);
+        fed.fed.insert("ours".into());
+        assert_eq!(arrives(&fed, &push("shop/api", false)), Some(false));
+    }
+
+    #[test]
+    fn rules_that_are_off_or_drop_what_they_cannot_deliver_are_told() {
+        let off = rule("pushes", "default", false, &json!({}));
+        let dropping = (rule("files", "default", true, &json!({})).0, vec![Sending::default()]);
+        insta::assert_snapshot!(text(&judge(&read(vec![off, dropping]), false)), @r#"
+        warning  rules: the rule pushes is switched off: what it would let through never arrives; enable it, or remove its target
+        warning  rules: what the rule files cannot deliver within its retries is lost; give its target a dead-letter queue
+        0 errors, 2 warnings.
+        "#);
+        insta::assert_snapshot!(text(&judge(&read(vec![rule("a", "default", true, &json!({}))]), false)), @r#"
+        ok       rules: 1 rule send to the queue, all of them switched on
+        0 errors, 0 warnings.
+        "#);
+    }
+
+    #[test]
+    fn without_rules_nothing_arrives_unless_somebody_else_sends() {
+        insta::assert_snapshot!(text(&judge(&RulesRead::default(), false)), @r#"
+        error    rules: no rule of this account and Region sends to the queue: no event will ever arrive; make rules that do: docs/events.md has their patterns, and the Terraform module makes them
+        1 error, 0 warnings.
+        "#);
+        assert!(text(&judge(&RulesRead::default(), true)).starts_with("warning"));
+    }
+
+    #[test]
+    fn what_never_arrives_is_told_with_those_who_wait_for_it() {
+        let elsewhere = Place { account: "444455556666".into(), region: "us-east-1".into() };
+        let mut lost = vec![push("shop/api", false), Wanted { place: Some(elsewhere), ..push("far", false) }];
+        insta::assert_snapshot!(text(&told(lost.clone(), 3, &Asked::Answered, &home())), @r#"
+        warning  events: a push of shop/api:v1 would never reach the queue, and api would not hear of it; let the pattern of a rule take it: docs/events.md has the patterns
+        warning  events: a push of far:v1 would never reach the queue, and api would not hear of it; forward such events from 444455556666/us-east-1 to a bus of 111122223333/eu-west-1, with a rule there that sends them on
+        0 errors, 2 warnings.
+        "#);
+        lost.extend((0..20).map(|it| push(&format!("r{it}"), false)));
+        let many = text(&told(lost, 22, &Asked::Refused("denied".into()), &home()));
+        assert!(many.contains("12 more events") && many.contains("was not asked: denied"), "{many}");
+        insta::assert_snapshot!(text(&told(Vec::new(), 3, &Asked::Answered, &home())), @r#"
+        ok       events: each of 3 events that targets wait for would reach the queue
+        0 errors, 0 warnings.
+        "#);
+    }
+}

@@ -1,0 +1,309 @@
+//! A whole check against AWS: reads, and has each part judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    events,
+    finding::{About, Finding},
+    needs::{self, Needs},
+    own, permissions,
+    permissions::Whose,
+    progress::{Progress, each},
+    queues::{self, Queues},
+    rules::{self, RulesRead},
+    targets::{self, Candidate, Reading, Seen},
+    things::{self, Things},
+};
+use crate::{
+    aws::{
+        Connections,
+        ecs::{Ecs, INSPECT_BATCH, Inspected, InspectedDefinition},
+        permissions::Caller,
+        sources::Sources,
+    },
+    domain::{CallFailure, ClusterName, DefinitionId, Place, ServiceState, TargetId},
+    route::Routes,
+    settings::Settings,
+};
+
+/// The service that runs Lockkeeper, where somebody named it.
+pub(super) type Own = Option<(String, String)>;
+
+/// Everything that is needed on the way.
+struct Survey<'a> {
+    settings: &'a Settings,
+    connections: Connections,
+    home: Place,
+    ecs: Ecs,
+    progress: &'a Progress,
+}
+
+/// Checks everything.
+pub(super) async fn check(
+    settings: &Settings,
+    connections: Connections,
+    role: Option<&str>,
+    own: Own,
+    progress: &Progress,
+) -> Vec<Finding> {
+    progress.show("whose credentials these are");
+    let caller = match connections.caller().await {
+        Ok(caller) => caller,
+        Err(failure) => return vec![no_caller(&failure)],
+    };
+    let home = Place { account: caller.account.clone(), region: connections.region().clone() };
+    let ecs = Ecs::new(connections.clone(), home.account.clone()).with_share(settings.aws.budget_share);
+    let survey = Survey { settings, connections, home, ecs, progress };
+    let mut findings = survey.whole(&caller, role, own).await;
+    findings.sort();
+    findings
+}
+
+fn no_caller(failure: &CallFailure) -> Finding {
+    let what = format!("nobody knows whose credentials these are: {}", failure.reason);
+    let mend = "check the credentials, the clock, and in a subnet without a way out the endpoint of STS";
+    Finding::error(About::Permissions, what, mend)
+}
+
+impl Survey<'_> {
+    async fn whole(&self, caller: &Caller, role: Option<&str>, own: Own) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let queues = self.queues(&mut findings).await;
+        let rules = match &queues {
+            Some(queues) => self.rules(queues, &mut findings).await,
+            None => None,
+        };
+        let candidates = self.candidates(&mut findings);
+        let read = self.read(candidates).await;
+        for (candidate, reading) in &read {
+            findings.extend(targets::judge(candidate, reading));
+        }
+        let seen: Vec<Seen> =
+            read.iter().filter_map(|(candidate, reading)| targets::seen(candidate, reading)).collect();
+        findings.extend(self.things(&read).await);
+        if let Some(rules) = &rules {
+            let discovers = self.settings.discovery.is_some();
+            let judged = events::judge(&self.connections, rules, &seen, discovers, &self.home, self.progress);
+            findings.extend(judged.await);
+        }
+        findings.extend(self.own(own, &read).await);
+        findings.extend(self.permissions(caller, role, queues.as_ref(), &read).await);
+        findings
+    }
+
+    async fn queues(&self, findings: &mut Vec<Finding>) -> Option<Queues> {
+        self.progress.show("the queues");
+        let Some(url) = &self.settings.queue.url else {
+            let mend = "set LOCKKEEPER__QUEUE__URL, or `url` in `[queue]`";
+            findings.push(Finding::error(About::Queue, "queue.url is not set: `run` does not start", mend));
+            return None;
+        };
+        match queues::read(&self.connections, self.settings).await {
+            Ok(queues) => {
+                findings.extend(queues::judge(&queues));
+                Some(queues)
+            }
+            Err(error) => {
+                findings.push(queues::unread(url, &error));
+                None
+            }
+        }
+    }
+
+    async fn rules(&self, queues: &Queues, findings: &mut Vec<Finding>) -> Option<RulesRead> {
+        self.progress.show("the rules");
+        match rules::read(&self.connections.rules(), &queues.main.arn).await {
+            Ok(read) => {
+                findings.extend(rules::judge(&read, rules::others_may_send(queues)));
+                findings.extend(queues::refused(queues, &read.rules));
+                Some(read)
+            }
+            Err(failure) => {
+                let what = format!("which rules send to the queue could not be read: {}", failure.reason);
+                let mend =
+                    "allow events:ListEventBuses, ListRuleNamesByTarget, DescribeRule and ListTargetsByRule";
+                findings.push(Finding::warning(About::Rules, what, mend));
+                None
+            }
+        }
+    }
+
+    /// The targets that the settings name.
+    fn candidates(&self, findings: &mut Vec<Finding>) -> Vec<Candidate> {
+        let Self { settings, home, .. } = self;
+        let Place { account, region } = home.clone();
+        let routes = Routes::new(account, region, settings.targets.clone(), settings.naming.clone());
+        let id = |rule: &crate::domain::TargetRule| {
+            let account = rule.account.as_ref().unwrap_or(&home.account).clone();
+            let region = rule.region.as_ref().unwrap_or(&home.region).clone();
+            TargetId::new(account, region, rule.cluster.clone(), rule.service.clone())
+        };
+        let rules: BTreeMap<_, _> =
+            settings.targets.iter().rev().map(|rule| (id(rule), rule.clone())).collect();
+        if settings.naming.is_some() {
+            let what = "services that the naming finds are not looked at one by one, but for those that the settings name";
+            findings.push(Finding::ok(About::Target, what));
+        }
+        let named = routes.targets().map(|(id, settings)| Candidate {
+            id: id.clone(),
+            settings,
+            rule: rules.get(id).cloned(),
+            refused: None,
+        });
+        named.collect()
+    }
+
+    /// Reads each of them: its service, its definition, and whether a rollout was ever complete.
+    async fn read(&self, candidates: Vec<Candidate>) -> Vec<(Candidate, Reading)> {
+        let ids: Vec<TargetId> = candidates.iter().map(|it| it.id.clone()).collect();
+        let mut services = self.services(ids).await;
+        let active = |service: &Result<Inspected, CallFailure>| {
+            service.as_ref().ok().filter(|it| it.state == ServiceState::Active).cloned()
+        };
+        let running = services.iter().filter_map(|(id, service)| Some((id.clone(), active(service)?)));
+        let running: Vec<(TargetId, Inspected)> = running.collect();
+        let definitions = self.definitions(&running).await;
+        let completed = self.completed(&running).await;
+        let reading = |candidate: Candidate| {
+            let service = services.remove(&candidate.id)?;
+            let id = active(&service).and_then(|it| it.definition);
+            let definition = id.and_then(|id| definitions.get(&(Place::of(&candidate.id), id)).cloned());
+            let completed = completed.get(&candidate.id).copied();
+            Some((candidate, Reading { service, definition, completed }))
+        };
+        candidates.into_iter().filter_map(reading).collect()
+    }
+
+    async fn services(&self, ids: Vec<TargetId>) -> BTreeMap<TargetId, Result<Inspected, CallFailure>> {
+        let mut clusters: BTreeMap<(Place, ClusterName), Vec<TargetId>> = BTreeMap::new();
+        for id in ids {
+            clusters.entry((Place::of(&id), id.cluster().clone())).or_default().push(id);
+        }
+        let batches: Vec<Vec<TargetId>> = clusters
+            .into_values()
+            .flat_map(|ids| ids.chunks(INSPECT_BATCH).map(<[_]>::to_vec).collect::<Vec<_>>())
+            .collect();
+        let inspect = async |batch: Vec<TargetId>| match self.ecs.inspect(&batch).await {
+            Ok(found) => found,
+            Err(failure) => batch.into_iter().map(|id| (id, Err(failure.clone()))).collect(),
+        };
+        each(batches, "services, by the ten:", self.progress, inspect).await.into_iter().flatten().collect()
+    }
+
+    async fn definitions(
+        &self,
+        running: &[(TargetId, Inspected)],
+    ) -> BTreeMap<(Place, DefinitionId), Result<Option<InspectedDefinition>, CallFailure>> {
+        let wanted: BTreeMap<(Place, DefinitionId), TargetId> = running
+            .iter()
+            .filter_map(|(id, service)| Some(((Place::of(id), service.definition.clone()?), id.clone())))
+            .collect();
+        let inspect = async |(key, target): ((Place, DefinitionId), TargetId)| {
+            let found = self.ecs.inspect_definition(&target, &key.1).await;
+            (key, found)
+        };
+        each(wanted.into_iter().collect(), "task definitions:", self.progress, inspect)
+            .await
+            .into_iter()
+            .collect()
+    }
+
+    /// Of those that show no complete rollout now.
+    async fn completed(&self, running: &[(TargetId, Inspected)]) -> BTreeMap<TargetId, bool> {
+        let doubtful = running.iter().filter(|(_, service)| !service.complete).map(|(id, _)| id.clone());
+        let ask = async |id: TargetId| {
+            let completed = self.ecs.ever_completed(&id).await;
+            Some((id, completed.ok()??))
+        };
+        let asked = each(doubtful.collect(), "rollouts:", self.progress, ask).await;
+        asked.into_iter().flatten().collect()
+    }
+
+    async fn things(&self, read: &[(Candidate, Reading)]) -> Vec<Finding> {
+        let mut things = Things::default();
+        for (candidate, reading) in read.iter().filter(|(candidate, _)| candidate.refused.is_none()) {
+            if let Some(Ok(Some(definition))) = &reading.definition {
+                things.add(candidate.settings.name.as_str(), &Place::of(&candidate.id), definition);
+            }
+        }
+        let sources = Sources::new(self.connections.clone(), self.home.account.clone());
+        let sources = sources.with_share(self.settings.aws.budget_share);
+        things::look_for(things, &sources, self.progress).await
+    }
+
+    /// The service that was named, or a target that receives from this very queue.
+    async fn own(&self, named: Own, read: &[(Candidate, Reading)]) -> Vec<Finding> {
+        let url = self.settings.queue.url.as_deref();
+        let receives = |reading: &Reading| match &reading.definition {
+            Some(Ok(Some(definition))) => definition.receives_from.iter().any(|it| Some(it.as_str()) == url),
+            Some(Ok(None) | Err(_)) | None => false,
+        };
+        let has_lease = self.settings.lease.table.is_some();
+        let found = read.iter().find(|(_, reading)| receives(reading));
+        if let (None, Some((candidate, Reading { service: Ok(service), .. }))) = (&named, found) {
+            return own::judge(&candidate.id, service, has_lease);
+        }
+        let Some((cluster, service)) = named else { return vec![own::unknown()] };
+        let Place { account, region } = self.home.clone();
+        let id = TargetId::new(account, region, cluster.as_str().into(), service.as_str().into());
+        let mut found = self.services(vec![id.clone()]).await;
+        match found.remove(&id) {
+            Some(Ok(service)) => own::judge(&id, &service, has_lease),
+            Some(Err(failure)) => {
+                let what = format!("{id} could not be read: {}", failure.reason);
+                vec![Finding::warning(About::Own, what, "allow ecs:DescribeServices on it")]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    async fn permissions(
+        &self,
+        caller: &Caller,
+        role: Option<&str>,
+        queues: Option<&Queues>,
+        read: &[(Candidate, Reading)],
+    ) -> Vec<Finding> {
+        self.progress.show("permissions");
+        let ours: Vec<(&Candidate, &Reading)> = read
+            .iter()
+            .filter(|(candidate, _)| {
+                *candidate.id.account() == self.home.account && candidate.refused.is_none()
+            })
+            .map(|(candidate, reading)| (candidate, reading))
+            .collect();
+        let needs = self.needs(queues, &ours);
+        let because = match permissions::whose(&self.connections, caller, role).await {
+            Whose::Of(principal) => {
+                match permissions::simulate(&self.connections, &principal, &needs).await {
+                    Ok(findings) => return findings,
+                    Err(failure) => failure.reason,
+                }
+            }
+            Whose::Root => "these are the account's root credentials, which no policy binds".into(),
+            Whose::Unknown(why) => why,
+        };
+        if role.is_some() {
+            let what = format!("what the role may do is not known: {because}");
+            let mend = "allow iam:SimulatePrincipalPolicy to whoever runs this";
+            return vec![Finding::warning(About::Permissions, what, mend)];
+        }
+        let Some(queues) = queues else { return Vec::new() };
+        let queue = self.connections.queue(&queues.url);
+        let mut clusters = BTreeSet::new();
+        let one_of_each = ours.iter().map(|(candidate, _)| candidate.id.clone());
+        let one_of_each: Vec<TargetId> =
+            one_of_each.filter(|id| clusters.insert((Place::of(id), id.cluster().clone()))).collect();
+        permissions::probe(&queue, &self.ecs, &one_of_each, &because).await
+    }
+
+    fn needs(&self, queues: Option<&Queues>, ours: &[(&Candidate, &Reading)]) -> Needs {
+        let mut needs = needs::of_targets(self.settings, ours);
+        if let Some(queues) = queues {
+            let dead = queues.dead.as_ref().ok().map(|(_, facts)| facts.arn.as_str());
+            let Place { account, region } = &self.home;
+            needs.must.extend(needs::of_home(self.settings, &queues.main.arn, dead, account, region));
+        }
+        needs
+    }
+}

@@ -1,0 +1,413 @@
+//! Looks now and then for changes that targets have not seen, because their events were lost.
+//!
+//! A pass reads the services of all targets, then what they depend on, each thing once; asks [`drift`] what may have been
+//! missed; and has the one rule decide by a whole look. What is missing is put on the queue as the event would have been,
+//! and goes through the same door, or is only told. Every call that it makes waits behind those that somebody waits for.
+//!
+//! What is remembered between passes only saves work: the meaning of tags, so that one that moves is seen to, and what
+//! was decided about a change, until the target is rolled out again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{EngineClock, renewal};
+use crate::{
+    aws::{
+        ecs::{Ecs, READ_BATCH},
+        queue::Queue,
+        sources::Sources,
+    },
+    domain::{
+        CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, LookOrder, Moment, Place,
+        Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, TargetId, TargetName,
+        TargetSettings, Timestamp,
+    },
+    inventory::{
+        drift::{self, Answers, Memory, Questions, Subject, Suspect},
+        lost,
+    },
+    plan,
+    report::message::span,
+};
+
+/// What was put on the queue may be lost, too: so long after, it is put there again.
+const REPEAT_AFTER: Duration = Duration::from_hours(1);
+
+/// Of what could not be read, so much is told of one pass.
+const MOST_FAILURES: usize = 20;
+
+/// What is asked of the loop, or told to it.
+pub(super) enum Question {
+    /// Which targets there are, and how each is deployed.
+    Targets(oneshot::Sender<Vec<(TargetId, Arc<TargetSettings>)>>),
+    /// What this event would ask of this target, if nothing else is asked of it now.
+    Request(TargetId, Event, oneshot::Sender<Option<Request>>),
+    /// A pass ended.
+    Passed(ReconcileRecord),
+}
+
+/// How lost events are looked for.
+#[derive(Clone, Debug)]
+pub struct Reconcile {
+    /// Whether what is found is put on the queue, or only told.
+    pub mode: ReconcileMode,
+    /// How long after the end of one pass the next begins.
+    pub every: Duration,
+    /// Where the state of what targets depend on is read.
+    pub sources: Arc<Sources>,
+}
+
+/// Makes one pass after the other.
+pub(super) struct Reconciler {
+    pub(super) reconcile: Reconcile,
+    pub(super) ecs: Arc<Ecs>,
+    pub(super) queue: Queue,
+    pub(super) clock: EngineClock,
+    pub(super) questions: mpsc::Sender<Question>,
+}
+
+/// What is remembered between passes.
+#[derive(Default)]
+struct Remembered {
+    memory: Memory,
+    /// The definitions that targets have now.
+    definitions: BTreeMap<(Place, DefinitionId), Arc<DefinitionReading>>,
+    /// The images for single platforms in an index; none for an image that is no index.
+    children: BTreeMap<Digest, Vec<Digest>>,
+    /// What was decided about changes that targets may have missed.
+    decided: BTreeMap<(TargetId, String), Decided>,
+}
+
+/// A service of a cluster, and how it is deployed.
+type Service = (ServiceName, Arc<TargetSettings>);
+
+#[derive(Clone, Copy)]
+struct Decided {
+    /// The newest rollout of the target then.
+    newest_rollout: Option<Timestamp>,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// The target has seen it.
+    Seen,
+    /// It has not; if it was put on the queue, then.
+    Missed(Option<Moment>),
+}
+
+/// One pass, while it goes on.
+struct Pass<'a> {
+    of: &'a Reconciler,
+    remembered: &'a mut Remembered,
+    record: ReconcileRecord,
+    /// What is to be put on the queue, and for which targets.
+    lost: BTreeMap<String, (Event, BTreeSet<TargetId>)>,
+}
+
+impl Reconciler {
+    /// Looks until it is stopped.
+    pub(super) async fn keep_looking(self, stop: CancellationToken) {
+        let mut remembered = Remembered::default();
+        let _ = stop.run_until_cancelled(self.look_on(&mut remembered)).await;
+    }
+
+    async fn look_on(&self, remembered: &mut Remembered) {
+        loop {
+            tokio::time::sleep(self.reconcile.every).await;
+            let began = self.clock.moment();
+            let began_at = self.clock.wall();
+            let mut pass = Pass {
+                of: self,
+                remembered,
+                record: ReconcileRecord::begun(began_at),
+                lost: BTreeMap::new(),
+            };
+            if pass.run().await.is_none() {
+                return;
+            }
+            let mut record = pass.record;
+            record.took = self.clock.moment().since(began);
+            tell(&record);
+            if self.questions.send(Question::Passed(record)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+        let (answer, heard) = oneshot::channel();
+        self.questions.send(question(answer)).await.ok()?;
+        heard.await.ok()
+    }
+}
+
+impl Pass<'_> {
+    /// `None` if the loop has ended.
+    async fn run(&mut self) -> Option<()> {
+        let targets = self.of.ask(Question::Targets).await?;
+        let subjects = self.subjects(targets).await;
+        self.record.targets = subjects.len();
+        let questions = Questions::of(&subjects);
+        self.record.compared = questions.count();
+        let answers = self.read(&questions, &subjects).await;
+        let read_at = subjects.iter().map(|subject| subject.read_at).max().unwrap_or_default();
+        self.remembered.memory.see(read_at, &answers);
+        self.remembered.memory.keep_only(&questions);
+        self.forget(&subjects);
+        let grace = self.of.reconcile.every.min(drift::LONGEST_GRACE);
+        for subject in &subjects {
+            for suspect in drift::suspects(subject, &answers, &self.remembered.memory, grace) {
+                self.judge(subject, suspect).await?;
+            }
+        }
+        self.repair().await;
+        Some(())
+    }
+
+    /// What runs of each target, and what it depends on. Those that cannot be read are left out.
+    async fn subjects(&mut self, targets: Vec<(TargetId, Arc<TargetSettings>)>) -> Vec<Subject> {
+        let mut clusters: BTreeMap<(Place, ClusterName), Vec<Service>> = BTreeMap::new();
+        for (target, settings) in targets {
+            let cluster = clusters.entry((Place::of(&target), target.cluster().clone())).or_default();
+            cluster.push((target.service().clone(), settings));
+        }
+        let mut subjects = Vec::new();
+        for ((place, cluster), services) in clusters {
+            for batch in services.chunks(READ_BATCH) {
+                let names: Vec<ServiceName> = batch.iter().map(|(name, _)| name.clone()).collect();
+                let readings = self.of.ecs.read_services(&place, &cluster, &names).await;
+                let Some(readings) = self.taken(readings) else { continue };
+                for ((target, reading), (_, settings)) in readings.into_iter().zip(batch) {
+                    let Some(reading) = self.taken(reading) else { continue };
+                    subjects.extend(self.subject(&place, target, reading, settings).await);
+                }
+            }
+        }
+        self.with_digests(subjects).await
+    }
+
+    /// The revisions of its services stand in the place of digests until they are read.
+    async fn subject(
+        &mut self,
+        place: &Place,
+        target: TargetId,
+        reading: ServiceReading,
+        settings: &Arc<TargetSettings>,
+    ) -> Option<(Subject, Vec<Arc<str>>)> {
+        let primary = reading.live.iter().find(|live| live.primary)?;
+        let key = (place.clone(), primary.definition.clone());
+        if !self.remembered.definitions.contains_key(&key) {
+            let read = self.of.ecs.read_definition(place, &primary.definition).await;
+            let read = Arc::new(self.taken(read)?);
+            self.remembered.definitions.insert(key.clone(), read);
+        }
+        let definition = &self.remembered.definitions[&key];
+        let subject = Subject {
+            target,
+            settings: Arc::clone(settings),
+            definition: definition.view.clone(),
+            dependencies: definition.dependencies.clone(),
+            digests: BTreeMap::new(),
+            read_at: reading.read_at,
+            newest_rollout: reading.newest_rollout,
+        };
+        Some((subject, reading.revisions))
+    }
+
+    /// What each target runs, by the revisions of its service; they are read for all together, where a tag is followed.
+    async fn with_digests(&mut self, read: Vec<(Subject, Vec<Arc<str>>)>) -> Vec<Subject> {
+        let mut by_place: BTreeMap<Place, Vec<Arc<str>>> = BTreeMap::new();
+        for (subject, revisions) in read.iter().filter(|(subject, _)| subject.depends_on_images()) {
+            by_place.entry(Place::of(&subject.target)).or_default().extend(revisions.iter().cloned());
+        }
+        let mut digests = BTreeMap::new();
+        for (place, revisions) in by_place {
+            let found = self.of.ecs.read_digests(&place, revisions).await;
+            digests.extend(self.taken(found).unwrap_or_default());
+        }
+        let known = |(mut subject, revisions): (Subject, Vec<Arc<str>>)| {
+            let run = revisions.iter().filter_map(|revision| digests.get(revision));
+            subject.digests =
+                run.filter(|(of, _)| *of == subject.definition.id).flat_map(|(_, it)| it.clone()).collect();
+            subject
+        };
+        read.into_iter().map(known).collect()
+    }
+
+    /// The answers to all questions; what cannot be read is absent.
+    async fn read(&mut self, questions: &Questions, subjects: &[Subject]) -> Answers {
+        let mut answers = Answers::default();
+        let sources = Arc::clone(&self.of.reconcile.sources);
+        for ((place, repository), wanted) in &questions.images {
+            let tags: Vec<_> = wanted.tags.iter().cloned().collect();
+            let mut states = BTreeMap::new();
+            if !tags.is_empty() {
+                states.extend(self.taken(sources.tags(place, repository, &tags).await).unwrap_or_default());
+            }
+            if wanted.newest {
+                states.extend(self.taken(sources.newest_tags(place, repository).await).unwrap_or_default());
+            }
+            answers.images.insert((place.clone(), repository.clone()), states);
+        }
+        for (place, names) in &questions.parameters {
+            let names: Vec<Arc<str>> = names.iter().cloned().collect();
+            let changed = self.taken(sources.parameters(place, &names).await).unwrap_or_default();
+            answers.parameters.extend(changed.into_iter().map(|(name, at)| ((place.clone(), name), at)));
+        }
+        for (place, names) in &questions.secrets {
+            for name in names {
+                let changed = self.taken(sources.secret(place, name).await).flatten();
+                answers.secrets.extend(changed.map(|at| ((place.clone(), name.clone()), at)));
+            }
+        }
+        for (place, files) in &questions.files {
+            for file in files {
+                let changed = self.taken(sources.object(place, &file.bucket, &file.key).await).flatten();
+                answers.files.extend(changed.map(|at| (file.clone(), at)));
+            }
+        }
+        self.add_children(&mut answers, subjects).await;
+        answers
+    }
+
+    /// An image for several platforms is an index of others, and ECS may say that it runs one of those. So where nobody runs
+    /// what a tag means, it is looked into; once, because an image never changes.
+    async fn add_children(&mut self, answers: &mut Answers, subjects: &[Subject]) {
+        let running: BTreeSet<&Digest> = subjects.iter().flat_map(|it| it.digests.values()).collect();
+        let mut seen = BTreeSet::new();
+        for ((place, repository), tags) in &mut answers.images {
+            for state in tags.values_mut().filter(|state| !running.contains(&state.digest)) {
+                if !self.remembered.children.contains_key(&state.digest) {
+                    let children = self.of.reconcile.sources.children(place, repository, &state.digest).await;
+                    let Some(children) = self.taken(children) else { continue };
+                    self.remembered.children.insert(state.digest.clone(), children);
+                }
+                seen.insert(state.digest.clone());
+                state.children.clone_from(&self.remembered.children[&state.digest]);
+            }
+        }
+        self.remembered.children.retain(|digest, _| seen.contains(digest));
+    }
+
+    /// Forgets what no target has any more.
+    fn forget(&mut self, subjects: &[Subject]) {
+        let live: BTreeSet<_> =
+            subjects.iter().map(|it| (Place::of(&it.target), it.definition.id.clone())).collect();
+        self.remembered.definitions.retain(|key, _| live.contains(key));
+        let newest: BTreeMap<_, _> = subjects.iter().map(|it| (&it.target, it.newest_rollout)).collect();
+        self.remembered
+            .decided
+            .retain(|(target, _), decided| newest.get(target) == Some(&decided.newest_rollout));
+    }
+
+    /// Has the one rule decide about a change that a target may have missed. `None` if the loop has ended.
+    async fn judge(&mut self, subject: &Subject, suspect: Suspect) -> Option<()> {
+        let key = (subject.target.clone(), suspect.key());
+        let now = self.of.clock.moment();
+        let before = self.remembered.decided.get(&key).map(|decided| decided.fate);
+        let is_due = |sent: Moment| sent + REPEAT_AFTER <= now;
+        let fate = match before {
+            Some(Fate::Seen) => Fate::Seen,
+            Some(Fate::Missed(sent)) if !sent.is_some_and(is_due) => Fate::Missed(sent),
+            Some(Fate::Missed(_)) | None => match self.decide(&suspect).await? {
+                Some(fate) => fate,
+                None => return Some(()),
+            },
+        };
+        let decided = Decided { newest_rollout: subject.newest_rollout, fate };
+        if fate != Fate::Seen {
+            let name = subject.settings.name.clone();
+            *self.record.drift.entry(name.clone()).or_default() += 1;
+            if before.is_none() {
+                self.found(&name, &suspect);
+            }
+        }
+        self.remembered.decided.insert(key, decided);
+        Some(())
+    }
+
+    /// What becomes of a suspicion; `Some(None)` if that cannot be told now.
+    async fn decide(&mut self, suspect: &Suspect) -> Option<Option<Fate>> {
+        let (target, event) = (&suspect.target, &suspect.event);
+        let question = |answer| Question::Request(target.clone(), event.clone(), answer);
+        let Some(request) = self.of.ask(question).await? else { return Some(None) };
+        let order = LookOrder {
+            target: target.clone(),
+            since: suspect.since(),
+            base: request.settings.base.clone(),
+            wanted: None,
+            evidence: false,
+            prospect: Prospect::Nothing,
+        };
+        let look = self.of.ecs.look(&order).await;
+        let Some(look) = self.taken(look) else { return Some(None) };
+        if !plan::is_needed(&request, &look) || !suspect.proof.holds(&look) {
+            return Some(Some(Fate::Seen));
+        }
+        Some(Some(match self.of.reconcile.mode {
+            ReconcileMode::Repair => {
+                let lost = self.lost.entry(suspect.key()).or_insert_with(|| (event.clone(), BTreeSet::new()));
+                lost.1.insert(target.clone());
+                Fate::Missed(Some(self.of.clock.moment()))
+            }
+            ReconcileMode::Report | ReconcileMode::Off => Fate::Missed(None),
+        }))
+    }
+
+    fn found(&self, name: &TargetName, suspect: &Suspect) {
+        let what = drift::words(&suspect.event);
+        let then = match self.of.reconcile.mode {
+            ReconcileMode::Repair => "its event is put on the queue again",
+            ReconcileMode::Report | ReconcileMode::Off => "it is only told: reconcile.mode",
+        };
+        warn!(service = name.as_str(), "drift: {name} has not seen that {what}; {then}");
+    }
+
+    /// Puts what was lost on the queue, confined to the targets that have not seen it.
+    async fn repair(&mut self) {
+        for (event, targets) in std::mem::take(&mut self.lost).into_values() {
+            let Some(body) = lost::body(&event) else { continue };
+            let attributes = renewal::confined(event.time, &targets);
+            match self.of.queue.send(&body, &attributes).await {
+                Ok(_) => self.record.repaired += targets.len(),
+                Err(error) => {
+                    self.failed(format!("a lost event could not be put on the queue: {error}"));
+                    self.remembered.decided.retain(|(target, _), _| !targets.contains(target));
+                }
+            }
+        }
+    }
+
+    /// What was read, if it could be.
+    fn taken<T>(&mut self, read: Result<T, CallFailure>) -> Option<T> {
+        read.map_err(|failure| self.failed(failure.reason)).ok()
+    }
+
+    fn failed(&mut self, why: String) {
+        if self.record.failures.len() < MOST_FAILURES && !self.record.failures.contains(&why) {
+            self.record.failures.push(why);
+        }
+    }
+}
+
+/// One line for each pass: a warning, if something could not be read.
+fn tell(record: &ReconcileRecord) {
+    let ReconcileRecord { took, targets, compared, drift, repaired, failures, .. } = record;
+    let (took, drifted) = (span(*took), drift.len());
+    let what = format!(
+        "reconcile: {targets} targets and {compared} things that they read, in {took}: {drifted} drifted, {repaired} repaired"
+    );
+    match failures.first() {
+        Some(first) => warn!(error = first, "{what}; {} things could not be read", failures.len()),
+        None if drifted > 0 => info!("{what}"),
+        None => debug!("{what}"),
+    }
+}

@@ -1,0 +1,47 @@
+//! What reconcile tells.
+
+use prometheus::{Histogram, IntCounter, IntGaugeVec, Registry};
+
+use super::{ROLLOUT_SECONDS, counter, gauges, histogram, whole};
+use crate::domain::ReconcileRecord;
+
+#[derive(Debug)]
+pub(super) struct Reconcile {
+    drift: IntGaugeVec,
+    repairs: IntCounter,
+    duration: Histogram,
+}
+
+impl Reconcile {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            drift: gauges(
+                registry,
+                "drift",
+                "Changes that a target has not seen, by the last pass of reconcile.",
+                &["target"],
+            ),
+            repairs: counter(
+                registry,
+                "drift_repairs_total",
+                "Changes that a target had not seen, and that were put on the queue again for it.",
+            ),
+            duration: histogram(
+                registry,
+                "reconcile_duration_seconds",
+                "How long passes of reconcile took.",
+                &ROLLOUT_SECONDS,
+            ),
+        }
+    }
+
+    /// A target that has seen everything has no series.
+    pub(super) fn passed(&self, record: &ReconcileRecord) {
+        self.duration.observe(record.took.as_secs_f64());
+        self.repairs.inc_by(u64::try_from(record.repaired).unwrap_or(u64::MAX));
+        self.drift.reset();
+        for (target, changes) in &record.drift {
+            self.drift.with_label_values(&[target.as_str()]).set(whole(*changes));
+        }
+    }
+}
