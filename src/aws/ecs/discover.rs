@@ -185,7 +185,7 @@ mod tests {
     use aws_sdk_ecs::{primitives::DateTime, types::Deployment};
 
     use super::*;
-    use crate::domain::{ServiceState, Timestamp};
+    use crate::domain::ServiceState;
 
     fn target() -> TargetId {
         TargetId::new("111122223333".into(), "eu-west-1".into(), "shop".into(), "api".into())
