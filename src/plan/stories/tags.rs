@@ -19,7 +19,7 @@ fn known(is_index: bool, mut request: Request) -> Request {
 fn read(letter: &str, created: i64, state: RolloutState) -> Rollout {
     let digests = [("web".into(), digest(letter))].into();
     let primary = state == RolloutState::Succeeded;
-    Rollout { digests, state, primary, ..rollout("x", created, revision(1, "v1")) }
+    Rollout { digests, primary, state, ..rollout("x", created, revision(1, "v1")) }
 }
 
 /// `v1` was pushed as `a` at second 900, and that is put back at second 1000; these rollouts there were, newest first.
