@@ -35,9 +35,11 @@ MODULES = {
     "announcements": "ministack",
     "messages": "ministack",
     "switches": "ministack",
+    "permissions": "ministack",
     "second_opinion": "moto",
     "discovery": "moto",
     "reconcile": "moto",
+    "checks": "moto",
 }
 
 
