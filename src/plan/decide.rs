@@ -32,10 +32,11 @@ pub(super) struct Sifted {
 impl Lane {
     /// The answer to a look.
     pub(super) fn looked(&mut self, look: Result<Box<Look>, CallFailure>, turn: &mut Turn<'_>) {
-        let look = match look {
+        let mut look = match look {
             Ok(look) => look,
             Err(failure) => return self.not_looked(failure, turn),
         };
+        self.own_way_back(&mut look);
         self.failed_looks = 0;
         self.running.clone_from(&look.running);
         match std::mem::replace(&mut self.phase, Phase::Idle) {

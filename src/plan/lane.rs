@@ -69,6 +69,8 @@ pub(super) struct Lane {
     pub(super) failed_looks: u32,
     /// What ran when the target was last looked at.
     pub(super) running: Option<Running>,
+    /// The rollout by which we went back from one that failed, until another one is started.
+    pub(super) went_back: Option<RolloutKey>,
     /// The last deployment that was told to have succeeded: it is not told again for a message that comes twice.
     pub(super) succeeded: Option<DeploymentId>,
 }
@@ -162,6 +164,7 @@ impl Lane {
             no_look_before: None,
             failed_looks: 0,
             running: None,
+            went_back: None,
             succeeded: None,
         }
     }

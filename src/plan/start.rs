@@ -103,7 +103,7 @@ impl Lane {
         if let Some(replaced) = replaced {
             self.let_go(&replaced, &passage, turn);
         }
-        self.retrying = None;
+        (self.retrying, self.went_back) = (None, None);
         passage.stage = Stage::Rollout;
         passage.definition = Some(started.definition.id.clone());
         passage.rollout = Some(started.id.clone());

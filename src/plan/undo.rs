@@ -353,7 +353,16 @@ impl Lane {
             Tasks::default(),
         );
         watch.undoes = true;
+        self.went_back = Some(started.id.clone());
         self.phase = Phase::Watching(passage, watch);
+    }
+
+    /// Where we went back ourselves nobody has decided anything: what waits is not outdone by it.
+    pub(super) fn own_way_back(&self, look: &mut Look) {
+        let is_ours = |it: &&mut Rollout| self.went_back.as_ref().is_some_and(|back| it.id.is(back));
+        if let Some(back) = look.rollouts.iter_mut().find(is_ours) {
+            back.previous = Some(back.definition.clone());
+        }
     }
 }
 

@@ -217,8 +217,9 @@ fn what_failed_is_undone_whatever_else_goes_wrong() {
 
 #[test]
 fn what_is_stuck_is_undone_before_what_has_to_queue_behind_it() {
-    let script = newer_while_it_goes_on(OnNewer::Queue).rollback();
-    holds_with_each("undone, and newer ones queue, a failure and", &script, &A_FAILURE_AND[1..5]);
+    let script = Script::new(1).sent(10, &[(0, Wish::Image("main", 1))]);
+    let script = script.sent_later(&[(0, Wish::Image("main", 2))]).on_newer(OnNewer::Queue).rollback();
+    holds_with_each("undone, and a newer one queues, a failure and", &script, &A_FAILURE_AND[1..5]);
 }
 
 #[test]

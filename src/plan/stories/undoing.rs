@@ -138,6 +138,25 @@ fn where_ecs_cannot_stop_it_what_was_good_is_rolled_out_over_it() {
 }
 
 #[test]
+fn what_queues_behind_what_cannot_be_stopped_is_not_outdone_by_our_way_back() {
+    let mut bench = bench();
+    bench.settings.timeout = Duration::from_mins(2);
+    bench.settings.on_newer = crate::domain::OnNewer::Queue;
+    started(&mut bench);
+    with_arn(&mut bench);
+    bench.receive("newer", [image("v3", 1_008)]);
+    bench.pass(130);
+    let refused = CallFailure { cause: Cause::Permission, reason: "denied".into(), remedy: Remedy::GiveUp };
+    bench.tell(Input::Stopped { target: target(API), stopped: Err(refused) });
+    bench.pass(10);
+    assert_eq!((bench.starts().len(), bench.ordered_base().as_str()), (2, "api:1"));
+    let stuck = bench.scene().rollouts[1].definition.clone();
+    bench.scene().rollouts[0].previous = Some(stuck);
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!((bench.outcomes(), bench.ordered_image().as_deref()), (vec![Outcome::RolledBack], Some("v3")));
+}
+
+#[test]
 fn a_stop_that_may_succeed_later_is_asked_for_again() {
     let mut bench = bench();
     bench.settings.timeout = Duration::from_mins(2);
