@@ -197,7 +197,6 @@ async fn everything_that_is_wrong_is_told_at_once_and_ends_in_exit_code_1() {
     ok       own service: not looked at: none of the targets receives from this queue; --own CLUSTER/SERVICE names it
     error    api: image shop/api:never-pushed in 111122223333/eu-west-1 is not there: its new tasks cannot start; make it, or let the task definition name another
     error    api: parameter /prod/MISSING in 111122223333/eu-west-1 is not there: its new tasks cannot start; make it, or let the task definition name another
-    ok       api: 111122223333/eu-west-1/shop/api runs api:2, which reads 3 things; follow
     error    ghost: there is no service ghost in the cluster shop (111122223333/eu-west-1/shop/ghost); name one that exists, or remove the target
     3 errors, 4 warnings.
     "#);
@@ -277,9 +276,26 @@ async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
     let policy = json!({"rules": [{"selection": {"tagStatus": "untagged"}}]}).to_string();
     let body = json!({"repositoryName": "shop/api", "lifecyclePolicyText": policy});
     lab.ask(Service::Ecr, "PutLifecyclePolicy", body);
-    insta::assert_snapshot!(lab.told("[discovery]\nclusters = [\"*\"]\n").await, @"");
+    insta::assert_snapshot!(lab.told("[discovery]\nclusters = [\"*\"]\n").await, @r#"
+    [exit 1]
+    ok       queue: http://world/111122223333/q is reachable, with a dead-letter queue; 2 messages wait, 0 are held
+    ok       rules: the queue is sent to by 2 rules, each of them switched on
+    warning  events: what ECS tells of rollouts would never reach the queue: a new service or definition is known only after discovery.refresh; make a rule with {"source":["aws.ecs"],"detail-type":["ECS Deployment State Change"]}
+    ok       events: each of 2 events that targets wait for would reach the queue
+    warning  permissions: these are the root's credentials, which no policy binds: what Lockkeeper may do is not shown; name the daemon's role by --role ARN, and never run it as the root
+    ok       own service: not looked at: none of the targets receives from this queue; --own CLUSTER/SERVICE names it
+    ok       discovery: finds 3 services in 111122223333/eu-west-1; 2 of them are not deployed: off, typo
+    warning  target: the lifecycle policy of shop/api in 111122223333/eu-west-1 deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep some images without a tag: count them, and by a large number
+    ok       api: 111122223333/eu-west-1/shop/api runs api:1, which reads 2 things; follow
+    ok       off: it is not deployed: switched off by its tag lockkeeper:enabled
+    error    typo: it is not deployed: tag lockkeeper:on_push = "folow" is not one of the words for it; write one of follow, pin, always, ignore; did you mean `follow`?
+    1 error, 3 warnings.
+    "#);
     let none = lab.told("[discovery]\nclusters = [\"none-*\"]\n").await;
-    assert!(none.contains("warning  discovery: discovery finds no service in 111122223333/eu-west-1"), "{none}");
+    assert!(
+        none.contains("warning  discovery: discovery finds no service in 111122223333/eu-west-1"),
+        "{none}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,8 +35,10 @@ MODULES = {
     "announcements": "ministack",
     "messages": "ministack",
     "switches": "ministack",
+    "permissions": "ministack",
     "second_opinion": "moto",
     "discovery": "moto",
+    "checks": "moto",
 }
 
 

@@ -59,6 +59,7 @@ impl Finding {
         Self::new(Level::Warning, about, what, Some(mend))
     }
 
+    /// Without a mend, where what is wrong says it already.
     pub(super) fn error(about: About, what: impl AsRef<str>, mend: impl AsRef<str>) -> Self {
         Self::new(Level::Error, about, what, Some(mend))
     }
@@ -70,7 +71,8 @@ impl Finding {
 
     fn new(level: Level, about: About, what: impl AsRef<str>, mend: Option<impl AsRef<str>>) -> Self {
         let line = |text: &str| harmless(&text.replace('\n', " "), LONGEST_CHARS);
-        let (what, mend) = (line(what.as_ref()), mend.map(|mend| line(mend.as_ref())));
+        let mend = mend.map(|mend| line(mend.as_ref())).filter(|mend| !mend.is_empty());
+        let what = line(what.as_ref());
         Self { about, target: None, level, what, mend }
     }
 }

@@ -148,6 +148,9 @@ pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked, home: &Place) -
             format!(" (as Lockkeeper reads the patterns; EventBridge was not asked: {reason})")
         }
     };
+    if all == 0 {
+        return Vec::new();
+    }
     if lost.is_empty() {
         let what = format!(
             "each of {} that targets wait for would reach the queue{by}",

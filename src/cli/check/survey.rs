@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     discovered::{self, Found},
     events,
-    finding::{About, Finding},
+    finding::{About, Finding, Level},
     needs::{self, Needs},
     own, permissions,
     permissions::Whose,
@@ -60,6 +60,12 @@ pub(super) async fn check(
     let ecs = ecs.with_accounts(&connections, &settings.aws.estate.accounts).await;
     let survey = Survey { settings, connections, home, ecs, progress };
     let mut findings = survey.whole(&caller, role, own).await;
+    let wrong = |it: &&Finding| it.level != Level::Ok;
+    let troubled: BTreeSet<String> =
+        findings.iter().filter(wrong).filter_map(|it| it.target.clone()).collect();
+    // What all is well with is said by the part that read the service, and others may have found something.
+    findings
+        .retain(|it| it.level != Level::Ok || it.target.as_ref().is_none_or(|name| !troubled.contains(name)));
     findings.sort();
     findings
 }

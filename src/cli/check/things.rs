@@ -201,8 +201,8 @@ fn deletes_untagged(policy: &str) -> bool {
 fn forgets(repository: &str, readers: Readers) -> Finding {
     let readers = some_of(readers.into_iter().collect(), 3);
     let what = format!(
-        "the lifecycle policy of {repository} deletes images without a tag, and {readers} follow a tag there: the image that \
-         runs loses it with the next push, and a rollback would have nothing to pull"
+        "the lifecycle policy of {repository} deletes images without a tag, and a tag there is followed by {readers}: the image \
+         that runs loses it with the next push, and a rollback would have nothing to pull"
     );
     Finding::warning(About::Target, what, "keep some images without a tag: count them, and by a large number")
 }
@@ -275,8 +275,9 @@ mod tests {
         error    target: parameter /x in here is not there: new tasks of a, b, c and 1 more cannot start; make it, or let the task definition name another
         warning  target: 1 file could not be looked for: no answer; try again
         warning  target: 2 secrets could not be looked for: ListSecretVersionIds: no; allow the call: reconcile makes it, too
+        warning  target: the lifecycle policy of shop/api in here deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep some images without a tag: count them, and by a large number
         error    api: image shop/api:v1 in here is not there: its new tasks cannot start; make it, or let the task definition name another
-        2 errors, 2 warnings.
+        2 errors, 3 warnings.
         "#);
     }
 

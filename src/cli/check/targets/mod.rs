@@ -55,13 +55,18 @@ pub(super) struct Reading {
 
 /// So many names are listed in a line.
 const MOST_NAMES: usize = 5;
+/// What the reason begins with where its owner wants it so.
+const SWITCHED_OFF: &str = "switched off";
 /// Tools that own what they made, as people write them into tags.
 const TOOLS: [&str; 6] = ["terraform", "opentofu", "cloudformation", "cdk", "pulumi", "copilot"];
 
 /// What is wrong with it; one line that all is well, otherwise.
 pub(super) fn judge(candidate: &Candidate, reading: &Reading) -> Vec<Finding> {
     let name = candidate.settings.name.as_str();
-    let mut findings = of_candidate(candidate);
+    if let Some(why) = &candidate.refused {
+        return vec![not_deployed(why).of(name)];
+    }
+    let mut findings = Vec::new();
     match &reading.service {
         Err(failure) => findings.push(unread("its service", failure)),
         Ok(service) => {
@@ -122,16 +127,13 @@ fn hears_of(candidate: &Candidate, dependency: &Dependency) -> bool {
     }
 }
 
-fn of_candidate(candidate: &Candidate) -> Vec<Finding> {
-    let refused = candidate.refused.as_ref().map(|why| {
-        let is_meant = why.starts_with("switched off");
-        if is_meant {
-            Finding::ok(About::Target, format!("it is not deployed: {why}"))
-        } else {
-            Finding::error(About::Target, format!("it is not deployed: {why}"), "mend the tag")
-        }
-    });
-    refused.into_iter().collect()
+/// Why it is not deployed; the reason says what to do about it.
+fn not_deployed(why: &str) -> Finding {
+    let what = format!("it is not deployed: {why}");
+    if why.starts_with(SWITCHED_OFF) {
+        return Finding::ok(About::Target, what);
+    }
+    Finding::error(About::Target, what, "")
 }
 
 fn of_service(candidate: &Candidate, service: &Inspected) -> Option<Finding> {

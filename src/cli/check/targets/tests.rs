@@ -208,7 +208,7 @@ fn one_that_is_not_deployed_says_why() {
         told(&candidate, &reading(service(), definition(IMAGE)))
     };
     insta::assert_snapshot!(refused("tag lockkeeper:on_push = \"x\" is not one of the words for it"), @r#"
-    error    api: it is not deployed: tag lockkeeper:on_push = "x" is not one of the words for it; mend the tag
+    error    api: it is not deployed: tag lockkeeper:on_push = "x" is not one of the words for it
     1 error, 0 warnings.
     "#);
     insta::assert_snapshot!(refused("switched off by its tag lockkeeper:enabled"), @r#"
