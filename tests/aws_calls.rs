@@ -17,8 +17,8 @@ use lockkeeper::{
         queue::QueueErrorKind,
     },
     domain::{
-        Base, CallFailure, Cause, Look, LookOrder, Marks, Prospect, Remedy, RolloutState, ServiceState,
-        StartOrder, Started, TargetId, Timestamp,
+        Base, CallFailure, Cause, Look, LookOrder, Marks, Place, Prospect, Remedy, RolloutState,
+        ServiceState, StartOrder, Started, TargetId, Timestamp,
     },
 };
 use serde_json::{Value, json};
@@ -382,4 +382,68 @@ async fn a_receive_that_sqs_fails_is_left_to_the_loop_that_receives() {
     let refused = queue.receive(10, Duration::ZERO, Duration::from_secs(30)).await.unwrap_err();
     assert_eq!(refused.kind, QueueErrorKind::Unreachable);
     assert_eq!(sqs.asked("ReceiveMessage").len(), 1);
+}
+
+fn here() -> Place {
+    Place { account: ACCOUNT.into(), region: "eu-west-1".into() }
+}
+
+#[tokio::test]
+async fn lists_are_read_to_their_last_page_by_long_and_short_arns() {
+    let canned = Canned::new(|operation, body| {
+        let (field, [first, second]) = match operation {
+            "ListClusters" => ("clusterArns", ["cluster/shop", "cluster/mail"]),
+            _ => ("serviceArns", ["service/shop/api", "service/web"]),
+        };
+        let (name, next) = match body["nextToken"].as_str() {
+            None => (first, Some("more")),
+            Some("more") => (second, None),
+            Some(other) => panic!("{other}"),
+        };
+        assert_eq!(body["maxResults"], 100);
+        Reply::Json(
+            200,
+            json!({field: [format!("arn:aws:ecs:eu-west-1:{ACCOUNT}:{name}")], "nextToken": next}),
+        )
+    })
+    .await;
+    let ecs = canned.ecs().await;
+    assert_eq!(ecs.list_clusters(&here()).await.unwrap(), ["shop".into(), "mail".into()]);
+    let names = ecs.list_services(&here(), &"shop".into()).await.unwrap();
+    assert_eq!(names, ["api".into(), "web".into()].into());
+}
+
+#[tokio::test]
+async fn what_could_not_be_described_is_a_failure_and_what_is_not_there_is_an_answer() {
+    let canned = Canned::new(|operation, body| match (operation, &body["clusters"][0], &body["services"]) {
+        ("DescribeClusters", cluster, _) if *cluster == "gone" => {
+            Reply::Json(200, json!({"clusters": [], "failures": [{"arn": "cluster/gone", "reason": "MISSING"}]}))
+        }
+        ("DescribeClusters", ..) => {
+            Reply::Json(200, json!({"clusters": [], "failures": [{"arn": "cluster/shop", "reason": "BUSY"}]}))
+        }
+        (_, _, names) => {
+            assert_eq!((names, &body["include"]), (&json!(["api", "web", "old"]), &json!(["TAGS"])));
+            let failures = json!([{"arn": "service/shop/web", "reason": "BUSY"}, {"arn": "service/shop/old", "reason": "MISSING"}]);
+            Reply::Json(200, json!({"services": [service()], "failures": failures}))
+        }
+    })
+    .await;
+    let ecs = canned.ecs().await;
+    assert_eq!(ecs.read_clusters(&here(), &["gone".into()]).await, Ok(Vec::new()));
+    let failure = ecs.read_clusters(&here(), &["shop".into()]).await.unwrap_err();
+    assert_eq!(failure.reason, "DescribeClusters: BUSY");
+    let names = ["api".into(), "web".into(), "old".into()];
+    let read = ecs.read_services(&here(), &"shop".into(), &names).await.unwrap();
+    let states: Vec<_> = read.iter().map(|(_, it)| it.as_ref().map(|it| it.state.clone()).ok()).collect();
+    assert_eq!(states, [Some(ServiceState::Active), None, Some(ServiceState::Missing)]);
+}
+
+#[tokio::test]
+async fn an_account_that_no_role_leads_to_is_refused_and_never_called() {
+    let canned = Canned::new(|operation, _| panic!("{operation}")).await;
+    let elsewhere = Place { account: "444455556666".into(), ..here() };
+    let failure = canned.ecs().await.list_clusters(&elsewhere).await.unwrap_err();
+    assert_eq!((failure.cause, failure.remedy), (Cause::Permission, Remedy::GiveUp));
+    assert_eq!(failure.reason, "this is account 444455556666, and our credentials are for 111122223333");
 }

@@ -13,7 +13,7 @@ use lockkeeper::{
     },
     domain::{
         Base, Digest, ImageReference, Look, LookOrder, Marks, Moment, Prospect, Remedy, Rollout,
-        RolloutState, StartOrder, TargetId, Timestamp,
+        RolloutState, StartOrder, StoppedTask, TargetId, Timestamp,
     },
     sim::{
         Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
@@ -36,6 +36,11 @@ struct Lab {
 
 /// A world, twenty times as fast as its defaults, where `shop/api` runs `api:1` with a circuit breaker.
 async fn lab() -> Lab {
+    lab_of(2).await
+}
+
+/// The same with so many tasks.
+async fn lab_of(desired: u32) -> Lab {
     let dials = EcsDials { speed: 20.0, ..EcsDials::default() };
     let world = World::new(7, WorldSettings { ecs: dials, ..WorldSettings::default() });
     let front = Front::new(world, FrontSettings::default());
@@ -59,7 +64,7 @@ async fn lab() -> Lab {
     lab.ask(
         "CreateService",
         json!({
-            "cluster": "shop", "serviceName": "api", "taskDefinition": "api", "desiredCount": 2,
+            "cluster": "shop", "serviceName": "api", "taskDefinition": "api", "desiredCount": desired,
             "deploymentConfiguration": breaker,
         }),
     );
@@ -79,16 +84,16 @@ impl Lab {
     }
 
     async fn look(&self) -> Look {
-        let since = Timestamp::default();
-        let order = LookOrder {
-            target: target(),
-            since,
-            base: Base::Running,
-            wanted: None,
-            evidence: true,
-            prospect: Prospect::Nothing,
-        };
-        self.ecs.look(&order).await.unwrap()
+        self.ecs.look(&look_order()).await.unwrap()
+    }
+
+    /// What a deployment would start from, if it started from the newest revision; with the calls that this took.
+    async fn latest(&self) -> (String, Vec<String>) {
+        let now = self.look().await.taken_at;
+        let before = self.operations().len();
+        let order = LookOrder { base: Base::Latest(None), since: now, evidence: false, ..look_order() };
+        let base = self.ecs.look(&order).await.unwrap().base.unwrap();
+        (base.id.to_string(), self.operations().split_off(before))
     }
 
     /// Looks until this holds. Every look on the way is given back too, the last one last.
@@ -103,6 +108,17 @@ impl Lab {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("it never held; last: {:#?}", looks.last());
+    }
+}
+
+fn look_order() -> LookOrder {
+    LookOrder {
+        target: target(),
+        since: Timestamp::default(),
+        base: Base::Running,
+        wanted: None,
+        evidence: true,
+        prospect: Prospect::Nothing,
     }
 }
 
@@ -159,6 +175,60 @@ async fn a_rollout_that_ecs_undoes_is_rolled_back_and_the_rollback_is_no_rollout
     let ours = started.id.deployment.unwrap();
     let crashed = last.stopped.iter().filter(|(by, it)| *by == ours && it.exit_code == Some(1));
     assert!(crashed.count() >= 2, "{:?}", last.stopped);
+}
+
+#[tokio::test]
+async fn why_a_rollout_failed_is_found_among_hundreds_of_tasks_that_stopped_before() {
+    let lab = lab_of(60).await;
+    for _ in 0..2 {
+        lab.ask("UpdateService", json!({"cluster": "shop", "service": "api", "forceNewDeployment": true}));
+        lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
+    }
+    let started = lab.ecs.start(&order("nope"), Clearance::default()).await.unwrap();
+    let looks = lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
+    let ours = started.id.deployment.unwrap();
+    let stopped = &looks.last().unwrap().stopped;
+    let failed =
+        |(by, it): &&(_, StoppedTask)| *by == ours && it.stop_code.as_deref() == Some("TaskFailedToStart");
+    let reason = stopped.iter().find(failed).and_then(|(_, it)| it.reason.clone());
+    assert!(reason.is_some_and(|it| it.contains("CannotPullContainerError")), "{stopped:#?}");
+}
+
+#[tokio::test]
+async fn what_failed_is_not_what_the_next_deployment_starts_from() {
+    let lab = lab().await;
+    for number in 2..=3 {
+        let marks = Marks { deployment: Some(format!("d-{number}").as_str().into()), ..Marks::default() };
+        let failing = StartOrder { marks, ..order("crash") };
+        lab.ecs.start(&failing, Clearance::default()).await.unwrap();
+        assert_eq!(lab.latest().await.0, format!("api:{number}"), "it may still succeed");
+        lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
+        assert_eq!(lab.latest().await.0, "api:1");
+    }
+    let (_, calls) = lab.latest().await;
+    let count = |operation: &str| calls.iter().filter(|it| *it == operation).count();
+    assert_eq!((count("ListServiceDeployments"), count("DescribeTaskDefinition")), (2, 2), "{calls:?}");
+
+    let wanted = Some("api:2".parse().unwrap());
+    let by_name = LookOrder { base: Base::Latest(None), wanted, ..look_order() };
+    let by_name = lab.ecs.look(&by_name).await.unwrap().wanted.unwrap();
+    assert_eq!(by_name.unwrap().id.to_string(), "api:2", "who names it gets it");
+
+    let container = json!({"name": "web", "image": format!("{REPOSITORY}:2"), "memory": 64});
+    lab.ask("RegisterTaskDefinition", json!({"family": "api", "containerDefinitions": [container]}));
+    assert_eq!(lab.latest().await.0, "api:4", "what others register is meant to be used");
+}
+
+#[tokio::test]
+async fn what_succeeded_once_stays_what_a_deployment_starts_from() {
+    let lab = lab().await;
+    lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
+    lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
+    let body = json!({"cluster": "shop", "service": "api", "taskDefinition": "api:1"});
+    lab.ask("UpdateService", body);
+    lab.until(|look| look.rollouts.len() == 3 && newest(look).state == RolloutState::Succeeded).await;
+    assert_eq!(lab.look().await.base.unwrap().id.to_string(), "api:1");
+    assert_eq!(lab.latest().await.0, "api:2");
 }
 
 #[tokio::test]

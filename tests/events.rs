@@ -10,7 +10,7 @@ use std::{
 
 use lockkeeper::{
     decode::decode,
-    domain::{Event, Timestamp, Trigger},
+    domain::{Event, Timestamp, Trigger, Wanted},
 };
 
 /// What a sample must lead to, written as [`summary`] writes it. An ignored or malformed one ends in words that its
@@ -230,7 +230,11 @@ fn summary(event: &Event) -> String {
         }
         Trigger::DeployRequested(request) => {
             let environment = or_dash(request.environment.as_ref());
-            format!("asked for {} in {environment} {:?}{replay}", request.service, request.wanted)
+            let wanted = match &request.wanted {
+                Wanted::Definition(change) => format!("Definition({})", change.definition),
+                other => format!("{other:?}"),
+            };
+            format!("asked for {} in {environment} {wanted}{replay}", request.service)
         }
         Trigger::Decision(decision) => format!("{:?} {}", decision.verb, decision.about),
         Trigger::RolloutChanged(hint) => {

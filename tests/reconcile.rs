@@ -22,7 +22,12 @@ fn event(trigger: Trigger) -> Event {
 #[test]
 fn a_lost_change_is_understood_as_the_event_that_was_lost() {
     let digest = Digest::from(format!("sha256:{:064x}", 7));
-    let image = PushedImage { repository: "shop/api".into(), tag: "latest".into(), digest: Some(digest) };
+    let image = PushedImage {
+        repository: "shop/api".into(),
+        tag: "latest".into(),
+        digest: Some(digest),
+        is_index: None,
+    };
     let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/api-AbCd12";
     for trigger in [
         Trigger::ImagePushed(image),

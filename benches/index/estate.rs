@@ -88,6 +88,7 @@ pub(crate) fn event(asked: Asked, number: usize) -> Event {
         replay: None,
         trigger: match asked {
             Asked::Push => Trigger::ImagePushed(PushedImage {
+                is_index: None,
                 repository: format!("shop/service-{number}").into(),
                 tag: "live".into(),
                 digest: None,

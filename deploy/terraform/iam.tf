@@ -28,6 +28,11 @@ locals {
   ]])
   task_arns   = [for c in var.clusters : "${local.ecs_arn}:task/${c}/*"]
   family_arns = [for f in var.task_families : "${local.ecs_arn}:task-definition/${f}:*"]
+
+  watched_repository_arns = [for r in var.repositories : "${local.ecr_arn}${r}"]
+  # Behind the name stand a hyphen and six characters.
+  watched_secret_arns = [for s in var.secret_names : "${local.secret_arn}${s}-??????"]
+  watched_bucket_arns = [for f in var.files : "arn:${local.partition}:s3:::${f.bucket}"]
 }
 
 # ---------------------------------------------------------------- what ECS needs to start the task
@@ -172,6 +177,32 @@ resource "aws_iam_role_policy" "task" {
         Effect   = "Allow"
         Action   = ["ecs:DescribeClusters"]
         Resource = var.discovery ? local.cluster_arns : []
+      },
+      {
+        # What was pushed and written while its event was lost: times and digests, no value and no layer.
+        Sid      = "ReadImages"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchGetImage", "ecr:DescribeImages"]
+        Resource = var.reconcile ? local.watched_repository_arns : []
+      },
+      {
+        # Takes no parameter as its resource.
+        Sid      = "ReadTimesOfParameters"
+        Effect   = "Allow"
+        Action   = ["ssm:DescribeParameters"]
+        Resource = var.reconcile && length(var.parameters) > 0 ? ["*"] : []
+      },
+      {
+        Sid      = "ReadVersionsOfSecrets"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:ListSecretVersionIds"]
+        Resource = var.reconcile ? local.watched_secret_arns : []
+      },
+      {
+        Sid      = "ReadTimesOfFiles"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = var.reconcile ? local.watched_bucket_arns : []
       },
       {
         Sid      = "DeployInOtherAccounts"

@@ -37,6 +37,12 @@ variable "discovery" {
   default     = false
 }
 
+variable "reconcile" {
+  description = "Whether Lockkeeper may read when images, parameters, secrets and files were last changed, to find events that were lost. `false` with `reconcile.mode = \"off\"`."
+  type        = bool
+  default     = true
+}
+
 variable "account_role_arns" {
   description = "The roles of `[[aws.accounts]]`: in other accounts, assumed to deploy services there."
   type        = list(string)

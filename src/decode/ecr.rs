@@ -56,7 +56,8 @@ fn tagged_image(detail: Object, what: &str, result: Field) -> Result<Result<Push
     if result != "SUCCESS" {
         return Ok(Err(format!("the {what} ended with {}: no image arrived", quoted(&result))));
     }
-    let [repository, tag, digest] = detail.pick(["repository-name", "image-tag", "image-digest"])?;
+    let [repository, tag, digest, kind] =
+        detail.pick(["repository-name", "image-tag", "image-digest", "manifest-media-type"])?;
     let repository = repository_of(repository)?;
     let text = tag.text()?.unwrap_or_default();
     if text.is_empty() {
@@ -70,7 +71,19 @@ fn tagged_image(detail: Object, what: &str, result: Field) -> Result<Result<Push
     }
     // What is no digest counts as unknown, which is not the same as different.
     let digest = digest.text()?.filter(|text| is_digest(text)).map(|text| Digest::from(&*text));
-    Ok(Ok(PushedImage { repository, tag: (&*text).into(), digest }))
+    let is_index = kind.text().ok().flatten().and_then(|kind| is_index(&kind));
+    Ok(Ok(PushedImage { repository, tag: (&*text).into(), digest, is_index }))
+}
+
+/// Whether a manifest of this media type lists several images; `None` where it is not one that is known.
+fn is_index(media_type: &str) -> Option<bool> {
+    match media_type {
+        "application/vnd.oci.image.index.v1+json"
+        | "application/vnd.docker.distribution.manifest.list.v2+json" => Some(true),
+        "application/vnd.oci.image.manifest.v1+json"
+        | "application/vnd.docker.distribution.manifest.v2+json" => Some(false),
+        _ => None,
+    }
 }
 
 fn scan(detail: Object) -> Reading {
@@ -125,9 +138,31 @@ mod tests {
         let (source, kind, detail) = action(&format!(
             r#""action-type":"PUSH","result":"SUCCESS","image-tag":"v7","image-digest":"{DIGEST}","new":[1]"#
         ));
-        let image =
-            PushedImage { repository: "shop/web".into(), tag: "v7".into(), digest: Some(DIGEST.into()) };
+        let image = PushedImage {
+            repository: "shop/web".into(),
+            tag: "v7".into(),
+            digest: Some(DIGEST.into()),
+            is_index: None,
+        };
         assert_eq!(trigger(source, kind, &detail), Trigger::ImagePushed(image));
+    }
+
+    #[test]
+    fn the_media_type_tells_an_index_from_a_single_image() {
+        for (kind, expected) in [
+            (r#""application/vnd.oci.image.index.v1+json""#, Some(true)),
+            (r#""application/vnd.docker.distribution.manifest.list.v2+json""#, Some(true)),
+            (r#""application/vnd.oci.image.manifest.v1+json""#, Some(false)),
+            (r#""application/vnd.docker.distribution.manifest.v2+json""#, Some(false)),
+            (r#""application/vnd.docker.distribution.manifest.v1+prettyjws""#, None),
+            ("7", None),
+        ] {
+            let (source, detail_type, detail) = action(&format!(
+                r#""action-type":"PUSH","result":"SUCCESS","image-tag":"v7","manifest-media-type":{kind}"#
+            ));
+            let Trigger::ImagePushed(image) = trigger(source, detail_type, &detail) else { panic!("{kind}") };
+            assert_eq!(image.is_index, expected, "{kind}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn image(detail: Object) -> Reading {
         return Err(format!("`digest` is {}, which is no digest", quoted(&digest)));
     }
     let (repository, tag, digest) = ((&*repository).into(), (&*tag).into(), Some((&*digest).into()));
-    Ok(Trigger::ImagePushed(PushedImage { repository, tag, digest }))
+    Ok(Trigger::ImagePushed(PushedImage { repository, tag, digest, is_index: None }))
 }
 
 #[cfg(test)]

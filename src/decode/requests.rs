@@ -144,7 +144,10 @@ fn nothing_wanted() -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::tests::{ignored, malformed, trigger};
+    use crate::{
+        decode::tests::{ignored, malformed, trigger},
+        domain::{DefinitionChange, Place},
+    };
 
     fn request(source: &str, kind: &str, detail: &str) -> DeployRequest {
         match trigger(source, kind, detail) {
@@ -186,7 +189,10 @@ mod tests {
         let with = |field: &str| asked(&format!(r#"{{"service":"web",{field}}}"#)).wanted;
         let definition = Wanted::Definition("shop_web:4".parse().expect("valid"));
         assert_eq!(with(r#""task_definition":"shop_web:4""#), definition);
-        assert_eq!(with(r#""taskDefinition":"arn:aws:ecs:x:1:task-definition/shop_web:4""#), definition);
+        let arn = "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_web:4";
+        let home = Some(Place { account: "111122223333".into(), region: "eu-west-1".into() });
+        let there = DefinitionChange { definition: "shop_web:4".parse().expect("valid"), home };
+        assert_eq!(with(&format!(r#""taskDefinition":"{arn}""#)), Wanted::Definition(there));
         assert_eq!(
             with(r#""image":"h.x/shop/web:v4""#),
             Wanted::Image("h.x/shop/web:v4".parse().expect("valid"))

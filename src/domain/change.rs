@@ -1,12 +1,12 @@
 //! What is asked of a target.
 
-use std::sync::Arc;
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionRef, Digest, EventId, Region, RepositoryName, Tag, TagPolicy,
-    TargetId, TargetSettings, Timestamp, TriggerKind,
+    AccountId, ContainerName, DefinitionRef, Digest, EventId, NotADefinition, Place, Region, RepositoryName,
+    Tag, TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind, depends::place_of_arn,
 };
 
 /// One change for one target because of one event.
@@ -47,7 +47,7 @@ pub enum Change {
     /// Content: this image in its container.
     Image(ImageChange),
     /// Content: this definition.
-    Definition(DefinitionRef),
+    Definition(DefinitionChange),
 }
 
 /// A wish for new tasks.
@@ -69,6 +69,8 @@ pub struct FollowedImage {
     pub tag: Tag,
     /// What the tag meant then.
     pub digest: Option<Digest>,
+    /// Whether that is an index, of which ECS may name a child; `None` where it is not known.
+    pub is_index: Option<bool>,
     /// Whether any tag of the repository counts, not just the one that the definition names.
     pub any_tag: bool,
 }
@@ -93,12 +95,60 @@ pub struct ImageChange {
     pub tag: Option<Tag>,
     /// The digest, where it is known.
     pub digest: Option<Digest>,
+    /// Whether that is an index, of which ECS may name a child; `None` where it is not known.
+    pub is_index: Option<bool>,
     /// Whether the revision is to name the digest rather than the tag.
     pub by_digest: bool,
     /// The policy that ranks it against other tags; `None` where a person or a CI system named it on purpose.
     pub policy: Option<TagPolicy>,
     /// Whether to deploy it even if it runs already.
     pub force: bool,
+}
+
+/// A definition that is to run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DefinitionChange {
+    /// Which one.
+    pub definition: DefinitionRef,
+    /// Where it was registered, if it was written as an ARN: ECS takes those of the service's own account and Region.
+    pub home: Option<Place>,
+}
+
+impl DefinitionChange {
+    /// Why this target cannot have it, if it was registered elsewhere.
+    pub fn is_foreign_to(&self, target: &TargetId) -> Option<String> {
+        let home = self.home.as_ref()?;
+        let ours = Place { account: target.account().clone(), region: target.region().clone() };
+        (*home != ours).then(|| {
+            format!("definition {} was registered in {home}, and the service is in {ours}", self.definition)
+        })
+    }
+}
+
+impl From<DefinitionRef> for DefinitionChange {
+    fn from(definition: DefinitionRef) -> Self {
+        Self { definition, home: None }
+    }
+}
+
+impl FromStr for DefinitionChange {
+    type Err = NotADefinition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let definition: DefinitionRef = text.parse()?;
+        let place = || place_of_arn(text, "ecs").ok_or_else(|| NotADefinition::new(text));
+        let home = text.starts_with("arn:").then(place).transpose()?;
+        Ok(Self { definition, home })
+    }
+}
+
+impl fmt::Display for DefinitionChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.home {
+            Some(home) => write!(f, "{} of {home}", self.definition),
+            None => self.definition.fmt(f),
+        }
+    }
 }
 
 impl Change {
@@ -128,6 +178,7 @@ mod tests {
             source: ImageSource { repository: None, home: None, container: None },
             tag: Some("v1".into()),
             digest: None,
+            is_index: None,
             by_digest: false,
             policy: Some(TagPolicy::NEWEST),
             force: false,
@@ -139,6 +190,26 @@ mod tests {
         let definition = Change::Definition("f:1".parse().unwrap());
         let changes = [image(), definition, Change::Refresh(Refresh::Restart)];
         assert_eq!(changes.map(|change| change.is_content()), [true, true, false]);
+    }
+
+    #[test]
+    fn a_definition_that_is_written_as_an_arn_tells_where_it_was_registered() {
+        let read = |text: &str| text.parse::<DefinitionChange>();
+        let target: TargetId = "111122223333/eu-west-1/shop/api".parse().unwrap();
+        let foreign = |text: &str| read(text).unwrap().is_foreign_to(&target);
+        assert_eq!((foreign("f1:1"), foreign("f1")), (None, None));
+        assert_eq!(foreign("arn:aws:ecs:eu-west-1:111122223333:task-definition/f1:1"), None);
+        let why = foreign("arn:aws:ecs:us-east-1:999999999999:task-definition/f1:1").unwrap();
+        assert!(why.contains("999999999999") && why.contains("us-east-1"), "{why}");
+        assert!(why.contains("111122223333") && why.contains("eu-west-1"), "{why}");
+        assert!(foreign("arn:aws:ecs:us-east-1:111122223333:task-definition/f1:1").is_some());
+        for text in [
+            "arn:aws:ecs:::task-definition/f1:1",
+            "arn:aws:s3:r:1:task-definition/f1:1",
+            "arn:x:task-definition/f1",
+        ] {
+            assert!(read(text).is_err(), "{text} was taken");
+        }
     }
 
     #[test]

@@ -29,6 +29,12 @@ pub struct DefinitionRef {
 #[error("`{0}` is not a task definition: it is written family, family:revision, or as an ARN")]
 pub struct NotADefinition(String);
 
+impl NotADefinition {
+    pub(super) fn new(text: &str) -> Self {
+        Self(harmless(text, 300))
+    }
+}
+
 /// What decisions need to know of one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DefinitionView {
@@ -129,7 +135,7 @@ impl FromStr for DefinitionRef {
     type Err = NotADefinition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || NotADefinition(harmless(text, 300));
+        let wrong = || NotADefinition::new(text);
         let name = match text.strip_prefix("arn:") {
             Some(rest) => rest.rsplit_once(":task-definition/").ok_or_else(wrong)?.1,
             None => text,

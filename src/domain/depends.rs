@@ -45,6 +45,11 @@ fn router_file(container: &Value) -> Option<Dependency> {
     is_in_s3.then(|| object(options["config-file-value"].as_str()?)).flatten()
 }
 
+/// The account and Region in the ARN of a thing of this service.
+pub(super) fn place_of_arn(text: &str, service: &str) -> Option<Place> {
+    Arn::parse(text).filter(|arn| arn.service == service)?.place()
+}
+
 /// What a `valueFrom` names: a parameter or a secret by its ARN, or a parameter here by its name.
 fn value(text: &str, place: &Place) -> Option<Dependency> {
     if !text.starts_with("arn:") {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionRef, Digest, EventId, ImageReference, Region, RepositoryName,
+    AccountId, ContainerName, DefinitionChange, Digest, EventId, ImageReference, Region, RepositoryName,
     RolloutId, Tag, Timestamp,
 };
 
@@ -104,6 +104,8 @@ pub struct PushedImage {
     pub tag: Tag,
     /// What the tag now means; the index, for an image of several platforms.
     pub digest: Option<Digest>,
+    /// Whether that is an index of several images; `None` where nobody said.
+    pub is_index: Option<bool>,
 }
 
 /// The result of a scan. Severities that the event does not name count as 0.
@@ -162,7 +164,7 @@ pub enum Wanted {
     #[default]
     Refresh,
     /// This definition.
-    Definition(DefinitionRef),
+    Definition(DefinitionChange),
     /// This image.
     Image(ImageReference),
     /// This tag of the image that runs.

@@ -31,7 +31,7 @@ pub struct TargetSettings {
     pub rollback: bool,
     /// What happens to a rollout in progress when something newer is asked for.
     pub on_newer: OnNewer,
-    /// Of the targets that one event reaches, at most so many are deployed at a time; zero is no limit.
+    /// Of the targets that one event reaches, at most so many of a cluster are deployed at a time; zero is no limit.
     pub max_parallel: u32,
     /// Once so many targets of one event have failed, no more of them is started; zero is never.
     pub stop_after: u32,
@@ -155,8 +155,8 @@ impl TargetSettings {
             retries: 2,
             rollback: true,
             on_newer: OnNewer::WhenFailing,
-            max_parallel: 0,
-            stop_after: 0,
+            max_parallel: 10,
+            stop_after: 3,
             branches: Vec::new(),
             on_delete: OnDelete::Warn,
             dry_run: false,

@@ -16,6 +16,7 @@ use crate::{
         ecs::{Clearance, Ecs},
         queue::{BATCH, MAX_MESSAGE_BYTES, Queue, QueueError, QueueErrorKind, Receipt},
     },
+    decode,
     domain::{DeadLetter, LeaseId, LookOrder, TargetId, letter},
     plan::{Command, Input},
 };
@@ -195,8 +196,11 @@ impl Performer {
         };
         let (queue, room, now) = (self.dead_letters.clone(), self.letter_room, self.clock.wall());
         self.answer(async move {
-            let attributes = letter::attributes(&message.event, &letter, now);
-            let (body, attributes) = letter::parcel(&message.body, attributes, letter.target.is_some(), room);
+            let attributes = letter::attributes(&message.event, &message.body, &letter, now);
+            let meaning = |body: &str| decode::decode(body.as_bytes(), now);
+            let is_same = |body: &str| meaning(body) == meaning(&message.body);
+            let (body, attributes) =
+                letter::parcel(&message.body, attributes, letter.target.is_some(), room, is_same);
             let sent = queue.send(&body, &attributes).await;
             if let Err(error) = &sent {
                 warn!(event_id = %message.event, error = %error, "setting a message aside failed; it is tried again");

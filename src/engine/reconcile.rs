@@ -162,8 +162,9 @@ impl Pass<'_> {
         self.remembered.memory.see(read_at, &answers);
         self.remembered.memory.keep_only(&questions);
         self.forget(&subjects);
+        let grace = self.of.reconcile.every.min(drift::LONGEST_GRACE);
         for subject in &subjects {
-            for suspect in drift::suspects(subject, &answers, &self.remembered.memory) {
+            for suspect in drift::suspects(subject, &answers, &self.remembered.memory, grace) {
                 self.judge(subject, suspect).await?;
             }
         }

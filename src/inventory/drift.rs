@@ -20,8 +20,9 @@ use crate::domain::{
     TargetSettings, Timestamp, Trigger, Write, fingerprint,
 };
 
-/// Events as a rule arrive within seconds, and are then gathered for up to a minute: what is younger is no drift yet.
-pub const GRACE: Duration = Duration::from_mins(2);
+/// Events as a rule arrive within seconds, and are then gathered for up to a minute: what is younger is no drift yet, where
+/// passes are not closer than that.
+pub const LONGEST_GRACE: Duration = Duration::from_mins(2);
 
 /// Times of changes may be whole seconds: only a rollout created this much after one is surely later.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -260,8 +261,8 @@ impl Memory {
     }
 }
 
-/// The changes that this target seems not to have seen, each once.
-pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory) -> Vec<Suspect> {
+/// The changes that this target seems not to have seen, each once. One that is younger than `grace` may still be on its way.
+pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory, grace: Duration) -> Vec<Suspect> {
     let on = subject.settings.triggers;
     let mut found: Vec<Suspect> = Vec::new();
     for dependency in &subject.dependencies {
@@ -298,7 +299,7 @@ pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory) -> Vec<Su
             | Dependency::File { .. } => None,
         };
         let suspect =
-            suspect.filter(|it| it.event.time + GRACE <= subject.read_at || it.proof != Proof::Rule);
+            suspect.filter(|it| it.event.time + grace <= subject.read_at || it.proof != Proof::Rule);
         found.extend(suspect.filter(|it| found.iter().all(|other| other.event.id != it.event.id)));
     }
     found
@@ -412,6 +413,7 @@ impl Image<'_> {
             repository: self.name.clone(),
             tag: tag.clone(),
             digest: Some(state.digest.clone()),
+            is_index: None,
         };
         let event = event(self.registry, at, Trigger::ImagePushed(image));
         Suspect { target: self.subject.target.clone(), event, proof: Proof::Rule }

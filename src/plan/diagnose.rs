@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Cause, Evidence, Failure, Look, Rollout, StoppedTask};
+use crate::domain::{Cause, Evidence, Failure, Look, Rollout, RolloutId, StoppedTask};
 
 /// How much evidence is kept of one failure.
 const MOST_TASKS: usize = 5;
@@ -10,9 +10,8 @@ const MOST_EVENTS: usize = 5;
 
 /// What was seen of a rollout's failure.
 pub(super) fn evidence(rollout: &Rollout, look: &Look) -> Evidence {
-    let own = look.stopped.iter().filter(|(by, _)| rollout.id.deployment.as_ref() == Some(by));
     Evidence {
-        stopped_tasks: own.map(|(_, task)| task.clone()).take(MOST_TASKS).collect(),
+        stopped_tasks: stopped_tasks(rollout.id.deployment.as_ref(), look),
         service_events: look
             .events
             .iter()
@@ -21,6 +20,14 @@ pub(super) fn evidence(rollout: &Rollout, look: &Look) -> Evidence {
             .take(MOST_EVENTS)
             .collect(),
     }
+}
+
+/// The tasks of a rollout that stopped: those that say why it failed before those that were only stopped with it.
+pub(super) fn stopped_tasks(by: Option<&RolloutId>, look: &Look) -> Vec<StoppedTask> {
+    let own = look.stopped.iter().filter(|(its, _)| Some(its) == by).map(|(_, task)| task);
+    let mut own: Vec<&StoppedTask> = own.collect();
+    own.sort_by_key(|task| by_task(task).is_none());
+    own.into_iter().take(MOST_TASKS).cloned().collect()
 }
 
 /// The cause of a rollout's failure, with one line for people.

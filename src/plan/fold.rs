@@ -258,7 +258,7 @@ fn newer_images<'a>(
 
 fn asks_for(ask: &Ask, definition: &DefinitionView) -> bool {
     match &ask.request.change {
-        Change::Definition(asked) => settle::names(asked, &definition.id),
+        Change::Definition(asked) => settle::names(&asked.definition, &definition.id),
         Change::Image(_) | Change::Refresh(_) => false,
     }
 }

@@ -11,6 +11,7 @@ use super::{
     fold::Ask,
     lane::{Lane, Passage, Phase, Replaced, Turn},
     retry, settle,
+    tagged::Pushed,
     watch::Watch,
 };
 
@@ -176,7 +177,7 @@ impl Lane {
         passage.evidence = evidence;
         let undone = match (goes_on, watch.cannot_stop) {
             (true, false) => self.undo_stuck(passage, watch, failure, look, turn),
-            (true, true) => self.undo_by_rollout(passage, failure, look, turn),
+            (true, true) => self.undo_by_rollout(passage, failure, Some(&watch), look, turn),
             (false, _) => Err((passage, failure)),
         };
         if let Err((passage, failure)) = undone {
@@ -243,13 +244,7 @@ fn seen(passage: &Passage, rollout: Option<&Rollout>, look: &Look) -> (Failure, 
         };
         let own = passage.rollout.as_ref().and_then(|rollout| rollout.deployment.as_ref());
         let evidence = Evidence {
-            stopped_tasks: look
-                .stopped
-                .iter()
-                .filter(|(by, _)| Some(by) == own)
-                .map(|(_, task)| task.clone())
-                .take(5)
-                .collect(),
+            stopped_tasks: diagnose::stopped_tasks(own, look),
             service_events: look.events.iter().map(|event| event.message.clone()).take(5).collect(),
         };
         let by_task = diagnose::by_evidence(&evidence);
@@ -264,6 +259,20 @@ fn successor<'a>(watch: &Watch, look: &'a Look) -> Option<&'a Rollout> {
     look.rollouts
         .iter()
         .find(|rollout| rollout.created_at > watch.created_at && !rollout.id.is(&watch.rollout))
+}
+
+/// Why what a complete rollout was asked for is not what it runs, because each tag had moved on when it was read.
+pub(super) fn outrun(asks: &[Ask], rollout: &Rollout) -> Option<String> {
+    let why = |ask: &Ask| {
+        let source = match &ask.request.change {
+            Change::Image(image) => &image.source,
+            Change::Refresh(Refresh::Image(followed)) => &followed.source,
+            Change::Refresh(Refresh::Restart) | Change::Definition(_) => return None,
+        };
+        Pushed::of(&ask.request)?.outrun_by(rollout, &settle::containers(source, &rollout.definition))
+    };
+    let all: Option<Vec<String>> = asks.iter().map(why).collect();
+    all.and_then(|all| all.into_iter().next_back())
 }
 
 /// What a success is to say about the digests that were asked for: only what is known to differ, or not known at all.

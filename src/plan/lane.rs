@@ -325,8 +325,12 @@ impl Lane {
         let tracked = self.watch().map(|watch| watch.created_at);
         let floors = asks().map(|ask| ask.request.floor.min(ask.request.version));
         let wanted = asks().filter_map(|ask| match &ask.request.change {
-            Change::Definition(wanted) => Some((ask.request.version, wanted)),
-            Change::Image(_) | Change::Refresh(Refresh::Restart | Refresh::Image(_)) => None,
+            Change::Definition(wanted) if wanted.is_foreign_to(&self.target).is_none() => {
+                Some((ask.request.version, &wanted.definition))
+            }
+            Change::Definition(_)
+            | Change::Image(_)
+            | Change::Refresh(Refresh::Restart | Refresh::Image(_)) => None,
         });
         let wanted: Option<DefinitionRef> =
             wanted.max_by_key(|(version, _)| *version).map(|(_, wanted)| wanted.clone());

@@ -136,7 +136,7 @@ fn carried_unmarked<'a>(ask: &Ask, verdict: &Verdict, look: &'a Look) -> Option<
         }
         // Whatever is older than somebody's move by hand gives way to that: our mark would hide it.
         Change::Definition(asked)
-            if settle::names(asked, &definition.id) && !is_moved_by_hand(definition, look) =>
+            if settle::names(&asked.definition, &definition.id) && !is_moved_by_hand(definition, look) =>
         {
             marks.content = Some(version).filter(|_| lacks(definition.marks.content.as_ref()));
         }

@@ -55,6 +55,7 @@ mod settle;
 mod start;
 #[cfg(test)]
 mod stories;
+mod tagged;
 mod tell;
 #[cfg(test)]
 mod testing;

@@ -12,14 +12,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::domain::{
-    Cause, Change, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, Failure,
-    FollowedImage, ImageChange, ImageReference, ImageSource, Look, Outcome, Refresh, Request, Rollout,
-    RolloutKey, RolloutState, Timestamp,
+    Cause, Change, ContainerName, DefinitionChange, DefinitionId, DefinitionRef, DefinitionView, Digest,
+    Failure, FollowedImage, ImageChange, ImageReference, ImageSource, Look, Outcome, Refresh, Request,
+    Rollout, RolloutKey, RolloutState, Timestamp,
 };
 
 use super::{
     Flaw,
     newer::{Content, lasts, superseded, taken_back},
+    tagged,
+    tagged::Pushed,
 };
 
 /// Events carry whole seconds: only a rollout created this much after the change is surely later than it.
@@ -99,6 +101,9 @@ fn follow(
         let known = rollout.created_at >= request.floor && runs(&rollout.digests);
         known || rollout.created_at >= request.floor + FRESHNESS_MARGIN
     };
+    if let Some(verdict) = tagged::read_since(request, followed, &containers, look) {
+        return verdict;
+    }
     let earliest = request.floor + FRESHNESS_MARGIN;
     let fate = fate(look.rollouts.iter().filter(carries), flawed);
     fate.unwrap_or(if followed.digest.is_none() && look.taken_at < earliest {
@@ -177,6 +182,12 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
         let carries = |it: &&Rollout| it.created_at >= earliest && brings_it(it);
         look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, keeps_it))
     };
+    let complete = || carriers().find(|it| it.state == RolloutState::Succeeded);
+    let outrun =
+        Pushed::of(request).zip(complete()).and_then(|(pushed, it)| pushed.outrun_by(it, &containers));
+    if let Some(why) = outrun {
+        return superseded_as(why);
+    }
     let by_carrier = fate(carriers(), flawed);
     let settled = by_carrier.or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)));
     settled.unwrap_or(if look.taken_at < earliest { Verdict::NotBefore(earliest) } else { Verdict::Needed })
@@ -184,12 +195,15 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
 
 fn definition(
     request: &Request,
-    asked: &DefinitionRef,
+    asked: &DefinitionChange,
     look: &Look,
     flawed: &impl Fn(Flaw) -> bool,
 ) -> Verdict {
+    if let Some(why) = asked.is_foreign_to(&request.target) {
+        return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why));
+    }
     let wanted = match &look.wanted {
-        Some(Ok(wanted)) if names(asked, &wanted.id) => wanted,
+        Some(Ok(wanted)) if names(&asked.definition, &wanted.id) => wanted,
         Some(Err(why)) => return Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why.clone())),
         // The look was for a newer request, which is being deployed.
         Some(Ok(_)) | None => return Verdict::Await,
@@ -294,9 +308,13 @@ fn fate<'a>(carriers: impl Iterator<Item = &'a Rollout>, flawed: &impl Fn(Flaw) 
         .or_else(|| failed.map(|rollout| Verdict::Failed(Box::new(rollout.clone()))))
 }
 
-fn carried(rollout: &Rollout) -> Verdict {
+pub(super) fn carried(rollout: &Rollout) -> Verdict {
     let id = rollout.id.shown().map_or("a rollout", |id| id.as_str());
     Verdict::Settled(Outcome::AlreadyRunning, format!("{id}, created at {}, carries it", rollout.created_at))
+}
+
+pub(super) fn superseded_as(why: String) -> Verdict {
+    Verdict::Settled(Outcome::Superseded, why)
 }
 
 fn already_running(definition: &DefinitionId) -> Verdict {

@@ -37,12 +37,15 @@ impl Lane {
         record.cause = None;
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
-        let parts = [Some(count), how.map(str::to_owned), judge::unverified(&passage.asks, rollout)];
+        let outrun = judge::outrun(&passage.asks, rollout);
+        let outcome = if outrun.is_some() { Outcome::Superseded } else { Outcome::Succeeded };
+        let digests = outrun.or_else(|| judge::unverified(&passage.asks, rollout));
+        let parts = [Some(count), how.map(str::to_owned), digests];
         record.reason = Some(parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        tell_finished(record, Outcome::Succeeded, turn);
+        tell_finished(record, outcome, turn);
     }
 
     pub(super) fn finish_failed(

@@ -55,7 +55,7 @@ pub(super) fn source(repository: &str) -> ImageSource {
 
 pub(super) fn push_change(tag: &str, digest: Option<&str>) -> FollowedImage {
     let digest = digest.map(Digest::from);
-    FollowedImage { source: source("shop/web"), tag: tag.into(), digest, any_tag: false }
+    FollowedImage { source: source("shop/web"), tag: tag.into(), digest, is_index: None, any_tag: false }
 }
 
 /// A push that is followed.
@@ -69,6 +69,7 @@ pub(super) fn pin_change(repository: &str, tag: &str) -> ImageChange {
         source: source(repository),
         tag: Some(tag.into()),
         digest: Some(digest(tag)),
+        is_index: None,
         by_digest: false,
         policy: Some("newest".parse().expect("valid")),
         force: false,

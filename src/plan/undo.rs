@@ -62,14 +62,21 @@ fn undoes(next: &Rollout, failed: &Rollout, look: &Look) -> bool {
 }
 
 impl Lane {
-    /// Whether a failure of this rollout is ours to undo.
-    fn is_to_undo(&self, look: &Look, turn: &Turn<'_>) -> bool {
-        self.settings.rollback && !self.settings.dry_run && !self.has_something_to_start(look, turn)
+    /// Whether the failure of a rollout is ours to undo; `stuck` is that rollout where it has not ended.
+    fn is_to_undo(&self, stuck: Option<&Watch>, look: &Look, turn: &Turn<'_>) -> bool {
+        self.settings.rollback && !self.settings.dry_run && !self.has_something_to_start(stuck, look, turn)
     }
 
-    /// Whether something newer waits that may be started right away: the fix does not queue behind what it fixes.
-    fn has_something_to_start(&self, look: &Look, turn: &Turn<'_>) -> bool {
-        self.is_ready() && self.is_looked_for() && self.verdicts(look, turn).contains(&Verdict::Needed)
+    /// Whether something newer waits that is started right away: the fix does not queue behind what it fixes. What has to
+    /// queue all the same, by the settings or for its place in a wave, is started once this is undone.
+    fn has_something_to_start(&self, stuck: Option<&Watch>, look: &Look, turn: &Turn<'_>) -> bool {
+        let is_started = |(ask, verdict): (&Ask, &Verdict)| {
+            *verdict == Verdict::Needed && turn.waves.lets(&ask.request.origin.event_id, self)
+        };
+        self.is_ready()
+            && self.is_looked_for()
+            && stuck.is_none_or(|watch| self.may_supersede(watch))
+            && self.waiting.iter().zip(&self.verdicts(look, turn)).any(is_started)
     }
 
     /// No progress for too long: ECS is told to stop it and go back, or what was good is rolled out over it.
@@ -82,11 +89,11 @@ impl Lane {
         look: &Look,
         turn: &mut Turn<'_>,
     ) -> Result<(), (Box<Passage>, Failure)> {
-        if !self.is_to_undo(look, turn) {
+        if !self.is_to_undo(Some(&watch), look, turn) {
             return Err((passage, failure));
         }
         let Some(arn) = watch.rollout.service_deployment.clone() else {
-            return self.undo_by_rollout(passage, failure, look, turn);
+            return self.undo_by_rollout(passage, failure, Some(&watch), look, turn);
         };
         passage.failure = Some(failure);
         passage.stage = Stage::RollingBack;
@@ -132,7 +139,7 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) -> Result<(), (Box<Passage>, Failure)> {
         if is_newest(failed, look) || turn.flawed(Flaw::UndoneOverOthers) {
-            return self.undo_by_rollout(passage, failure, look, turn);
+            return self.undo_by_rollout(passage, failure, None, look, turn);
         }
         let Some(rollback) = undone_by(failed, look) else { return Err((passage, failure)) };
         passage.failure = Some(failure);
@@ -170,15 +177,17 @@ impl Lane {
         self.phase = Phase::Watching(passage, watch);
     }
 
-    /// Rolls out what last was good. Gives the passage back where there is nothing to go back to.
+    /// Rolls out what last was good, over what is stuck, if it has not ended. Gives the passage back where there is nothing to
+    /// go back to.
     pub(super) fn undo_by_rollout(
         &mut self,
         mut passage: Box<Passage>,
         mut failure: Failure,
+        stuck: Option<&Watch>,
         look: &Look,
         turn: &mut Turn<'_>,
     ) -> Result<(), (Box<Passage>, Failure)> {
-        if !self.is_to_undo(look, turn) {
+        if !self.is_to_undo(stuck, look, turn) {
             return Err((passage, failure));
         }
         let Some(WayBack { order, shown }) = self.way_back(&passage, look) else {
@@ -230,7 +239,7 @@ impl Lane {
         });
         let Some(failed) = failed else { return false };
         let by = undone_by(failed, look).filter(|it| it.state == RolloutState::InProgress);
-        if by.is_none() && !(is_newest(failed, look) && self.is_to_undo(look, turn)) {
+        if by.is_none() && !(is_newest(failed, look) && self.is_to_undo(None, look, turn)) {
             return false;
         }
         let passage = Box::new(self.passage_of_failed(failed, verdicts, look, turn));
@@ -248,7 +257,7 @@ impl Lane {
             let last = self.retrying_of(&passage.asks).map(|it| it.last.clone());
             Err((passage, last.unwrap_or(failure)))
         } else {
-            self.undo_by_rollout(passage, failure, look, turn)
+            self.undo_by_rollout(passage, failure, None, look, turn)
         };
         if let Err((passage, failure)) = undone {
             self.finish_failed(*passage, Outcome::Failed, failure, turn);

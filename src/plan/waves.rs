@@ -1,5 +1,5 @@
-//! One event that reaches many targets is rolled out in waves: at most `max_parallel` of them at a time, and none any more
-//! once `stop_after` of them have failed.
+//! One event that reaches many targets is rolled out in waves: at most `max_parallel` of a cluster at a time, and none any
+//! more once `stop_after` of them have failed.
 //!
 //! Nothing of it is kept: after a crash the message comes back, each of its targets is looked at, and those that failed
 //! are found to have. Where `stop_after` counts, nobody starts before that has been seen of all.
@@ -41,6 +41,17 @@ struct Limits {
     stop_after: u32,
 }
 
+/// What keeps a target from being deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    /// So many others failed.
+    ForGood(usize),
+    /// Of others it is not known yet whether they failed.
+    Unseen,
+    /// So many others of its cluster are being deployed.
+    Full(usize),
+}
+
 /// Whether a target may be deployed now because of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
@@ -63,40 +74,55 @@ impl Limits {
 }
 
 impl Wave {
-    fn gate(&self, target: &TargetId, limits: Limits) -> Gate {
+    /// Asked of each that waits whenever another one has ended, so that it must not count the whole wave.
+    fn closed(&self, target: &TargetId, limits: Limits) -> Option<Closed> {
         let Limits { max_parallel, stop_after } = limits;
-        let failed = self.failed.iter().filter(|it| *it != target).count();
-        let others = self.admitted.iter().filter(|it| *it != target).count();
-        let unseen = self.unseen.iter().filter(|it| *it != target).count();
+        let others = |set: &BTreeSet<TargetId>| set.len() - usize::from(set.contains(target));
         let reaches =
             |count: usize, limit: u32| limit > 0 && count >= usize::try_from(limit).unwrap_or(usize::MAX);
-        if reaches(failed, stop_after) {
-            let reason = format!("{failed} targets of the same event failed (stop_after = {stop_after})");
-            Gate::Stopped(reason)
-        } else if stop_after > 0 && unseen > 0 {
-            Gate::Wait("the other targets of the same event are looked at first (stop_after)".into())
-        } else if reaches(others, max_parallel) {
-            Gate::Wait(format!(
-                "{others} targets of the same event come first (max_parallel = {max_parallel})"
-            ))
+        let beside = || self.admitted.iter().filter(|it| *it != target && share_cluster(it, target)).count();
+        if reaches(others(&self.failed), stop_after) {
+            Some(Closed::ForGood(others(&self.failed)))
+        } else if stop_after > 0 && others(&self.unseen) > 0 {
+            Some(Closed::Unseen)
         } else {
-            Gate::Open
+            (max_parallel > 0).then(beside).filter(|it| reaches(*it, max_parallel)).map(Closed::Full)
+        }
+    }
+
+    fn gate(&self, target: &TargetId, limits: Limits) -> Gate {
+        let Limits { max_parallel, stop_after } = limits;
+        match self.closed(target, limits) {
+            None => Gate::Open,
+            Some(Closed::ForGood(failed)) => Gate::Stopped(format!(
+                "{failed} targets of the same event failed (stop_after = {stop_after})"
+            )),
+            Some(Closed::Unseen) => {
+                Gate::Wait("the other targets of the same event are looked at first (stop_after)".into())
+            }
+            Some(Closed::Full(others)) => Gate::Wait(format!(
+                "{others} targets of the same event come first (max_parallel = {max_parallel})"
+            )),
         }
     }
 
     /// Calls those that wait and whose gate is not closed any more, as many as there is room for.
     fn call(&mut self, called: &mut BTreeSet<TargetId>) {
-        for (target, limits) in self.waiting.clone() {
-            match self.gate(&target, limits) {
-                Gate::Wait(_) => {}
-                Gate::Open | Gate::Stopped(_) => {
-                    self.waiting.remove(&target);
-                    self.admitted.insert(target.clone());
-                    called.insert(target);
-                }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|target, limits| match self.closed(target, *limits) {
+            Some(Closed::Unseen | Closed::Full(_)) => true,
+            Some(Closed::ForGood(_)) | None => {
+                self.admitted.insert(target.clone());
+                called.insert(target.clone());
+                false
             }
-        }
+        });
+        self.waiting = waiting;
     }
+}
+
+fn share_cluster(one: &TargetId, other: &TargetId) -> bool {
+    (one.account(), one.region(), one.cluster()) == (other.account(), other.region(), other.cluster())
 }
 
 impl Waves {
@@ -168,6 +194,12 @@ impl Waves {
             wave.failed.insert(target.clone());
             wave.call(called);
         }
+    }
+
+    /// Whether this event would let this lane start something now.
+    pub(super) fn lets(&self, event: &EventId, lane: &Lane) -> bool {
+        let limits = Limits::of(&lane.settings);
+        self.by_event.get(event).is_none_or(|wave| wave.closed(&lane.target, limits).is_none())
     }
 
     /// Whether this target may be deployed now because of this event; it is called if it has to wait.
@@ -260,7 +292,7 @@ mod tests {
 
     #[test]
     fn who_was_let_through_once_is_let_through_again_before_those_that_wait() {
-        let settings = TargetSettings { max_parallel: 1, ..settings() };
+        let settings = TargetSettings { max_parallel: 1, stop_after: 0, ..settings() };
         let request =
             |name| Request { target: target(name), settings: Arc::new(settings.clone()), ..restart(10) };
         let (mut waves, event) = (Waves::default(), "e".into());

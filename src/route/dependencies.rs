@@ -5,10 +5,10 @@
 //! and six random characters, but may be written without them, and a name may end so by itself. So of an ARN both
 //! readings count.
 
-use std::iter;
+use std::{collections::BTreeSet, iter};
 
 use super::{Draft, Routes, Target, discovered::listing_others, naming::bare, words::switched_off};
-use crate::domain::{Change, FilePattern, Glob, OnDelete, Refresh, TargetSettings, Write};
+use crate::domain::{Change, FilePattern, Glob, OnDelete, Refresh, TargetId, TargetSettings, Write};
 
 impl Routes {
     pub(super) fn on_parameter(&self, name: &str, change: Write, draft: &mut Draft<'_>) {
@@ -22,7 +22,14 @@ impl Routes {
             self.join(&mut found, names, service, |known| known.lists.parameters);
         }
         let read = self.found.reading_parameter(name, &place);
+        let readers: BTreeSet<&TargetId> = read.iter().map(|it| it.id()).collect();
         let others = self.join_found(&mut found, read, |known| known.lists.parameters, |_, _| true);
+        if change == Write::Created {
+            for target in found.iter_mut().filter(|it| self.only_matches(it, name, &readers)) {
+                let why = format!("{what} was created, and its running definition does not name it");
+                target.refused.get_or_insert(why.into());
+            }
+        }
         let by_name = || match (names, service) {
             (None, _) => String::new(),
             (Some(_), Some(service)) => format!("; the rule of {service} lists others"),
@@ -32,6 +39,14 @@ impl Routes {
         let reached = any(found, || format!("no target in {place} reads {what}{}", instead()));
         let why = || format!("{what} {}", past(change, "updated"));
         draft.ask(reached, why, |it| restart(("parameters", it.triggers.parameters), &what, change, it));
+    }
+
+    /// Whether only a pattern leads to the target, and its definition, as far as it is known, reads something else: what is
+    /// new cannot be what its tasks have read.
+    fn only_matches(&self, target: &Target, name: &str, readers: &BTreeSet<&TargetId>) -> bool {
+        let position = self.by_id.get(&target.id);
+        let is_listed = position.is_some_and(|&at| self.parameters.names(parameter_name(name), at));
+        self.found.get(&target.id).is_some() && !is_listed && !readers.contains(&target.id)
     }
 
     pub(super) fn on_secret(&self, secret: &str, change: Write, draft: &mut Draft<'_>) {

@@ -106,16 +106,17 @@ fn pushed(
     settings: &TargetSettings,
 ) -> Result<Change, String> {
     let way = way(&image.tag, settings)?;
-    let (tag, digest) = (image.tag.clone(), image.digest.clone());
+    let (tag, digest, is_index) = (image.tag.clone(), image.digest.clone(), image.is_index);
     let source = source(&image.repository, home, settings);
     Ok(match way {
         Way::Refresh { any_tag } => {
-            Change::Refresh(Refresh::Image(FollowedImage { source, tag, digest, any_tag }))
+            Change::Refresh(Refresh::Image(FollowedImage { source, tag, digest, is_index, any_tag }))
         }
         Way::Pin => Change::Image(ImageChange {
             source,
             tag: Some(tag),
             digest,
+            is_index,
             by_digest: settings.image_reference == ImageStyle::Digest,
             policy: Some(settings.tags.clone()),
             force: false,
@@ -134,6 +135,7 @@ fn ready(image: &ReadyImage, settings: &TargetSettings) -> Result<Change, String
             source: source(&image.repository, None, settings),
             tag: Some(image.tag.clone()),
             digest: None,
+            is_index: None,
             by_digest: settings.image_reference == ImageStyle::Digest,
             policy: None,
             force: false,

@@ -52,6 +52,11 @@ impl Index {
         }
     }
 
+    /// Whether the text itself leads to this position, and not just a pattern.
+    pub(super) fn names(&self, text: &str, position: usize) -> bool {
+        self.exact.get(text).is_some_and(|positions| positions.contains(&position))
+    }
+
     /// The positions that the whole text leads to, in order and each once.
     pub(super) fn find(&self, text: &str) -> Vec<usize> {
         let mut found = self.exact.get(text).cloned().unwrap_or_default();

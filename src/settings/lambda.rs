@@ -95,20 +95,24 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Lambda {
-    /// Complains about everything that is set differently above.
+    /// Complains about everything that is set above, too, and differently there, or here to something that means nothing:
+    /// nobody else reads what something else is laid over.
     pub(super) fn compare(&self, above: &Written, complaints: &Complaints) {
         for variable in &VARIABLES {
             let (Some(ours), Some(theirs)) = (self.layer.find(variable.path), above.find(variable.path))
             else {
                 continue;
             };
-            if variable.kind.differ(ours, theirs) {
+            let key = variable.path.join(".");
+            if let Some(wrong) = variable.kind.wrong(ours) {
+                complaints.add(&ours.origin, &key, ours.shown(), wrong);
+            } else if variable.kind.differ(ours, theirs) {
                 let theirs = theirs.shown().map_or_else(
                     || format!("what {} says", theirs.origin),
                     |value| format!("{value} in {}", theirs.origin),
                 );
                 let wrong = Wrong::new(format!("differs from {theirs}"), "set one of them, or both alike");
-                complaints.add(&ours.origin, &variable.path.join("."), ours.shown(), wrong);
+                complaints.add(&ours.origin, &key, ours.shown(), wrong);
             }
         }
     }
@@ -134,7 +138,17 @@ impl Lambda {
 }
 
 impl Kind {
-    /// Whether two values mean different things. One that means nothing is complained about where it is read.
+    /// What is wrong with a value, whatever it is for.
+    fn wrong(self, value: &Written) -> Option<Wrong> {
+        match self {
+            Self::Text | Self::Word => text(value).err(),
+            Self::Flag => flag(value).err(),
+            Self::Count => count(0..=u32::MAX)(value).err(),
+            Self::Seconds => duration(Duration::ZERO..=Duration::MAX)(value).err(),
+        }
+    }
+
+    /// Whether two values mean different things. One above that means nothing is complained about where it is read.
     fn differ(self, a: &Written, b: &Written) -> bool {
         fn compare<T: PartialEq>(a: Result<T, Wrong>, b: Result<T, Wrong>) -> bool {
             matches!((a, b), (Ok(a), Ok(b)) if a != b)

@@ -174,7 +174,7 @@ const MOST_POLLERS: u32 = 16;
 const LONGEST_START_DELAY: Duration = Duration::from_hours(1);
 const RECONCILE_EVERY: Duration = Duration::from_mins(5);
 /// More often, looking would take up the calls that AWS allows.
-const SHORTEST_RECONCILE: Duration = Duration::from_mins(1);
+const SHORTEST_RECONCILE: Duration = Duration::from_secs(10);
 const LONGEST_RECONCILE: Duration = Duration::from_hours(24);
 
 /// Reads all layers.

@@ -38,6 +38,7 @@ MODULES = {
     "permissions": "ministack",
     "second_opinion": "moto",
     "discovery": "moto",
+    "reconcile": "moto",
     "checks": "moto",
 }
 

@@ -216,6 +216,12 @@ fn what_failed_is_undone_whatever_else_goes_wrong() {
 }
 
 #[test]
+fn what_is_stuck_is_undone_before_what_has_to_queue_behind_it() {
+    let script = newer_while_it_goes_on(OnNewer::Queue).rollback();
+    holds_with_each("undone, and newer ones queue, a failure and", &script, &A_FAILURE_AND[1..5]);
+}
+
+#[test]
 fn freshness_leaves_nothing_behind_that_is_failing_and_will_be_asked_for_again() {
     holds_with_each("freshness later, a failure and", &freshness_later(), &A_FAILURE_AND[1..4]);
 }

@@ -287,18 +287,21 @@ impl Script {
                 source: source("main"),
                 tag: "latest".into(),
                 digest: None,
+                is_index: None,
                 any_tag: true,
             })),
             Wish::Image(container, number) => Change::Image(ImageChange {
                 source: source(container),
                 tag: Some(tag(number).as_str().into()),
                 digest: Some(ecs::digest(&tag(number))),
+                is_index: None,
                 by_digest: false,
                 policy: Some(TagPolicy::NEWEST),
                 force: false,
             }),
             Wish::Definition(revision) => {
-                Change::Definition(DefinitionRef { family: SERVICES[place].into(), revision: Some(revision) })
+                let family = SERVICES[place].into();
+                Change::Definition(DefinitionRef { family, revision: Some(revision) }.into())
             }
         }
     }

@@ -189,6 +189,43 @@ run "what_discovery_and_other_accounts_need_is_allowed_only_for_them" {
   }
 }
 
+run "what_changed_may_be_read_only_where_it_is_watched" {
+  command = apply
+
+  variables {
+    repositories = ["shop_*"]
+    parameters   = []
+    secret_names = ["shop/*"]
+    files        = [{ bucket = "shop-env", keys = ["*.env"] }]
+  }
+
+  assert {
+    condition = {
+      for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Resource
+      if contains(["ReadImages", "ReadTimesOfParameters", "ReadVersionsOfSecrets", "ReadTimesOfFiles"], s.Sid)
+      } == {
+      ReadImages            = ["arn:aws:ecr:eu-west-1:111122223333:repository/shop_*"]
+      ReadVersionsOfSecrets = ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/*-??????"]
+      ReadTimesOfFiles      = ["arn:aws:s3:::shop-env"]
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "nothing_that_changed_is_read_without_reconcile" {
+  command = apply
+
+  variables {
+    reconcile = false
+    files     = [{ bucket = "shop-env" }]
+  }
+
+  assert {
+    condition     = length(regexall("\"(ecr|ssm|secretsmanager|s3):", aws_iam_role_policy.task.policy)) == 0
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
 run "no_role_is_passed_unless_it_is_named" {
   command = apply
 

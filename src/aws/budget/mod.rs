@@ -2,8 +2,9 @@
 //!
 //! ECS throttles by token buckets per account, Region and category of calls, which everybody in that account shares.
 //! Ours are those, times `aws.budget_share`, in each Region. Who finds no token waits in line: first come, first
-//! served, in two lines. What somebody waits for goes `Soon`. What can wait goes `Later`: glances, and lanes that
-//! wait for their turn to start something; every fourth token is theirs if both lines wait, so that neither starves.
+//! served, in two lines. What somebody waits for goes `Soon`. What can wait goes `Later`: glances, lanes that wait for
+//! their turn to start something, and the readings of discovery, of which few wait at a time; every fourth token is theirs
+//! if both lines wait, so that neither starves.
 //!
 //! A start is decided on by a look, and a look that is minutes old decides nothing. So a lane waits *before* it looks:
 //! it holds a [`Place`], which stands for a token that nobody else gets, takes its look, and either starts at once by

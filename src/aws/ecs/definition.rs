@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::logs::{self, Logs};
 use crate::domain::{
     self, ContainerName, DefinitionId, DefinitionReading, DefinitionView, ImageReference, Marks, Place,
+    Timestamp,
 };
 
 /// A task definition as DescribeTaskDefinition gave it.
@@ -19,6 +20,8 @@ pub(super) struct Document {
     pub(super) arn: String,
     /// Whether a service can be updated to it.
     pub(super) active: bool,
+    /// When it was registered, where ECS says so.
+    pub(super) registered_at: Option<Timestamp>,
     fields: Map<String, Value>,
     tags: BTreeMap<String, String>,
 }
@@ -56,10 +59,12 @@ impl Document {
             fields.get("taskDefinitionArn").and_then(Value::as_str).ok_or("it has no taskDefinitionArn")?;
         let id = arn.parse().map_err(|error| format!("{error}"))?;
         let active = fields.get("status").is_none_or(|status| status == "ACTIVE");
+        let registered_at = fields.get("registeredAt").and_then(Value::as_f64).map(from_seconds);
         let tags = answer["tags"].as_array().into_iter().flatten().filter_map(|tag| {
             Some((tag["key"].as_str()?.to_owned(), tag["value"].as_str().unwrap_or_default().to_owned()))
         });
-        Ok(Self { id, arn: arn.to_owned(), active, fields: registrable(fields), tags: tags.collect() })
+        let fields = registrable(fields);
+        Ok(Self { id, arn: arn.to_owned(), active, registered_at, fields, tags: tags.collect() })
     }
 
     /// Where its containers write to.
@@ -184,6 +189,12 @@ impl Registration {
     }
 }
 
+/// AWS JSON writes a time as seconds, with the milliseconds behind the point.
+#[expect(clippy::cast_possible_truncation, reason = "what is out of range becomes the last time there is")]
+fn from_seconds(seconds: f64) -> Timestamp {
+    Timestamp::from_millis((seconds * 1_000.0) as i64)
+}
+
 /// Tags that AWS sets, and nobody else may.
 fn is_reserved(key: &str) -> bool {
     key.starts_with("aws:")
@@ -214,7 +225,6 @@ fn image_of<'a>(fields: &'a mut Map<String, Value>, container: &ContainerName) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Timestamp;
 
     fn document(tags: Value) -> Document {
         let answer = json!({
@@ -330,6 +340,7 @@ mod tests {
     fn a_view_leaves_out_images_that_cannot_be_read() {
         let view = document(json!([])).view();
         assert_eq!(view.id.to_string(), "shop:7");
+        assert_eq!(document(json!([])).registered_at, Some(Timestamp::from_millis(1_500)));
         assert_eq!(view.images.keys().map(ContainerName::as_str).collect::<Vec<_>>(), ["side", "web"]);
     }
 

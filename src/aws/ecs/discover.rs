@@ -13,7 +13,7 @@ use aws_sdk_ecs::{
 
 use super::{
     Ecs, GLANCE_BATCH, Reach,
-    glance::failures,
+    glance::{failures, refused},
     service::{Entry, Service},
 };
 use crate::{
@@ -66,6 +66,9 @@ impl Ecs {
         let call = reach.reads.describe_clusters().set_clusters(Some(wanted)).include(ClusterField::Tags);
         let answer = reach.ask(OPERATION, READ_ATTEMPTS, Urgency::Later, || call.clone().send()).await;
         let answer = answer.map_err(|fault| fault.of_call(OPERATION, Verb::Read))?;
+        if let Some(failure) = answer.failures().iter().find(|it| it.reason() != Some("MISSING")) {
+            return Err(refused(OPERATION, failure.reason()));
+        }
         let active = answer.clusters().iter().filter(|cluster| cluster.status() != Some("INACTIVE"));
         let read = |cluster: &types::Cluster| {
             Some(ClusterReading { name: cluster.cluster_name()?.into(), tags: tags(cluster.tags()) })
@@ -175,4 +178,44 @@ fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
 /// The name in an ARN, long or short.
 fn last_part(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::{primitives::DateTime, types::Deployment};
+
+    use super::*;
+    use crate::domain::ServiceState;
+
+    fn target() -> TargetId {
+        TargetId::new("111122223333".into(), "eu-west-1".into(), "shop".into(), "api".into())
+    }
+
+    fn deployment(status: &str, definition: &str, created: i64) -> Deployment {
+        let built = Deployment::builder().id(format!("ecs-svc/{created}")).status(status);
+        built.task_definition(definition).created_at(DateTime::from_secs(created)).build()
+    }
+
+    #[test]
+    fn what_rollouts_have_live_is_read_the_primary_one_first_with_tags_and_the_newest_time() {
+        let deployments = [("ACTIVE", "shop:1", 5), ("INACTIVE", "shop:9", 9), ("PRIMARY", "shop:2", 7)];
+        let deployments = deployments.map(|(status, name, at)| deployment(status, name, at)).into();
+        let tag = Tag::builder().key("team").value("web").build();
+        let service = types::Service::builder().status("ACTIVE").set_deployments(Some(deployments));
+        let read =
+            reading(target(), Timestamp::default(), &service.tags(tag).task_definition("shop:2").build());
+        let live: Vec<(String, bool)> =
+            read.live.iter().map(|it| (it.definition.to_string(), it.primary)).collect();
+        assert_eq!(live, [("shop:2".into(), true), ("shop:1".into(), false)]);
+        assert_eq!(read.newest_rollout, Some(Timestamp::from_millis(7_000)));
+        assert_eq!((read.state, &*read.tags["team"]), (ServiceState::Active, "web"));
+    }
+
+    #[test]
+    fn a_service_without_rollouts_has_the_definition_that_it_names() {
+        let service = types::Service::builder().status("ACTIVE").task_definition("shop:3").build();
+        let read = reading(target(), Timestamp::default(), &service);
+        assert_eq!(read.live.iter().map(|it| it.definition.to_string()).collect::<Vec<_>>(), ["shop:3"]);
+        assert_eq!(reading(target(), Timestamp::default(), &types::Service::builder().build()).live, []);
+    }
 }

@@ -2,18 +2,25 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use aws_sdk_ecs::types::{Container, DesiredStatus, Task};
+use aws_sdk_ecs::types::{Container, DesiredStatus, Task, TaskStopCode};
 
 use super::{Reach, service::time};
 use crate::domain::{
     CallFailure, ContainerName, DefinitionId, Digest, Rollout, RolloutId, StoppedTask, TargetId, Timestamp,
 };
 
-/// How many tasks are described, by one call: ECS's limit. ECS forgets a stopped task after about an hour.
-const MAX_TASKS: i32 = 100;
+/// How many tasks are listed and described by one call: ECS's limit.
+const PAGE_TASKS: i32 = 100;
 
-/// How many stopped tasks are reported: a rollout that fails repeats itself.
-const MAX_STOPPED: usize = 20;
+/// How many pages are read at most. ECS lists tasks in no order and forgets a stopped one after about an hour, so this
+/// is 1,000 tasks of an hour, for twenty reads of the 20 a second that an account has. `startedBy` would ask for those
+/// of one rollout alone, but not together with the service or the status.
+const MAX_PAGES: usize = 10;
+
+/// How many stopped tasks are reported, and how many of one rollout that stopped for the same reason: a rollout that
+/// fails repeats itself, and when it is given up many of its tasks are stopped that failed in nothing.
+const MAX_STOPPED: usize = 40;
+const MAX_ALIKE: usize = 5;
 
 /// A task that stopped, and what tells which rollout started it.
 pub(super) struct Stopped {
@@ -38,21 +45,10 @@ pub(super) fn identify(rollouts: &mut [Rollout], stopped: &[Stopped]) {
 }
 
 impl Reach {
-    /// The last tasks that stopped, newest first.
+    /// The last tasks that stopped.
     pub(super) async fn stopped(&self, target: &TargetId) -> Result<Vec<Stopped>, CallFailure> {
-        let mut tasks = self.tasks(target, DesiredStatus::Stopped).await?;
-        // A task that is still being stopped has its reasons already, but not all of them.
-        tasks.retain(|task| task.last_status() == Some("STOPPED"));
-        tasks.sort_by_key(|task| Reverse(time(task.stopped_at())));
-        let stopped = tasks.iter().filter_map(|task| {
-            Some(Stopped {
-                by: task.started_by()?.into(),
-                definition: task.task_definition_arn().and_then(|arn| arn.parse().ok()),
-                created_at: time(task.created_at()),
-                task: stopped_task(task),
-            })
-        });
-        let mut stopped: Vec<Stopped> = stopped.take(MAX_STOPPED).collect();
+        let tasks = self.tasks(target, DesiredStatus::Stopped).await?;
+        let mut stopped = telling(tasks);
         for it in &mut stopped {
             it.task.log_url = self.log_url(it).await;
         }
@@ -66,7 +62,7 @@ impl Reach {
         Some(logs.get(container)?.url(container, &stopped.task.task, &self.region).into())
     }
 
-    /// The digest that each container of this definition runs, where all tasks agree on it.
+    /// The digest that each container of this definition runs, where all tasks that are read agree on it.
     pub(super) async fn running_digests(
         &self,
         target: &TargetId,
@@ -89,17 +85,59 @@ impl Reach {
         Ok(digests.into_iter().filter_map(|(name, digest)| Some((name, digest?))).collect())
     }
 
+    /// The tasks of which ECS wants this, as many as are read.
     async fn tasks(&self, target: &TargetId, desired: DesiredStatus) -> Result<Vec<Task>, CallFailure> {
         let cluster = target.cluster().as_str();
         let call = self.reads.list_tasks().cluster(cluster).service_name(target.service().as_str());
-        let call = call.desired_status(desired).max_results(MAX_TASKS);
-        let listed = self.read("ListTasks", || call.clone().send()).await?.task_arns.unwrap_or_default();
-        if listed.is_empty() {
+        let call = call.desired_status(desired).max_results(PAGE_TASKS);
+        let (mut tasks, mut next) = (Vec::new(), None::<String>);
+        for _ in 0..MAX_PAGES {
+            let call = call.clone().set_next_token(next);
+            let page = self.read("ListTasks", || call.clone().send()).await?;
+            tasks.extend(self.tasks_of(cluster, page.task_arns.unwrap_or_default()).await?);
+            next = page.next_token;
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(tasks)
+    }
+
+    async fn tasks_of(&self, cluster: &str, tasks: Vec<String>) -> Result<Vec<Task>, CallFailure> {
+        if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.reads.describe_tasks().cluster(cluster).set_tasks(Some(listed));
+        let call = self.reads.describe_tasks().cluster(cluster).set_tasks(Some(tasks));
         Ok(self.read("DescribeTasks", || call.clone().send()).await?.tasks.unwrap_or_default())
     }
+}
+
+/// The tasks that stopped, newest first: of each rollout and each reason a few.
+fn telling(mut tasks: Vec<Task>) -> Vec<Stopped> {
+    // A task that is still being stopped has its reasons already, but not all of them.
+    tasks.retain(|task| task.last_status() == Some("STOPPED"));
+    tasks.sort_by_key(|task| Reverse(time(task.stopped_at())));
+    let mut alike: BTreeMap<_, usize> = BTreeMap::new();
+    let mut stopped = Vec::new();
+    for task in &tasks {
+        let code = task.stop_code().map(TaskStopCode::as_str);
+        let count = alike.entry((task.started_by(), code, task.stopped_reason())).or_default();
+        *count += 1;
+        if *count <= MAX_ALIKE {
+            stopped.extend(stopped_by_rollout(task));
+        }
+    }
+    stopped.truncate(MAX_STOPPED);
+    stopped
+}
+
+fn stopped_by_rollout(task: &Task) -> Option<Stopped> {
+    Some(Stopped {
+        by: task.started_by()?.into(),
+        definition: task.task_definition_arn().and_then(|arn| arn.parse().ok()),
+        created_at: time(task.created_at()),
+        task: stopped_task(task),
+    })
 }
 
 fn stopped_task(task: &Task) -> StoppedTask {
@@ -139,6 +177,37 @@ mod tests {
         let fine = container("init", Some(0), None);
         assert_eq!(culprit(&[fine.clone(), killed]).and_then(Container::name), Some("side"));
         assert_eq!(culprit(&[fine]), None);
+    }
+
+    fn ended(by: &str, second: i64, code: TaskStopCode, reason: &str) -> Task {
+        let at = aws_smithy_types::DateTime::from_secs(second);
+        Task::builder()
+            .task_arn(format!("arn:aws:ecs:r:1:task/shop/{second}"))
+            .started_by(by)
+            .last_status("STOPPED")
+            .stop_code(code)
+            .stopped_reason(reason)
+            .stopped_at(at)
+            .build()
+    }
+
+    #[test]
+    fn the_tasks_that_failed_are_told_of_beside_the_many_that_were_stopped_with_them() {
+        let failed =
+            (0..60).map(|at| ended("ecs-svc/2", at, TaskStopCode::TaskFailedToStart, "no such image"));
+        let scaled = |by: &'static str, from: i64| {
+            (from..from + 60)
+                .map(move |at| ended(by, at, TaskStopCode::ServiceSchedulerInitiated, "scaled in"))
+        };
+        let tasks = failed.chain(scaled("ecs-svc/2", 100)).chain(scaled("ecs-svc/1", 200)).collect();
+        let told = telling(tasks);
+        let of = |by: &str, code: &str| {
+            let it = |it: &&Stopped| it.by == by.into() && it.task.stop_code.as_deref() == Some(code);
+            told.iter().filter(it).map(|it| it.task.task.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("ecs-svc/2", "TaskFailedToStart"), ["59", "58", "57", "56", "55"]);
+        assert_eq!(of("ecs-svc/2", "ServiceSchedulerInitiated").len(), MAX_ALIKE);
+        assert_eq!(told.len(), 3 * MAX_ALIKE);
     }
 
     #[test]

@@ -89,11 +89,11 @@ pub(super) fn failures(answer: &DescribeServicesOutput) -> impl Iterator<Item = 
     let failures = answer.failures().iter().filter(|failure| failure.reason() != Some("MISSING"));
     failures.map(|failure| {
         let name = failure.arn().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-        (name.into(), refused(failure.reason()))
+        (name.into(), refused("DescribeServices", failure.reason()))
     })
 }
 
-fn refused(reason: Option<&str>) -> CallFailure {
-    let reason = format!("DescribeServices: {}", reason.unwrap_or("no reason given"));
+pub(super) fn refused(operation: &str, reason: Option<&str>) -> CallFailure {
+    let reason = format!("{operation}: {}", reason.unwrap_or("no reason given"));
     CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry }
 }

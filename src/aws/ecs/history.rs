@@ -49,6 +49,8 @@ pub(super) enum Wanted {
     Since(Timestamp),
     /// The successful ones.
     Successful,
+    /// All that ECS remembers: those of the last 90 days.
+    All,
 }
 
 impl Ecs {
@@ -83,6 +85,7 @@ impl Reach {
             let call = match wanted {
                 Wanted::Since(since) => call.created_at(after(*since)),
                 Wanted::Successful => call.status(ServiceDeploymentStatus::Successful),
+                Wanted::All => call,
             };
             let answer = self.ask(LIST, attempts, Urgency::Soon, || call.clone().send()).await?;
             let _ = self.has_history.set(true);

@@ -1,7 +1,5 @@
 //! Everything that the next step of one target is decided on.
 
-use std::sync::Arc;
-
 use super::{
     Ecs, Reach, evidence,
     history::{Wanted, list_failed},
@@ -11,8 +9,7 @@ use super::{
 use crate::{
     aws::{budget::Urgency, failure::Fault},
     domain::{
-        Base, CallFailure, Cause, DefinitionRef, DefinitionView, Look, LookOrder, Remedy, Rollout, Running,
-        ServiceState, TargetId, Timestamp,
+        CallFailure, Cause, Look, LookOrder, Remedy, Rollout, Running, ServiceState, TargetId, Timestamp,
     },
 };
 
@@ -64,11 +61,12 @@ impl Reach {
             Some(which) => Some(self.wanted(which).await?),
             None => None,
         };
+        let base = self.base(order, running.as_ref(), &service, &found, taken_at).await?;
         let mut rollouts = self.rollouts(order.since, found).await?;
         evidence::identify(&mut rollouts, &stopped);
         Ok(Look {
             taken_at,
-            base: self.base(&order.base, running.as_ref(), &service).await?,
+            base,
             wanted,
             going_back: rollouts::going_back(&service, &recorded, &revisions),
             rollouts,
@@ -121,29 +119,6 @@ impl Reach {
             }
             other => Ok(other),
         }
-    }
-
-    /// The definition that a deployment starts from. Before anything was ever complete, that is what the service has.
-    async fn base(
-        &self,
-        base: &Base,
-        running: Option<&Running>,
-        service: &Service,
-    ) -> Result<Result<DefinitionView, String>, CallFailure> {
-        let current =
-            || service.primary().and_then(|it| it.definition.as_ref()).or(service.definition.as_ref());
-        let known = running.map(|it| &it.definition.id).or_else(current);
-        let family = known.map(|id| id.family.clone());
-        match (base, known) {
-            (Base::Latest(Some(family)), _) => self.newest(family.clone()).await,
-            (Base::Latest(None), _) if let Some(family) = family => self.newest(family).await,
-            (Base::Running, Some(id)) => self.view(id).await.map(Ok),
-            (Base::Running | Base::Latest(None), _) => Ok(Err("the service has no task definition".into())),
-        }
-    }
-
-    async fn newest(&self, family: Arc<str>) -> Result<Result<DefinitionView, String>, CallFailure> {
-        self.wanted(&DefinitionRef { family, revision: None }).await
     }
 
     /// Those created since then, and those that ECS still works on, with their definitions.

@@ -8,6 +8,7 @@
 //! | `inspect` | what can be wrong with a service before anything is deployed |
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
+//! | `base` | which definition a deployment starts from |
 //! | `definition` | pure: task definitions as raw JSON |
 //! | `describe` | reads definitions, and remembers them: only their tags change |
 //! | `discover` | which clusters and services there are, and what each depends on |
@@ -17,6 +18,7 @@
 //! | `evidence` | stopped tasks and running digests |
 //! | `logs` | pure: where CloudWatch shows what a container wrote |
 
+mod base;
 mod definition;
 mod describe;
 mod discover;

@@ -157,7 +157,8 @@ impl Recorded {
         same.then(|| first.definition.clone())
     }
 
-    fn definition<'a>(&self, revisions: &'a Revisions) -> Option<&'a DefinitionId> {
+    /// The definition that it rolls out.
+    pub(super) fn definition<'a>(&self, revisions: &'a Revisions) -> Option<&'a DefinitionId> {
         Some(&revisions.get(self.revision.as_ref()?)?.definition)
     }
 

@@ -286,7 +286,7 @@ impl Targets {
             id: target.clone(),
             because: self.why(event, target, settings).unwrap_or_else(|why| why),
             policy: words::policy(&event.trigger, settings),
-            would: words::would(change, settings) + missing,
+            would: words::would(change, target, settings) + missing,
             dry_run: settings.dry_run,
         }
     }

@@ -2,8 +2,9 @@
 
 use super::check;
 use crate::domain::{
-    Base, Change, Decision, DecisionVerb, DeployRequest, Event, FollowedImage, ImageChange, ImageSource,
-    OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetSettings, Trigger, Wanted, Write,
+    Base, Change, Decision, DecisionVerb, DefinitionChange, DeployRequest, Event, FollowedImage, ImageChange,
+    ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetId, TargetSettings, Trigger, Wanted,
+    Write,
 };
 
 /// What follows from a sign of ECS.
@@ -105,13 +106,16 @@ pub(super) fn policy(trigger: &Trigger, settings: &TargetSettings) -> Option<Str
 }
 
 /// What would happen at a target of which this is asked. What depends on what runs is a condition.
-pub(super) fn would(change: &Change, settings: &TargetSettings) -> String {
+pub(super) fn would(change: &Change, target: &TargetId, settings: &TargetSettings) -> String {
     let base = base(&settings.base);
     let would = match change {
         Change::Refresh(Refresh::Restart) => format!("new tasks of {base}"),
         Change::Refresh(Refresh::Image(image)) => format!("new tasks of {base}, if it {}", follows(image)),
         Change::Image(image) => format!("a new revision of {base} {}", pins(image)),
-        Change::Definition(definition) => match definition.revision {
+        Change::Definition(asked) if let Some(why) = asked.is_foreign_to(target) => {
+            return format!("a failure (definition_invalid): {why}");
+        }
+        Change::Definition(DefinitionChange { definition, .. }) => match definition.revision {
             Some(_) => format!("a rollout of {definition}, unless something newer was asked for"),
             None => format!(
                 "a rollout of the newest ACTIVE revision of {definition}, unless something newer was asked for"
@@ -130,7 +134,7 @@ fn base(base: &Base) -> String {
 }
 
 fn follows(image: &FollowedImage) -> String {
-    let FollowedImage { source, tag, digest, any_tag } = image;
+    let FollowedImage { source, tag, digest, is_index: _, any_tag } = image;
     let repository = repository(source);
     let what = if *any_tag { format!("an image of {repository}") } else { format!("{repository}:{tag}") };
     let known = if digest.is_some() { " and its tasks do not run that digest yet" } else { "" };
@@ -138,7 +142,7 @@ fn follows(image: &FollowedImage) -> String {
 }
 
 fn pins(image: &ImageChange) -> String {
-    let ImageChange { source, tag, digest, by_digest, policy, force } = image;
+    let ImageChange { source, tag, digest, is_index: _, by_digest, policy, force } = image;
     let what = match (digest, tag) {
         (Some(digest), tag) if *by_digest || tag.is_none() => format!("@{digest}"),
         (_, Some(tag)) => format!(":{tag}"),
@@ -252,6 +256,10 @@ mod tests {
         TargetSettings::named("api".into())
     }
 
+    fn target() -> TargetId {
+        "111122223333/eu-west-1/shop/api".parse().unwrap()
+    }
+
     fn source(container: Option<&str>) -> ImageSource {
         let container = container.map(ContainerName::from);
         ImageSource { repository: Some("shop".into()), home: None, container }
@@ -262,6 +270,7 @@ mod tests {
             source: source(None),
             tag: Some("2.1.0".into()),
             digest: Some(DIGEST.into()),
+            is_index: None,
             by_digest: false,
             policy: policy.map(|policy| policy.parse().unwrap()),
             force: false,
@@ -270,8 +279,13 @@ mod tests {
 
     #[test]
     fn what_would_happen_names_what_it_depends_on() {
-        let followed =
-            |any_tag| FollowedImage { source: source(Some("web")), tag: "v1".into(), digest: None, any_tag };
+        let followed = |any_tag| FollowedImage {
+            source: source(Some("web")),
+            tag: "v1".into(),
+            digest: None,
+            is_index: None,
+            any_tag,
+        };
         let refresh = |any_tag| Change::Refresh(Refresh::Image(followed(any_tag)));
         let by_digest = ImageChange { by_digest: true, ..image(Some("semver:^2")) };
         let tag_alone = ImageSource { repository: None, home: None, container: None };
@@ -285,8 +299,9 @@ mod tests {
             Change::Image(forced),
             Change::Definition("shop:12".parse().unwrap()),
             Change::Definition("shop".parse().unwrap()),
+            Change::Definition("arn:aws:ecs:us-east-1:999999999999:task-definition/shop:1".parse().unwrap()),
         ];
-        let told: Vec<String> = all.iter().map(|change| would(change, &settings())).collect();
+        let told: Vec<String> = all.iter().map(|change| would(change, &target(), &settings())).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         new tasks of the running definition
         new tasks of the running definition, if it names shop:v1 in container web
@@ -296,6 +311,7 @@ mod tests {
         a new revision of the running definition that names (its repository):2.1.0, unless something newer was asked for
         a rollout of shop:12, unless something newer was asked for
         a rollout of the newest ACTIVE revision of shop, unless something newer was asked for
+        a failure (definition_invalid): definition shop:1 was registered in 999999999999/us-east-1, and the service is in 111122223333/eu-west-1
         ");
     }
 
@@ -306,7 +322,8 @@ mod tests {
             dry_run: family.is_none(),
             ..settings()
         };
-        let told = [latest(Some("f")), latest(None)].map(|it| would(&Change::Refresh(Refresh::Restart), &it));
+        let told = [latest(Some("f")), latest(None)]
+            .map(|it| would(&Change::Refresh(Refresh::Restart), &target(), &it));
         insta::assert_snapshot!(told.join("\n"), @r"
         new tasks of the newest ACTIVE revision of f
         dry run, so it would only be told: new tasks of the newest ACTIVE revision of the running definition's family

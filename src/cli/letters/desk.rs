@@ -66,13 +66,16 @@ pub(in crate::cli) struct Bounds {
 /// What was seen. Everything is hidden until it is given back.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Swept {
-    /// What was wanted, by the letter's id.
-    pub(in crate::cli) found: BTreeMap<String, Found>,
+    /// What was wanted.
+    pub(in crate::cli) found: BTreeMap<Key, Found>,
     /// Every message that was seen, and the last receipt of it.
     pub(in crate::cli) receipts: BTreeMap<MessageId, Receipt>,
     pub(in crate::cli) end: End,
     bytes: usize,
 }
+
+/// What makes two messages one letter: its id, and what its body says.
+pub(in crate::cli) type Key = (String, String);
 
 /// A letter that was wanted: the same one may be in several messages.
 #[derive(Debug)]
@@ -253,7 +256,7 @@ impl Swept {
         }
         let body = if bounds.bytes.is_some() { message.body } else { String::new() };
         self.bytes += body.len();
-        match self.found.get_mut(&letter.id) {
+        match self.found.get_mut(&letter.key()) {
             Some(found) => {
                 found.copies.push(id);
                 if letter.time > found.letter.time {
@@ -261,7 +264,7 @@ impl Swept {
                 }
             }
             None => {
-                self.found.insert(letter.id.clone(), Found { letter, body, copies: vec![id] });
+                self.found.insert(letter.key(), Found { letter, body, copies: vec![id] });
             }
         }
     }
@@ -291,5 +294,33 @@ impl Pace {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::letter::tests::set_aside, *};
+    use crate::aws::queue::RawMessage;
+
+    #[test]
+    fn two_requests_that_share_an_id_are_two_letters_and_copies_of_one_are_one() {
+        let whole = Bounds { letters: usize::MAX, bytes: Some(usize::MAX) };
+        let as_message = |id: &str, body: String| RawMessage {
+            message_id: id.into(),
+            receipt: Receipt::new(id),
+            body,
+            ..set_aside()
+        };
+        let mut swept = Swept::default();
+        let body = set_aside().body;
+        for (id, body) in
+            [("m-1", body.clone()), ("m-2", body.replace("2.0.0", "3.0.0")), ("m-3", body.replace(',', ", "))]
+        {
+            swept.take(as_message(id, body), &|_| true, whole);
+        }
+        let mut copies: Vec<Vec<&str>> =
+            swept.found.values().map(|found| found.copies.iter().map(MessageId::as_str).collect()).collect();
+        copies.sort();
+        assert_eq!(copies, [vec!["m-1", "m-3"], vec!["m-2"]]);
     }
 }

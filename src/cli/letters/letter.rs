@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::desk::Key;
 use crate::{
     aws::queue::RawMessage,
     decode,
@@ -14,8 +15,10 @@ use crate::{
 /// One message of the dead-letter queue.
 #[derive(Debug)]
 pub(in crate::cli) struct Letter {
-    /// The same for the same event and target, however often it was set aside.
+    /// The same for the same event, target and body, however often it was set aside.
     pub(in crate::cli) id: String,
+    /// What its body says: whoever wrote the id may have given it to something else, too.
+    pub(in crate::cli) print: String,
     /// SQS's id of the message.
     pub(in crate::cli) message_id: MessageId,
     pub(in crate::cli) put_by: PutBy,
@@ -59,7 +62,8 @@ impl Letter {
         let put_by = put_by(message, &said);
         let own = event.time.min(message.sent_at);
         Self {
-            id: said.id.clone().unwrap_or_else(|| id(&event.id, &said)),
+            id: said.id.clone().unwrap_or_else(|| id(&event.id, &said, &message.body)),
+            print: letter::print(&message.body),
             message_id: message.message_id.clone(),
             put_by,
             time: said.time.filter(|_| put_by == PutBy::Lockkeeper).unwrap_or(message.sent_at),
@@ -69,6 +73,11 @@ impl Letter {
             event,
             moved_from: message.moved_from.clone(),
         }
+    }
+
+    /// What tells it from all other letters.
+    pub(in crate::cli) fn key(&self) -> Key {
+        (self.id.clone(), self.print.clone())
     }
 
     /// The target that it is for, if it is for one alone.
@@ -93,8 +102,8 @@ impl Letter {
     }
 }
 
-fn id(event: &EventId, said: &Said) -> String {
-    letter::id(event, said.target.as_ref().and_then(|target| target.as_ref().ok()))
+fn id(event: &EventId, said: &Said, body: &str) -> String {
+    letter::id(event, said.target.as_ref().and_then(|target| target.as_ref().ok()), body)
 }
 
 fn put_by(message: &RawMessage, said: &Said) -> PutBy {
@@ -177,13 +186,15 @@ pub(super) mod tests {
             attempts: 1,
             version: at(10_000),
         };
-        RawMessage { attributes: letter::attributes(&"e-1".into(), &letter, at(59_000)), ..message(&[]) }
+        let message = message(&[]);
+        let attributes = letter::attributes(&"e-1".into(), &message.body, &letter, at(59_000));
+        RawMessage { attributes, ..message }
     }
 
     #[test]
     fn a_letter_of_ours_tells_what_was_written_on_it() {
         let letter = Letter::read(&set_aside());
-        assert_eq!(letter.id, letter::id(&"e-1".into(), TARGET.parse().ok().as_ref()));
+        assert_eq!(letter.id, letter::id(&"e-1".into(), TARGET.parse().ok().as_ref(), &message(&[]).body));
         assert_eq!((letter.put_by, letter.reason.as_deref()), (PutBy::Lockkeeper, Some("no such image")));
         assert_eq!((letter.version, letter.time), (at(10_000), at(59_000)));
         assert_eq!(letter.target(), TARGET.parse().ok().as_ref());
@@ -199,7 +210,10 @@ pub(super) mod tests {
             (PutBy::Sqs, at(10_000), at(SENT_AT_MILLIS))
         );
         assert!(letter.reason.is_some_and(|it| it.contains("from shop:")));
-        assert_eq!((letter.said.target, letter.id), (None, letter::id(&"e-1".into(), None)));
+        assert_eq!(
+            (letter.said.target, letter.id),
+            (None, letter::id(&"e-1".into(), None, &message(&[]).body))
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::letter::Letter;
-use crate::domain::letter::{self, name};
+use crate::domain::letter;
 
 /// One message to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,15 +29,11 @@ pub(in crate::cli) fn parcel(
     });
     let version = (!force).then_some(letter.version);
     let wanted = letter::put_back(&letter.id, target.as_deref(), version);
-    let (kept_body, kept) = letter::parcel(body, wanted.clone(), true, room);
-    let is_kept = |name: &&str| kept.contains_key(*name) || !wanted.contains_key(*name);
-    if kept_body.len() > room || ![name::TARGET, name::VERSION, name::FORCE].iter().all(is_kept) {
-        return Err(format!(
-            "its body of {} bytes leaves no room beside it: the queue takes {room} bytes",
-            body.len()
-        ));
-    }
-    Ok(Parcel { body: kept_body.into_owned(), attributes: kept })
+    let (body, attributes) = letter::parcel_back(body, wanted, room).ok_or_else(|| {
+        let bytes = body.len();
+        format!("its body of {bytes} bytes leaves no room beside it: the queue takes {room} bytes")
+    })?;
+    Ok(Parcel { body: body.into_owned(), attributes })
 }
 
 #[cfg(test)]

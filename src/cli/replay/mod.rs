@@ -135,7 +135,7 @@ async fn put_back(options: Options, settings: Settings, output: Output) -> anyho
     let (mut known, mut named) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let wanted = |letter: &super::letters::letter::Letter| {
-            !known.contains(&letter.id) && office.pick.takes(letter, &office.outlook)
+            !known.contains(&letter.key()) && office.pick.takes(letter, &office.outlook)
         };
         let mut swept = office.desk.sweep(wanted, ROUND, &office.stop).await;
         let left_over = swept.others();

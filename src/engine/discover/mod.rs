@@ -19,12 +19,14 @@
 //! |---|---|
 //! | `board` | how far the reading is everywhere: told to health, and whether receiving may begin |
 //! | `errands` | which services are to be read soon, each once however often it is asked for |
-//! | `reader` | reads one place: everything, again and again, and single services in between |
+//! | `reader` | reads services of one place, and tells the loop |
+//! | `walk` | all of them, again and again |
 //! | `work` | pure: the batches of one walk, and what failed |
 
 mod board;
 mod errands;
 mod reader;
+mod walk;
 mod work;
 
 use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
@@ -123,6 +125,7 @@ impl Discovering {
                 board: Arc::clone(&board),
                 metrics: engine.publisher.metrics(),
                 words: words_in.clone(),
+                missing: Mutex::default(),
             };
             keep(Arc::new(reader), &stop);
         }

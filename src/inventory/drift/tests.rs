@@ -57,7 +57,7 @@ fn images(tags: &[(&str, TagState)]) -> Answers {
 }
 
 fn found(subject: &Subject, answers: &Answers) -> Vec<Suspect> {
-    suspects(subject, answers, &Memory::default())
+    suspects(subject, answers, &Memory::default(), LONGEST_GRACE)
 }
 
 fn tag(trigger: &Trigger) -> &str {
@@ -137,10 +137,10 @@ fn a_tag_that_moved_to_an_older_image_is_told_from_one_that_was_rolled_out() {
     let mut memory = Memory::default();
     memory.see(at(30), &images(&[("latest", state(OLD, 1))]));
     memory.see(at(40), &moved);
-    let [suspect] = suspects(&subject, &moved, &memory).try_into().expect("one");
+    let [suspect] = suspects(&subject, &moved, &memory, LONGEST_GRACE).try_into().expect("one");
     assert_eq!((suspect.event.time, suspect.proof), (at(40), Proof::Rule), "it was seen to move");
     let since = Subject { newest_rollout: Some(at(41)), ..subject };
-    assert_eq!(suspects(&since, &moved, &memory), [], "a rollout since has had it");
+    assert_eq!(suspects(&since, &moved, &memory, LONGEST_GRACE), [], "a rollout since has had it");
 }
 
 #[test]

@@ -42,6 +42,20 @@ fn replaced_by(it: &mut Bench, ours: RolloutState, theirs: Rollout) {
 }
 
 #[test]
+fn a_task_that_says_why_is_heard_behind_many_that_were_only_stopped_with_it() {
+    let mut it = under_way();
+    image_cannot_be_pulled(&mut it);
+    let scaled_in =
+        stopped_task("ServiceSchedulerInitiated", "Scaling activity initiated by (deployment r1)");
+    let only_stopped = std::iter::repeat_n(("ecs-svc/r1".into(), scaled_in), 20);
+    it.scene().stopped.splice(0..0, only_stopped);
+    it.rollout_is(RolloutState::RolledBack);
+    assert_eq!((it.end().0, it.end().1), (Outcome::RolledBack, Some(Cause::ImagePull)));
+    let told = &it.ended()[0].evidence.stopped_tasks;
+    assert_eq!((told.len(), told[0].stop_code.as_deref()), (5, Some("TaskFailedToStart")));
+}
+
+#[test]
 fn a_complete_primary_rollout_of_what_was_asked_is_a_success() {
     let mut it = under_way();
     first(&mut it).digests = [("web".into(), digest("2"))].into();

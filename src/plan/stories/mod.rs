@@ -18,6 +18,7 @@ mod retrying;
 mod rule;
 mod setting_aside;
 mod shown;
+mod tags;
 mod together;
 mod undoing;
 mod unheard;
@@ -118,13 +119,13 @@ fn image(tag: &str, version: i64) -> Request {
 fn image_of(tag: &str, digest: Option<Digest>, policy: Option<&str>, version: i64) -> Request {
     let policy = policy.map(|text| text.parse::<TagPolicy>().unwrap());
     let (source, tag) = (source(), Some(tag.into()));
-    let image = ImageChange { source, tag, digest, by_digest: false, policy, force: false };
+    let image = ImageChange { source, tag, digest, is_index: None, by_digest: false, policy, force: false };
     request(version, Change::Image(image))
 }
 
 /// A push of a tag that is followed.
 fn followed(tag: &str, digest: Option<Digest>, version: i64) -> Request {
-    let image = FollowedImage { source: source(), tag: tag.into(), digest, any_tag: false };
+    let image = FollowedImage { source: source(), tag: tag.into(), digest, is_index: None, any_tag: false };
     request(version, Change::Refresh(Refresh::Image(image)))
 }
 

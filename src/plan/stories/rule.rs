@@ -47,7 +47,13 @@ fn a_push_of_a_tag_that_the_definition_does_not_name_asks_nothing() {
 
 #[test]
 fn where_any_tag_counts_a_push_of_another_tag_is_deployed() {
-    let image = FollowedImage { source: source(), tag: "feature".into(), digest: None, any_tag: true };
+    let image = FollowedImage {
+        source: source(),
+        tag: "feature".into(),
+        digest: None,
+        is_index: None,
+        any_tag: true,
+    };
     let it = asked(request(990, Change::Refresh(Refresh::Image(image))), []);
     assert_eq!((it.starts().len(), it.ordered_image()), (1, None));
 }
@@ -297,6 +303,20 @@ fn a_definition_that_cannot_be_had_fails_at_once() {
     assert_eq!((it.starts().len(), outcome, cause), (0, Outcome::Failed, Some(Cause::DefinitionInvalid)));
     assert_eq!(reason, "there is no task definition api:9");
     assert_eq!(it.settled(), [("m1", SettledBy::SetAside)]);
+}
+
+#[test]
+fn a_definition_of_another_account_or_region_is_not_taken_for_ours_of_the_same_name() {
+    for place in ["us-east-1:999999999999", "us-east-1:111122223333", "eu-west-1:999999999999"] {
+        let mut it = Bench::new();
+        it.scene().wanted = Some(Ok(revision(2, "v2")));
+        it.receive("m1", [definition(&format!("arn:aws:ecs:{place}:task-definition/api:2"), 990)]);
+        it.pass(6);
+        let (outcome, cause, reason) = it.end();
+        assert_eq!((it.starts().len(), outcome, cause), (0, Outcome::Failed, Some(Cause::DefinitionInvalid)));
+        assert!(reason.starts_with("definition api:2 was registered in "), "{reason}");
+        assert_eq!(it.settled(), [("m1", SettledBy::SetAside)]);
+    }
 }
 
 #[test]

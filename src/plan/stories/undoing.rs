@@ -72,6 +72,56 @@ fn a_rollout_without_progress_is_stopped_and_ecs_goes_back() {
 }
 
 #[test]
+fn what_has_to_queue_behind_a_rollout_without_progress_does_not_keep_it_from_being_stopped() {
+    let mut bench = bench();
+    bench.settings.timeout = Duration::from_mins(2);
+    bench.settings.on_newer = crate::domain::OnNewer::Queue;
+    started(&mut bench);
+    let arn = with_arn(&mut bench);
+    bench.receive("newer", [image("v3", 1_008)]);
+    bench.pass(130);
+    assert_eq!((stops(&bench), bench.ended().len()), (vec![arn], 0));
+    bench.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
+    bench.rollout_is(RolloutState::RollingBack);
+    assert_eq!(bench.starts().len(), 1, "nothing is started over a rollback");
+    bench.rollout_is(RolloutState::RolledBack);
+    assert_eq!((bench.outcomes(), bench.end().1), (vec![Outcome::RolledBack], Some(Cause::Timeout)));
+    assert_eq!((bench.starts().len(), bench.ordered_image().as_deref()), (2, Some("v3")));
+}
+
+#[test]
+fn what_may_supersede_a_rollout_without_progress_is_started_instead_of_stopping_it() {
+    for on_newer in [crate::domain::OnNewer::WhenFailing, crate::domain::OnNewer::Interrupt] {
+        let mut bench = bench();
+        bench.settings.timeout = Duration::from_mins(2);
+        started(&mut bench);
+        with_arn(&mut bench);
+        bench.pass(110);
+        bench.settings.on_newer = on_newer;
+        bench.receive("newer", [image("v3", 1_108)]);
+        bench.pass(30);
+        assert_eq!((stops(&bench).len(), bench.ordered_image().as_deref()), (0, Some("v3")), "{on_newer:?}");
+    }
+}
+
+#[test]
+fn what_a_wave_does_not_let_start_does_not_keep_a_failure_from_being_undone() {
+    let mut bench = bench();
+    bench.settings.stop_after = 1;
+    started(&mut bench);
+    bench.receive("wave", [of(API, image("v3", 1_008)), of("b", image("v3", 1_008))]);
+    bench.pass(6);
+    ecs::turn_to(bench.scene_of(&target("b")), RolloutState::RolledBack);
+    bench.pass(4);
+    bench.rollout_is(RolloutState::Failed);
+    let back = bench.starts().last().map(|it| (it.target.clone(), it.base.to_string()));
+    assert_eq!(back, Some((target(API), "api:1".into())));
+    bench.rollout_is(RolloutState::Succeeded);
+    let ended = [Outcome::RolledBack, Outcome::RolledBack, Outcome::Cancelled];
+    assert_eq!(bench.outcomes(), ended);
+}
+
+#[test]
 fn where_ecs_cannot_stop_it_what_was_good_is_rolled_out_over_it() {
     let mut bench = bench();
     bench.settings.timeout = Duration::from_mins(2);

@@ -1,7 +1,7 @@
 //! One event that reaches many targets.
 
 use super::*;
-use crate::domain::{LaneState, Outcome, Remedy, RolloutState};
+use crate::domain::{LaneState, Outcome, Remedy, RolloutState, StartOrder};
 
 const FOUR: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -42,6 +42,36 @@ fn no_more_than_max_parallel_are_deployed_at_a_time_and_all_are_in_the_end() {
     ends(&mut it, "d", RolloutState::Succeeded);
     assert_eq!(it.outcomes(), [Outcome::Succeeded; 4]);
     assert_eq!(it.deletions(), [[1]]);
+}
+
+#[test]
+fn max_parallel_counts_each_cluster_by_itself() {
+    let mut it = bench(1, 0);
+    let here = ["a", "b"].map(|name| of(name, restart(990)));
+    let there = ["a", "b"].map(|name| Request { target: cluster_target("other", name), ..restart(990) });
+    it.receive("m", [here, there].concat());
+    it.pass(6);
+    let clusters = |it: &Bench| -> Vec<String> {
+        let name = |order: &&StartOrder| format!("{}/{}", order.target.cluster(), order.target.service());
+        it.starts().iter().map(name).collect()
+    };
+    assert_eq!(clusters(&it), ["other/a", "shop/a"]);
+    ends(&mut it, "a", RolloutState::Succeeded);
+    assert_eq!(clusters(&it), ["other/a", "shop/a", "shop/b"]);
+}
+
+#[test]
+fn by_default_ten_of_a_cluster_are_deployed_at_a_time_and_none_after_three_failures() {
+    let mut it = Bench::new();
+    it.receive("m", (10..30).map(|number| of(&format!("s{number}"), restart(990))).collect::<Vec<_>>());
+    it.pass(6);
+    assert_eq!(started(&it).len(), 10);
+    for service in ["s10", "s11", "s12"] {
+        ends(&mut it, service, RolloutState::RolledBack);
+    }
+    assert_eq!(started(&it).len(), 12, "the third failure stops it");
+    let cancelled = it.outcomes().iter().filter(|it| **it == Outcome::Cancelled).count();
+    assert_eq!(cancelled, 8);
 }
 
 #[test]

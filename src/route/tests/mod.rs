@@ -147,11 +147,21 @@ fn at(place: Place, trigger: Trigger) -> Event {
 
 fn push(repository: &str, tag: &str) -> Trigger {
     let digest = Some(DIGEST.into());
-    Trigger::ImagePushed(PushedImage { repository: repository.into(), tag: tag.into(), digest })
+    Trigger::ImagePushed(PushedImage {
+        repository: repository.into(),
+        tag: tag.into(),
+        digest,
+        is_index: None,
+    })
 }
 
 fn replicated(repository: &str, tag: &str) -> Trigger {
-    Trigger::ImageReplicated(PushedImage { repository: repository.into(), tag: tag.into(), digest: None })
+    Trigger::ImageReplicated(PushedImage {
+        repository: repository.into(),
+        tag: tag.into(),
+        digest: None,
+        is_index: None,
+    })
 }
 
 fn ready(repository: &str, tag: &str, branch: Option<&str>) -> Trigger {

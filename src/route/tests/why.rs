@@ -58,6 +58,7 @@ fn a_reason_is_given_exactly_for_what_routing_finds() {
         push("fees", "v1"),
         push("none", "v1"),
         Trigger::ImageReplicated(PushedImage {
+            is_index: None,
             repository: "shop/web".into(),
             tag: "v1".into(),
             digest: None,

@@ -213,8 +213,8 @@ fn reconcile_repairs_unless_it_is_told_otherwise() {
     let report = of("[reconcile]\nmode = 'report'\nevery = '1d'");
     assert_eq!(report, Reconcile { mode: ReconcileMode::Report, every: Duration::from_hours(24) });
     assert_eq!(of("[reconcile]\nmode = 'off'").mode, ReconcileMode::Off);
-    insta::assert_snapshot!(told_of("[reconcile]\nmode = 'fix'\nevery = '30s'"), @r#"
+    insta::assert_snapshot!(told_of("[reconcile]\nmode = 'fix'\nevery = '3s'"), @r#"
     LOCKKEEPER_CONFIG_TOML:2: reconcile.mode = "fix" is not one of the words for it; write one of repair, report, off
-    LOCKKEEPER_CONFIG_TOML:3: reconcile.every = "30s" is out of bounds; write a duration from 1m to 1d
+    LOCKKEEPER_CONFIG_TOML:3: reconcile.every = "3s" is out of bounds; write a duration from 10s to 1d
     "#);
 }

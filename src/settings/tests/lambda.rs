@@ -160,6 +160,25 @@ fn a_variable_and_a_setting_may_agree_and_not_differ() {
 }
 
 #[test]
+fn a_variable_that_means_nothing_is_told_of_also_where_a_setting_lies_over_it() {
+    let told = |above: &str| {
+        let both = [
+            ("DRY_RUN", "maybe"),
+            ("MAX_DEPLOYMENT_RETRIES", "few"),
+            ("LOCKKEEPER__DEFAULTS__DRY_RUN", above),
+            ("LOCKKEEPER__DEFAULTS__RETRIES", "2"),
+        ];
+        with(&both).expect_err("wrong").0
+    };
+    let keys = |problems: &[Problem]| -> Vec<String> {
+        problems.iter().map(|problem| problem.origin.source.to_string()).collect()
+    };
+    let variables = ["DRY_RUN", "LOCKKEEPER__DEFAULTS__DRY_RUN", "MAX_DEPLOYMENT_RETRIES"];
+    assert_eq!(keys(&told("perhaps")), variables);
+    assert_eq!(keys(&told("true")), [variables[0], variables[2]]);
+}
+
+#[test]
 fn a_pattern_that_a_name_overrides_differs_from_nothing() {
     let document = ("LOCKKEEPER_CONFIG_TOML", "[naming]\ncluster = 'x'");
     let pattern = ("CLUSTER_NAME_PATTERN", "{project}-{env}");

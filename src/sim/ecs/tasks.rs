@@ -14,9 +14,19 @@ use crate::sim::{
 };
 
 impl Estate {
-    /// Tasks by what ECS wants of them: RUNNING unless the caller asks for STOPPED.
+    /// Tasks by what ECS wants of them: RUNNING unless the caller asks for STOPPED. Who started them is not asked for
+    /// together with what they belong to.
     pub(super) fn list_tasks(&self, body: &Value, scene: &Scene<'_>) -> Outcome {
         let cluster = self.cluster(body)?;
+        let has = |key| !text(body, key).is_empty();
+        if has("startedBy")
+            && ["serviceName", "family", "launchType", "containerInstance"].into_iter().any(has)
+        {
+            return Err(Fail::new(
+                "InvalidParameterException",
+                "cannot specify startedBy with other arguments",
+            ));
+        }
         let running = text(body, "desiredStatus") != "STOPPED";
         let (service, family, started_by) =
             (tail(text(body, "serviceName")), text(body, "family"), text(body, "startedBy"));

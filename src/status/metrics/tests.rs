@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    domain::{Cause, Moment, Place},
+    domain::{Cause, Moment, Place, ReconcileRecord},
     report::sample::{at, rolled_back, succeeded},
     status::sample,
 };
@@ -174,6 +174,26 @@ fn a_name_with_quotes_cannot_break_the_format() {
     assert!(!rendered(&metrics).contains("\nforged"));
 }
 
+fn drifted() -> ReconcileRecord {
+    let mut record = ReconcileRecord::begun(at("12:00:00"));
+    record.drift.insert("api".into(), 2);
+    record.repaired = 1;
+    record
+}
+
+#[test]
+fn drift_is_of_the_last_pass_alone() {
+    let metrics = metrics();
+    metrics.reconciled(&drifted());
+    let text = rendered(&metrics);
+    assert!(text.contains("lockkeeper_drift{target=\"api\"} 2\n"), "{text}");
+    assert!(text.contains("lockkeeper_drift_repairs_total 1\n"), "{text}");
+    metrics.reconciled(&ReconcileRecord::begun(at("12:05:00")));
+    let text = rendered(&metrics);
+    assert!(!text.contains("lockkeeper_drift{"), "{text}");
+    assert!(text.contains("lockkeeper_reconcile_duration_seconds_count 2\n"), "{text}");
+}
+
 #[test]
 fn the_document_names_every_metric_and_no_other() {
     let metrics = metrics();
@@ -184,6 +204,7 @@ fn the_document_names_every_metric_and_no_other() {
     let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
     metrics.inventory_begins(&place);
     metrics.inventory_read(&place, Duration::ZERO, true);
+    metrics.reconciled(&drifted());
     let text = rendered(&metrics);
     let exported: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -54,6 +54,22 @@ def an_event_as_large_as_can_be_is_deployed(stage: Stage) -> None:
     assert deployment["outcome"] == "succeeded" and len(stage.updates()) == 1, deployment
 
 
+def an_event_as_large_as_can_be_that_fails_is_set_aside_with_what_a_replay_needs(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service()
+    daemon = stage.run(stage.target())
+    frame = stage.body(events.deploy("api", tag="nope", note=""), "large")
+    stage.send(frame.replace('"note": ""', '"note": "' + "n" * (LARGEST_BYTES - len(frame)) + '"'))
+    (deployment,) = stage.finished(daemon)
+    stage.rest(daemon)
+    (letter,) = stage.dead_letters()
+    assert letter["target"] == deployment["target"] and letter["version"] == deployment["version"], letter.keys()
+    assert (letter["outcome"], letter["cause"]) == (deployment["outcome"], "image_pull"), deployment
+    event = json.loads(letter["body"])
+    assert (event["id"], event["detail"]["tag"]) == ("large", "nope"), event.keys()
+
+
 def an_event_in_an_sns_notification_is_understood(stage: Stage) -> None:
     stage.queues()
     stage.with_rollouts()

@@ -115,6 +115,25 @@ def a_dry_run_says_what_would_follow_and_changes_nothing(stage: Stage) -> None:
     assert stage.set_aside() == (1, 0) and stage.messages() == 0 and not stage.calls(*CHANGING)
 
 
+def two_requests_with_one_event_id_are_two_letters(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service("api")
+    daemon = stage.run(stage.target())
+    bodies = [stage.body(events.deploy("api", tag=tag), "same") for tag in ("nope-1", "nope-2")]
+    for count, body in enumerate(bodies, 1):
+        stage.send(body)
+        stage.finished(daemon, count)
+        stage.rest(daemon)
+    letters = daemon.answer("dead-letters")["letters"]
+    assert [it["copies"] for it in letters] == [1, 1] and letters[0]["id"] != letters[1]["id"], letters
+    assert daemon.answer("replay", "--id", letters[0]["id"])["replayed"] == 1
+    stage.finished(daemon, 3)
+    stage.rest(daemon)
+    left = {it["event"]["meaning"] for it in daemon.answer("dead-letters")["letters"]}
+    assert left >= {letters[1]["event"]["meaning"]}, left
+
+
 def looking_takes_nothing(stage: Stage) -> None:
     stage.queues()
     tool = stage.tool(stage.target())

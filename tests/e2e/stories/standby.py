@@ -155,6 +155,30 @@ def a_member_that_does_not_reach_the_table_begins_nothing_and_says_so(stage: Sta
     assert one.changes().count("UpdateService") == 1
 
 
+def a_standby_has_read_the_services_before_it_takes_over(stage: Stage) -> None:
+    stage.with_rollouts()
+    stage.service()
+    found = '[defaults]\nquiet = "200ms"\n[discovery]\nclusters = ["*"]\nrefresh = "1h"\n'
+    one, other = _two(stage, found)
+
+    def knows(*names: str) -> bool:
+        return sorted(it["name"] for it in other.daemon.targets()) == sorted(names)
+
+    until("the standby knows the service", lambda: knows("api"))
+    inventory = other.daemon.get("/health")["parts"]["inventory"]
+    assert (inventory["ok"], inventory["state"]) == (True, "complete"), inventory
+    # A standby hears of nothing: what was made meanwhile it reads when it acts.
+    stage.service("new")
+    one.daemon.signal(signal.SIGTERM)
+    until("the standby acts", other.is_active, 3)
+    digest = stage.push("api", "latest")
+    stage.put(events.push("api", "latest", digest))
+    (deployment,) = stage.finished(other.daemon)
+    assert deployment["outcome"] == "succeeded", deployment
+    until("it has found the new one", lambda: knows("api", "new"), 60)
+    stage.rest(other.daemon)
+
+
 def the_first_process_ever_founds_the_item_and_waits(stage: Stage) -> None:
     stage.queues()
     _table(stage)

@@ -139,3 +139,32 @@ fn a_refused_one_is_reached_and_told_with_the_reason() {
     let refusals: Vec<bool> = routes.all_discovered().map(|(_, refused)| refused.is_some()).collect();
     assert_eq!((refusals, routes.targets().count()), (vec![true, false], 2));
 }
+
+#[test]
+fn a_new_parameter_reaches_only_targets_that_name_it_where_that_is_known() {
+    let created = |name: &str| Trigger::ParameterChanged { name: name.into(), change: Write::Created };
+    let rule = |service: &str, parameter: &str| {
+        let settings = Arc::new(TargetSettings::named(service.into()));
+        TargetRule { settings, parameters: vec![Glob::new(parameter)], ..rule_of(service) }
+    };
+    let rules =
+        [rule("unknown", "/w/*"), rule("other", "/w/*"), rule("reader", "/w/*"), rule("listed", "/w/NEW")];
+    let known = ["other", "listed"].map(|service| found(service, [reads("/w/OLD")]));
+    let routes = knowing(explicit(rules), known.into_iter().chain([found("reader", [reads("/w/NEW")])]));
+    let why = "(other) other is not deployed: parameter /w/NEW was created, and its running definition does not name it";
+    let mut told = lines(&routes, &event(created("/w/NEW")));
+    told.sort();
+    assert_eq!(told, [why, "listed: restart", "reader: restart", "unknown: restart"]);
+    assert_eq!(lines(&routes, &event(parameter("/w/NEW"))).len(), 4);
+}
+
+#[test]
+fn a_new_parameter_restarts_what_only_its_name_leads_to_unless_its_definition_is_known_to_name_others() {
+    let created = Trigger::ParameterChanged { name: "/dev/chubby/api/NEW".into(), change: Write::Created };
+    let routes = named(naming());
+    assert_eq!(lines(&routes, &event(created.clone())), ["chubby_service_api_dev: restart"]);
+    let it = in_cluster("chubby_cluster_dev", found(DEV_API, [reads("/dev/chubby/api/OLD")]));
+    let routes = knowing(routes, [it]);
+    let told = lines(&routes, &event(created));
+    assert!(told[0].contains("its running definition does not name it") && told.len() == 1, "{told:?}");
+}

@@ -150,3 +150,16 @@ fn tags_are_put_listed_and_taken_from_services_and_definitions() {
         assert_eq!(bench.ecs("ListTagsForResource", json!({"resourceArn": arn}))["tags"], json!([]));
     }
 }
+
+#[test]
+fn tasks_are_listed_by_who_started_them_or_by_their_service_but_not_by_both() {
+    let mut bench = service(1, &json!({}));
+    bench.pass(LONG_MS);
+    let id = described(&mut bench)["deployments"][0]["id"].clone();
+    let listed = bench.ecs("ListTasks", json!({"cluster": "c", "startedBy": id}));
+    assert_eq!(listed["taskArns"].as_array().map(Vec::len), Some(1));
+    for (key, value) in [("serviceName", "s"), ("family", "app"), ("launchType", "FARGATE")] {
+        let both = json!({"cluster": "c", "startedBy": id, key: value});
+        assert_eq!(refused(&mut bench, "ListTasks", both), "InvalidParameterException", "{key}");
+    }
+}
