@@ -27,6 +27,9 @@ const MOST_NAMES: usize = 5;
 /// The services that were found, each as it was read.
 pub(super) type Found = Vec<(Candidate, Inspected)>;
 
+/// How many services could not be read, by the reason.
+type Unread = BTreeMap<String, usize>;
+
 /// Whether the roles can be assumed.
 pub(super) async fn accounts(home: &Connections, rules: &[AccountRule]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -63,8 +66,9 @@ pub(super) async fn find(
     for place in places(&home.account, &home.region, &settings.aws.estate) {
         progress.show(&format!("services in {place}"));
         match find_in(ecs, &selection, settings, &place, progress).await {
-            Ok(here) => {
+            Ok((here, unread)) => {
                 findings.push(judge(&place, &here));
+                findings.extend(unread.into_iter().map(|(reason, count)| partly(&place, &reason, count)));
                 found.extend(here);
             }
             Err(failure) => {
@@ -84,7 +88,7 @@ async fn find_in(
     settings: &Settings,
     place: &Place,
     progress: &Progress,
-) -> Result<Found, CallFailure> {
+) -> Result<(Found, Unread), CallFailure> {
     let mut batches: Vec<Vec<TargetId>> = Vec::new();
     for cluster in clusters(ecs, selection, place).await? {
         let names = ecs.list_services(place, &cluster).await?;
@@ -95,17 +99,38 @@ async fn find_in(
         let ids: Vec<TargetId> = names.map(id).collect();
         batches.extend(ids.chunks(INSPECT_BATCH).map(<[_]>::to_vec));
     }
-    let inspect = async |batch: Vec<TargetId>| ecs.inspect(&batch).await;
-    let mut found = Found::new();
-    for answer in each(batches, "services, by the ten:", progress, inspect).await {
-        for (id, service) in answer? {
-            let service = service?;
-            if is_there(&service) && selection.takes_service(id.cluster(), id.service(), &service.tags) {
-                found.push((candidate(id, &service, settings), service));
+    let inspect = async |batch: Vec<TargetId>| (batch.len(), ecs.inspect(&batch).await);
+    let (mut found, mut unread) = (Found::new(), Unread::new());
+    for (asked, answer) in each(batches, "services, by the ten:", progress, inspect).await {
+        let services = match answer {
+            Ok(services) => services,
+            Err(failure) => {
+                *unread.entry(failure.reason).or_default() += asked;
+                continue;
+            }
+        };
+        for (id, service) in services {
+            match service {
+                Err(failure) => *unread.entry(failure.reason).or_default() += 1,
+                Ok(service) => {
+                    let tags = &service.tags;
+                    if is_there(&service) && selection.takes_service(id.cluster(), id.service(), tags) {
+                        found.push((candidate(id, &service, settings), service));
+                    }
+                }
             }
         }
     }
-    Ok(found)
+    Ok((found, unread))
+}
+
+fn partly(place: &Place, reason: &str, count: usize) -> Finding {
+    let what = format!("{} in {place} could not be read: {reason}", counted(count, "service"));
+    Finding::error(
+        About::Discovery,
+        what,
+        "allow ecs:DescribeServices on all of them, or exclude their cluster",
+    )
 }
 
 async fn clusters(ecs: &Ecs, selection: &Selection, place: &Place) -> Result<Vec<ClusterName>, CallFailure> {

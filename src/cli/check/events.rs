@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     finding::{About, Finding, some_of},
     progress::Progress,
-    rules::{self, RulesRead},
+    rules::{self, Patterns, RulesRead},
     samples::{self, Wanted},
     targets::Seen,
 };
@@ -28,22 +28,23 @@ pub(super) async fn judge(
 ) -> Vec<Finding> {
     progress.show("events that targets wait for");
     let api = connections.rules();
+    let patterns = Patterns::of(read);
     let wanted = samples::wanted(seen);
     let all = wanted.len();
     let (mut lost, mut by_trail) = (Vec::new(), Vec::new());
     for it in wanted {
-        match rules::arrives(read, &it) {
+        match patterns.let_through(&it) {
             None => lost.push(it),
             Some(true) => by_trail.push(it),
             Some(false) => {}
         }
     }
-    let (lost, asked) = rules::confirm(&api, read, lost).await;
+    let (lost, asked) = rules::confirm(&api, &patterns, lost).await;
     let mut findings = rules::told(lost, all, &asked, home);
     findings.extend(of_trails(connections, &by_trail, home).await);
     findings.extend(of_buckets(connections, seen, &by_trail, home).await);
     if discovers {
-        findings.extend(of_discovery(&api, read, seen, home).await);
+        findings.extend(of_discovery(&api, &patterns, seen, home).await);
     }
     findings
 }
@@ -136,13 +137,13 @@ async fn of_buckets(
 }
 
 /// Discovery hears of new services and definitions by what ECS tells of rollouts.
-async fn of_discovery(api: &Rules, read: &RulesRead, seen: &[Seen], home: &Place) -> Option<Finding> {
+async fn of_discovery(api: &Rules, patterns: &Patterns, seen: &[Seen], home: &Place) -> Option<Finding> {
     let target = seen.iter().find(|it| Place::of(&it.id) == *home)?;
     let wanted = samples::rollout(target);
-    if rules::arrives(read, &wanted).is_some() {
+    if patterns.let_through(&wanted).is_some() {
         return None;
     }
-    let (lost, _) = rules::confirm(api, read, vec![wanted]).await;
+    let (lost, _) = rules::confirm(api, patterns, vec![wanted]).await;
     let what = "what ECS tells of rollouts would never reach the queue: a new service or definition is known only after \
                 discovery.refresh";
     let mend = r#"make a rule with {"source":["aws.ecs"],"detail-type":["ECS Deployment State Change"]}"#;

@@ -93,29 +93,38 @@ fn none(others: bool) -> Finding {
     }
 }
 
-/// Whether one of the rules that are on lets one of these events through, where that bus hears of it.
-pub(super) fn arrives(read: &RulesRead, wanted: &Wanted) -> Option<bool> {
-    let lets_through = |rule: &Rule, event: &Value| {
-        let pattern = rule.pattern.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        pattern.is_some_and(|pattern: Value| matches_pattern(&pattern, event))
-    };
-    let heard = read.rules.iter().filter(|(rule, _)| rule.enabled && read.fed.contains(&rule.bus));
-    let rules: Vec<&Rule> = heard.map(|(rule, _)| rule).collect();
-    let by: Vec<bool> = wanted
-        .events
-        .iter()
-        .filter(|event| rules.iter().any(|rule| lets_through(rule, &event.body)))
-        .map(|event| event.by_trail)
-        .collect();
-    (!by.is_empty()).then(|| by.iter().all(|by_trail| *by_trail))
+/// What the rules that are on let through as it is, of what AWS's services tell: each pattern, and what it reads as.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Patterns(Vec<(String, Value)>);
+
+impl Patterns {
+    pub(super) fn of(read: &RulesRead) -> Self {
+        let sends_as_it_is = |sendings: &[Sending]| sendings.iter().any(|it| !it.rewrites);
+        let heard = read.rules.iter().filter(|(rule, sendings)| {
+            rule.enabled && read.fed.contains(&rule.bus) && sends_as_it_is(sendings)
+        });
+        let patterns = heard.filter_map(|(rule, _)| {
+            let text = rule.pattern.clone()?;
+            let pattern = serde_json::from_str(&text).ok()?;
+            Some((text, pattern))
+        });
+        Self(patterns.collect())
+    }
+
+    /// Whether one of these events comes through, and if so, whether only such as take a trail.
+    pub(super) fn let_through(&self, wanted: &Wanted) -> Option<bool> {
+        let comes = |event: &Value| self.0.iter().any(|(_, pattern)| matches_pattern(pattern, event));
+        let coming = wanted.events.iter().filter(|event| comes(&event.body));
+        coming.map(|event| event.by_trail).reduce(|all, by_trail| all && by_trail)
+    }
 }
 
 /// Asks EventBridge about events that no rule seems to let through; leaves those that indeed none does.
-pub(super) async fn confirm(rules: &Rules, read: &RulesRead, lost: Vec<Wanted>) -> (Vec<Wanted>, Asked) {
+pub(super) async fn confirm(rules: &Rules, patterns: &Patterns, lost: Vec<Wanted>) -> (Vec<Wanted>, Asked) {
     let (mut left, mut asked) = (Vec::new(), Asked::Answered);
     for (position, wanted) in lost.into_iter().enumerate() {
         let answer = match asked {
-            Asked::Answered if position < MOST_ASKED => any_lets_through(rules, read, &wanted).await,
+            Asked::Answered if position < MOST_ASKED => any_lets_through(rules, patterns, &wanted).await,
             Asked::Answered | Asked::Refused(_) => Ok(false),
         };
         match answer {
@@ -128,9 +137,8 @@ pub(super) async fn confirm(rules: &Rules, read: &RulesRead, lost: Vec<Wanted>) 
     (left, asked)
 }
 
-async fn any_lets_through(rules: &Rules, read: &RulesRead, wanted: &Wanted) -> Result<bool, CallFailure> {
-    let heard = read.rules.iter().filter(|(rule, _)| rule.enabled && read.fed.contains(&rule.bus));
-    for pattern in heard.filter_map(|(rule, _)| rule.pattern.as_deref()) {
+async fn any_lets_through(rules: &Rules, patterns: &Patterns, wanted: &Wanted) -> Result<bool, CallFailure> {
+    for (pattern, _) in &patterns.0 {
         for event in &wanted.events {
             if rules.lets_through(pattern, &event.body.to_string()).await? {
                 return Ok(true);
@@ -224,23 +232,22 @@ mod tests {
     }
 
     #[test]
-    fn an_event_arrives_by_a_rule_that_is_on_and_hears_of_it() {
+    fn an_event_arrives_by_a_rule_that_is_on_hears_of_it_and_sends_it_as_it_is() {
         let pattern = json!({"source": ["aws.ecr"], "detail": {"repository-name": [{"prefix": "shop/"}]}});
+        let comes = |read: &RulesRead, wanted: Wanted| Patterns::of(read).let_through(&wanted);
         let on = read(vec![rule("pushes", "default", true, &pattern)]);
-        assert_eq!(arrives(&on, &push("shop/api", false)), Some(false));
-        assert_eq!(arrives(&on, &push("shop/api", true)), Some(true));
-        assert_eq!(arrives(&on, &push("other", false)), None);
-        assert_eq!(
-            arrives(&read(vec![rule("pushes", "default", false, &pattern)]), &push("shop/api", false)),
-            None
-        );
-        assert_eq!(
-            arrives(&read(vec![rule("pushes", "ours", true, &pattern)]), &push("shop/api", false)),
-            None
-        );
-        let mut fed = read(vec![rule("pushes", "ours", true, &pattern)]);
-        fed.fed.insert("ours".into());
-        assert_eq!(arrives(&fed, &push("shop/api", false)), Some(false));
+        assert_eq!(comes(&on, push("shop/api", false)), Some(false));
+        assert_eq!(comes(&on, push("shop/api", true)), Some(true));
+        assert_eq!(comes(&on, push("other", false)), None);
+        let off = read(vec![rule("pushes", "default", false, &pattern)]);
+        assert_eq!(comes(&off, push("shop/api", false)), None);
+        let mut elsewhere = read(vec![rule("pushes", "ours", true, &pattern)]);
+        assert_eq!(comes(&elsewhere, push("shop/api", false)), None);
+        elsewhere.fed.insert("ours".into());
+        assert_eq!(comes(&elsewhere, push("shop/api", false)), Some(false));
+        let (rule, _) = rule("pushes", "default", true, &pattern);
+        let rewriting = read(vec![(rule, vec![Sending { rewrites: true, ..Sending::default() }])]);
+        assert_eq!(comes(&rewriting, push("shop/api", false)), None);
     }
 
     #[test]
