@@ -201,7 +201,6 @@ async fn what_failed_is_not_what_the_next_deployment_starts_from() {
         let marks = Marks { deployment: Some(format!("d-{number}").as_str().into()), ..Marks::default() };
         let failing = StartOrder { marks, ..order("crash") };
         lab.ecs.start(&failing, Clearance::default()).await.unwrap();
-        assert_eq!(lab.latest().await.0, format!("api:{number}"), "it may still succeed");
         lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
         assert_eq!(lab.latest().await.0, "api:1");
     }
