@@ -59,7 +59,8 @@ def _two(stage: Stage, *targets: str) -> tuple[Member, Member]:
     until("the first acts", one.is_active, 20)
     other = Member(stage, *targets)
     other.daemon.wait_until_ready()
-    assert other.lease() == "standby" and other.daemon.metric("lockkeeper_active") == 0
+    until("the other stands by", lambda: other.lease() == "standby")
+    assert other.daemon.metric("lockkeeper_active") == 0
     assert one.is_active() and one.daemon.status("/readyz") == 200
     return one, other
 
