@@ -146,6 +146,41 @@ pub struct LaneRecord {
     pub until: Option<Moment>,
     /// What it waits for, in words.
     pub why: Option<String>,
+    /// What keeps deployments from being started, as last seen.
+    pub hold: Option<HoldRecord>,
+}
+
+/// Somebody paused a target, or a rollback holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct HoldRecord {
+    /// What is kept back.
+    pub kind: HoldKind,
+    /// Who decided so, where that is known.
+    pub by: Option<Arc<str>>,
+    /// When that was decided, where that is known.
+    pub since: Option<Timestamp>,
+    /// Why, where that was said.
+    pub reason: Option<Arc<str>>,
+}
+
+/// What a hold keeps back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldKind {
+    /// Somebody paused the target: nothing is started.
+    Paused,
+    /// It was rolled back: no other content is rolled out.
+    Held,
+}
+
+impl HoldKind {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Held => "held",
+        }
+    }
 }
 
 /// What a lane is doing.
@@ -315,6 +350,9 @@ mod tests {
         }
         for by in [Reality, SetAside, NothingAsked, Newer, DryRun] {
             assert_eq!(by.as_str(), written(by));
+        }
+        for kind in [HoldKind::Paused, HoldKind::Held] {
+            assert_eq!(kind.as_str(), written(kind));
         }
     }
 }

@@ -133,7 +133,14 @@ fn at_rest(id: &TargetId, settings: &TargetSettings, refused: Option<&str>) -> T
         cluster: id.cluster().clone(),
         service: id.service().clone(),
         running: None,
-        lane: LaneRecord { state: LaneState::Idle, deployment: None, waiting: 0, until: None, why },
+        lane: LaneRecord {
+            state: LaneState::Idle,
+            deployment: None,
+            waiting: 0,
+            until: None,
+            why,
+            hold: None,
+        },
     }
 }
 

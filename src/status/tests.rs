@@ -110,7 +110,8 @@ async fn a_target_has_the_shape_of_the_contract() {
         "state": "watching",
         "until": null,
         "waiting": 1,
-        "why": null
+        "why": null,
+        "hold": null
       },
       "name": "api",
       "running": {
