@@ -2,6 +2,7 @@
 
 mod change;
 mod claim;
+mod decision;
 mod definition;
 mod dependency;
 mod depends;
@@ -10,6 +11,7 @@ mod event;
 mod event_pattern;
 mod fingerprint;
 mod harmless;
+mod hold;
 mod ids;
 mod image;
 pub mod letter;
@@ -26,6 +28,7 @@ mod time;
 
 pub use change::*;
 pub use claim::*;
+pub use decision::*;
 pub use definition::*;
 pub use dependency::*;
 pub use depends::*;
@@ -34,6 +37,7 @@ pub use event::*;
 pub use event_pattern::*;
 pub use fingerprint::*;
 pub use harmless::*;
+pub use hold::*;
 pub use ids::*;
 pub use image::*;
 pub use letter::DeadLetter;

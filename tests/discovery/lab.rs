@@ -8,7 +8,7 @@ use lockkeeper::{
         AccountId, AccountRule, BudgetShare, DiscoveryRules, Glob, Moment, Outcome, Place, Report, Selector,
         TargetSettings,
     },
-    engine::{self, Discovery, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     sim::{
@@ -205,7 +205,7 @@ impl Daemon {
         let account = AccountId::from(ACCOUNT);
         let way = Connections::simulated("http://world", &account, REGION.into(), Arc::new(Unobserved)).await;
         let way = way.over(Wire::to(&estate.front));
-        let Opened { queue, dead_letters, letter_room, account, .. } =
+        let Opened { queue, dead_letters, letter_room, account, user, .. } =
             engine::open(&way, &estate.queue, None).await.unwrap();
         let ecs = Ecs::new(way.clone(), account.clone()).with_share(BudgetShare::HALF);
         let ecs = ecs.with_accounts(&way, others).await;

@@ -53,6 +53,9 @@ fn without_any_source_the_defaults_hold() {
         http: Http {
             listen: 0.0.0.0:8080,
         },
+        approval: Approval {
+            events: false,
+        },
         lease: Lease {
             table: None,
         },
