@@ -186,8 +186,12 @@ mod tests {
     }
 
     fn ask(planner: &mut Planner, lease: u64, service: &str) {
-        let origin =
-            Origin { kind: TriggerKind::DeployRequested, event_id: "e".into(), reason: "asked".into() };
+        let origin = Origin {
+            kind: TriggerKind::DeployRequested,
+            event_id: "e".into(),
+            reason: "asked".into(),
+            metadata: None,
+        };
         let request = Request {
             target: target(service),
             change: Change::Refresh(Refresh::Restart),
