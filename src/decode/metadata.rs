@@ -34,7 +34,7 @@ enum Part {
 const PARTS: usize = 10;
 
 /// Names that no CI system has for itself, without case, `_` and `-`, in the order in which they count.
-const COMMON: [(&str, Part); 32] = [
+const COMMON: [(&str, Part); 33] = [
     ("actor", Part::User),
     ("user", Part::User),
     ("requestedby", Part::User),
@@ -67,6 +67,7 @@ const COMMON: [(&str, Part); 32] = [
     ("pipelineurl", Part::RunUrl),
     ("joburl", Part::RunUrl),
     ("triggeredby", Part::User),
+    ("by", Part::User),
 ];
 
 /// The variables of each CI system, written in the same way, in the order in which they count.
