@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Cause, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference, LaneRecord, LaneState, Origin,
-    Outcome, Report, Rollout, RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks,
+    Cause, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference, KnownFrom, LaneRecord,
+    LaneState, Origin, Outcome, Report, Rollout, RunningImage, RunningRecord, SettledBy, Stage, TargetId,
+    TargetRecord, Tasks,
 };
 
 use super::{
@@ -238,6 +239,7 @@ impl Lane {
             started_at: None,
             finished_at: None,
             tasks: Tasks::default(),
+            known_from: KnownFrom::Lane,
         }
     }
 
