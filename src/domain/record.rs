@@ -58,6 +58,31 @@ pub struct DeploymentRecord {
     /// The image of each container that it rolls out, once that is decided.
     #[serde(skip)]
     pub images: Vec<RunningImage>,
+    /// From where it is known.
+    pub known_from: KnownFrom,
+}
+
+/// From where a deployment is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownFrom {
+    /// It passed through a lane of this process.
+    #[default]
+    Lane,
+    /// ECS lists its rollout, of a revision that bears our tag.
+    EcsOurs,
+    /// ECS lists its rollout, and nothing shows that it was ours.
+    Ecs,
+}
+
+impl KnownFrom {
+    /// Whether only ECS tells of it: then its requests, and what was seen of it, are not known.
+    pub fn is_ecs(self) -> bool {
+        match self {
+            Self::Lane => false,
+            Self::EcsOurs | Self::Ecs => true,
+        }
+    }
 }
 
 /// How far a deployment is.
