@@ -1,5 +1,6 @@
 //! The words in which everything else speaks: newtypes and enums, no policy, no clock, no I/O.
 
+mod access;
 mod change;
 mod claim;
 mod definition;
@@ -24,6 +25,7 @@ mod tag_policy;
 mod target;
 mod time;
 
+pub use access::*;
 pub use change::*;
 pub use claim::*;
 pub use definition::*;
