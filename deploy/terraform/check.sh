@@ -37,16 +37,18 @@ initialize() {
 
 command -v terraform >/dev/null || skip "there is no terraform on this machine"
 
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
 # A configuration file that is named but missing makes every command fail.
 if [ -n "${TF_CLI_CONFIG_FILE:-}" ] && [ ! -e "$TF_CLI_CONFIG_FILE" ]; then
-    unset TF_CLI_CONFIG_FILE
+    touch "$work/terraformrc"
+    export TF_CLI_CONFIG_FILE="$work/terraformrc"
 fi
 export TF_IN_AUTOMATION=1 CHECKPOINT_DISABLE=1
 
 terraform fmt -check -diff -recursive "$here"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 cp -R "$here" "$work/module"
 find "$work/module" -name .terraform -prune -exec rm -rf {} +
 

@@ -31,8 +31,8 @@ variable "external_id" {
   default     = null
 
   validation {
-    condition     = var.external_id == null || can(regex("^[A-Za-z0-9+=,.@:/_-]{2,1224}$", var.external_id))
-    error_message = "2 to 1,224 letters, digits and `+=,.@:/_-`."
+    condition     = var.external_id == null || can(regex("^[A-Za-z0-9+=,.@:/_-]{2,255}$", var.external_id))
+    error_message = "2 to 255 letters, digits and `+=,.@:/_-`."
   }
 }
 
