@@ -55,6 +55,7 @@ const PURE: &[&str] = &[
     "inventory",
     "plan",
     "standby",
+    "report::dora",
     "report::message",
     "report::history",
     "sim",

@@ -1,5 +1,7 @@
 //! The words in which everything else speaks: newtypes and enums, no policy, no clock, no I/O.
 
+mod access;
+mod ask;
 mod change;
 mod claim;
 mod definition;
@@ -26,6 +28,8 @@ mod tag_policy;
 mod target;
 mod time;
 
+pub use access::*;
+pub use ask::*;
 pub use change::*;
 pub use claim::*;
 pub use definition::*;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Moment,
-    Origin, Outcome, RolloutId, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
+    Origin, Outcome, RolloutId, RolloutKey, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
 };
 
 /// One deployment: waiting, running or finished.
@@ -52,6 +52,37 @@ pub struct DeploymentRecord {
     /// The tasks of its rollout, as last seen.
     #[serde(skip)]
     pub tasks: Tasks,
+    /// Both ids of the rollout that it started or adopted, where they are known.
+    #[serde(skip)]
+    pub rollout: Option<RolloutKey>,
+    /// The image of each container that it rolls out, once that is decided.
+    #[serde(skip)]
+    pub images: Vec<RunningImage>,
+    /// From where it is known.
+    pub known_from: KnownFrom,
+}
+
+/// From where a deployment is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownFrom {
+    /// It passed through a lane of this process.
+    #[default]
+    Lane,
+    /// ECS lists its rollout, of a revision that bears our tag.
+    EcsOurs,
+    /// ECS lists its rollout, and nothing shows that it was ours.
+    Ecs,
+}
+
+impl KnownFrom {
+    /// Whether only ECS tells of it: then its requests, and what was seen of it, are not known.
+    pub fn is_ecs(self) -> bool {
+        match self {
+            Self::Lane => false,
+            Self::EcsOurs | Self::Ecs => true,
+        }
+    }
 }
 
 /// How far a deployment is.
@@ -123,7 +154,7 @@ pub struct RunningRecord {
 }
 
 /// What one container runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct RunningImage {
     /// The container.
     pub container: ContainerName,
@@ -291,6 +322,10 @@ pub enum Report {
         /// The event.
         event_id: EventId,
     },
+    /// ECS warns of a service of ours.
+    Warned(Box<ServiceWarning>),
+    /// A rollout that we did not start moved.
+    Foreign(Box<ForeignRollout>),
     /// A promise was broken: a defect of ours.
     PromiseBroken {
         /// Which one, as `P1`.
@@ -298,6 +333,63 @@ pub enum Report {
         /// What was seen.
         what: String,
     },
+}
+
+/// What ECS warns of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ServiceWarning {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// ECS's name of it, as `SERVICE_TASK_START_IMPAIRED`.
+    pub event: Arc<str>,
+    /// ECS's words.
+    pub reason: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A rollout of a target that we did not start: a person did, Terraform, or ECS itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ForeignRollout {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// The rollout.
+    pub rollout_id: RolloutId,
+    /// How far it is.
+    pub state: ForeignState,
+    /// The definition that it rolls out, where that is known.
+    pub definition: Option<DefinitionId>,
+    /// ECS's words.
+    pub reason: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How far a rollout is that we did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignState {
+    /// It goes on.
+    InProgress,
+    /// It is complete.
+    Completed,
+    /// It failed.
+    Failed,
+}
+
+impl ForeignState {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Why a message may be deleted.

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`message`] | a report as one line for people, and as fields for machines (pure) |
 //! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
+//! | [`dora`] | the four figures by which delivery is measured (pure) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
+pub mod dora;
 pub mod history;
 #[cfg(feature = "daemon")]
 pub mod log;

@@ -160,6 +160,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
       },
       "finished_at": "2026-11-01T12:04:00Z",
       "id": "d-bad0",
+      "known_from": "lane",
       "outcome": "rolled_back",
       "previous_definition": "chubby_api:12",
       "reason": "container web exited with 1, three times",

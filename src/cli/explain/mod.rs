@@ -251,7 +251,8 @@ impl Explanation {
 
 impl EventShown {
     fn new(event: Event, wrappers: Vec<&'static str>) -> Self {
-        let Event { id, source, detail_type, account, region, replay, time: _, trigger: _ } = event;
+        let Event { id, source, detail_type, account, region, replay, time: _, metadata: _, trigger: _ } =
+            event;
         let replay = replay.map(|name| name.to_string());
         let (source, detail_type) = (source.to_string(), detail_type.to_string());
         Self { id, source, detail_type, account, region, replay, wrappers }

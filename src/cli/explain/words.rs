@@ -390,6 +390,7 @@ mod tests {
             region: None,
             time: Timestamp::default(),
             replay: None,
+            metadata: None,
             trigger,
         };
         let told = [Trigger::DeployRequested(request), Trigger::Decision(decision)]
