@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "standby",
     "report::message",
     "report::history",
+    "report::notice",
     "sim",
 ];
 
