@@ -58,6 +58,7 @@ const PURE: &[&str] = &[
     "report::dora",
     "report::message",
     "report::history",
+    "report::notice",
     "sim",
 ];
 
