@@ -2,6 +2,7 @@
 
 mod change;
 mod claim;
+mod console;
 mod definition;
 mod dependency;
 mod depends;
@@ -26,6 +27,7 @@ mod time;
 
 pub use change::*;
 pub use claim::*;
+pub use console::*;
 pub use definition::*;
 pub use dependency::*;
 pub use depends::*;

@@ -5,6 +5,7 @@
 //! | [`message`] | a report as one line for people, and as fields for machines (pure) |
 //! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
 //! | [`dora`] | the four figures by which delivery is measured (pure) |
+//! | [`steps`] | what each deployment went through, and when (pure) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
 pub mod dora;
@@ -14,3 +15,4 @@ pub mod log;
 pub mod message;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod steps;
