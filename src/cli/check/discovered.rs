@@ -128,7 +128,7 @@ fn partly(place: &Place, reason: &str, count: usize) -> Finding {
 
 fn is_there(service: &Inspected) -> bool {
     match service.state {
-        ServiceState::Active | ServiceState::OtherController(_) => true,
+        ServiceState::Active | ServiceState::OtherController(_) | ServiceState::OfAnother(_) => true,
         ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => false,
     }
 }

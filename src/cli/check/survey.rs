@@ -56,7 +56,7 @@ pub(super) async fn check(
         Err(failure) => return vec![no_caller(&failure)],
     };
     let home = Place { account: caller.account.clone(), region: connections.region().clone() };
-    let ecs = estate::ecs(&connections, &home.account, settings).await;
+    let ecs = estate::ecs(&connections, &home, settings).await;
     let survey = Survey { settings, connections, home, ecs, progress };
     let mut findings = survey.whole(&caller, role, own).await;
     let wrong = |it: &&Finding| it.level != Level::Ok;

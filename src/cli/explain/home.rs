@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::check::OWN;
 use crate::{
+    cli::estate::region_of,
     domain::{AccountId, Event, Place, Region},
     settings::Settings,
 };
@@ -105,13 +106,6 @@ fn other_region(theirs: &Region, ours: &Region) -> String {
         "the event is from {theirs}: targets without a `region` are in {ours}, and a parameter, secret or sign of ECS \
          from {theirs} does not reach them"
     )
-}
-
-/// `https://sqs.eu-west-1.amazonaws.com/111122223333/name`
-fn region_of(url: &str) -> Option<Region> {
-    let (_, host) = url.split_once("://sqs.")?;
-    let (region, rest) = host.split_once('.')?;
-    rest.starts_with("amazonaws.").then(|| region.into())
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
         }
     };
     let mut home = Home::told(&question.event, &settings, &place);
-    let ecs = estate::ecs(&connections, &place.account, &settings).await;
+    let ecs = estate::ecs(&connections, &place, &settings).await;
     let found = discovered(&question.event.trigger, &ecs, &settings, &place, progress).await;
     let more = found.failures.len().saturating_sub(MOST_FAILURES);
     home.remarks.extend(found.failures.into_iter().take(MOST_FAILURES));
