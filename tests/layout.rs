@@ -57,7 +57,9 @@ const PURE: &[&str] = &[
     "standby",
     "report::dora",
     "report::message",
+    "report::steps",
     "report::history",
+    "report::notice",
     "sim",
 ];
 

@@ -142,7 +142,7 @@ fn place_of(snapshot: &Snapshot, id: &TargetId) -> Option<usize> {
 }
 
 /// By id, or by a name that only one target has.
-fn find_target<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a TargetRecord, Problem> {
+pub(super) fn find_target<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a TargetRecord, Problem> {
     if let Some(place) = id.parse().ok().and_then(|id| place_of(snapshot, &id)) {
         return Ok(&snapshot.targets[place]);
     }

@@ -24,7 +24,7 @@ const LARGEST_BODY_BYTES: usize = 4 * 1024;
 const SLOWEST_ANSWER: Duration = Duration::from_secs(10);
 /// The page may load its style and its icon from here, and nothing from anywhere else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
-                                       form-action 'none'; frame-ancestors 'none'";
+                                       form-action 'self'; frame-ancestors 'none'";
 
 /// Everything that is answered over HTTP.
 pub fn router(state: StatusState) -> Router {
