@@ -115,9 +115,9 @@ impl Recorder {
             Report::Dropped { target, origin, .. } => self.forget(target, &origin.event_id),
             Report::Settled { .. }
             | Report::LeaseLost { .. }
+            | Report::PromiseBroken { .. }
             | Report::Warned(_)
-            | Report::Foreign(_)
-            | Report::PromiseBroken { .. } => {}
+            | Report::Foreign(_) => {}
         }
     }
 
