@@ -20,6 +20,9 @@ mod outcome;
 mod reading;
 mod record;
 mod rules;
+#[cfg(feature = "daemon")]
+mod schema;
+mod set_aside;
 mod settings;
 mod source;
 mod tag_policy;
@@ -46,6 +49,7 @@ pub use outcome::*;
 pub use reading::*;
 pub use record::*;
 pub use rules::*;
+pub use set_aside::*;
 pub use settings::*;
 pub use source::*;
 pub use tag_policy::*;

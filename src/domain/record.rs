@@ -11,6 +11,7 @@ use super::{
 
 /// One deployment: waiting, running or finished.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct DeploymentRecord {
     /// Its id.
     pub id: DeploymentId,
@@ -24,6 +25,7 @@ pub struct DeploymentRecord {
     /// What is asked, one line per change after folding.
     pub changes: Vec<String>,
     /// Why: one entry per request that it carries, the merged ones too.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<Origin>))]
     pub triggers: Vec<Arc<Origin>>,
     /// How far it is.
     pub stage: Stage,
@@ -57,6 +59,7 @@ pub struct DeploymentRecord {
 /// How far a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Stage {
     /// It waits for its turn, or gathers requests.
     Waiting,
@@ -85,10 +88,12 @@ impl Stage {
 
 /// What was seen of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// The tasks of the rollout that stopped, newest first.
     pub stopped_tasks: Vec<StoppedTask>,
     /// The last service events, newest first.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<String>))]
     pub service_events: Vec<Arc<str>>,
 }
 
@@ -111,6 +116,7 @@ pub struct TargetRecord {
 
 /// What runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningRecord {
     /// Its definition.
     pub definition: DefinitionId,
@@ -124,6 +130,7 @@ pub struct RunningRecord {
 
 /// What one container runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningImage {
     /// The container.
     pub container: ContainerName,
@@ -151,6 +158,7 @@ pub struct LaneRecord {
 /// What a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum LaneState {
     /// Nothing is asked of it.
     Idle,
