@@ -133,6 +133,8 @@ pub struct Aws {
     pub estate: Estate,
     /// Which part of the calls that ECS allows is used.
     pub budget_share: BudgetShare,
+    /// Whether services that are deployed are tagged as ours.
+    pub owner_tag: bool,
 }
 
 /// What is done about changes whose events were lost.
@@ -325,6 +327,7 @@ fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) ->
         allowed_accounts,
         estate,
         budget_share: section.take("budget_share", share).unwrap_or(BudgetShare::HALF),
+        owner_tag: section.take("owner_tag", values::flag).unwrap_or(true),
     }
 }
 

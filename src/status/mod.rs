@@ -45,8 +45,11 @@ pub use metrics::Metrics;
 pub use router::{router, serve};
 
 use crate::{
-    domain::{AccountId, DeploymentId, DeploymentRecord, Moment, Region, TargetId, TargetRecord, Timestamp},
-    report::history::History,
+    domain::{
+        AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetRecord,
+        Timestamp,
+    },
+    report::{history::History, steps::Steps},
 };
 
 /// All that is shown, as it was at one turn of the loop.
@@ -65,6 +68,10 @@ pub struct Snapshot {
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
     pub history: Arc<History>,
+    /// What each of them went through.
+    pub steps: Arc<Steps>,
+    /// What the last pass of reconcile came to; `None` before the first.
+    pub reconciled: Option<Arc<ReconcileRecord>>,
     /// How many messages are held.
     pub leases_held: usize,
     /// Since when the oldest of them has waited, by AWS's clock.
@@ -155,6 +162,8 @@ impl Snapshot {
             targets: Arc::default(),
             deployments: Arc::default(),
             history: Arc::default(),
+            steps: Arc::default(),
+            reconciled: None,
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),

@@ -72,6 +72,7 @@ fn without_any_source_the_defaults_hold() {
             budget_share: BudgetShare(
                 500,
             ),
+            owner_tag: true,
         },
         environment: None,
         log: Log {

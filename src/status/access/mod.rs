@@ -173,10 +173,11 @@ pub(super) async fn identify(State(state): State<StatusState>, mut request: Requ
     next.run(request).await
 }
 
-/// Lets only those go on who may see. What is the same for everybody has an ending in its name, and says nothing: styles,
-/// scripts, pictures.
+/// Lets only those go on who may see. Files at the top, which have an ending, are the same for everybody, and say nothing:
+/// styles, scripts, pictures.
 pub(super) async fn only_readers(State(state): State<StatusState>, request: Request, next: Next) -> Response {
-    let is_same_for_all = request.uri().path().rsplit('/').next().is_some_and(|name| name.contains('.'));
+    let is_same_for_all =
+        request.uri().path().strip_prefix('/').is_some_and(|name| name.contains('.') && !name.contains('/'));
     match state.access.reader(who_of(request.extensions())) {
         Err(problem) if !is_same_for_all => problem.into_response(),
         Err(_) | Ok(Reader) => next.run(request).await,

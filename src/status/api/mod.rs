@@ -23,11 +23,11 @@ use axum::{
 };
 
 pub(super) use openapi::ReadErrors;
-pub(super) use shown::TargetShown;
+pub(super) use shown::{TargetShown, find_target};
 
 use self::{
     query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
-    shown::{List, conditional, find_target, place_of},
+    shown::{List, conditional, place_of},
 };
 use super::{StatusState, access::Reader, problem::Problem, stream};
 use crate::{

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        ClusterName, DeploymentId, LaneRecord, LaneState, Moment, RunningRecord, ServiceName, TargetId,
-        TargetName, TargetRecord, Timestamp, fingerprint,
+        ClusterName, DeploymentId, HoldRecord, LaneRecord, LaneState, Moment, RunningRecord, ServiceName,
+        TargetId, TargetName, TargetRecord, Timestamp, fingerprint,
     },
     status::{Snapshot, problem::Problem},
 };
@@ -48,12 +48,14 @@ struct LaneShown {
     until: Option<Timestamp>,
     /// What it waits for.
     why: Option<String>,
+    /// What keeps deployments from being started.
+    hold: Option<HoldRecord>,
 }
 
 impl TargetShown {
     pub(in crate::status) fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
         let TargetRecord { id, name, cluster, service, running, lane } = target.clone();
-        let LaneRecord { state, deployment, waiting, until, why } = lane;
+        let LaneRecord { state, deployment, waiting, until, why, hold } = lane;
         let until = until.map(|until| by_the_wall(until, clock));
         Self {
             id,
@@ -61,7 +63,7 @@ impl TargetShown {
             cluster,
             service,
             running,
-            lane: LaneShown { state, deployment, waiting, until, why },
+            lane: LaneShown { state, deployment, waiting, until, why, hold },
         }
     }
 }
@@ -95,7 +97,10 @@ pub(super) fn place_of(snapshot: &Snapshot, id: &TargetId) -> Option<usize> {
 }
 
 /// By id, or by a name that only one target has.
-pub(super) fn find_target<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a TargetRecord, Problem> {
+pub(in crate::status) fn find_target<'a>(
+    snapshot: &'a Snapshot,
+    id: &str,
+) -> Result<&'a TargetRecord, Problem> {
     if let Some(place) = id.parse().ok().and_then(|id| place_of(snapshot, &id)) {
         return Ok(&snapshot.targets[place]);
     }

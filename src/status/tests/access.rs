@@ -16,8 +16,11 @@ const CHANGES: [&str; 11] = [
     "/api/v1/deployments/d-none/cancel",
 ];
 
-const SEEN: [&str; 9] = [
+const SEEN: [&str; 12] = [
     "/",
+    "/targets/api",
+    "/targets/a.css",
+    "/deployments/a.css",
     "/deployments/d-bad0",
     "/metrics",
     "/openapi.json",

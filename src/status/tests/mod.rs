@@ -145,6 +145,7 @@ async fn a_target_has_the_shape_of_the_contract() {
       "id": "111122223333/eu-west-1/shop/chubby_api",
       "lane": {
         "deployment": "d-77fe",
+        "hold": null,
         "state": "watching",
         "until": null,
         "waiting": 1,
@@ -197,6 +198,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
       },
       "finished_at": "2026-11-01T12:04:00Z",
       "id": "d-bad0",
+      "known_from": "lane",
       "outcome": "rolled_back",
       "previous_definition": "chubby_api:12",
       "reason": "container web exited with 1, three times",
