@@ -24,6 +24,9 @@ mod owner;
 mod reading;
 mod record;
 mod rules;
+#[cfg(feature = "daemon")]
+mod schema;
+mod set_aside;
 mod settings;
 mod source;
 mod tag_policy;
@@ -54,6 +57,7 @@ pub use owner::*;
 pub use reading::*;
 pub use record::*;
 pub use rules::*;
+pub use set_aside::*;
 pub use settings::*;
 pub use source::*;
 pub use tag_policy::*;
