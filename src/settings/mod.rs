@@ -16,6 +16,7 @@ mod layers;
 mod merge;
 mod naming;
 mod nearest;
+mod notify;
 mod patterns;
 mod problems;
 mod section;
@@ -37,7 +38,8 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, ReconcileMode, Region, TargetRule, TargetSettings,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, NotifyRules, ReconcileMode, Region, TargetRule,
+    TargetSettings,
 };
 use merge::merge;
 use problems::{Complaints, Wrong};
@@ -72,6 +74,8 @@ pub struct Settings {
     pub defaults: Arc<TargetSettings>,
     /// What is done about changes whose events were lost.
     pub reconcile: Reconcile,
+    /// Who is told how deployments go.
+    pub notify: NotifyRules,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -249,9 +253,14 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         discovery,
         defaults: Arc::new(defaults),
         reconcile: root.within("reconcile", reconcile),
+        notify: root.within("notify", |section| notify::read(section, &sources.environment, complaints)),
         warnings: Vec::new(),
     };
     root.finish();
+    if notify::is_idle_webhook(all.find(&["notify"])) {
+        let wrong = "does nothing beside a bot's token";
+        warnings.push(Warning::new("notify.slack.webhook_url", wrong, "remove one of them"));
+    }
     warnings.extend(warnings::of(&settings));
     Settings { warnings, ..settings }
 }

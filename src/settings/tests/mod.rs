@@ -7,6 +7,7 @@ use super::*;
 mod discovery;
 mod lambda;
 mod list;
+mod notify;
 mod wrong;
 
 /// The environment variables of a process.
@@ -107,6 +108,12 @@ fn without_any_source_the_defaults_hold() {
         reconcile: Reconcile {
             mode: Repair,
             every: 300s,
+        },
+        notify: NotifyRules {
+            slack: None,
+            webhooks: [],
+            eventbridge: None,
+            sns: None,
         },
         warnings: [
             Warning {
