@@ -59,6 +59,7 @@ const PURE: &[&str] = &[
     "report::message",
     "report::steps",
     "report::history",
+    "report::notice",
     "sim",
 ];
 

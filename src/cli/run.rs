@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::Ended;
 use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
-    domain::{AccountId, Estate, Place, ReconcileMode, Region, Report},
+    domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
     engine::{
         self, Discovery, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Reconcile, Watchdog,
     },
@@ -184,6 +184,10 @@ async fn assemble(
     info!(account = account.as_str(), region = region.as_str(), queue = url, "receiving");
     let ecs = Ecs::new(connections.clone(), account.clone()).with_share(settings.aws.budget_share);
     let ecs = ecs.with_accounts(&connections, &estate.accounts).await;
+    let ecs = match Owner::of_queue(&queue_arn) {
+        Some(owner) => ecs.owned_by(owner, settings.aws.owner_tag),
+        None => ecs,
+    };
     let reconcile = match settings.reconcile.mode {
         ReconcileMode::Off => None,
         mode @ (ReconcileMode::Repair | ReconcileMode::Report) => {

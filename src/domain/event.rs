@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionChange, Digest, EventId, ImageReference, Region, RepositoryName,
-    RolloutId, Tag, Timestamp,
+    AccountId, ContainerName, DefinitionChange, Digest, EventId, ImageReference, Metadata, Region,
+    RepositoryName, RolloutId, Tag, Timestamp,
 };
 
 /// The source of events that we put on the queue ourselves, for changes whose own events were lost.
@@ -29,6 +29,8 @@ pub struct Event {
     pub time: Timestamp,
     /// The name of the EventBridge replay that sent it again, if one did.
     pub replay: Option<Arc<str>>,
+    /// The commit, run and person behind it, where whoever sent it says.
+    pub metadata: Option<Arc<Metadata>>,
     /// What it means.
     pub trigger: Trigger,
 }

@@ -1,5 +1,7 @@
 //! The words in which everything else speaks: newtypes and enums, no policy, no clock, no I/O.
 
+mod access;
+mod ask;
 mod change;
 mod claim;
 mod console;
@@ -14,8 +16,11 @@ mod harmless;
 mod ids;
 mod image;
 pub mod letter;
+mod metadata;
+mod notify;
 mod observation;
 mod outcome;
+mod owner;
 mod reading;
 mod record;
 mod rules;
@@ -25,6 +30,8 @@ mod tag_policy;
 mod target;
 mod time;
 
+pub use access::*;
+pub use ask::*;
 pub use change::*;
 pub use claim::*;
 pub use console::*;
@@ -39,8 +46,11 @@ pub use harmless::*;
 pub use ids::*;
 pub use image::*;
 pub use letter::DeadLetter;
+pub use metadata::*;
+pub use notify::*;
 pub use observation::*;
 pub use outcome::*;
+pub use owner::*;
 pub use reading::*;
 pub use record::*;
 pub use rules::*;

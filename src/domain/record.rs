@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Moment,
-    Origin, Outcome, RolloutId, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
+    Origin, Outcome, RolloutId, RolloutKey, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
 };
 
 /// One deployment: waiting, running or finished.
@@ -52,6 +52,12 @@ pub struct DeploymentRecord {
     /// The tasks of its rollout, as last seen.
     #[serde(skip)]
     pub tasks: Tasks,
+    /// Both ids of the rollout that it started or adopted, where they are known.
+    #[serde(skip)]
+    pub rollout: Option<RolloutKey>,
+    /// The image of each container that it rolls out, once that is decided.
+    #[serde(skip)]
+    pub images: Vec<RunningImage>,
     /// From where it is known.
     pub known_from: KnownFrom,
 }
@@ -148,7 +154,7 @@ pub struct RunningRecord {
 }
 
 /// What one container runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct RunningImage {
     /// The container.
     pub container: ContainerName,
@@ -171,6 +177,41 @@ pub struct LaneRecord {
     pub until: Option<Moment>,
     /// What it waits for, in words.
     pub why: Option<String>,
+    /// What keeps deployments from being started, as last seen.
+    pub hold: Option<HoldRecord>,
+}
+
+/// Somebody paused a target, or a rollback holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct HoldRecord {
+    /// What is kept back.
+    pub kind: HoldKind,
+    /// Who decided so, where that is known.
+    pub by: Option<Arc<str>>,
+    /// When that was decided, where that is known.
+    pub since: Option<Timestamp>,
+    /// Why, where that was said.
+    pub reason: Option<Arc<str>>,
+}
+
+/// What a hold keeps back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldKind {
+    /// Somebody paused the target: nothing is started.
+    Paused,
+    /// It was rolled back: no other content is rolled out.
+    Held,
+}
+
+impl HoldKind {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Held => "held",
+        }
+    }
 }
 
 /// What a lane is doing.
@@ -281,6 +322,10 @@ pub enum Report {
         /// The event.
         event_id: EventId,
     },
+    /// ECS warns of a service of ours.
+    Warned(Box<ServiceWarning>),
+    /// A rollout that we did not start moved.
+    Foreign(Box<ForeignRollout>),
     /// A promise was broken: a defect of ours.
     PromiseBroken {
         /// Which one, as `P1`.
@@ -288,6 +333,63 @@ pub enum Report {
         /// What was seen.
         what: String,
     },
+}
+
+/// What ECS warns of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ServiceWarning {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// ECS's name of it, as `SERVICE_TASK_START_IMPAIRED`.
+    pub event: Arc<str>,
+    /// ECS's words.
+    pub reason: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A rollout of a target that we did not start: a person did, Terraform, or ECS itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ForeignRollout {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// The rollout.
+    pub rollout_id: RolloutId,
+    /// How far it is.
+    pub state: ForeignState,
+    /// The definition that it rolls out, where that is known.
+    pub definition: Option<DefinitionId>,
+    /// ECS's words.
+    pub reason: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How far a rollout is that we did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignState {
+    /// It goes on.
+    InProgress,
+    /// It is complete.
+    Completed,
+    /// It failed.
+    Failed,
+}
+
+impl ForeignState {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Why a message may be deleted.
@@ -340,6 +442,9 @@ mod tests {
         }
         for by in [Reality, SetAside, NothingAsked, Newer, DryRun] {
             assert_eq!(by.as_str(), written(by));
+        }
+        for kind in [HoldKind::Paused, HoldKind::Held] {
+            assert_eq!(kind.as_str(), written(kind));
         }
     }
 }

@@ -26,8 +26,8 @@ use crate::{
     },
     domain::{
         CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, LookOrder, Moment, Place,
-        Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, TargetId, TargetName,
-        TargetSettings, Timestamp,
+        Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, ServiceState,
+        TargetId, TargetName, TargetSettings, Timestamp,
     },
     inventory::{
         drift::{self, Answers, Memory, Questions, Subject, Suspect},
@@ -202,6 +202,9 @@ impl Pass<'_> {
         reading: ServiceReading,
         settings: &Arc<TargetSettings>,
     ) -> Option<(Subject, Vec<Arc<str>>)> {
+        if reading.state != ServiceState::Active {
+            return None;
+        }
         let primary = reading.live.iter().find(|live| live.primary)?;
         let key = (place.clone(), primary.definition.clone());
         if !self.remembered.definitions.contains_key(&key) {

@@ -143,7 +143,14 @@ fn at_rest(id: &TargetId, settings: &TargetSettings, refused: Option<&str>) -> T
         cluster: id.cluster().clone(),
         service: id.service().clone(),
         running: None,
-        lane: LaneRecord { state: LaneState::Idle, deployment: None, waiting: 0, until: None, why },
+        lane: LaneRecord {
+            state: LaneState::Idle,
+            deployment: None,
+            waiting: 0,
+            until: None,
+            why,
+            hold: None,
+        },
     }
 }
 
@@ -189,8 +196,12 @@ mod tests {
     }
 
     fn ask(planner: &mut Planner, lease: u64, service: &str) {
-        let origin =
-            Origin { kind: TriggerKind::DeployRequested, event_id: "e".into(), reason: "asked".into() };
+        let origin = Origin {
+            kind: TriggerKind::DeployRequested,
+            event_id: "e".into(),
+            reason: "asked".into(),
+            metadata: None,
+        };
         let request = Request {
             target: target(service),
             change: Change::Refresh(Refresh::Restart),

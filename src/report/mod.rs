@@ -3,6 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`message`] | a report as one line for people, and as fields for machines (pure) |
+//! | [`notice`] | what is told to people and programs elsewhere: in notices, in words (pure) |
 //! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
 //! | [`dora`] | the four figures by which delivery is measured (pure) |
 //! | [`steps`] | what each deployment went through, and when (pure) |
@@ -13,6 +14,7 @@ pub mod history;
 #[cfg(feature = "daemon")]
 pub mod log;
 pub mod message;
+pub mod notice;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod steps;

@@ -40,6 +40,7 @@ impl<'a> Draft<'a> {
             kind: self.event.trigger.kind(),
             event_id: self.event.id.clone(),
             reason: one_line(&self.because(&why())),
+            metadata: self.event.metadata.clone(),
         });
         for target in targets {
             let name = &target.settings.name;

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::{Snapshot, StatusState, problem::Problem};
 use crate::{
     domain::{
-        ClusterName, DeploymentId, DeploymentRecord, LaneRecord, LaneState, Moment, Outcome, RunningRecord,
-        ServiceName, TargetId, TargetName, TargetRecord, Timestamp,
+        ClusterName, DeploymentId, DeploymentRecord, HoldRecord, LaneRecord, LaneState, Moment, Outcome,
+        RunningRecord, ServiceName, TargetId, TargetName, TargetRecord, Timestamp,
     },
     report::history::{self, Query},
 };
@@ -112,12 +112,13 @@ struct LaneShown {
     waiting: usize,
     until: Option<Timestamp>,
     why: Option<String>,
+    hold: Option<HoldRecord>,
 }
 
 impl TargetShown {
     fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
         let TargetRecord { id, name, cluster, service, running, lane } = target.clone();
-        let LaneRecord { state, deployment, waiting, until, why } = lane;
+        let LaneRecord { state, deployment, waiting, until, why, hold } = lane;
         let until = until.map(|until| by_the_wall(until, clock));
         Self {
             id,
@@ -125,7 +126,7 @@ impl TargetShown {
             cluster,
             service,
             running,
-            lane: LaneShown { state, deployment, waiting, until, why },
+            lane: LaneShown { state, deployment, waiting, until, why, hold },
         }
     }
 }

@@ -181,6 +181,8 @@ impl Metrics {
             | Report::Dropped { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
+            | Report::Warned(_)
+            | Report::Foreign(_)
             | Report::Settled { .. } => {}
         }
     }

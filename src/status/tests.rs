@@ -107,6 +107,7 @@ async fn a_target_has_the_shape_of_the_contract() {
       "id": "111122223333/eu-west-1/shop/chubby_api",
       "lane": {
         "deployment": "d-77fe",
+        "hold": null,
         "state": "watching",
         "until": null,
         "waiting": 1,

@@ -476,6 +476,8 @@ impl World {
             | Report::Dropped { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
+            | Report::Warned(_)
+            | Report::Foreign(_)
             | Report::PromiseBroken { .. } => {}
         }
     }

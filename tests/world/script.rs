@@ -255,6 +255,7 @@ impl Script {
             kind: TriggerKind::DeployRequested,
             event_id: message.event.as_str().into(),
             reason: "asked".into(),
+            metadata: None,
         });
         let request = |(to, wish): &(usize, Wish)| Request {
             target: target(*to),

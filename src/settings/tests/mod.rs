@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use super::*;
 
 mod discovery;
+mod http;
 mod lambda;
 mod list;
 mod wrong;
@@ -52,6 +53,11 @@ fn without_any_source_the_defaults_hold() {
         },
         http: Http {
             listen: 0.0.0.0:8080,
+            public_url: None,
+            reads: Open,
+            tokens: [],
+            reads_per_second: 500,
+            writes_per_second: 10,
         },
         lease: Lease {
             table: None,
@@ -66,6 +72,7 @@ fn without_any_source_the_defaults_hold() {
             budget_share: BudgetShare(
                 500,
             ),
+            owner_tag: true,
         },
         environment: None,
         log: Log {
