@@ -113,7 +113,11 @@ impl Recorder {
                 self.add(it, Step { at, kind: StepKind::Ended, says });
             }
             Report::Dropped { target, origin, .. } => self.forget(target, &origin.event_id),
-            Report::Settled { .. } | Report::LeaseLost { .. } | Report::PromiseBroken { .. } => {}
+            Report::Settled { .. }
+            | Report::LeaseLost { .. }
+            | Report::PromiseBroken { .. }
+            | Report::Warned(_)
+            | Report::Foreign(_) => {}
         }
     }
 
