@@ -17,6 +17,7 @@ mod layers;
 mod merge;
 mod naming;
 mod nearest;
+mod notify;
 mod patterns;
 mod problems;
 mod section;
@@ -38,8 +39,8 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, Reads, ReconcileMode, Region, TargetRule,
-    TargetSettings, TokenRule,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, NotifyRules, Reads, ReconcileMode, Region,
+    TargetRule, TargetSettings, TokenRule,
 };
 use merge::merge;
 use problems::{Complaints, Wrong};
@@ -74,6 +75,8 @@ pub struct Settings {
     pub defaults: Arc<TargetSettings>,
     /// What is done about changes whose events were lost.
     pub reconcile: Reconcile,
+    /// Who is told how deployments go.
+    pub notify: NotifyRules,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -263,9 +266,14 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         discovery,
         defaults: Arc::new(defaults),
         reconcile: root.within("reconcile", reconcile),
+        notify: root.within("notify", |section| notify::read(section, &sources.environment, complaints)),
         warnings: Vec::new(),
     };
     root.finish();
+    if notify::is_idle_webhook(all.find(&["notify"])) {
+        let wrong = "does nothing beside a bot's token";
+        warnings.push(Warning::new("notify.slack.webhook_url", wrong, "remove one of them"));
+    }
     warnings.extend(warnings::of(&settings));
     Settings { warnings, ..settings }
 }

@@ -8,6 +8,7 @@ mod discovery;
 mod http;
 mod lambda;
 mod list;
+mod notify;
 mod wrong;
 
 /// The environment variables of a process.
@@ -114,6 +115,12 @@ fn without_any_source_the_defaults_hold() {
         reconcile: Reconcile {
             mode: Repair,
             every: 300s,
+        },
+        notify: NotifyRules {
+            slack: None,
+            webhooks: [],
+            eventbridge: None,
+            sns: None,
         },
         warnings: [
             Warning {

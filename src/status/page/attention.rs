@@ -8,7 +8,7 @@ use super::{
     View,
     parts::{outcome_name, spaced},
 };
-use crate::domain::{Cause, DeploymentRecord, LaneState, Outcome, TargetRecord};
+use crate::domain::{Cause, DeploymentRecord, LaneState, Outcome, TargetName, TargetRecord};
 
 /// One thing that needs somebody.
 struct Need {
@@ -127,7 +127,7 @@ impl View<'_> {
 
     fn drifted(&self) -> Option<Need> {
         let record = self.snapshot.reconciled.as_ref().filter(|record| !record.drift.is_empty())?;
-        let names: Vec<&str> = record.drift.keys().take(10).map(|name| name.as_str()).collect();
+        let names: Vec<&str> = record.drift.keys().take(10).map(TargetName::as_str).collect();
         let more = record.drift.len().saturating_sub(names.len());
         Some(Need {
             kind: Kind::Look,

@@ -7,7 +7,7 @@ use super::{
     asked::Lanes,
     charts,
     parts::{
-        evidence, figure, image, lane_kind, lane_name, note, outcome_kind, outcome_name, pill, row, spaced,
+        evidence, figure, lane_kind, lane_name, note, outcome_kind, outcome_name, pill, row, runs, spaced,
         stage_kind, stage_name, table, tasks, what, why,
     },
 };
@@ -205,7 +205,7 @@ impl View<'_> {
                 "Runs",
                 html! {
                     @match running {
-                        Some(running) => (self.running(running)),
+                        Some(running) => (runs(running)),
                         None => span.faint { "Not looked at yet" },
                     }
                 },
@@ -225,13 +225,6 @@ impl View<'_> {
         let here =
             home.is_none_or(|(account, region)| (account, region) == (target.account(), target.region()));
         html! { @if !here { " in " (target.account()) ", " (target.region()) } }
-    }
-
-    pub(super) fn running(&self, running: &RunningRecord) -> Markup {
-        html! {
-            @for it in &running.images { (image(it)) }
-            span.note { code { (running.definition) } }
-        }
     }
 
     /// Since when something runs, and by what.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::domain::{DeploymentRecord, LaneState, Outcome, RunningImage, Stage, StoppedTask, Timestamp};
+use crate::domain::{
+    DeploymentRecord, LaneState, Outcome, RunningImage, RunningRecord, Stage, StoppedTask, Timestamp,
+};
 use crate::report::message::span;
 
 /// A length of time in its largest unit: what happened is told from, not measured by.
@@ -181,7 +183,7 @@ pub(super) fn spaced(label: &str) -> String {
 }
 
 /// What one container runs: the image by its tag, and by the first digits of its digest.
-pub(super) fn image(it: &RunningImage) -> Markup {
+fn image(it: &RunningImage) -> Markup {
     let tag = it.image.effective_tag();
     let digest = it.digest.as_ref().or(it.image.digest.as_ref());
     html! {
@@ -190,6 +192,14 @@ pub(super) fn image(it: &RunningImage) -> Markup {
             @if let Some(digest) = digest { " " code.faint { (short(digest.as_str())) } }
             span.container { (it.container) }
         }
+    }
+}
+
+/// The images of all containers, and the definition that names them.
+pub(super) fn runs(running: &RunningRecord) -> Markup {
+    html! {
+        @for it in &running.images { (image(it)) }
+        span.note { code { (running.definition) } }
     }
 }
 

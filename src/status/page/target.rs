@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::{
     Pairs, View,
-    parts::{fact, pill, stage_kind, stage_name, tasks, what, why},
+    parts::{fact, pill, runs, stage_kind, stage_name, tasks, what, why},
     show,
 };
 use crate::{
@@ -71,7 +71,7 @@ impl View<'_> {
                     None => p.nothing { "Lockkeeper has not looked at it yet: it does when something is asked of it." },
                     Some(running) => {
                         div.sheet.runs {
-                            div { (self.running(running)) }
+                            div { (runs(running)) }
                             div { (self.since(running)) }
                         }
                     }

@@ -10,11 +10,11 @@ use crate::{
 };
 
 /// What a page shows to whoever asks for this.
-fn seen(sample: &Sample, asked: &Asked, page: impl FnOnce(&View<'_>) -> Markup) -> String {
+fn seen(sample: &Sample, asked: &Asked, page: impl FnOnce(View<'_>) -> Markup) -> String {
     let (now, at) = (sample.now, at("12:06:00"));
     let health = sample.health.assess(now);
     let (snapshot, about) = (&sample.snapshot, &about());
-    page(&View { snapshot, about, health: &health, now, at, asked }).into_string()
+    page(View { snapshot, about, health: &health, now, at, asked }).into_string()
 }
 
 fn page(sample: &Sample, live: bool) -> String {
