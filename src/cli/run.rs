@@ -16,7 +16,8 @@ use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
     domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
     engine::{
-        self, Discovery, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Reconcile, Watchdog,
+        self, Discovery, Engine, EngineClock, Lease, Opened, People, Publisher, RECEIVE_WAIT, Reconcile,
+        Watchdog,
     },
     plan::PlanSettings,
     report::{
@@ -173,7 +174,7 @@ async fn assemble(
     let fence = settings.lease.table.as_ref().map_or_else(Fence::open, |_| Fence::closed(clock.began()));
     let connections = connections.fenced(fence.clone());
     let dead_letter_url = settings.queue.dead_letter_url.as_deref();
-    let Opened { queue, queue_arn, dead_letters, letter_room, account } =
+    let Opened { queue, queue_arn, dead_letters, letter_room, account, user } =
         engine::open(&connections, &url, dead_letter_url).await?;
     let lease = match &settings.lease.table {
         Some(table) => Some(Lease::open(&connections, table, &queue_arn, fence).await?),
@@ -214,6 +215,7 @@ async fn assemble(
         routes: Routes::new(account, region, settings.targets, settings.naming)
             .in_environment(settings.environment),
         accounts,
+        people: People { own: user, from_outside: settings.approval.events },
         pollers: settings.queue.pollers,
         visibility: settings.queue.visibility,
         renew_after: PlanSettings::RENEW_AFTER,

@@ -226,6 +226,21 @@ impl HoldKind {
     }
 }
 
+/// What became of what keeps a target back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HoldMove {
+    /// It is in force: the service is tagged.
+    Begun,
+    /// Somebody resumed the target.
+    Ended,
+    /// The tag is gone, and nobody has resumed the target here.
+    Vanished,
+    /// The service could not be tagged, for this reason.
+    Refused(String),
+    /// Nothing was tagged, because nothing is to be changed.
+    DryRun,
+}
+
 /// What a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -307,6 +322,17 @@ pub enum Report {
         origin: Arc<Origin>,
         /// Why nothing follows from it.
         reason: String,
+    },
+    /// What keeps a target back changed.
+    Hold {
+        /// The target.
+        target: TargetId,
+        /// Its name.
+        name: TargetName,
+        /// What was decided, by whom and when.
+        hold: HoldRecord,
+        /// What became of it.
+        moved: HoldMove,
     },
     /// A deployment moved: it began, its rollout started, was adopted, or is being rolled back.
     Moved(Box<DeploymentRecord>),

@@ -45,7 +45,7 @@ use crate::domain::{
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
-use values::{account, count, duration, one_of, queue_url, share, table_name};
+use values::{account, count, duration, flag, one_of, queue_url, share, table_name};
 use written::{Raw, Written};
 
 /// Everything that is set.
@@ -57,6 +57,8 @@ pub struct Settings {
     pub queue: Queue,
     /// The listener for health, metrics, API and pages.
     pub http: Http,
+    /// Whose decisions count.
+    pub approval: Approval,
     /// The lease by which one of several processes acts.
     pub lease: Lease,
     /// Accounts and Region.
@@ -116,6 +118,13 @@ pub struct Http {
     pub reads_per_second: u32,
     /// How many changes one client may ask for in a second.
     pub writes_per_second: u32,
+}
+
+/// Whose decisions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Whether decisions and requests count that somebody else put on the queue.
+    pub events: bool,
 }
 
 /// The lease by which one of several processes acts.
@@ -254,6 +263,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
         http: root.within("http", |section| http::read(section, complaints)),
+        approval: root.within("approval", approval),
         lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,
@@ -306,6 +316,10 @@ fn queue(section: &mut Section<'_>) -> Queue {
         pollers: section.take("pollers", count(1..=MOST_POLLERS)).unwrap_or_default(),
         visibility: section.take("visibility", duration(bounds)).unwrap_or_default(),
     }
+}
+
+fn approval(section: &mut Section<'_>) -> Approval {
+    Approval { events: section.take("events", flag).unwrap_or_default() }
 }
 
 fn lease(section: &mut Section<'_>) -> Lease {

@@ -17,7 +17,7 @@ use super::{body::Body, openapi::ChangeErrors, shown::find_target};
 use crate::{
     domain::{
         AccountId, Ask, Decision, DecisionVerb, DefinitionId, DeployRequest, DeploymentId, EventId,
-        ImageReference, Region, TargetId, Wanted, WayBack, harmless, is_tag,
+        ImageReference, Region, Subject, TargetId, Wanted, WayBack, harmless, is_tag,
     },
     status::{Snapshot, StatusState, access::Operator, desk::Refusal, problem::Problem},
 };
@@ -201,7 +201,7 @@ pub(super) async fn cancel(
         return Err(Problem::conflict(detail));
     }
     let (id, target) = (record.id.clone(), record.target.clone());
-    let decision = Decision::about_deployment(DecisionVerb::Cancel, &id);
+    let decision = Decision::about_deployment(DecisionVerb::Cancel, record);
     let event_id = post(&state, &snapshot, &by, &decided(decision, &by, body.reason)?).await?;
     Ok(accepted(
         event_id,
@@ -326,7 +326,7 @@ async fn decide_all(
     verb: DecisionVerb,
     body: ReasonBody,
 ) -> Result<Response, Problem> {
-    let all = Decision { verb, about: "all".into(), by: None, reason: None };
+    let all = Decision { verb, about: Subject::All, by: None, reason: None };
     let event_id = post(state, &state.latest(), by, &decided(all, by, body.reason)?).await?;
     Ok(accepted(event_id, None, None, "/api/v1/targets"))
 }
