@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Ended;
+use super::{Ended, desk::FrontDesk};
 use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
     domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
@@ -108,7 +108,7 @@ pub(super) async fn serve(
         about(&settings),
     );
     state.access = Arc::new(access(&settings.http)?);
-    let (answering, _desk) = (state.closing.clone(), state.desk.clone());
+    let (answering, desk) = (state.closing.clone(), state.desk.clone());
     let answers = answer(listener, status::router(state), answering.clone())?;
     let publisher = Publisher::new(Arc::clone(&metrics), snapshots);
     let publisher = match told {
@@ -118,7 +118,12 @@ pub(super) async fn serve(
     let _watchdog = Watchdog::start(Arc::clone(&health), clock.clone());
     let counted = Counted { metrics, health: Arc::clone(&health), clock: clock.clone() };
     let assembled = match way.open(&settings, Arc::new(counted)).await {
-        Ok(connections) => Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await,
+        Ok(connections) => {
+            let url = settings.require_queue()?;
+            let behind = FrontDesk::new(connections.clone(), settings.clone(), url, stop.clone());
+            desk.open(Arc::new(behind));
+            Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await
+        }
         Err(error) => Err(error),
     };
     let ended = match assembled {

@@ -1,7 +1,7 @@
 //! What may be asked for. Everything is put on the queue as an event of ours, and is answered before it is done: what
 //! becomes of it is told where deployments are, and on the stream.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -424,7 +424,7 @@ fn encoded(text: &str) -> String {
         if is_kept(byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
         encoded
     })
