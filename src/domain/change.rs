@@ -30,6 +30,7 @@ pub struct Request {
 
 /// Why something was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Origin {
     /// The kind of trigger.
     pub kind: TriggerKind,

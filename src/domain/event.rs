@@ -231,20 +231,26 @@ pub struct TaskHint {
 
 /// Why a task stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct StoppedTask {
     /// The task's id.
+    #[cfg_attr(feature = "daemon", schema(value_type = String))]
     pub task: Arc<str>,
     /// ECS's code, as `TaskFailedToStart` or `EssentialContainerExited`.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub stop_code: Option<Arc<str>>,
     /// ECS's words about the task.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub reason: Option<Arc<str>>,
     /// The container that failed, if one can be named.
     pub container: Option<ContainerName>,
     /// Its exit code; absent when it never ran.
     pub exit_code: Option<i32>,
     /// ECS's words about the container.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub container_reason: Option<Arc<str>>,
     /// Where CloudWatch shows what the container wrote, if its definition logs there.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub log_url: Option<Arc<str>>,
 }
 
@@ -289,6 +295,7 @@ impl Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each stands for the variant of Trigger with its name")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum TriggerKind {
     ImagePushed,
     ImageReplicated,

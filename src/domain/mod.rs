@@ -1,7 +1,10 @@
 //! The words in which everything else speaks: newtypes and enums, no policy, no clock, no I/O.
 
+mod access;
+mod ask;
 mod change;
 mod claim;
+mod console;
 mod definition;
 mod dependency;
 mod depends;
@@ -17,17 +20,24 @@ mod metadata;
 mod notify;
 mod observation;
 mod outcome;
+mod owner;
 mod reading;
 mod record;
 mod rules;
+#[cfg(feature = "daemon")]
+mod schema;
+mod set_aside;
 mod settings;
 mod source;
 mod tag_policy;
 mod target;
 mod time;
 
+pub use access::*;
+pub use ask::*;
 pub use change::*;
 pub use claim::*;
+pub use console::*;
 pub use definition::*;
 pub use dependency::*;
 pub use depends::*;
@@ -43,9 +53,11 @@ pub use metadata::*;
 pub use notify::*;
 pub use observation::*;
 pub use outcome::*;
+pub use owner::*;
 pub use reading::*;
 pub use record::*;
 pub use rules::*;
+pub use set_aside::*;
 pub use settings::*;
 pub use source::*;
 pub use tag_policy::*;

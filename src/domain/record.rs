@@ -11,6 +11,7 @@ use super::{
 
 /// One deployment: waiting, running or finished.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct DeploymentRecord {
     /// Its id.
     pub id: DeploymentId,
@@ -24,6 +25,7 @@ pub struct DeploymentRecord {
     /// What is asked, one line per change after folding.
     pub changes: Vec<String>,
     /// Why: one entry per request that it carries, the merged ones too.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<Origin>))]
     pub triggers: Vec<Arc<Origin>>,
     /// How far it is.
     pub stage: Stage,
@@ -58,11 +60,38 @@ pub struct DeploymentRecord {
     /// The image of each container that it rolls out, once that is decided.
     #[serde(skip)]
     pub images: Vec<RunningImage>,
+    /// From where it is known.
+    pub known_from: KnownFrom,
+}
+
+/// From where a deployment is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
+pub enum KnownFrom {
+    /// It passed through a lane of this process.
+    #[default]
+    Lane,
+    /// ECS lists its rollout, of a revision that bears our tag.
+    EcsOurs,
+    /// ECS lists its rollout, and nothing shows that it was ours.
+    Ecs,
+}
+
+impl KnownFrom {
+    /// Whether only ECS tells of it: then its requests, and what was seen of it, are not known.
+    pub fn is_ecs(self) -> bool {
+        match self {
+            Self::Lane => false,
+            Self::EcsOurs | Self::Ecs => true,
+        }
+    }
 }
 
 /// How far a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Stage {
     /// It waits for its turn, or gathers requests.
     Waiting,
@@ -91,10 +120,12 @@ impl Stage {
 
 /// What was seen of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// The tasks of the rollout that stopped, newest first.
     pub stopped_tasks: Vec<StoppedTask>,
     /// The last service events, newest first.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<String>))]
     pub service_events: Vec<Arc<str>>,
 }
 
@@ -117,6 +148,7 @@ pub struct TargetRecord {
 
 /// What runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningRecord {
     /// Its definition.
     pub definition: DefinitionId,
@@ -130,6 +162,7 @@ pub struct RunningRecord {
 
 /// What one container runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningImage {
     /// The container.
     pub container: ContainerName,
@@ -158,20 +191,24 @@ pub struct LaneRecord {
 
 /// Somebody paused a target, or a rollback holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct HoldRecord {
     /// What is kept back.
     pub kind: HoldKind,
     /// Who decided so, where that is known.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub by: Option<Arc<str>>,
     /// When that was decided, where that is known.
     pub since: Option<Timestamp>,
     /// Why, where that was said.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub reason: Option<Arc<str>>,
 }
 
 /// What a hold keeps back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum HoldKind {
     /// Somebody paused the target: nothing is started.
     Paused,
@@ -192,6 +229,7 @@ impl HoldKind {
 /// What a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum LaneState {
     /// Nothing is asked of it.
     Idle,

@@ -43,6 +43,7 @@ mod agenda;
 mod decide;
 mod diagnose;
 mod fold;
+mod foresee;
 mod input;
 mod judge;
 mod lane;
@@ -80,6 +81,7 @@ use ledger::Ledger;
 use waves::Waves;
 
 pub use crate::domain::DeadLetter;
+pub use foresee::{Foreseen, foresee, look_for};
 pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;

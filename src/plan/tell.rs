@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
     Cause, Change, ContainerName, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference,
-    LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout, RunningImage, RunningRecord, SettledBy,
-    Stage, TargetId, TargetRecord, Tasks,
+    KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout, RunningImage, RunningRecord,
+    SettledBy, Stage, TargetId, TargetRecord, Tasks,
 };
 
 use super::{
@@ -246,6 +246,7 @@ impl Lane {
             tasks: Tasks::default(),
             rollout: None,
             images: Vec::new(),
+            known_from: KnownFrom::Lane,
         }
     }
 

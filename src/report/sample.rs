@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Cause, DeploymentRecord, Evidence, Origin, Outcome, RunningImage, Stage, StoppedTask, Tasks, Timestamp,
-    TriggerKind,
+    Cause, DeploymentRecord, Evidence, KnownFrom, Origin, Outcome, RunningImage, Stage, StoppedTask, Tasks,
+    Timestamp, TriggerKind,
 };
 
 const LOG_URL: &str = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/\
@@ -69,6 +69,7 @@ pub(crate) fn succeeded() -> DeploymentRecord {
             image: "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop_api:1.4".parse().expect("valid"),
             digest: Some("sha256:4f2a9c1e".into()),
         }],
+        known_from: KnownFrom::Lane,
     }
 }
 

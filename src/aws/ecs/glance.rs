@@ -51,14 +51,21 @@ impl Reach {
     ) -> Result<(Services, Timestamp), CallFailure> {
         let mut services: Services =
             names.iter().map(|name| (name.clone(), Ok(Service::missing()))).collect();
-        let (answer, at) = self.described(cluster, names, urgency, None).await?;
+        // A glance tells how far a rollout is, and a look also whose the service is.
+        let include = (urgency == Urgency::Soon).then_some(ServiceField::Tags);
+        let looks = include.is_some();
+        let (answer, at) = self.described(cluster, names, urgency, include).await?;
         let Some(answer) = answer else { return Ok((services, at)) };
         for (name, failure) in failures(&answer) {
             services.entry(name).and_modify(|slot| *slot = Err(failure));
         }
         for service in answer.services() {
             let name = service.service_name().unwrap_or_default();
-            services.entry(name.into()).and_modify(|slot| *slot = Ok(Service::read(service)));
+            let read = Service { state: self.state(service), ..Service::read(service) };
+            if looks {
+                self.notice(cluster, &name.into(), service);
+            }
+            services.entry(name.into()).and_modify(|slot| *slot = Ok(read));
         }
         Ok((services, at))
     }

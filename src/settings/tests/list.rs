@@ -12,6 +12,7 @@ use crate::{
 fn known_in(section: &str) -> BTreeSet<String> {
     let document = match section {
         "target" => "[[target]]\ncluster = 'c'\nservice = 's'\nxxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
+        "http.tokens" => "[[http.tokens]]\nxxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
         "aws.accounts" => "[[aws.accounts]]\nxxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
         "notify.webhook" => "[[notify.webhook]]\nxxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
         "" => "xxxxxxxxxxxxxxxxxxxx = 1".to_owned(),
@@ -38,6 +39,7 @@ fn every_key_is_in_default_toml_and_every_key_there_is_read() {
         let nested = known.remove("triggers");
         assert_eq!(nested, matches!(section, "target" | "defaults"), "triggers in [{section}]");
         assert_eq!(known.remove("accounts"), section == "aws", "accounts in [{section}]");
+        assert_eq!(known.remove("tokens"), section == "http", "tokens in [{section}]");
         assert_eq!(known, listed, "[{section}]");
     }
     let sections = [
@@ -86,6 +88,7 @@ fn the_keys_without_a_default_may_be_uncommented_as_they_stand() {
     assert_eq!(settings.aws.estate.accounts.len(), 1);
     assert_eq!(settings.notify.webhooks.len(), 1);
     assert!(settings.notify.slack.is_some_and(|it| it.buttons.is_some()) && settings.notify.sns.is_some());
+    assert_eq!(settings.http.tokens.len(), 2);
     let short = "[naming]\nproject = 'shop'\nenvironment = 'prod'\nbackend = 'core'";
     let mut by_default = from_document(short).expect("valid").naming.expect("on");
     let written = settings.naming.expect("on");

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use super::*;
 
 mod discovery;
+mod http;
 mod lambda;
 mod list;
 mod notify;
@@ -53,6 +54,11 @@ fn without_any_source_the_defaults_hold() {
         },
         http: Http {
             listen: 0.0.0.0:8080,
+            public_url: None,
+            reads: Open,
+            tokens: [],
+            reads_per_second: 500,
+            writes_per_second: 10,
         },
         lease: Lease {
             table: None,
@@ -67,6 +73,7 @@ fn without_any_source_the_defaults_hold() {
             budget_share: BudgetShare(
                 500,
             ),
+            owner_tag: true,
         },
         environment: None,
         log: Log {

@@ -133,7 +133,7 @@ outcomes = "failed"
     "#);
     let told = told_of("[notify.slack]\ntoken = 'hunter2'\nsigning_secret = 'hunter2'");
     insta::assert_snapshot!(told, @r#"
-    LOCKKEEPER_CONFIG_TOML:1: notify.slack.channel is missing, and a bot has to know where to write; name it, as "#deployments"
+    LOCKKEEPER_CONFIG_TOML:1: notify.slack.channel is missing, and a bot has to know where to write; name it by its id, as "C012AB3CD"
     LOCKKEEPER_CONFIG_TOML:1: notify.slack.operators is empty, so that nobody may press a button; list the ids of those who may press buttons, or remove the signing secret
     "#);
     let told = told_of("[notify.slack]\nwebhook_url = 'https://hunter2'\noperators = ['U012AB3CD']");

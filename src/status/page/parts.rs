@@ -20,9 +20,10 @@ pub(super) fn figure(name: &str, count: usize) -> Markup {
 }
 
 /// The roles stay said where a narrow screen shows rows as cards, which takes them from the elements.
-pub(super) fn table(name: &str, columns: &[&str], rows: &Markup) -> Markup {
+pub(super) fn table(name: &str, caption: &str, columns: &[&str], rows: &Markup) -> Markup {
     html! {
         table.(name) role="table" {
+            caption.unseen { (caption) }
             thead role="rowgroup" {
                 tr role="row" { @for column in columns { th role="columnheader" scope="col" { (column) } } }
             }
@@ -35,15 +36,8 @@ pub(super) fn row(cells: &[(&str, Markup)]) -> Markup {
     html! { tr role="row" { @for (label, cell) in cells { td role="cell" data-label=(label) { div { (cell) } } } } }
 }
 
-pub(super) fn rest(all: usize, shown: usize, path: &str) -> Markup {
-    html! { @if all > shown { p.nothing { "And " (all - shown) " more: " a href=(path) { (path) } } } }
-}
-
-pub(super) fn subject(it: &DeploymentRecord) -> Markup {
-    html! {
-        strong { (it.name) }
-        span.note { a href={ "/deployments/" (it.id) } title=(it.target) { (it.id) } }
-    }
+pub(super) fn fact(name: &str, value: Option<&Markup>) -> Markup {
+    html! { @if let Some(value) = value { dt { (name) } dd { (value) } } }
 }
 
 pub(super) fn what(it: &DeploymentRecord) -> Markup {
@@ -186,12 +180,23 @@ pub(super) fn spaced(label: &str) -> String {
     label.replace('_', " ")
 }
 
-pub(super) fn image_version(image: &RunningImage) -> String {
-    match (&image.image.tag, &image.image.digest) {
-        (Some(tag), _) => format!(":{tag}"),
-        (None, Some(digest)) => format!("@{}", digest.as_str().chars().take(19).collect::<String>()),
-        (None, None) => String::new(),
+/// What one container runs: the image by its tag, and by the first digits of its digest.
+pub(super) fn image(it: &RunningImage) -> Markup {
+    let tag = it.image.effective_tag();
+    let digest = it.digest.as_ref().or(it.image.digest.as_ref());
+    html! {
+        span.image title=[digest.map(ToString::to_string)] {
+            code { (it.image.repository) @if let Some(tag) = tag { ":" strong { (tag) } } }
+            @if let Some(digest) = digest { " " code.faint { (short(digest.as_str())) } }
+            span.container { (it.container) }
+        }
     }
+}
+
+/// As many digits of a digest as people compare.
+fn short(digest: &str) -> &str {
+    let digits = digest.split_once(':').map_or(digest, |(_, digits)| digits);
+    digits.get(..12).unwrap_or(digits)
 }
 
 pub(super) fn clock_time(at: Timestamp) -> String {

@@ -1,0 +1,234 @@
+//! What is set aside, and putting it back.
+
+use std::cmp::Reverse;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    body::Body,
+    openapi::{ChangeErrors, ReadErrors},
+    query::{DEFAULT_LIMIT, Pairs, cause_of, limit_of, outcome_of, pairs, since_of, unknown, wrong},
+    shown::conditional,
+};
+use crate::{
+    domain::{LetterRecord, Timestamp},
+    status::{
+        StatusState,
+        access::{Operator, Reader},
+        desk::{Replay, Replayed},
+        problem::Problem,
+    },
+};
+
+const MOST_IDS: usize = 200;
+
+/// What is in the dead-letter queue.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LetterList {
+    /// The newest first.
+    items: Vec<LetterRecord>,
+    /// The `cursor` of the next page; null on the last.
+    next: Option<String>,
+    /// When the queue was looked at.
+    seen_at: Timestamp,
+    /// Whether all that could be seen was.
+    whole: bool,
+    /// How many messages somebody else held just then, so that they could not be seen.
+    unseen: u64,
+}
+
+/// Which letters are to be put back. Several conditions narrow each other down.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplayBody {
+    /// Those with these ids.
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    ids: Vec<String>,
+    /// Those for this target: its name or its id.
+    target: Option<String>,
+    /// Those of deployments that ended so.
+    outcome: Option<String>,
+    /// Those of deployments that failed for this cause.
+    cause: Option<String>,
+    /// Those that were set aside since then.
+    #[schema(format = DateTime)]
+    since: Option<String>,
+    /// Every letter.
+    #[serde(default)]
+    all: bool,
+    /// As something new, which may overwrite what was asked for since.
+    #[serde(default)]
+    force: bool,
+    /// Change nothing, and say what would be done.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What became of letters.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReplayAnswer {
+    dry_run: bool,
+    /// How many were chosen.
+    selected: usize,
+    /// How many were put back; in a dry run, would be.
+    replayed: usize,
+    /// Those that were not.
+    left: Vec<LeftLetter>,
+    /// Ids that were given and that no letter has.
+    missing: Vec<String>,
+    /// Whether it is done; otherwise it goes on, and what is left of it is seen in the list of letters.
+    done: bool,
+}
+
+/// A letter that was not put back.
+#[derive(Serialize, ToSchema)]
+struct LeftLetter {
+    id: String,
+    /// Why.
+    why: String,
+}
+
+/// What is set aside, and why. Nothing is taken from the queue.
+#[utoipa::path(get, path = "/api/v1/dead-letters", tag = "dead letters", security((), ("token" = [])),
+    params(
+        ("target" = Option<String>, Query, description = "Those for this target: its name or its id"),
+        ("outcome" = Option<crate::domain::Outcome>, Query, description = "Those of deployments that ended so"),
+        ("cause" = Option<crate::domain::Cause>, Query, description = "Those of deployments that failed for this cause"),
+        ("since" = Option<Timestamp>, Query, description = "Those that were set aside since then"),
+        ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "How many there are on a page; 50"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses((status = 200, description = "A page of them", body = LetterList), ReadErrors))]
+pub(super) async fn letters(
+    State(state): State<StatusState>,
+    _: Reader,
+    headers: HeaderMap,
+    query: Pairs,
+) -> Result<Response, Problem> {
+    let wanted = Wanted::read(query)?;
+    let letters = state.desk.get()?.letters().await?;
+    let mut items: Vec<&LetterRecord> = letters.letters.iter().filter(|it| wanted.takes(it)).collect();
+    items.sort_by_key(|it| place(it));
+    let more = items.len() > wanted.limit;
+    items.truncate(wanted.limit);
+    let next = items.last().filter(|_| more).map(|it| format!("{}.{}", it.time.as_millis(), it.id));
+    let list = LetterList {
+        items: items.into_iter().cloned().collect(),
+        next,
+        seen_at: letters.seen_at,
+        whole: letters.whole,
+        unseen: letters.unseen,
+    };
+    Ok(conditional(&headers, &list))
+}
+
+/// Puts back what was set aside: it is tried again, and never overwrites something newer unless it is forced.
+#[utoipa::path(post, path = "/api/v1/dead-letters/replay", tag = "dead letters", request_body = ReplayBody,
+    security(("token" = [])),
+    responses((status = 200, description = "It is done", body = ReplayAnswer),
+        (status = 202, description = "It goes on", body = ReplayAnswer), ChangeErrors))]
+pub(super) async fn replay(
+    State(state): State<StatusState>,
+    Operator(by): Operator,
+    Body(body): Body<ReplayBody>,
+) -> Result<Response, Problem> {
+    let ReplayBody { ids, target, outcome, cause, since, all, force, dry_run } = body;
+    let is_narrow = target.is_some() || outcome.is_some() || cause.is_some() || since.is_some();
+    if all == (is_narrow || !ids.is_empty()) {
+        let detail =
+            "say which letters: `ids`, or one or more of `target`, `outcome`, `cause` and `since`, or `all`";
+        return Err(Problem::bad_request(detail));
+    }
+    if !ids.is_empty() && is_narrow {
+        let detail = "`ids` name letters one by one: leave out `target`, `outcome`, `cause` and `since`";
+        return Err(Problem::bad_request(detail));
+    }
+    if ids.len() > MOST_IDS {
+        return Err(Problem::bad_request(format!("`ids` has more than {MOST_IDS}")));
+    }
+    let wanted = Replay {
+        ids,
+        target,
+        outcome: outcome.as_deref().map(outcome_of).transpose()?,
+        cause: cause.as_deref().map(cause_of).transpose()?,
+        since: since.as_deref().map(since_of).transpose()?,
+        force,
+        dry_run,
+        by,
+    };
+    let replayed = state.desk.get()?.replay(wanted).await?;
+    let status = if replayed.done { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(ReplayAnswer::new(replayed, dry_run))).into_response())
+}
+
+impl ReplayAnswer {
+    fn new(replayed: Replayed, dry_run: bool) -> Self {
+        let Replayed { selected, replayed, left, missing, done } = replayed;
+        let left = left.into_iter().map(|(id, why)| LeftLetter { id, why }).collect();
+        Self { dry_run, selected, replayed, left, missing, done }
+    }
+}
+
+/// What is wanted of the list.
+struct Wanted {
+    target: Option<String>,
+    outcome: Option<&'static str>,
+    cause: Option<&'static str>,
+    since: Option<Timestamp>,
+    limit: usize,
+    after: Option<(Reverse<Timestamp>, String)>,
+}
+
+impl Wanted {
+    fn read(query: Pairs) -> Result<Self, Problem> {
+        let mut wanted =
+            Self { target: None, outcome: None, cause: None, since: None, limit: DEFAULT_LIMIT, after: None };
+        for (name, value) in pairs(query)? {
+            match name.as_str() {
+                "target" => wanted.target = Some(value),
+                "outcome" => wanted.outcome = Some(outcome_of(&value)?.as_str()),
+                "cause" => wanted.cause = Some(cause_of(&value)?.as_str()),
+                "since" => wanted.since = Some(since_of(&value)?),
+                "limit" => wanted.limit = limit_of(&value)?,
+                "cursor" => {
+                    let after = cursor(&value).ok_or_else(|| {
+                        wrong(&name, &value, "it is the `next` of the page before, unchanged")
+                    })?;
+                    wanted.after = Some(after);
+                }
+                _ => return Err(unknown(&name, "target, outcome, cause, since, limit, cursor")),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn takes(&self, letter: &LetterRecord) -> bool {
+        let is_for = |wanted: &String| {
+            letter.target.as_ref().is_some_and(|it| it.to_string() == *wanted)
+                || letter.reaches.iter().any(|it| it.as_str() == wanted.as_str())
+        };
+        self.target.as_ref().is_none_or(is_for)
+            && self.outcome.is_none_or(|wanted| letter.outcome.as_deref() == Some(wanted))
+            && self.cause.is_none_or(|wanted| letter.cause.as_deref() == Some(wanted))
+            && self.since.is_none_or(|since| letter.time >= since)
+            && self.after.as_ref().is_none_or(|after| place(letter) > *after)
+    }
+}
+
+/// The newest first.
+fn place(letter: &LetterRecord) -> (Reverse<Timestamp>, String) {
+    (Reverse(letter.time), letter.id.clone())
+}
+
+fn cursor(text: &str) -> Option<(Reverse<Timestamp>, String)> {
+    let (millis, id) = text.split_once('.')?;
+    Some((Reverse(Timestamp::from_millis(millis.parse().ok()?)), id.to_owned()))
+}
