@@ -23,8 +23,8 @@ const LARGEST_BODY_BYTES: usize = 4 * 1024;
 /// Every answer is made from memory: what takes longer has a client that sends slowly.
 const SLOWEST_ANSWER: Duration = Duration::from_secs(10);
 /// The page may load its style and its icon from here, and nothing from anywhere else.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
-                                       form-action 'self'; frame-ancestors 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+                                       connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Everything that is answered over HTTP.
 pub fn router(state: StatusState) -> Router {
