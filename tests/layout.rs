@@ -55,8 +55,11 @@ const PURE: &[&str] = &[
     "inventory",
     "plan",
     "standby",
+    "report::dora",
     "report::message",
+    "report::steps",
     "report::history",
+    "report::notice",
     "sim",
 ];
 

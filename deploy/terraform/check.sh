@@ -37,27 +37,31 @@ initialize() {
 
 command -v terraform >/dev/null || skip "there is no terraform on this machine"
 
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
 # A configuration file that is named but missing makes every command fail.
 if [ -n "${TF_CLI_CONFIG_FILE:-}" ] && [ ! -e "$TF_CLI_CONFIG_FILE" ]; then
-    unset TF_CLI_CONFIG_FILE
+    touch "$work/terraformrc"
+    export TF_CLI_CONFIG_FILE="$work/terraformrc"
 fi
 export TF_IN_AUTOMATION=1 CHECKPOINT_DISABLE=1
 
 terraform fmt -check -diff -recursive "$here"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 cp -R "$here" "$work/module"
 find "$work/module" -name .terraform -prune -exec rm -rf {} +
 
-for folder in . examples/minimal examples/pipeline-event; do
+# The module, its parts and its examples: each folder with a provider. Those that make nothing are checked with the module.
+cd "$work/module"
+mapfile -t folders < <(grep -l required_providers -r . --include='*.tf' | xargs -n 1 dirname | sort -u)
+
+for folder in "${folders[@]}"; do
     cd "$work/module/$folder"
     initialize
     echo "validate $folder"
     terraform validate -no-color
-done
-
-for folder in . examples/pipeline-event; do
-    cd "$work/module/$folder"
-    terraform test -no-color
+    if [ -d tests ]; then
+        terraform test -no-color
+    fi
 done

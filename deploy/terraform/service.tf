@@ -1,12 +1,14 @@
 locals {
-  home_cluster = coalesce(var.home_cluster, var.clusters[0])
+  cluster_name = var.create_cluster ? var.name : coalesce(var.home_cluster, var.clusters[0])
+  image        = var.image != null ? var.image : var.create_repository ? "${aws_ecr_repository.this[0].repository_url}:${coalesce(var.image_tag, "latest")}" : ""
 
   environment = merge(
     var.environment,
     {
       AWS_REGION             = local.region
-      LOCKKEEPER__QUEUE__URL = aws_sqs_queue.main.id
+      LOCKKEEPER__QUEUE__URL = local.queue.url
     },
+    { for it in var.existing_queue[*] : "LOCKKEEPER__QUEUE__DEAD_LETTER_URL" => it.dead_letter_url },
     { for table in aws_dynamodb_table.lease : "LOCKKEEPER__LEASE__TABLE" => table.name },
     { for k in ["LOCKKEEPER_CONFIG_TOML"] : k => var.settings_toml if var.settings_toml != "" },
   )
@@ -16,6 +18,18 @@ resource "aws_cloudwatch_log_group" "this" {
   name              = "/lockkeeper/${var.name}"
   retention_in_days = var.log_retention_days
   tags              = var.tags
+}
+
+resource "aws_ecs_cluster" "this" {
+  count = var.create_cluster ? 1 : 0
+
+  name = var.name
+  tags = var.tags
+
+  setting {
+    name  = "containerInsights"
+    value = "disabled"
+  }
 }
 
 resource "aws_ecs_task_definition" "this" {
@@ -35,7 +49,7 @@ resource "aws_ecs_task_definition" "this" {
 
   container_definitions = jsonencode([{
     name                   = "lockkeeper"
-    image                  = var.image
+    image                  = local.image
     essential              = true
     readonlyRootFilesystem = true
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
@@ -67,42 +81,20 @@ resource "aws_ecs_task_definition" "this" {
       }
     }
   }])
-}
 
-resource "aws_security_group" "this" {
-  name        = var.name
-  description = "Lockkeeper: out to AWS, in only from the groups that are named"
-  vpc_id      = var.vpc_id
-  tags        = var.tags
-}
-
-resource "aws_vpc_security_group_egress_rule" "https" {
-  security_group_id = aws_security_group.this.id
-  description       = "AWS APIs and webhooks"
-  ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
-  cidr_ipv4         = "0.0.0.0/0"
-  tags              = var.tags
-}
-
-resource "aws_vpc_security_group_ingress_rule" "http" {
-  for_each = toset(var.http_source_security_group_ids)
-
-  security_group_id            = aws_security_group.this.id
-  description                  = "Dashboard, metrics and API"
-  ip_protocol                  = "tcp"
-  from_port                    = 8080
-  to_port                      = 8080
-  referenced_security_group_id = each.value
-  tags                         = var.tags
+  lifecycle {
+    precondition {
+      condition     = var.image != null || (var.create_repository && var.image_tag != null)
+      error_message = "Name the image: `image`, or `create_repository` and `image_tag`."
+    }
+  }
 }
 
 resource "aws_ecs_service" "this" {
   name            = var.name
-  cluster         = "${local.ecs_arn}:cluster/${local.home_cluster}"
+  cluster         = var.create_cluster ? aws_ecs_cluster.this[0].arn : "${local.ecs_arn}:cluster/${local.cluster_name}"
   task_definition = aws_ecs_task_definition.this.arn
-  desired_count   = var.standby ? 2 : 1
+  desired_count   = !var.running ? 0 : var.standby ? 2 : 1
   # Not Spot: while its capacity is gone, nothing would be deployed.
   launch_type = "FARGATE"
 
@@ -126,9 +118,31 @@ resource "aws_ecs_service" "this" {
     assign_public_ip = var.assign_public_ip
   }
 
+  dynamic "load_balancer" {
+    for_each = aws_lb_target_group.this[*].arn
+
+    content {
+      target_group_arn = load_balancer.value
+      container_name   = "lockkeeper"
+      container_port   = 8080
+    }
+  }
+  health_check_grace_period_seconds = var.alb == null ? null : 120
+
+  dynamic "service_registries" {
+    for_each = aws_service_discovery_service.this[*].arn
+
+    content {
+      registry_arn = service_registries.value
+    }
+  }
+
   propagate_tags = "SERVICE"
   tags           = var.tags
 
   # A daemon that starts before it may do anything counts as failed, and would trip the breaker.
-  depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.task, aws_vpc_security_group_egress_rule.https]
+  depends_on = [
+    aws_iam_role_policy.execution, aws_iam_role_policy.task, aws_vpc_security_group_egress_rule.https,
+    aws_lb_listener_rule.this,
+  ]
 }

@@ -54,6 +54,31 @@ variable "account_role_arns" {
   }
 }
 
+variable "regions" {
+  description = "More Regions of this account in which services are deployed: `aws.regions`. Their events are forwarded (`source_accounts`)."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for r in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", r))])
+    error_message = "Regions are called like eu-west-1."
+  }
+}
+
+variable "source_accounts" {
+  description = <<-EOT
+    Accounts that forward events to a bus that the module makes (`modules/forward` there). This account itself, where
+    another Region of it forwards. In the settings, each other account stands in `aws.allowed_accounts` or `[[aws.accounts]]`.
+  EOT
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for a in var.source_accounts : can(regex("^[0-9]{12}$", a))])
+    error_message = "Accounts are given by their twelve digits."
+  }
+}
+
 variable "task_families" {
   description = "Task-definition families that Lockkeeper may register revisions of; `*` stands for anything."
   type        = list(string)
@@ -101,6 +126,7 @@ variable "triggers" {
     image_ready        = optional(bool, true)
     service_deploys    = optional(bool, true)
     deploy_requests    = optional(bool, true)
+    decisions          = optional(bool, false)
     rollouts           = optional(bool, true)
     service_actions    = optional(bool, true)
     hooks              = optional(bool, true)
@@ -143,10 +169,15 @@ variable "secret_names" {
 }
 
 variable "files" {
-  description = "Environment files in S3 that tasks load when they start: buckets, and the keys in them; `*` stands for anything."
+  description = <<-EOT
+    Environment files in S3 that tasks load when they start: buckets, and the keys in them; `*` stands for anything.
+    `switch_on_events` has the module make the bucket tell EventBridge, which replaces its whole configuration of
+    notifications: leave it `false` where something else is told, and switch it on there.
+  EOT
   type = list(object({
-    bucket = string
-    keys   = optional(list(string), ["*"])
+    bucket           = string
+    keys             = optional(list(string), ["*"])
+    switch_on_events = optional(bool, false)
   }))
   default = []
 
@@ -180,13 +211,48 @@ variable "request_bus_name" {
 # ---------------------------------------------------------------- the daemon
 
 variable "image" {
-  description = "Lockkeeper's image, with a tag or digest. From ECR, or from a registry that needs no credentials."
+  description = "Lockkeeper's image, with a tag or digest. From ECR, or from a registry that needs no credentials. Default: `image_tag` of the repository that `create_repository` makes."
   type        = string
+  default     = null
 
   validation {
-    condition     = can(regex("^[^ ]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})$", var.image))
+    condition     = var.image == null || can(regex("^[^ ]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})$", var.image))
     error_message = "Name the image with a tag or a digest."
   }
+}
+
+variable "create_repository" {
+  description = "Whether the module makes an ECR repository for Lockkeeper's images: scanned on push, with tags that cannot be moved."
+  type        = bool
+  default     = false
+}
+
+variable "repository_keep" {
+  description = "How many images that repository keeps."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.repository_keep >= 2 && floor(var.repository_keep) == var.repository_keep
+    error_message = "Keep two at least: the one that runs, and the one to go back to."
+  }
+}
+
+variable "image_tag" {
+  description = "The tag to run from that repository."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_tag == null || can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", var.image_tag))
+    error_message = "A tag has letters, digits and `_.-`, 128 at most."
+  }
+}
+
+variable "running" {
+  description = "`false` before the first image was pushed, or to stop: everything is there but the task, and the queue gathers."
+  type        = bool
+  default     = true
 }
 
 variable "cpu_architecture" {
@@ -226,6 +292,12 @@ variable "home_cluster" {
   description = "Name of the cluster in which Lockkeeper itself runs. Default: the first of `clusters`."
   type        = string
   default     = null
+}
+
+variable "create_cluster" {
+  description = "Whether the module makes a cluster for Lockkeeper itself."
+  type        = bool
+  default     = false
 }
 
 variable "vpc_id" {
@@ -271,8 +343,8 @@ variable "environment" {
     error_message = "Names have upper-case letters, digits and underscores."
   }
   validation {
-    condition     = length(setintersection(keys(var.environment), ["AWS_REGION", "LOCKKEEPER__LEASE__TABLE", "LOCKKEEPER__QUEUE__URL", "LOCKKEEPER_CONFIG_TOML"])) == 0
-    error_message = "AWS_REGION and LOCKKEEPER__QUEUE__URL are set by the module, LOCKKEEPER__LEASE__TABLE by standby, LOCKKEEPER_CONFIG_TOML by settings_toml."
+    condition     = length(setintersection(keys(var.environment), ["AWS_REGION", "LOCKKEEPER__LEASE__TABLE", "LOCKKEEPER__QUEUE__DEAD_LETTER_URL", "LOCKKEEPER__QUEUE__URL", "LOCKKEEPER_CONFIG_TOML"])) == 0
+    error_message = "AWS_REGION and LOCKKEEPER__QUEUE__… are set by the module, LOCKKEEPER__LEASE__TABLE by standby, LOCKKEEPER_CONFIG_TOML by settings_toml."
   }
 }
 
@@ -309,4 +381,11 @@ variable "log_retention_days" {
   description = "How long the log is kept."
   type        = number
   default     = 30
+
+  validation {
+    condition = contains([
+      1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+    ], var.log_retention_days)
+    error_message = "CloudWatch knows 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653 days."
+  }
 }

@@ -25,6 +25,7 @@ mod ecr;
 mod ecs;
 mod envelope;
 mod json;
+mod metadata;
 mod reconcile;
 mod requests;
 mod rollbacks;
@@ -33,6 +34,8 @@ mod secrets;
 mod ssm;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
 use envelope::{Envelope, Opened};
@@ -109,6 +112,7 @@ fn read(text: &str, called: &'static str, sent_at: Timestamp, wrappers: usize) -
 }
 
 fn event(envelope: &Envelope, text: &str, sent_at: Timestamp) -> Event {
+    let trigger = trigger(envelope).unwrap_or_else(Trigger::Malformed);
     Event {
         id: envelope.id(text),
         source: envelope::kept(&envelope.source),
@@ -117,7 +121,8 @@ fn event(envelope: &Envelope, text: &str, sent_at: Timestamp) -> Event {
         region: envelope.region(),
         time: envelope.time(sent_at),
         replay: envelope.replay(),
-        trigger: trigger(envelope).unwrap_or_else(Trigger::Malformed),
+        metadata: metadata::of(envelope, &trigger).map(Arc::new),
+        trigger,
     }
 }
 
@@ -131,6 +136,7 @@ fn nameless(bytes: &[u8], sent_at: Timestamp, trigger: Trigger) -> Event {
         region: None,
         time: sent_at,
         replay: None,
+        metadata: None,
         trigger,
     }
 }

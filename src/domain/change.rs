@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionId, DefinitionRef, Digest, EventId, NotADefinition, Place, Region,
-    RepositoryName, Tag, TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind, depends::place_of_arn,
+    AccountId, ContainerName, DefinitionId, DefinitionRef, Digest, EventId, Metadata, NotADefinition, Place,
+    Region, RepositoryName, Tag, TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
+    depends::place_of_arn,
 };
 
 /// One change for one target because of one event.
@@ -30,6 +31,7 @@ pub struct Request {
 
 /// Why something was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Origin {
     /// The kind of trigger.
     pub kind: TriggerKind,
@@ -37,6 +39,9 @@ pub struct Origin {
     pub event_id: EventId,
     /// One line: what happened, and who asked where that is known.
     pub reason: String,
+    /// The commit, run and person behind it, where the trigger tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 /// What is asked of a target.

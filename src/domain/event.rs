@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionChange, DeploymentId, Digest, EventId, ImageReference, Region,
-    RepositoryName, RolloutId, Tag, Timestamp,
+    AccountId, ContainerName, DefinitionChange, DeploymentId, Digest, EventId, ImageReference, Metadata,
+    Region, RepositoryName, RolloutId, Tag, Timestamp,
 };
 
 /// The source of events that we put on the queue ourselves, for changes whose own events were lost.
@@ -35,6 +35,8 @@ pub struct Event {
     pub time: Timestamp,
     /// The name of the EventBridge replay that sent it again, if one did.
     pub replay: Option<Arc<str>>,
+    /// The commit, run and person behind it, where whoever sent it says.
+    pub metadata: Option<Arc<Metadata>>,
     /// What it means.
     pub trigger: Trigger,
 }
@@ -266,20 +268,26 @@ pub struct TaskHint {
 
 /// Why a task stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct StoppedTask {
     /// The task's id.
+    #[cfg_attr(feature = "daemon", schema(value_type = String))]
     pub task: Arc<str>,
     /// ECS's code, as `TaskFailedToStart` or `EssentialContainerExited`.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub stop_code: Option<Arc<str>>,
     /// ECS's words about the task.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub reason: Option<Arc<str>>,
     /// The container that failed, if one can be named.
     pub container: Option<ContainerName>,
     /// Its exit code; absent when it never ran.
     pub exit_code: Option<i32>,
     /// ECS's words about the container.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub container_reason: Option<Arc<str>>,
     /// Where CloudWatch shows what the container wrote, if its definition logs there.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub log_url: Option<Arc<str>>,
 }
 
@@ -324,6 +332,7 @@ impl Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each stands for the variant of Trigger with its name")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum TriggerKind {
     ImagePushed,
     ImageReplicated,

@@ -1,7 +1,10 @@
 //! The words in which everything else speaks: newtypes and enums, no policy, no clock, no I/O.
 
+mod access;
+mod ask;
 mod change;
 mod claim;
+mod console;
 mod decision;
 mod definition;
 mod dependency;
@@ -15,19 +18,28 @@ mod hold;
 mod ids;
 mod image;
 pub mod letter;
+mod metadata;
+mod notify;
 mod observation;
 mod outcome;
+mod owner;
 mod reading;
 mod record;
 mod rules;
+#[cfg(feature = "daemon")]
+mod schema;
+mod set_aside;
 mod settings;
 mod source;
 mod tag_policy;
 mod target;
 mod time;
 
+pub use access::*;
+pub use ask::*;
 pub use change::*;
 pub use claim::*;
+pub use console::*;
 pub use decision::*;
 pub use definition::*;
 pub use dependency::*;
@@ -41,11 +53,15 @@ pub use hold::*;
 pub use ids::*;
 pub use image::*;
 pub use letter::DeadLetter;
+pub use metadata::*;
+pub use notify::*;
 pub use observation::*;
 pub use outcome::*;
+pub use owner::*;
 pub use reading::*;
 pub use record::*;
 pub use rules::*;
+pub use set_aside::*;
 pub use settings::*;
 pub use source::*;
 pub use tag_policy::*;

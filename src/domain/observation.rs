@@ -77,6 +77,8 @@ pub enum ServiceState {
     Missing,
     /// Its rollouts are driven by something that we do not speak, as `CODE_DEPLOY`.
     OtherController(Arc<str>),
+    /// Another Lockkeeper deploys it: the one that its tag names.
+    OfAnother(Arc<str>),
 }
 
 /// What runs.

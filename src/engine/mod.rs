@@ -413,14 +413,20 @@ impl Running {
         if let Report::Moved(it) | Report::Finished(it) = report {
             self.asks.about(&it.target);
         }
-        self.engine.publisher.told(report, &self.held);
+        self.engine.publisher.told(report, self.engine.clock.wall(), &self.held);
     }
 
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
         if engine.publisher.may_publish(now) {
             held.keep_only(|lease| planner.holds(lease));
-            engine.publisher.publish(now, planner, &engine.routes, queues, held.oldest());
+            engine.publisher.publish(
+                (now, engine.clock.wall()),
+                planner,
+                &engine.routes,
+                queues,
+                held.oldest(),
+            );
         }
     }
 }

@@ -52,6 +52,7 @@ mod tests {
             region: None,
             time: Timestamp::default(),
             replay: None,
+            metadata: None,
             trigger: Trigger::Ignored("whatever".into()),
         };
         let message = RawMessage {

@@ -71,9 +71,15 @@ impl Performer {
             }),
             Command::Start(order) => {
                 let clearance = self.clearances().remove(&order.target).unwrap_or_default();
+                let answers = self.answers.clone();
                 self.answer(async move {
                     let started = ecs.start(&order, clearance).await;
-                    vec![Input::Started { target: order.target, started }]
+                    let is_ours = started.is_ok();
+                    let _ = answers.send(Input::Started { target: order.target.clone(), started });
+                    if is_ours {
+                        ecs.claim(&order.target).await;
+                    }
+                    Vec::new()
                 });
             }
             Command::Stop(order) => self.answer(async move {

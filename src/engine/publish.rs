@@ -10,7 +10,7 @@ use crate::{
     aws::queue::Queue,
     domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
-    report::history::History,
+    report::{history::History, steps::Recorder},
     route::Routes,
     status::{Metrics, QueueRecord, QueueRole, Snapshot},
 };
@@ -24,6 +24,8 @@ pub struct Publisher {
     metrics: Arc<Metrics>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     history: Arc<History>,
+    steps: Recorder,
+    reconciled: Option<Arc<ReconcileRecord>>,
     /// Somebody who wants every report as it is told, such as the demo.
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// What the last snapshot showed; `None` before the first.
@@ -43,6 +45,8 @@ impl Publisher {
             metrics,
             snapshots,
             history,
+            steps: Recorder::default(),
+            reconciled: None,
             listener: None,
             shown: None,
             is_acting: false,
@@ -74,8 +78,10 @@ impl Publisher {
         self.metrics.decided(lag);
     }
 
-    pub(super) fn told(&mut self, report: &Report, held: &HeldMessages) {
+    /// A report, told at this time.
+    pub(super) fn told(&mut self, report: &Report, at: Timestamp, held: &HeldMessages) {
         self.metrics.told(report);
+        self.steps.told(report, at);
         if let Report::Settled { event_id, reason } = report
             && let Some(event) = held.event(event_id)
         {
@@ -95,6 +101,8 @@ impl Publisher {
     /// A pass of reconcile ended.
     pub(super) fn reconciled(&mut self, record: ReconcileRecord) {
         self.metrics.reconciled(&record);
+        self.reconciled = Some(Arc::new(record));
+        self.is_stale = true;
     }
 
     /// When the next snapshot is to be published, if anything happened since the last.
@@ -115,6 +123,8 @@ impl Publisher {
             targets: shown.targets(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            steps: self.steps.steps(),
+            reconciled: self.reconciled.clone(),
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),
@@ -130,17 +140,19 @@ impl Publisher {
         !self.is_stale
     }
 
-    /// Publishes the state. `oldest` is the time from which on the oldest message that is held has waited.
+    /// Publishes the state, as it is at this time. `oldest` is the time from which on the oldest message that is held has waited.
     pub(super) fn publish(
         &mut self,
-        now: Moment,
+        (now, at): (Moment, Timestamp),
         planner: &mut Planner,
         routes: &Routes,
         queues: &[QueueRecord],
         oldest: Option<Timestamp>,
     ) {
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
-        shown.follow(planner);
+        for moved in shown.follow(planner) {
+            self.steps.seen(&moved, at);
+        }
         self.is_acting = true;
         let snapshot = Snapshot {
             taken_at: now,
@@ -149,6 +161,8 @@ impl Publisher {
             targets: shown.targets(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            steps: self.steps.steps(),
+            reconciled: self.reconciled.clone(),
             leases_held: planner.held(),
             oldest_held: oldest,
             queues: queues.to_vec(),

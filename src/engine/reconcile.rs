@@ -26,8 +26,8 @@ use crate::{
     },
     domain::{
         CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, LookOrder, Moment, Place,
-        Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, TargetId, TargetName,
-        TargetSettings, Timestamp,
+        Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, ServiceState,
+        TargetId, TargetName, TargetSettings, Timestamp,
     },
     inventory::{
         drift::{self, Answers, Memory, Questions, Subject, Suspect},
@@ -48,7 +48,7 @@ pub(super) enum Question {
     /// Which targets there are, and how each is deployed.
     Targets(oneshot::Sender<Vec<(TargetId, Arc<TargetSettings>)>>),
     /// What this event would ask of this target, if nothing else is asked of it now.
-    Request(TargetId, Event, oneshot::Sender<Option<Request>>),
+    Request(TargetId, Box<Event>, oneshot::Sender<Option<Request>>),
     /// A pass ended.
     Passed(ReconcileRecord),
 }
@@ -202,6 +202,9 @@ impl Pass<'_> {
         reading: ServiceReading,
         settings: &Arc<TargetSettings>,
     ) -> Option<(Subject, Vec<Arc<str>>)> {
+        if reading.state != ServiceState::Active {
+            return None;
+        }
         let primary = reading.live.iter().find(|live| live.primary)?;
         let key = (place.clone(), primary.definition.clone());
         if !self.remembered.definitions.contains_key(&key) {
@@ -337,7 +340,7 @@ impl Pass<'_> {
     /// What becomes of a suspicion; `Some(None)` if that cannot be told now.
     async fn decide(&mut self, suspect: &Suspect) -> Option<Option<Fate>> {
         let (target, event) = (&suspect.target, &suspect.event);
-        let question = |answer| Question::Request(target.clone(), event.clone(), answer);
+        let question = |answer| Question::Request(target.clone(), Box::new(event.clone()), answer);
         let Some(request) = self.of.ask(question).await? else { return Some(None) };
         let order = LookOrder {
             target: target.clone(),

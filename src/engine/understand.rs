@@ -230,6 +230,7 @@ mod tests {
             region: Some("eu-west-1".into()),
             time: Timestamp::default(),
             replay: None,
+            metadata: None,
             trigger,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    CallFailure, Cause, Change, Evidence, Failure, Look, Outcome, Remedy, Report, Rollout, RolloutKey,
+    CallFailure, Cause, Change, Evidence, Failure, Look, Outcome, Owner, Remedy, Report, Rollout, RolloutKey,
     RolloutState, ServiceState, SettledBy, Stage, TargetId, Tasks, Timestamp,
 };
 
@@ -426,6 +426,12 @@ fn is_undone(failed: &Rollout, look: &Look) -> bool {
     undo::undone_by(failed, look).is_some_and(|it| it.state == RolloutState::Succeeded)
 }
 
+/// Why the target is gone for a rollout that is watched. Whoever owns the service by now, what we began is watched to its end.
+pub(super) fn gone(target: &TargetId, look: &Look) -> Option<Failure> {
+    let is_there = matches!(look.service, ServiceState::OfAnother(_));
+    unavailable(target, look).filter(|_| !is_there)
+}
+
 /// Why the target cannot be deployed at all, if it cannot.
 pub(super) fn unavailable(target: &TargetId, look: &Look) -> Option<Failure> {
     let what = format!("service {} in cluster {}", target.service(), target.cluster());
@@ -439,5 +445,8 @@ pub(super) fn unavailable(target: &TargetId, look: &Look) -> Option<Failure> {
             Cause::Unknown,
             format!("the service is deployed by {name}, which is not driven here"),
         )),
+        ServiceState::OfAnother(owner) => {
+            Some(Failure::new(Cause::Unknown, format!("{what} is {}", Owner::belongs_to(owner))))
+        }
     }
 }

@@ -18,7 +18,7 @@ use super::{
 impl Lane {
     /// Judges the rollout of a deployment by a whole look.
     pub(super) fn judge(&mut self, passage: Box<Passage>, watch: Watch, look: &Look, turn: &mut Turn<'_>) {
-        if let Some(failure) = decide::unavailable(&self.target, look) {
+        if let Some(failure) = decide::gone(&self.target, look) {
             return self.finish_failed(*passage, Outcome::Failed, failure, turn);
         }
         if watch.undoes {

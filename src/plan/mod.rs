@@ -44,6 +44,7 @@ mod cancel;
 mod decide;
 mod diagnose;
 mod fold;
+mod foresee;
 mod holding;
 mod input;
 mod judge;
@@ -83,6 +84,7 @@ use ledger::Ledger;
 use waves::Waves;
 
 pub use crate::domain::DeadLetter;
+pub use foresee::{Foreseen, foresee, look_for};
 pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;

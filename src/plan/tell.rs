@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Cause, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference, LaneRecord, LaneState, Origin,
-    Outcome, Report, Rollout, RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks,
+    Cause, Change, ContainerName, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference,
+    KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout, RunningImage, RunningRecord,
+    SettledBy, Stage, TargetId, TargetRecord, Tasks,
 };
 
 use super::{
@@ -35,6 +36,7 @@ impl Lane {
         self.succeeded = Some(passage.id.clone());
         let mut record = self.record(passage);
         record.cause = None;
+        record.images = rolled_out(rollout);
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
         let outrun = judge::outrun(&passage.asks, rollout);
@@ -132,7 +134,9 @@ impl Lane {
         if let Some((evidence, rollout)) = seen {
             record.evidence = evidence;
             record.rollout_id = rollout.id.shown().cloned();
+            record.images = rolled_out(&rollout);
             record.definition = Some(rollout.definition.id);
+            record.rollout = Some(rollout.id);
         }
         self.set_aside(&asks, outcome, &record, turn);
         tell_finished(record, outcome, turn);
@@ -207,6 +211,8 @@ impl Lane {
             attempts: passage.attempts,
             started_at: Some(passage.started_at),
             tasks: passage.tasks,
+            rollout: passage.rollout.clone(),
+            images: passage.images.iter().map(|(name, image)| planned(name, image, &passage.asks)).collect(),
             ..self.blank_record(&passage.asks)
         }
     }
@@ -245,6 +251,9 @@ impl Lane {
             started_at: None,
             finished_at: None,
             tasks: Tasks::default(),
+            rollout: None,
+            images: Vec::new(),
+            known_from: KnownFrom::Lane,
         }
     }
 
@@ -312,7 +321,7 @@ impl Lane {
         }
     }
 
-    fn running_image(&self, name: &crate::domain::ContainerName, image: &ImageReference) -> RunningImage {
+    fn running_image(&self, name: &ContainerName, image: &ImageReference) -> RunningImage {
         let digest = self.running.as_ref().and_then(|running| running.digests.get(name).cloned());
         RunningImage { container: name.clone(), image: image.clone(), digest }
     }
@@ -324,6 +333,38 @@ impl Lane {
             None => Some(DeploymentRecord { reason: self.why(), ..self.waiting_record(&self.waiting) }),
         }
     }
+}
+
+/// What a container is to run, with the digest that one of these asks for.
+fn planned(name: &ContainerName, image: &ImageReference, asks: &[Ask]) -> RunningImage {
+    let asked = || {
+        asks.iter().find_map(|ask| {
+            let (source, tag, digest) = match &ask.request.change {
+                Change::Image(change) => (&change.source, change.tag.as_ref(), change.digest.as_ref()),
+                Change::Refresh(Refresh::Image(image)) => {
+                    (&image.source, Some(&image.tag), image.digest.as_ref())
+                }
+                Change::Refresh(Refresh::Restart) | Change::Definition(_) => return None,
+            };
+            let is_meant = source.repository.as_ref() == Some(&image.repository) && tag == image.tag.as_ref();
+            digest.filter(|_| is_meant).cloned()
+        })
+    };
+    let digest = image.digest.clone().or_else(asked);
+    RunningImage { container: name.clone(), image: image.clone(), digest }
+}
+
+/// What each container of a rollout runs, with the digest that ECS pinned.
+fn rolled_out(rollout: &Rollout) -> Vec<RunningImage> {
+    let images = rollout.definition.images.iter();
+    let digest = |name, image: &ImageReference| rollout.digests.get(name).or(image.digest.as_ref()).cloned();
+    images
+        .map(|(name, image)| RunningImage {
+            container: name.clone(),
+            image: image.clone(),
+            digest: digest(name, image),
+        })
+        .collect()
 }
 
 pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {

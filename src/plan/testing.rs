@@ -41,7 +41,7 @@ pub(super) fn ask(seconds: u64, change: Change) -> Request {
         floor: at(seconds),
         settings: Arc::new(settings()),
         guessed: false,
-        origin: Arc::new(Origin { kind: TriggerKind::DeployRequested, event_id, reason }),
+        origin: Arc::new(Origin { kind: TriggerKind::DeployRequested, event_id, reason, metadata: None }),
     }
 }
 

@@ -6,8 +6,8 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use crate::domain::{
-    Cause, DeploymentRecord, HoldKind, HoldMove, HoldRecord, Holds, Origin, Outcome, Report, SettledBy,
-    Stage, TargetName,
+    Cause, DeploymentRecord, ForeignRollout, ForeignState, HoldKind, HoldMove, HoldRecord, Holds, Origin,
+    Outcome, Report, SettledBy, Stage, TargetName,
 };
 
 /// One line of the log.
@@ -73,6 +73,12 @@ pub fn line(report: &Report) -> LogLine {
             format!("hold on the message of event {event_id} lost: it will be received again"),
             Fields::default().text("event_id", event_id),
         ),
+        Report::Warned(it) => LogLine::new(
+            Level::Warn,
+            format!("ECS warns of {}: {}{}", it.name, it.event, words(it.reason.as_deref())),
+            Fields::of_service(&it.name),
+        ),
+        Report::Foreign(it) => foreign(it),
         Report::PromiseBroken { promise, what } => LogLine::new(
             Level::Error,
             format!("promise {promise} broken, which is a defect of Lockkeeper: {what}"),
@@ -218,6 +224,31 @@ fn finished(it: &DeploymentRecord) -> LogLine {
     LogLine::new(level, message, Fields::of_end(it))
 }
 
+fn foreign(it: &ForeignRollout) -> LogLine {
+    let (level, how) = match it.state {
+        ForeignState::InProgress => (Level::Info, "is in progress"),
+        ForeignState::Completed => (Level::Info, "is complete"),
+        ForeignState::Failed => (Level::Warn, "failed"),
+    };
+    let what = it.definition.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+    let message = format!(
+        "a rollout of {}{what} that Lockkeeper did not start {how}: {}{}",
+        it.name,
+        it.rollout_id,
+        words(it.reason.as_deref())
+    );
+    LogLine::new(
+        level,
+        message,
+        Fields::of_service(&it.name).maybe("task_definition", it.definition.as_ref()),
+    )
+}
+
+/// ECS's words, behind what is said.
+fn words(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
 fn settled_because(reason: SettledBy) -> &'static str {
     match reason {
         SettledBy::Reality => "what it asks for is so",
@@ -292,6 +323,10 @@ impl Fields {
             .text("service", name)
             .text("event_id", &origin.event_id)
             .text("event_type", origin.kind.as_str())
+    }
+
+    fn of_service(name: &TargetName) -> Self {
+        Self::default().text("service", name)
     }
 
     fn of_deployment(it: &DeploymentRecord) -> Self {

@@ -3,12 +3,18 @@
 //! | module | does |
 //! |---|---|
 //! | [`message`] | a report as one line for people, and as fields for machines (pure) |
+//! | [`notice`] | what is told to people and programs elsewhere: in notices, in words (pure) |
 //! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
+//! | [`dora`] | the four figures by which delivery is measured (pure) |
+//! | [`steps`] | what each deployment went through, and when (pure) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
+pub mod dora;
 pub mod history;
 #[cfg(feature = "daemon")]
 pub mod log;
 pub mod message;
+pub mod notice;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod steps;

@@ -106,7 +106,7 @@ impl<'a> Draft<'a> {
 
     fn origin(&self, reason: &str) -> Arc<Origin> {
         let (kind, event_id) = (self.event.trigger.kind(), self.event.id.clone());
-        Arc::new(Origin { kind, event_id, reason: one_line(reason) })
+        Arc::new(Origin { kind, event_id, reason: one_line(reason), metadata: self.event.metadata.clone() })
     }
 
     /// Why, also of an event that was lost, and that we put on the queue ourselves.

@@ -11,11 +11,13 @@ mod catalogue;
 mod discovery;
 mod durations;
 mod estate;
+mod http;
 mod lambda;
 mod layers;
 mod merge;
 mod naming;
 mod nearest;
+mod notify;
 mod patterns;
 mod problems;
 mod section;
@@ -37,12 +39,13 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, ReconcileMode, Region, TargetRule, TargetSettings,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, NotifyRules, Reads, ReconcileMode, Region,
+    TargetRule, TargetSettings, TokenRule,
 };
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
-use values::{account, count, duration, flag, listen, one_of, queue_url, share, table_name};
+use values::{account, count, duration, flag, one_of, queue_url, share, table_name};
 use written::{Raw, Written};
 
 /// Everything that is set.
@@ -52,7 +55,7 @@ pub struct Settings {
     pub engine: Engine,
     /// The queue that events come from.
     pub queue: Queue,
-    /// The listener for health, metrics and pages.
+    /// The listener for health, metrics, API and pages.
     pub http: Http,
     /// Whose decisions count.
     pub approval: Approval,
@@ -74,6 +77,8 @@ pub struct Settings {
     pub defaults: Arc<TargetSettings>,
     /// What is done about changes whose events were lost.
     pub reconcile: Reconcile,
+    /// Who is told how deployments go.
+    pub notify: NotifyRules,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -98,11 +103,21 @@ pub struct Queue {
     pub visibility: Duration,
 }
 
-/// The listener for health, metrics and pages.
+/// The listener for health, metrics, API and pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     /// Its address.
     pub listen: SocketAddr,
+    /// Where people reach it, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Who may see.
+    pub reads: Reads,
+    /// Who may do what.
+    pub tokens: Vec<TokenRule>,
+    /// How many questions of one client are answered in a second.
+    pub reads_per_second: u32,
+    /// How many changes one client may ask for in a second.
+    pub writes_per_second: u32,
 }
 
 /// Whose decisions count.
@@ -130,6 +145,8 @@ pub struct Aws {
     pub estate: Estate,
     /// Which part of the calls that ECS allows is used.
     pub budget_share: BudgetShare,
+    /// Whether services that are deployed are tagged as ours.
+    pub owner_tag: bool,
 }
 
 /// What is done about changes whose events were lost.
@@ -245,7 +262,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
     let settings = Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
-        http: root.within("http", http),
+        http: root.within("http", |section| http::read(section, complaints)),
         approval: root.within("approval", approval),
         lease: root.within("lease", lease),
         log: root.within("log", log),
@@ -259,9 +276,14 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         discovery,
         defaults: Arc::new(defaults),
         reconcile: root.within("reconcile", reconcile),
+        notify: root.within("notify", |section| notify::read(section, &sources.environment, complaints)),
         warnings: Vec::new(),
     };
     root.finish();
+    if notify::is_idle_webhook(all.find(&["notify"])) {
+        let wrong = "does nothing beside a bot's token";
+        warnings.push(Warning::new("notify.slack.webhook_url", wrong, "remove one of them"));
+    }
     warnings.extend(warnings::of(&settings));
     Settings { warnings, ..settings }
 }
@@ -304,10 +326,6 @@ fn lease(section: &mut Section<'_>) -> Lease {
     Lease { table: section.take("table", table_name) }
 }
 
-fn http(section: &mut Section<'_>) -> Http {
-    Http { listen: section.take("listen", listen).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))) }
-}
-
 fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) -> Aws {
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| {
         let text = sources.environment.get(name).filter(|text| !text.is_empty())?;
@@ -331,6 +349,7 @@ fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) ->
         allowed_accounts,
         estate,
         budget_share: section.take("budget_share", share).unwrap_or(BudgetShare::HALF),
+        owner_tag: section.take("owner_tag", values::flag).unwrap_or(true),
     }
 }
 

@@ -183,6 +183,8 @@ impl Metrics {
             | Report::Moot { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
+            | Report::Warned(_)
+            | Report::Foreign(_)
             | Report::Settled { .. } => {}
         }
     }

@@ -28,6 +28,7 @@ MODULES = {
     "standby": "ministack",
     "failures": "ministack",
     "health": "ministack",
+    "watching": "ministack",
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",

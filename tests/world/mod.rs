@@ -489,6 +489,8 @@ impl World {
             | Report::Moot { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
+            | Report::Warned(_)
+            | Report::Foreign(_)
             | Report::PromiseBroken { .. } => {}
         }
     }

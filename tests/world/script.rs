@@ -381,7 +381,7 @@ impl Wish {
 }
 
 fn origin(message: &Message, kind: TriggerKind) -> Arc<Origin> {
-    Arc::new(Origin { kind, event_id: message.event.as_str().into(), reason: "asked".into() })
+    Arc::new(Origin { kind, event_id: message.event.as_str().into(), reason: "asked".into(), metadata: None })
 }
 
 /// The target at this place.

@@ -14,12 +14,12 @@ run "every_trigger_has_its_rule" {
 
   variables {
     files    = [{ bucket = "shop-env" }]
-    triggers = { image_scans = true, files_cloudtrail = true }
+    triggers = { image_scans = true, files_cloudtrail = true, decisions = true }
   }
 
   assert {
     condition = toset(keys(aws_cloudwatch_event_rule.this)) == toset([
-      "deploy-requests", "files", "files-cloudtrail", "hooks", "image-pushes", "image-ready", "image-replications",
+      "decisions", "deploy-requests", "files", "files-cloudtrail", "hooks", "image-pushes", "image-ready", "image-replications",
       "image-scans-basic", "image-scans-enhanced", "parameters", "rollouts", "secrets", "secrets-cloudtrail",
       "service-actions", "service-deploys", "stopped-tasks",
     ])
@@ -259,4 +259,25 @@ run "a_pattern_that_eventbridge_would_refuse_is_refused_here" {
   }
 
   expect_failures = [aws_cloudwatch_event_rule.this]
+}
+
+run "a_person_decides_by_an_event_only_where_that_is_wanted" {
+  command = plan
+
+  variables {
+    request_bus_name = "ci"
+    triggers         = { decisions = true }
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.this["decisions"].event_pattern) == {
+      source        = ["lockkeeper.decision"]
+      "detail-type" = ["Approve", "Reject", "Cancel", "Pause", "Resume"]
+    }
+    error_message = aws_cloudwatch_event_rule.this["decisions"].event_pattern
+  }
+  assert {
+    condition     = aws_cloudwatch_event_rule.this["decisions"].event_bus_name == "ci"
+    error_message = "decisions are requests, and come from their bus"
+  }
 }

@@ -3,7 +3,7 @@ mock_provider "aws" {
 }
 
 override_resource {
-  target = aws_sqs_queue.main
+  target = aws_sqs_queue.main[0]
   values = {
     id  = "https://sqs.eu-west-1.amazonaws.com/111122223333/lockkeeper"
     arn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper"
@@ -11,7 +11,7 @@ override_resource {
 }
 
 override_resource {
-  target = aws_sqs_queue.dead_letters
+  target = aws_sqs_queue.dead_letters[0]
   values = { arn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead" }
 }
 
@@ -45,23 +45,23 @@ run "queues" {
   command = apply
 
   assert {
-    condition = jsondecode(aws_sqs_queue.main.redrive_policy) == {
+    condition = jsondecode(aws_sqs_queue.main[0].redrive_policy) == {
       deadLetterTargetArn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"
       maxReceiveCount     = 100
     }
-    error_message = aws_sqs_queue.main.redrive_policy
+    error_message = aws_sqs_queue.main[0].redrive_policy
   }
   assert {
-    condition = alltrue([for q in [aws_sqs_queue.main, aws_sqs_queue.dead_letters, aws_sqs_queue.undelivered] :
+    condition = alltrue([for q in [aws_sqs_queue.main[0], aws_sqs_queue.dead_letters[0], aws_sqs_queue.undelivered] :
     q.sqs_managed_sse_enabled && q.message_retention_seconds == 1209600])
     error_message = "a queue is not encrypted, or forgets before 14 days"
   }
   assert {
-    condition     = jsondecode(aws_sqs_queue_redrive_allow_policy.dead_letters.redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper"]
+    condition     = jsondecode(aws_sqs_queue_redrive_allow_policy.dead_letters[0].redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper"]
     error_message = "another queue may use the dead-letter queue"
   }
   assert {
-    condition     = alltrue([for t in aws_cloudwatch_event_target.this : t.arn == aws_sqs_queue.main.arn && t.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn])
+    condition     = alltrue([for t in aws_cloudwatch_event_target.this : t.arn == aws_sqs_queue.main[0].arn && t.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn])
     error_message = "a target does not reach the queue, or loses what it cannot deliver"
   }
 }
@@ -76,7 +76,7 @@ run "only_the_rules_may_send" {
         Effect    = "Allow"
         Principal = { Service = "events.amazonaws.com" }
         Action    = "sqs:SendMessage"
-        Resource  = name == "main" ? aws_sqs_queue.main.arn : aws_sqs_queue.undelivered.arn
+        Resource  = name == "main" ? aws_sqs_queue.main[0].arn : aws_sqs_queue.undelivered.arn
         Condition = { ArnEquals = { "aws:SourceArn" = [
           "arn:aws:events:eu-west-1:111122223333:rule/lockkeeper-hooks",
           "arn:aws:events:eu-west-1:111122223333:rule/lockkeeper-rollouts",
@@ -124,8 +124,8 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
     condition = toset(flatten(jsondecode(aws_iam_role_policy.task.policy).Statement[*].Action)) == toset([
       "ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
       "ecs:DescribeTasks", "ecs:ListServiceDeployments", "ecs:ListTasks", "ecs:RegisterTaskDefinition",
-      "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService", "iam:PassRole", "sqs:ChangeMessageVisibility",
-      "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:SendMessage",
+      "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UntagResource", "ecs:UpdateService", "iam:PassRole",
+      "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:SendMessage",
     ])
     error_message = join(", ", sort(flatten(jsondecode(aws_iam_role_policy.task.policy).Statement[*].Action)))
   }
@@ -140,6 +140,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
         "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop-prod/*",
         "arn:aws:ecs:eu-west-1:111122223333:service-revision/shop-prod/*",
       ]
+      HoldServices           = ["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*"]
       ReadTasks              = ["arn:aws:ecs:eu-west-1:111122223333:task/shop-prod/*"]
       ListTasks              = ["*"]
       ReadDefinitions        = ["*"]
@@ -153,6 +154,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
   assert {
     condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Condition if can(s.Condition) } == {
       ListTasks              = { ArnEquals = { "ecs:cluster" = ["arn:aws:ecs:eu-west-1:111122223333:cluster/shop-prod"] } }
+      HoldServices           = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
       TagNewDefinitions      = { StringEquals = { "ecs:CreateAction" = "RegisterTaskDefinition" } }
       MarkDefinitions        = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
       PassRolesOfDefinitions = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
@@ -278,4 +280,38 @@ run "a_role_named_by_a_star_is_refused" {
   }
 
   expect_failures = [var.pass_role_arns]
+}
+
+run "what_it_tells_goes_only_where_it_is_said_to" {
+  command = apply
+
+  variables {
+    notify_bus_arns   = ["arn:aws:events:eu-west-1:111122223333:event-bus/default"]
+    notify_topic_arns = ["arn:aws:sns:eu-west-1:111122223333:deployments"]
+  }
+
+  assert {
+    condition = {
+      for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => [s.Action, s.Resource] if startswith(s.Sid, "Tell")
+      } == {
+      TellABus   = [["events:PutEvents"], ["arn:aws:events:eu-west-1:111122223333:event-bus/default"]]
+      TellATopic = [["sns:Publish"], ["arn:aws:sns:eu-west-1:111122223333:deployments"]]
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "another_region_is_allowed_only_where_it_is_named" {
+  command = apply
+
+  variables {
+    regions = ["eu-central-1"]
+  }
+
+  assert {
+    condition = one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "ReadAndUpdateServices"]) == [
+      "arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*", "arn:aws:ecs:eu-central-1:111122223333:service/shop-prod/*",
+    ]
+    error_message = aws_iam_role_policy.task.policy
+  }
 }

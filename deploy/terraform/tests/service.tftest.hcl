@@ -3,7 +3,7 @@ mock_provider "aws" {
 }
 
 override_resource {
-  target = aws_sqs_queue.main
+  target = aws_sqs_queue.main[0]
   values = {
     id  = "https://sqs.eu-west-1.amazonaws.com/111122223333/lockkeeper"
     arn = "arn:aws:sqs:eu-west-1:111122223333:lockkeeper"

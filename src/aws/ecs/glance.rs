@@ -52,6 +52,8 @@ impl Reach {
     ) -> Result<(Services, Timestamp), CallFailure> {
         let mut services: Services =
             names.iter().map(|name| (name.clone(), Ok(Service::missing()))).collect();
+        // A glance tells how far a rollout is, and a look also whose the service is.
+        let looks = include.is_some();
         let (answer, at) = self.described(cluster, names, urgency, include).await?;
         let Some(answer) = answer else { return Ok((services, at)) };
         for (name, failure) in failures(&answer) {
@@ -59,7 +61,11 @@ impl Reach {
         }
         for service in answer.services() {
             let name = service.service_name().unwrap_or_default();
-            services.entry(name.into()).and_modify(|slot| *slot = Ok(Service::read(service)));
+            let read = Service { state: self.state(service), ..Service::read(service) };
+            if looks {
+                self.notice(cluster, &name.into(), service);
+            }
+            services.entry(name.into()).and_modify(|slot| *slot = Ok(read));
         }
         Ok((services, at))
     }

@@ -24,9 +24,10 @@ impl Ecs {
         let (service, taken_at) = service?;
         match service.state {
             ServiceState::Missing | ServiceState::Inactive => Ok(empty(service, taken_at)),
-            ServiceState::Active | ServiceState::Draining | ServiceState::OtherController(_) => {
-                reach.look(order, service, taken_at, listed).await
-            }
+            ServiceState::Active
+            | ServiceState::Draining
+            | ServiceState::OtherController(_)
+            | ServiceState::OfAnother(_) => reach.look(order, service, taken_at, listed).await,
         }
     }
 }

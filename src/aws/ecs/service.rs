@@ -167,7 +167,8 @@ pub(super) fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-fn state(service: &types::Service) -> ServiceState {
+/// Whether it can be deployed, whoever owns it.
+pub(super) fn state(service: &types::Service) -> ServiceState {
     let controller = service.deployment_controller().map(types::DeploymentController::r#type);
     match service.status() {
         Some("DRAINING") => ServiceState::Draining,

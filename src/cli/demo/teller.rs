@@ -88,6 +88,8 @@ fn is_worth_telling(report: &Report) -> bool {
         | Report::Moved(_)
         | Report::Retrying { .. }
         | Report::Finished(_)
+        | Report::Warned(_)
+        | Report::Foreign(_)
         | Report::LeaseLost { .. }
         | Report::PromiseBroken { .. } => true,
     }

@@ -13,7 +13,12 @@ fn decision(verb: HoldVerb, version: i64) -> HoldDecision {
 }
 
 fn about(target: TargetId, verb: HoldVerb, version: i64) -> HoldRequest {
-    let origin = Origin { kind: TriggerKind::Decision, event_id: "e".into(), reason: "decided".into() };
+    let origin = Origin {
+        kind: TriggerKind::Decision,
+        event_id: "e".into(),
+        reason: "decided".into(),
+        metadata: None,
+    };
     let settings = Arc::new(TargetSettings::named(target.service().as_str().into()));
     HoldRequest { target, settings, decision: decision(verb, version), origin: Arc::new(origin) }
 }

@@ -87,7 +87,12 @@ fn moved_to(number: u32, tag: &str, version: i64) -> DefinitionView {
 
 /// A request for the target `api`; settings and origin are filled in where it is received.
 fn request(version: i64, change: Change) -> Request {
-    let origin = Origin { kind: TriggerKind::DeployRequested, event_id: "".into(), reason: "a test".into() };
+    let origin = Origin {
+        kind: TriggerKind::DeployRequested,
+        event_id: "".into(),
+        reason: "a test".into(),
+        metadata: None,
+    };
     Request {
         target: target(API),
         change,

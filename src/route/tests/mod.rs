@@ -134,6 +134,7 @@ fn event(trigger: Trigger) -> Event {
         region: Some(REGION.into()),
         time: Timestamp::from_millis(1_000),
         replay: None,
+        metadata: None,
         trigger,
     }
 }

@@ -1,9 +1,15 @@
 # Every event pattern that brings an event to the queue. Patterns are as tight as the variables allow: each event that a
-# rule lets through is a message to receive, judge and delete.
+# rule lets through is a message to receive, judge and delete. Makes no resource, so that the account that Lockkeeper lives
+# in and those that forward to it have the same patterns.
+
+terraform {
+  required_version = ">= 1.7"
+}
 
 locals {
-  ecr_arn    = "arn:${local.partition}:ecr:${local.region}:${local.account}:repository/"
-  secret_arn = "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:"
+  ecs_arn    = "arn:${var.partition}:ecs:${var.region}:${var.account}"
+  ecr_arn    = "arn:${var.partition}:ecr:${var.region}:${var.account}:repository/"
+  secret_arn = "arn:${var.partition}:secretsmanager:${var.region}:${var.account}:secret:"
 
   repository_arns = [for r in var.repositories : "${local.ecr_arn}${r}"]
 
@@ -54,7 +60,7 @@ locals {
 
   rules = {
     image-pushes = {
-      enabled     = var.triggers.image_pushes && length(var.repositories) > 0
+      enabled     = var.triggers["image_pushes"] && length(var.repositories) > 0
       description = "A tagged image was pushed"
       pattern = {
         source        = ["aws.ecr"]
@@ -68,7 +74,7 @@ locals {
       }
     }
     image-replications = {
-      enabled     = var.triggers.image_replications && length(var.repositories) > 0
+      enabled     = var.triggers["image_replications"] && length(var.repositories) > 0
       description = "A tagged image arrived from another Region or account"
       pattern = {
         source        = ["aws.ecr"]
@@ -81,7 +87,7 @@ locals {
       }
     }
     image-scans-basic = {
-      enabled     = var.triggers.image_scans && length(var.repositories) > 0
+      enabled     = var.triggers["image_scans"] && length(var.repositories) > 0
       description = "A basic image scan ended"
       pattern = {
         source        = ["aws.ecr"]
@@ -90,7 +96,7 @@ locals {
       }
     }
     image-scans-enhanced = {
-      enabled     = var.triggers.image_scans && length(var.repositories) > 0
+      enabled     = var.triggers["image_scans"] && length(var.repositories) > 0
       description = "The first enhanced image scan ended"
       pattern = {
         source        = ["aws.inspector2"]
@@ -100,7 +106,7 @@ locals {
       }
     }
     parameters = {
-      enabled     = var.triggers.parameters && length(var.parameters) > 0
+      enabled     = var.triggers["parameters"] && length(var.parameters) > 0
       description = "An SSM parameter was changed"
       pattern = {
         source        = ["aws.ssm"]
@@ -113,7 +119,7 @@ locals {
       }
     }
     secrets = {
-      enabled     = var.triggers.secrets && length(var.secret_names) > 0
+      enabled     = var.triggers["secrets"] && length(var.secret_names) > 0
       description = "A secret has a new current version"
       pattern = {
         source        = ["aws.secretsmanager"]
@@ -122,7 +128,7 @@ locals {
       }
     }
     secrets-cloudtrail = {
-      enabled     = var.triggers.secrets_cloudtrail && length(var.secret_names) > 0
+      enabled     = var.triggers["secrets_cloudtrail"] && length(var.secret_names) > 0
       description = "A secret was changed, rotated or deleted, as CloudTrail tells it"
       pattern = {
         source        = ["aws.secretsmanager"]
@@ -138,7 +144,7 @@ locals {
       }
     }
     files = {
-      enabled     = var.triggers.files && length(var.files) > 0
+      enabled     = var.triggers["files"] && length(var.files) > 0
       description = "An environment file was written or deleted"
       pattern = {
         source        = ["aws.s3"]
@@ -147,7 +153,7 @@ locals {
       }
     }
     files-cloudtrail = {
-      enabled     = var.triggers.files_cloudtrail && length(var.files) > 0
+      enabled     = var.triggers["files_cloudtrail"] && length(var.files) > 0
       description = "An environment file was written or deleted, as CloudTrail tells it"
       pattern = {
         source        = ["aws.s3"]
@@ -162,8 +168,8 @@ locals {
       }
     }
     image-ready = {
-      enabled     = var.triggers.image_ready
-      bus         = var.request_bus_name
+      enabled     = var.triggers["image_ready"]
+      requests    = true
       description = "A CI system says that an image is ready"
       pattern = {
         source        = ["github.actions"]
@@ -171,8 +177,8 @@ locals {
       }
     }
     service-deploys = {
-      enabled     = var.triggers.service_deploys
-      bus         = var.request_bus_name
+      enabled     = var.triggers["service_deploys"]
+      requests    = true
       description = "A CI system asks for a deployment"
       pattern = {
         source = jsondecode(length(var.environments) > 0
@@ -182,14 +188,23 @@ locals {
       }
     }
     deploy-requests = {
-      enabled     = var.triggers.deploy_requests
-      bus         = var.request_bus_name
+      enabled     = var.triggers["deploy_requests"]
+      requests    = true
       description = "A person or script asks for a deployment"
       # Emitters in the field send any detail-type, and no project or environment: nothing more can be asked for here.
       pattern = { source = ["action.production", "action.deploy"] }
     }
+    decisions = {
+      enabled     = var.triggers["decisions"]
+      requests    = true
+      description = "Somebody approves, rejects, cancels, pauses or resumes"
+      pattern = {
+        source        = ["lockkeeper.decision"]
+        "detail-type" = ["Approve", "Reject", "Cancel", "Pause", "Resume"]
+      }
+    }
     rollouts = {
-      enabled     = var.triggers.rollouts
+      enabled     = var.triggers["rollouts"]
       description = "A rollout began, ended or failed"
       pattern = {
         source        = ["aws.ecs"]
@@ -199,7 +214,7 @@ locals {
       }
     }
     service-actions = {
-      enabled     = var.triggers.service_actions
+      enabled     = var.triggers["service_actions"]
       description = "ECS warns about a service"
       pattern = {
         source        = ["aws.ecs"]
@@ -212,7 +227,7 @@ locals {
       }
     }
     hooks = {
-      enabled     = var.triggers.hooks
+      enabled     = var.triggers["hooks"]
       description = "A rollout waits at a hook"
       pattern = {
         source        = ["aws.ecs"]
@@ -221,7 +236,7 @@ locals {
       }
     }
     stopped-tasks = {
-      enabled     = var.triggers.stopped_tasks
+      enabled     = var.triggers["stopped_tasks"]
       description = "A service's task stopped"
       pattern = {
         source        = ["aws.ecs"]
@@ -233,13 +248,5 @@ locals {
         }
       }
     }
-  }
-
-  enabled_rules = {
-    for name, rule in local.rules : name => {
-      bus         = lookup(rule, "bus", "default")
-      description = rule.description
-      pattern     = jsonencode(rule.pattern)
-    } if rule.enabled
   }
 }
