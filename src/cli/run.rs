@@ -1,6 +1,11 @@
 //! `lockkeeper run`: the daemon.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::{
@@ -117,10 +122,12 @@ pub(super) async fn serve(
     };
     let _watchdog = Watchdog::start(Arc::clone(&health), clock.clone());
     let counted = Counted { metrics, health: Arc::clone(&health), clock: clock.clone() };
+    let ecs = Arc::new(OnceLock::new());
     let assembled = match way.open(&settings, Arc::new(counted)).await {
         Ok(connections) => {
             let url = settings.require_queue()?;
-            let behind = FrontDesk::new(connections.clone(), settings.clone(), url, stop.clone());
+            let behind =
+                FrontDesk::new(connections.clone(), settings.clone(), url, Arc::clone(&ecs), stop.clone());
             desk.open(Arc::new(behind));
             Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await
         }
@@ -128,6 +135,7 @@ pub(super) async fn serve(
     };
     let ended = match assembled {
         Ok(engine) => {
+            let _ = ecs.set(Arc::clone(&engine.ecs));
             engine.run().await;
             Ok(())
         }
