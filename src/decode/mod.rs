@@ -30,6 +30,7 @@ mod reconcile;
 mod requests;
 mod s3;
 mod secrets;
+mod signs;
 mod ssm;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,8 @@ mod tests;
 use std::sync::Arc;
 
 use crate::domain::{Event, RECONCILE_SOURCE, Timestamp, Trigger};
+pub use signs::sign;
+
 use envelope::{Envelope, Opened};
 use json::quoted;
 
