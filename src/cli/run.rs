@@ -200,7 +200,8 @@ async fn assemble(
             let sources = Sources::new(connections.clone(), account.clone());
             let sources = sources.with_share(settings.aws.budget_share);
             let sources = sources.with_accounts(&connections, &estate.accounts).await;
-            Some(Reconcile { mode, every: settings.reconcile.every, sources: Arc::new(sources) })
+            let settings::Reconcile { every, rule, .. } = settings.reconcile;
+            Some(Reconcile { mode, every, rule, sources: Arc::new(sources) })
         }
     };
     let mut accounts = settings.aws.allowed_accounts;
