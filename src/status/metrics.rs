@@ -180,6 +180,7 @@ impl Metrics {
             Report::Queued { .. }
             | Report::Dropped { .. }
             | Report::Hold { .. }
+            | Report::Moot { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
             | Report::Warned(_)

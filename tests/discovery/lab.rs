@@ -246,6 +246,7 @@ impl Daemon {
             reconcile: None,
             people: People { own: user, from_outside: false },
             accounts,
+            people: People { own: user, from_outside: false },
             pollers: 2,
             visibility: Duration::from_mins(2),
             renew_after: PlanSettings::RENEW_AFTER,
