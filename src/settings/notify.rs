@@ -51,7 +51,7 @@ fn slack(section: &mut Section<'_>, from: &Environment) -> Option<SlackRules> {
         (Some(_), None, _) => {
             let wrong = Wrong::new(
                 "is missing, and a bot has to know where to write",
-                r##"name it, as "#deployments""##,
+                r#"name it by its id, as "C012AB3CD""#,
             );
             section.complain(section.home(), &section.name_of("channel"), wrong);
             return None;

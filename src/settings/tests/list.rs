@@ -43,6 +43,7 @@ fn every_key_is_in_default_toml_and_every_key_there_is_read() {
         assert_eq!(known, listed, "[{section}]");
     }
     let sections = [
+        "approval",
         "aws",
         "defaults",
         "discovery",
@@ -86,9 +87,9 @@ fn the_keys_without_a_default_may_be_uncommented_as_they_stand() {
     assert_eq!(settings.targets.len(), 1);
     assert!(settings.queue.dead_letter_url.is_some());
     assert_eq!(settings.aws.estate.accounts.len(), 1);
-    assert_eq!(settings.http.tokens.len(), 2);
     assert_eq!(settings.notify.webhooks.len(), 1);
     assert!(settings.notify.slack.is_some_and(|it| it.buttons.is_some()) && settings.notify.sns.is_some());
+    assert_eq!(settings.http.tokens.len(), 2);
     let short = "[naming]\nproject = 'shop'\nenvironment = 'prod'\nbackend = 'core'";
     let mut by_default = from_document(short).expect("valid").naming.expect("on");
     let written = settings.naming.expect("on");

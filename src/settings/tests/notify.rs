@@ -132,10 +132,10 @@ outcomes = "failed"
     LOCKKEEPER_CONFIG_TOML:22: notify.sns.outcomes = "failed" is a text, where a list belongs; write it as ["a", "b"]
     "#);
     let told = told_of("[notify.slack]\ntoken = 'hunter2'\nsigning_secret = 'hunter2'");
-    insta::assert_snapshot!(told, @r##"
-    LOCKKEEPER_CONFIG_TOML:1: notify.slack.channel is missing, and a bot has to know where to write; name it, as "#deployments"
+    insta::assert_snapshot!(told, @r#"
+    LOCKKEEPER_CONFIG_TOML:1: notify.slack.channel is missing, and a bot has to know where to write; name it by its id, as "C012AB3CD"
     LOCKKEEPER_CONFIG_TOML:1: notify.slack.operators is empty, so that nobody may press a button; list the ids of those who may press buttons, or remove the signing secret
-    "##);
+    "#);
     let told = told_of("[notify.slack]\nwebhook_url = 'https://hunter2'\noperators = ['U012AB3CD']");
     insta::assert_snapshot!(told, @r#"LOCKKEEPER_CONFIG_TOML:1: notify.slack.signing_secret is missing, by which buttons are verified; set it to the signing secret of the Slack app, or remove the operators"#);
     assert!(!told_of("[notify]\nwebhook = 'hunter2'").contains("hunter2"));

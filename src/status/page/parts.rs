@@ -5,7 +5,8 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use crate::domain::{
-    DeploymentRecord, LaneState, Outcome, RunningImage, RunningRecord, Stage, StoppedTask, Timestamp,
+    DeploymentRecord, HoldKind, LaneState, Outcome, RunningImage, RunningRecord, Stage, StoppedTask,
+    Timestamp,
 };
 use crate::report::message::span;
 
@@ -50,22 +51,22 @@ pub(super) fn what(it: &DeploymentRecord) -> Markup {
                 " " span.faint { "after " code { (previous) } }
             }
         }
-        div.changes { (folded(&it.changes, "changes")) }
+        div.changes { (folded(&format!("{}-changes", it.id), &it.changes, "changes")) }
     }
 }
 
 pub(super) fn why(it: &DeploymentRecord) -> Markup {
     let reasons: Vec<String> = it.triggers.iter().map(|origin| origin.reason.clone()).collect();
-    folded(&reasons, "events")
+    folded(&format!("{}-events", it.id), &reasons, "events")
 }
 
 /// One line as it is; of more the number, and the lines for whoever opens it.
-fn folded(lines: &[String], name: &str) -> Markup {
+fn folded(key: &str, lines: &[String], name: &str) -> Markup {
     match lines {
         [] => html! {},
         [one] => html! { span.line { (one) } },
         [first, ..] => html! {
-            details {
+            details data-key=(key) {
                 summary { (lines.len()) " " (name) span.note { (first) ", …" } }
                 ul { @for line in lines.iter().take(MOST_LINES) { li { (line) } } }
             }
@@ -89,7 +90,7 @@ pub(super) fn evidence(it: &DeploymentRecord) -> Markup {
     let seen = &it.evidence;
     html! {
         @if !seen.stopped_tasks.is_empty() || !seen.service_events.is_empty() {
-            details {
+            details data-key={ (it.id) "-seen" } {
                 summary { "What was seen" }
                 ul {
                     @for task in seen.stopped_tasks.iter().take(MOST_LINES) { li { (stopped(task)) } }
@@ -175,6 +176,13 @@ pub(super) fn lane_name(state: LaneState) -> &'static str {
         LaneState::RollingBack => "Rolling back",
         LaneState::BackingOff => "Backing off",
         LaneState::Queued => "Queued",
+    }
+}
+
+pub(super) fn hold_name(kind: HoldKind) -> &'static str {
+    match kind {
+        HoldKind::Paused => "Paused",
+        HoldKind::Held => "Held",
     }
 }
 

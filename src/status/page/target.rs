@@ -7,7 +7,7 @@ use axum::{
 use maud::{Markup, html};
 
 use super::{
-    Pairs, View,
+    Pairs, View, actions,
     parts::{fact, pill, runs, stage_kind, stage_name, tasks, what, why},
     show,
 };
@@ -34,6 +34,7 @@ impl View<'_> {
         let main = html! {
             section #target aria-labelledby="target-heading" {
                 h1 #target-heading { (it.name) }
+                (actions::of_target(it))
                 (self.target_facts(it))
             }
             (self.target_runs(it.running.as_ref()))
