@@ -5,6 +5,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from email.message import Message
 
 import events
 from daemon import Daemon
@@ -49,9 +50,9 @@ def a_paused_target_waits_until_it_is_resumed(stage: Stage) -> None:
     hold = until("it is paused", lambda: daemon.target("api")["lane"]["hold"])
     assert (hold["kind"], hold["by"], hold["reason"]) == ("paused", "ci", "an incident"), hold
     _, answer, _ = _post(daemon, "/api/v1/deployments", {"target": "api"})
-    until("it waits", lambda: daemon.target("api")["lane"]["deployment"])
+    (waiting,) = until("it waits", lambda: daemon.deployments(event=answer["event_id"]))
     time.sleep(1)
-    assert not stage.updates()
+    assert not stage.updates() and waiting["stage"] == "waiting", waiting
     assert _post(daemon, "/api/v1/resume", {})[0] == 202
     (deployment,) = stage.finished(daemon, event=answer["event_id"])
     assert deployment["outcome"] == "succeeded", deployment
@@ -189,25 +190,25 @@ def _run(stage: Stage, *targets: str) -> Daemon:
     return stage.run(*targets, TOKENS, environment={"CI_TOKEN": CI, "ANN_TOKEN": ANN})
 
 
-def _post(daemon: Daemon, path: str, body: dict, token: str | None = CI) -> tuple[int, dict, dict]:
+def _post(daemon: Daemon, path: str, body: dict, token: str | None = CI) -> tuple[int, dict, Message]:
     """Status, answer and headers of a POST."""
     return _ask(daemon, path, token, json.dumps(body).encode())
 
 
-def _get(daemon: Daemon, path: str, token: str) -> tuple[int, dict, dict]:
+def _get(daemon: Daemon, path: str, token: str) -> tuple[int, dict, Message]:
     return _ask(daemon, path, token, None)
 
 
-def _ask(daemon: Daemon, path: str, token: str | None, body: bytes | None) -> tuple[int, dict, dict]:
+def _ask(daemon: Daemon, path: str, token: str | None, body: bytes | None) -> tuple[int, dict, Message]:
     headers = {"Content-Type": "application/json"} if body else {}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(f"http://127.0.0.1:{daemon.port}{path}", body, headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.loads(answer.read()), dict(answer.headers)
+            return answer.status, json.loads(answer.read()), answer.headers
     except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read()), dict(error.headers)
+        return error.code, json.loads(error.read()), error.headers
 
 
 def _events(stream):
