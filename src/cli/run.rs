@@ -40,6 +40,9 @@ pub(super) fn run(files: &[PathBuf]) -> Ended {
     if let Err(problems) = settings.require_queue() {
         return Ended::Misused(problems.to_string());
     }
+    if let Err(problem) = access(&settings.http) {
+        return Ended::Misused(problem.to_string());
+    }
     if let Err(error) = log::install(log_settings(&settings)) {
         return Ended::Failed(error.into());
     }

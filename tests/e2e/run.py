@@ -32,6 +32,7 @@ MODULES = {
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",
+    "api": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",
