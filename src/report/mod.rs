@@ -9,12 +9,23 @@
 //! | [`steps`] | what each deployment went through, and when (pure) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
+pub mod bus;
+#[cfg(feature = "daemon")]
+pub mod channel;
 pub mod dora;
 pub mod history;
+#[cfg(feature = "daemon")]
+mod http;
 #[cfg(feature = "daemon")]
 pub mod log;
 pub mod message;
 pub mod notice;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod slack;
 pub mod steps;
+pub mod topic;
+pub mod webhook;
+
+#[cfg(feature = "daemon")]
+pub use http::Http;
