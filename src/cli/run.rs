@@ -16,7 +16,8 @@ use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
     domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
     engine::{
-        self, Discovery, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Reconcile, Watchdog,
+        self, Discovery, Engine, EngineClock, Lease, Lookups, Opened, Publisher, RECEIVE_WAIT, Reconcile,
+        Watchdog,
     },
     plan::PlanSettings,
     report::{
@@ -25,7 +26,7 @@ use crate::{
     },
     route::Routes,
     settings::{self, Settings},
-    status::{self, About, Clock, Health, Metrics, Snapshot, StatusState},
+    status::{self, About, Clock, Health, Lookup, Metrics, Snapshot, StatusState},
 };
 
 /// After the loop has ended, answers that are being sent may take this much longer.
@@ -99,16 +100,18 @@ pub(super) async fn serve(
     ));
     let health = Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT));
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::empty(clock.moment())));
+    let (lookup, questions) = Lookup::channel();
     let state = StatusState {
-        snapshot,
+        snapshot: snapshot.clone(),
         health: Arc::clone(&health),
         metrics: Arc::clone(&metrics),
         clock: status_clock(&clock),
         about: Arc::new(about(&settings)),
+        lookup: lookup.clone(),
     };
     let answering = CancellationToken::new();
     let answers = answer(listener, status::router(state), answering.clone())?;
-    let publisher = Publisher::new(Arc::clone(&metrics), snapshots);
+    let publisher = Publisher::new(Arc::clone(&metrics), snapshots).with_lookup(lookup);
     let publisher = match told {
         Some(told) => publisher.with_listener(told),
         None => publisher,
@@ -121,6 +124,8 @@ pub(super) async fn serve(
     };
     let ended = match assembled {
         Ok(engine) => {
+            let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
+            Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
             engine.run().await;
             Ok(())
         }

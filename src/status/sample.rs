@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{About, Clock, Health, Metrics, QueueRecord, QueueRole, Snapshot, StatusState};
+use super::{About, Clock, Health, Lookup, Metrics, QueueRecord, QueueRole, Snapshot, StatusState};
 use crate::{
     domain::{LaneRecord, LaneState, Moment, RunningImage, RunningRecord, TargetRecord},
     report::sample::{active, at, rolled_back, succeeded},
@@ -37,6 +37,7 @@ impl Sample {
             metrics: Arc::new(Metrics::new("0.1.0", "abc1234")),
             clock: Clock::new(move || (now, wall)),
             about: Arc::new(about()),
+            lookup: Lookup::unanswered(),
         }
     }
 }
