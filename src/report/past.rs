@@ -98,7 +98,7 @@ impl<'a> Known<'a> {
         for it in records {
             known.ids.insert(&it.id);
             let listed = it.rollout.as_ref().and_then(|key| key.service_deployment.as_ref());
-            known.rollouts.extend(listed.or(it.rollout_id.as_ref()).map(|id| id.as_str()));
+            known.rollouts.extend(listed.or(it.rollout_id.as_ref()).map(RolloutId::as_str));
             if let (Some(_), Some(definition), Some(began)) = (&it.rollout_id, &it.definition, it.started_at)
             {
                 let ended = it.finished_at.unwrap_or(Timestamp::from_millis(i64::MAX));
