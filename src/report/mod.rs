@@ -6,6 +6,7 @@
 //! | [`notice`] | what is told to people and programs elsewhere: in notices, in words (pure) |
 //! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
 //! | [`dora`] | the four figures by which delivery is measured (pure) |
+//! | [`past`] | what ECS remembers of deployments that this process has not seen (pure) |
 //! | [`steps`] | what each deployment went through, and when (pure) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
@@ -20,6 +21,7 @@ mod http;
 pub mod log;
 pub mod message;
 pub mod notice;
+pub mod past;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod slack;

@@ -244,7 +244,6 @@ impl Daemon {
             routes: Routes::new(account, REGION.into(), Vec::new(), None),
             discovery: Some(discovery),
             reconcile: None,
-            people: People { own: user, from_outside: false },
             accounts,
             people: People { own: user, from_outside: false },
             pollers: 2,
