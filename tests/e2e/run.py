@@ -31,6 +31,7 @@ MODULES = {
     "failures": "ministack",
     "health": "ministack",
     "watching": "ministack",
+    "scraped": "prometheus",
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",
@@ -97,8 +98,10 @@ def tell(story: Story, emulator: object, folder: Path) -> Told:
 def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
     """The emulators that can be had."""
     running = {}
-    if "ministack" in lanes and emulators.has_ministack():
+    if lanes & {"ministack", "prometheus"} and emulators.has_ministack():
         running["ministack"] = emulators.Ministack(folder)
+        if shutil.which("prometheus"):
+            running["prometheus"] = running["ministack"]
     if "moto" in lanes:
         running["moto"] = emulators.Moto(folder)
     if "terraform" in lanes and not terraform.missing():
@@ -108,6 +111,8 @@ def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
 
 def why_not(lane: str) -> str:
     """Why a lane's stories are not played."""
+    if lane == "prometheus" and not shutil.which("prometheus"):
+        return "there is no prometheus on this machine"
     missing = terraform.missing() if lane == "terraform" else None
     return missing or f"{lane} cannot be installed on this machine"
 
