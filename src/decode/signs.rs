@@ -67,22 +67,22 @@ mod tests {
         told("aws.ecr", "ECR Image Action", "[]", &detail)
     }
 
-    fn gone(tag: Option<&str>, archived: bool) -> Option<Sign> {
+    fn gone(tag: Option<&str>, archived: bool) -> Sign {
         let (repository, digest) = ("shop/web".into(), Some(DIGEST.into()));
-        Some(Sign::ImageGone(GoneImage { repository, tag: tag.map(Into::into), digest, archived }))
+        Sign::ImageGone(GoneImage { repository, tag: tag.map(Into::into), digest, archived })
     }
 
     #[test]
     fn an_image_that_was_deleted_or_archived_is_gone() {
         let digest = format!(r#""image-digest":"{DIGEST}""#);
         let deleted = format!(r#""action-type":"DELETE","result":"SUCCESS",{digest},"image-tag":"#);
-        assert_eq!(image(&format!(r#"{deleted}"v1""#)), gone(Some("v1"), false));
-        assert_eq!(image(&format!(r#"{deleted}"""#)), gone(None, false));
+        assert_eq!(image(&format!(r#"{deleted}"v1""#)), Some(gone(Some("v1"), false)));
+        assert_eq!(image(&format!(r#"{deleted}"""#)), Some(gone(None, false)));
         let moved = |class: &str| {
             let class = format!(r#""target-storage-class":"{class}""#);
             image(&format!(r#""action-type":"UPDATE_STORAGE_CLASS","result":"SUCCESS",{class},{digest}"#))
         };
-        assert_eq!(moved("ARCHIVE"), gone(None, true));
+        assert_eq!(moved("ARCHIVE"), Some(gone(None, true)));
         assert_eq!(moved("STANDARD"), None, "it is back");
     }
 
