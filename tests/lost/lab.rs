@@ -8,7 +8,7 @@ use lockkeeper::{
         AccountId, AccountRule, BudgetShare, DiscoveryRules, Glob, Moment, Place, ReconcileMode, Selector,
         TargetSettings, Timestamp,
     },
-    engine::{self, Discovery, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT, Reconcile},
+    engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT, Reconcile},
     plan::PlanSettings,
     route::Routes,
     sim::{
@@ -303,7 +303,7 @@ impl Daemon {
         let account = AccountId::from(ACCOUNT);
         let way = Connections::simulated("http://world", &account, REGION.into(), Arc::new(Unobserved)).await;
         let way = way.over(Wire::to(&estate.front));
-        let Opened { queue, dead_letters, letter_room, account, .. } =
+        let Opened { queue, dead_letters, letter_room, account, user, .. } =
             engine::open(&way, &estate.queue, None).await.unwrap();
         let (clock, stop) = (EngineClock::start(), CancellationToken::new());
         let (published, snapshots) = watch::channel(Arc::new(Snapshot::empty(Moment::default())));
@@ -333,6 +333,7 @@ impl Daemon {
                 sources: Arc::new(sources),
             }),
             accounts,
+            people: People { own: user, from_outside: false },
             pollers: 2,
             visibility: Duration::from_mins(2),
             renew_after: PlanSettings::RENEW_AFTER,

@@ -7,7 +7,7 @@ use axum::{
 use maud::{Markup, Render, html};
 
 use super::{
-    Pairs, View,
+    Pairs, View, actions,
     attention::advice,
     encoded,
     parts::{
@@ -48,6 +48,7 @@ impl View<'_> {
                 h1 #deployment-heading {
                     "Deployment of " a href=(self.target_path(&it.target, &it.name)) { (it.name) }
                 }
+                (actions::of_deployment(it))
                 (self.deployment_facts(it))
             }
             (cause(it))

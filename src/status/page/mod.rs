@@ -4,10 +4,12 @@
 //! date; where there is none, a page loads itself anew only if its reader asked for that, because text that moves by
 //! itself cannot be read by everybody.
 
+mod actions;
 mod asked;
 mod attention;
 mod charts;
 mod deployment;
+mod frame;
 mod home;
 mod parts;
 mod target;
@@ -21,11 +23,11 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use self::{
     asked::{Asked, encoded},
-    parts::{clock_time, coarse},
+    parts::coarse,
 };
 use super::{About, HealthReport, Snapshot, StatusState};
 use crate::{
@@ -34,9 +36,8 @@ use crate::{
 };
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("live.js");
 const ICON: &str = include_str!("icon.svg");
-/// How often the page loads itself anew where that was asked for.
-const REFRESH_SECONDS: u32 = 5;
 
 pub(super) fn routes() -> Router<StatusState> {
     Router::new()
@@ -44,6 +45,7 @@ pub(super) fn routes() -> Router<StatusState> {
         .route("/targets/{id}", get(target::page))
         .route("/deployments/{id}", get(deployment::page))
         .route("/style.css", get(async || kept("text/css; charset=utf-8", STYLE)))
+        .route("/live.js", get(async || kept("text/javascript; charset=utf-8", SCRIPT)))
         .route("/icon.svg", get(async || kept("image/svg+xml", ICON)))
 }
 
@@ -80,84 +82,6 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// What stands around every page; `path` is its own.
-    fn framed(&self, path: &str, title: &str, main: &Markup) -> Markup {
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    @if self.asked.live { noscript { meta http-equiv="refresh" content=(REFRESH_SECONDS); } }
-                    title { (title) }
-                    link rel="icon" href={ "/icon.svg?v=" (self.about.version) };
-                    link rel="stylesheet" href={ "/style.css?v=" (self.about.version) };
-                }
-                body {
-                    a.skip href="#main" { "Skip to what is so" }
-                    (self.header(path))
-                    main #main tabindex="-1" { (main) }
-                    (self.footer())
-                }
-            }
-        }
-    }
-
-    fn title(&self) -> String {
-        let place = self.place();
-        let separator = if place.is_empty() { "" } else { " · " };
-        format!("Lockkeeper{separator}{place}")
-    }
-
-    fn place(&self) -> String {
-        let names = [&self.about.project, &self.about.environment];
-        names.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-
-    fn header(&self, path: &str) -> Markup {
-        html! {
-            header {
-                @if path == "/" { h1.brand { "Lockkeeper" } } @else { p.brand { a href="/" { "Lockkeeper" } } }
-                p.place { (self.place()) }
-                @if let Some((account, region)) = &self.snapshot.home {
-                    p.home { "account " (account) ", " (region) }
-                }
-                (self.liveliness(path))
-            }
-        }
-    }
-
-    fn liveliness(&self, path: &str) -> Markup {
-        let other = Asked { live: !self.asked.live, ..self.asked.clone() };
-        html! {
-            p.live {
-                span #as-of { (clock_time(self.at)) " UTC" }
-                noscript {
-                    @if self.asked.live {
-                        ", anew every " (REFRESH_SECONDS) " s · " a href=(other.at(path)) { "Hold still" }
-                    } @else {
-                        " · " a href=(other.at(path)) { "Keep it live" }
-                    }
-                }
-            }
-        }
-    }
-
-    fn footer(&self) -> Markup {
-        html! {
-            footer {
-                p { "Lockkeeper " (self.about.version) }
-                nav aria-label="For machines" {
-                    a href="/api/v1/targets" { "Targets" } " "
-                    a href="/api/v1/deployments" { "Deployments" } " "
-                    a href="/health" { "Health" } " "
-                    a href="/metrics" { "Metrics" }
-                }
-            }
-        }
-    }
-
     /// The deployments that ended, the newest first.
     fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
         self.snapshot.history.iter()
