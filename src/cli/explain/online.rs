@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Explanation, Home, Question, Reached, Targets, signs, words};
+use super::{Explanation, Home, Question, Reached, Targets, beside, words};
 use crate::{
     aws::{Connections, Unobserved, ecs::Ecs},
     cli::{
         estate::{self, Learnt, Progress, each},
         run::places,
     },
-    domain::{Place, Request, Sign, TargetId},
+    domain::{Beside, Place, Request, TargetId},
     engine::EngineClock,
     plan,
     settings::Settings,
@@ -39,12 +39,12 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
     let more = found.failures.len().saturating_sub(MOST_FAILURES);
     home.remarks.extend(found.failures.into_iter().take(MOST_FAILURES));
     home.remarks.extend((more > 0).then(|| format!("and {more} more could not be read")));
-    let rule = signs::Rule::of(&settings);
+    let rule = beside::Rule::of(&settings);
     let mut at = Targets::new(&home, settings);
     at.learn(found.targets);
-    let beside = match &question.sign {
+    let follows = match &question.sign {
         Some(sign) if home.refusal.is_none() => {
-            signs::online(sign, &question.place(&home), &at, &rule, &ecs).await
+            beside::online(sign, &question.place(&home), &at, &rule, &ecs).await
         }
         Some(_) | None => Vec::new(),
     };
@@ -55,7 +55,7 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
         (request.version, request.floor) = (request.version.min(now), request.floor.min(now));
     }
     Box::pin(look(&ecs, &routing.requests, &mut explanation.targets, progress)).await;
-    (explanation.online, explanation.beside) = (true, beside);
+    (explanation.online, explanation.beside) = (true, follows);
     explanation
 }
 
@@ -80,7 +80,7 @@ async fn discovered(
     progress: &Progress,
 ) -> Learnt {
     let trigger = &question.event.trigger;
-    let concerned = words::concerns_targets(trigger) || matches!(question.sign, Some(Sign::ImageGone(_)));
+    let concerned = words::concerns_targets(trigger) || matches!(question.sign, Some(Beside::ImageGone(_)));
     let Some(rules) = settings.discovery.as_ref().filter(|_| concerned) else {
         return Learnt::default();
     };
