@@ -245,7 +245,6 @@ impl Daemon {
             discovery: Some(discovery),
             reconcile: None,
             accounts,
-            people: People { own: user, from_outside: false },
             pollers: 2,
             visibility: Duration::from_mins(2),
             renew_after: PlanSettings::RENEW_AFTER,

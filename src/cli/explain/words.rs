@@ -162,6 +162,10 @@ pub(super) fn would(change: &Change, target: &TargetId, settings: &TargetSetting
         Change::Definition(asked) if let Some(why) = asked.is_foreign_to(target) => {
             return format!("a failure (definition_invalid): {why}");
         }
+        Change::Definition(DefinitionChange { definition, back: Some(back), .. }) => {
+            let hold = if back.hold { ", after which the target is held" } else { "" };
+            format!("a rollout of {definition} if {} still runs{hold}", back.from)
+        }
         Change::Definition(DefinitionChange { definition, .. }) => match definition.revision {
             Some(_) => format!("a rollout of {definition}, unless something newer was asked for"),
             None => format!(
