@@ -16,8 +16,8 @@ use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
     domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
     engine::{
-        self, Discovery, Engine, EngineClock, Lease, Opened, People, Publisher, RECEIVE_WAIT, Reconcile,
-        Watchdog,
+        self, Discovery, Engine, EngineClock, Lease, Lookups, Opened, People, Publisher, RECEIVE_WAIT,
+        Reconcile, Watchdog,
     },
     plan::PlanSettings,
     report::{
@@ -26,7 +26,7 @@ use crate::{
     },
     route::Routes,
     settings::{self, Settings},
-    status::{self, About, Access, Clock, Health, Metrics, Snapshot, StatusState, TokenProblem},
+    status::{self, About, Access, Clock, Health, Lookup, Metrics, Snapshot, StatusState, TokenProblem},
 };
 
 /// After the loop has ended, answers that are being sent may take this much longer.
@@ -103,17 +103,19 @@ pub(super) async fn serve(
     ));
     let health = Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT));
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::empty(clock.moment())));
+    let (lookup, questions) = Lookup::channel();
     let mut state = StatusState::new(
-        snapshot,
+        snapshot.clone(),
         Arc::clone(&health),
         Arc::clone(&metrics),
         status_clock(&clock),
         about(&settings),
     );
     state.access = Arc::new(access(&settings.http)?);
+    state.lookup = lookup.clone();
     let (answering, desk) = (state.closing.clone(), state.desk.clone());
     let answers = answer(listener, status::router(state), answering.clone())?;
-    let publisher = Publisher::new(Arc::clone(&metrics), snapshots);
+    let publisher = Publisher::new(Arc::clone(&metrics), snapshots).with_lookup(lookup);
     let publisher = match told {
         Some(told) => publisher.with_listener(told),
         None => publisher,
@@ -131,6 +133,8 @@ pub(super) async fn serve(
     };
     let ended = match assembled {
         Ok(engine) => {
+            let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
+            Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
             engine.run().await;
             Ok(())
         }
@@ -203,7 +207,8 @@ async fn assemble(
             let sources = Sources::new(connections.clone(), account.clone());
             let sources = sources.with_share(settings.aws.budget_share);
             let sources = sources.with_accounts(&connections, &estate.accounts).await;
-            Some(Reconcile { mode, every: settings.reconcile.every, sources: Arc::new(sources) })
+            let settings::Reconcile { every, rule, .. } = settings.reconcile;
+            Some(Reconcile { mode, every, rule, sources: Arc::new(sources) })
         }
     };
     let mut accounts = settings.aws.allowed_accounts;

@@ -9,6 +9,7 @@ mod asked;
 mod attention;
 mod charts;
 mod deployment;
+mod diff;
 mod frame;
 mod home;
 mod parts;
@@ -32,7 +33,10 @@ use self::{
 use super::{About, HealthReport, Snapshot, StatusState};
 use crate::{
     domain::{DeploymentId, DeploymentRecord, Moment, TargetId, TargetName, Timestamp},
-    report::dora::{self, Figures},
+    report::{
+        dora::{self, Figures},
+        past::Past,
+    },
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -60,10 +64,21 @@ type Pairs = Query<Vec<(String, String)>>;
 fn show(state: &StatusState, query: &Pairs, page: impl FnOnce(View<'_>) -> Markup) -> Html<String> {
     let (now, at) = state.clock.now();
     let snapshot = state.latest();
+    let past = state.lookup.past();
     let health = state.health.assess(now);
     let asked = Asked::of(query);
-    let view = View { snapshot: &snapshot, about: &state.about, health: &health, now, at, asked: &asked };
+    let ended = newest_first(&snapshot, &past);
+    let (snapshot, about) = (&*snapshot, &*state.about);
+    let view = View { snapshot, ended: &ended, about, health: &health, now, at, asked: &asked };
     Html(page(view).into_string())
+}
+
+/// The deployments that ended, those too that only ECS remembers.
+fn newest_first<'a>(snapshot: &'a Snapshot, past: &'a Past) -> Vec<&'a DeploymentRecord> {
+    let past = past.beside(&snapshot.history, snapshot.under_way());
+    let mut ended: Vec<_> = snapshot.history.iter().chain(past).collect();
+    ended.sort_by_key(|it| std::cmp::Reverse(it.finished_at));
+    ended
 }
 
 /// What changes only with the version, which stands in the address: a browser may keep it for a day.
@@ -74,6 +89,8 @@ fn kept(kind: &'static str, text: &'static str) -> Response {
 /// What one page shows.
 struct View<'a> {
     snapshot: &'a Snapshot,
+    /// The newest first.
+    ended: &'a [&'a DeploymentRecord],
     about: &'a About,
     health: &'a HealthReport,
     now: Moment,
@@ -84,7 +101,7 @@ struct View<'a> {
 impl View<'_> {
     /// The deployments that ended, the newest first.
     fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.snapshot.history.iter()
+        self.ended.iter().copied()
     }
 
     /// The figures of one target, or of all of them.
@@ -100,7 +117,7 @@ impl View<'_> {
 
     /// Whether there is a page of this deployment.
     fn finds(&self, id: &DeploymentId) -> bool {
-        self.snapshot.deployment(id).is_some()
+        self.snapshot.under_way().chain(self.ended()).any(|it| it.id == *id)
     }
 
     /// The address of a target's page: its name, where only one has it.

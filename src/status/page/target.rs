@@ -24,6 +24,8 @@ pub(super) async fn page(
 ) -> Result<Html<String>, Problem> {
     let snapshot = state.latest();
     let it = find_target(&snapshot, &id)?;
+    // What is shown has the newest of it.
+    state.lookup.past_of(&it.id).await;
     Ok(show(&state, &query, |view| view.target(it)))
 }
 
