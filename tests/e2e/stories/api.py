@@ -73,7 +73,8 @@ def a_deployment_that_waits_is_cancelled(stage: Stage) -> None:
     assert status == 202, answer
     (ended,) = stage.finished(daemon, event=asked["event_id"])
     assert ended["outcome"] == "cancelled" and "never mind" in ended["reason"], ended
-    assert not stage.updates() and stage.no_dead_letters()
+    until("it is set aside", lambda: stage.set_aside() == (1, 0))
+    assert not stage.updates()
     assert _post(daemon, f"/api/v1/deployments/{waiting['id']}/cancel", {})[0] == 409
 
 
