@@ -16,6 +16,8 @@
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
+//! | `notify` | opens the channels by which it is told elsewhere |
+//! | `foreign` | rollouts that we did not start |
 //! | `watchdog` | logs what stands still, and what is well again |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
@@ -26,8 +28,10 @@
 mod clock;
 mod discover;
 mod drain;
+mod foreign;
 mod held;
 mod intake;
+mod notify;
 mod open;
 mod perform;
 mod publish;
@@ -45,7 +49,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Moment, Report},
+    domain::{AccountId, Moment, Report, ServiceWarning},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -58,6 +62,7 @@ pub(crate) use understand::when_asked;
 pub use clock::EngineClock;
 pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
+pub use notify::open_channels;
 pub use open::{Opened, open};
 pub use publish::Publisher;
 pub use reconcile::Reconcile;
@@ -65,11 +70,13 @@ pub use standby::Lease;
 pub use watchdog::Watchdog;
 
 use discover::{Asks, Discovering, Gate, Word};
+use foreign::Foreign;
 use held::HeldMessages;
 use intake::Batch;
 use perform::Performer;
 use reconcile::{Question, Reconciler};
 use standby::Hold;
+use understand::Sign;
 
 /// The loop turns at least this often, so that its health shows that it does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -80,6 +87,9 @@ const MOST_HELD_BYTES: usize = 128 << 20;
 /// With a lease nobody has to be waited for after taking over. But reads of ECS may be so old, and not show yet what
 /// was begun last.
 const OLDEST_READ: Duration = Duration::from_secs(5);
+
+/// What a process before this one held is held again this much after its visibility has ended.
+const FIRST_TURNS: Duration = Duration::from_secs(30);
 
 /// How often the queues are asked for their counts.
 const COUNT_PERIOD: Duration = Duration::from_secs(30);
@@ -134,6 +144,7 @@ struct Running {
     term: CancellationToken,
     gate: watch::Sender<Gate>,
     asks: Asks,
+    foreign: Foreign,
 }
 
 impl Engine {
@@ -210,6 +221,7 @@ impl Engine {
             term: self.stop.child_token(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
+            foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
             engine: self,
         }
     }
@@ -362,6 +374,9 @@ impl Running {
             understood.moved.iter().for_each(|target| self.asks.about(target));
             // First the message itself: what the planner does not hold yet could be forgotten by the turn of a hint.
             self.turn(Input::Arrived(understood.arrival));
+            for sign in &understood.signs {
+                self.hear(sign);
+            }
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
@@ -397,12 +412,29 @@ impl Running {
         if let Some(target) = looked {
             self.performer.decided(&target);
         }
+        for rollout in self.foreign.due(now.moment) {
+            self.tell(&Report::Foreign(Box::new(rollout)));
+        }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
     }
 
+    /// ECS told of a service of ours: that it is not well, or that a rollout moved which may be somebody's.
+    fn hear(&mut self, sign: &Sign) {
+        let Sign { target, name, hint, at } = sign;
+        if foreign::is_warning(&hint.event_name) {
+            let (event, reason) = (hint.event_name.clone(), hint.reason.clone());
+            let warning =
+                ServiceWarning { target: target.clone(), name: name.clone(), event, reason, at: *at };
+            self.tell(&Report::Warned(Box::new(warning)));
+        } else {
+            self.foreign.heard(self.engine.clock.moment(), (target, name), hint, *at);
+        }
+    }
+
     fn tell(&mut self, report: &Report) {
         log::tell(report);
+        self.foreign.learn(self.engine.clock.moment(), report);
         // It may have another definition now.
         if let Report::Moved(it) | Report::Finished(it) = report {
             self.asks.about(&it.target);

@@ -10,7 +10,7 @@ use crate::{
     aws::queue::Queue,
     domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
-    report::{history::History, steps::Recorder},
+    report::{channel::Notifiers, history::History, steps::Recorder},
     route::Routes,
     status::{Metrics, QueueRecord, QueueRole, Snapshot},
 };
@@ -28,6 +28,8 @@ pub struct Publisher {
     reconciled: Option<Arc<ReconcileRecord>>,
     /// Somebody who wants every report as it is told, such as the demo.
     listener: Option<mpsc::UnboundedSender<Report>>,
+    /// Those who are told elsewhere.
+    notifiers: Option<Notifiers>,
     /// What the last snapshot showed; `None` before the first.
     shown: Option<Shown>,
     /// Whether that is of a process that acts.
@@ -48,6 +50,7 @@ impl Publisher {
             steps: Recorder::default(),
             reconciled: None,
             listener: None,
+            notifiers: None,
             shown: None,
             is_acting: false,
             published,
@@ -59,6 +62,13 @@ impl Publisher {
     #[must_use]
     pub fn with_listener(mut self, listener: mpsc::UnboundedSender<Report>) -> Self {
         self.listener = Some(listener);
+        self
+    }
+
+    /// Also tells those who are elsewhere.
+    #[must_use]
+    pub fn with_notifiers(mut self, notifiers: Notifiers) -> Self {
+        self.notifiers = Some(notifiers);
         self
     }
 
@@ -92,6 +102,9 @@ impl Publisher {
         }
         if let Report::Finished(record) = report {
             Arc::make_mut(&mut self.history).push((**record).clone());
+        }
+        if let Some(notifiers) = &mut self.notifiers {
+            notifiers.tell(report, at);
         }
         if let Some(listener) = &self.listener {
             let _ = listener.send(report.clone());

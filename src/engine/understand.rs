@@ -13,7 +13,8 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        Event, Moment, NotATargetId, Place, TargetId, Timestamp, Trigger, TriggerKind,
+        Event, Moment, NotATargetId, Place, RolloutHint, TargetId, TargetName, Timestamp, Trigger,
+        TriggerKind,
         letter::{self, Said},
     },
     plan, route,
@@ -29,6 +30,16 @@ pub(super) struct Understood {
     pub(super) hints: Vec<TargetId>,
     /// Services that may be other than what was read of them.
     pub(super) moved: Vec<TargetId>,
+    /// What ECS told of our targets.
+    pub(super) signs: Vec<Sign>,
+}
+
+/// What ECS told of a target.
+pub(super) struct Sign {
+    pub(super) target: TargetId,
+    pub(super) name: TargetName,
+    pub(super) hint: RolloutHint,
+    pub(super) at: Timestamp,
 }
 
 /// What follows from an event.
@@ -37,6 +48,7 @@ struct Meaning {
     asks: Option<plan::Asks>,
     hints: Vec<TargetId>,
     moved: Vec<TargetId>,
+    signs: Vec<Sign>,
 }
 
 /// The attribute of a message with this name does not name targets.
@@ -67,7 +79,7 @@ pub(super) fn understand(
         Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
         Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
     };
-    let Meaning { asks, hints, moved } = match asked {
+    let Meaning { asks, hints, moved, signs } = match asked {
         Ok(arrival) => meaning(engine, &event, &arrival, is_forced, unread),
         Err(wrong) => {
             let reason = wrong.to_string();
@@ -79,7 +91,7 @@ pub(super) fn understand(
     let message_id = message.message_id.clone();
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
-    Understood { arrival, hints, moved }
+    Understood { arrival, hints, moved, signs }
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it
@@ -175,7 +187,15 @@ fn meaning(
     // A task that stops is no sign that a known service is another one.
     let known = routing.hints.iter().filter(|_| event.trigger.kind() == TriggerKind::RolloutChanged);
     let moved = known.chain(&routing.strangers).cloned().collect();
-    Meaning { asks: Some(asks), hints: routing.hints, moved }
+    let signs = routing.hints.iter().filter_map(|target| sign(engine, event, target)).collect();
+    Meaning { asks: Some(asks), hints: routing.hints, moved, signs }
+}
+
+fn sign(engine: &Engine, event: &Event, target: &TargetId) -> Option<Sign> {
+    let Trigger::RolloutChanged(hint) = &event.trigger else { return None };
+    let name = engine.routes.settings_of(target).map(|(settings, _)| settings.name.clone());
+    let name = name.unwrap_or_else(|| target.service().as_str().into());
+    Some(Sign { target: target.clone(), name, hint: hint.clone(), at: event.time })
 }
 
 /// The first of these places in which there may be a target of this event.

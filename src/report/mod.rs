@@ -7,6 +7,8 @@
 //! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
 //! | [`dora`] | the four figures by which delivery is measured (pure) |
 //! | [`steps`] | what each deployment went through, and when (pure) |
+//! | `channel` | how notices leave: an outbox, a task and retries per channel (feature `daemon`) |
+//! | [`slack`], [`webhook`], [`bus`], [`topic`] | the form of each channel (pure), and its sender (feature `daemon`) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
 pub mod bus;
