@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "standby",
     "report::dora",
     "report::message",
+    "report::past",
     "report::steps",
     "report::history",
     "report::notice",

@@ -17,12 +17,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Ended;
+use super::{Ended, desk::FrontDesk};
 use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
     domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
     engine::{
-        self, Discovery, Engine, EngineClock, Lease, Opened, Publisher, RECEIVE_WAIT, Reconcile, Watchdog,
+        self, Discovery, Engine, EngineClock, Lease, Lookups, Opened, People, Publisher, RECEIVE_WAIT,
+        Reconcile, Watchdog,
     },
     plan::PlanSettings,
     report::{
@@ -32,7 +33,7 @@ use crate::{
     },
     route::Routes,
     settings::{self, Settings},
-    status::{self, About, Access, Clock, Health, Metrics, Snapshot, StatusState, TokenProblem},
+    status::{self, About, Access, Clock, Health, Lookup, Metrics, Snapshot, StatusState, TokenProblem},
 };
 
 /// After the loop has ended, answers that are being sent may take this much longer.
@@ -51,6 +52,9 @@ pub(super) fn run(files: &[PathBuf]) -> Ended {
     };
     if let Err(problems) = settings.require_queue() {
         return Ended::Misused(problems.to_string());
+    }
+    if let Err(problem) = access(&settings.http) {
+        return Ended::Misused(problem.to_string());
     }
     if let Err(error) = log::install(log_settings(&settings)) {
         return Ended::Failed(error.into());
@@ -112,18 +116,20 @@ pub(super) async fn serve(
     ));
     let health = Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT));
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::empty(clock.moment())));
+    let (lookup, questions) = Lookup::channel();
     let mut state = StatusState::new(
-        snapshot,
+        snapshot.clone(),
         Arc::clone(&health),
         Arc::clone(&metrics),
         status_clock(&clock),
         about(&settings),
     );
     state.access = Arc::new(access(&settings.http)?);
-    let (answering, _desk) = (state.closing.clone(), state.desk.clone());
+    state.lookup = lookup.clone();
+    let (answering, desk) = (state.closing.clone(), state.desk.clone());
     let answers = answer(listener, status::router(state), answering.clone())?;
     let home = home(&settings);
-    let publisher = Publisher::new(Arc::clone(&metrics), snapshots);
+    let publisher = Publisher::new(Arc::clone(&metrics), snapshots).with_lookup(lookup);
     let publisher = match told {
         Some(told) => publisher.with_listener(told),
         None => publisher,
@@ -135,13 +141,20 @@ pub(super) async fn serve(
         Ok(connections) => connections,
         Err(error) => return Err(end_of_answers(answering, answers, error).await),
     };
+    let behind =
+        FrontDesk::new(connections.clone(), settings.clone(), settings.require_queue()?, stop.clone());
+    desk.open(Arc::new(behind));
     let (notifiers, couriers) =
         engine::open_channels(settings.notify.clone(), &home, &connections, Arc::clone(&metrics) as Arc<_>);
     metrics.notifies(&notifiers.names());
     let publisher = publisher.with_notifiers(notifiers);
     let stopping = when(stop.clone());
     match Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await {
-        Ok(engine) => engine.run().await,
+        Ok(engine) => {
+            let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
+            Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
+            engine.run().await;
+        }
         Err(error) => return Err(end_of_answers(answering, answers, error).await),
     }
     answering.cancel();
@@ -217,7 +230,7 @@ async fn assemble(
     let fence = settings.lease.table.as_ref().map_or_else(Fence::open, |_| Fence::closed(clock.began()));
     let connections = connections.fenced(fence.clone());
     let dead_letter_url = settings.queue.dead_letter_url.as_deref();
-    let Opened { queue, queue_arn, dead_letters, letter_room, account } =
+    let Opened { queue, queue_arn, dead_letters, letter_room, account, user } =
         engine::open(&connections, &url, dead_letter_url).await?;
     let lease = match &settings.lease.table {
         Some(table) => Some(Lease::open(&connections, table, &queue_arn, fence).await?),
@@ -243,7 +256,8 @@ async fn assemble(
             let sources = Sources::new(connections.clone(), account.clone());
             let sources = sources.with_share(settings.aws.budget_share);
             let sources = sources.with_accounts(&connections, &estate.accounts).await;
-            Some(Reconcile { mode, every: settings.reconcile.every, sources: Arc::new(sources) })
+            let settings::Reconcile { every, rule, .. } = settings.reconcile;
+            Some(Reconcile { mode, every, rule, sources: Arc::new(sources) })
         }
     };
     let mut accounts = settings.aws.allowed_accounts;
@@ -258,6 +272,7 @@ async fn assemble(
         routes: Routes::new(account, region, settings.targets, settings.naming)
             .in_environment(settings.environment),
         accounts,
+        people: People { own: user, from_outside: settings.approval.events },
         pollers: settings.queue.pollers,
         visibility: settings.queue.visibility,
         renew_after: PlanSettings::RENEW_AFTER,

@@ -226,6 +226,21 @@ impl HoldKind {
     }
 }
 
+/// What became of what keeps a target back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HoldMove {
+    /// It is in force: the service is tagged.
+    Begun,
+    /// Somebody resumed the target.
+    Ended,
+    /// The tag is gone, and nobody has resumed the target here.
+    Vanished,
+    /// The service could not be tagged, for this reason.
+    Refused(String),
+    /// Nothing was tagged, because nothing is to be changed.
+    DryRun,
+}
+
 /// What a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -304,6 +319,24 @@ pub enum Report {
         /// Its name.
         name: TargetName,
         /// Why it was made.
+        origin: Arc<Origin>,
+        /// Why nothing follows from it.
+        reason: String,
+    },
+    /// What keeps a target back changed.
+    Hold {
+        /// The target.
+        target: TargetId,
+        /// Its name.
+        name: TargetName,
+        /// What was decided, by whom and when.
+        hold: HoldRecord,
+        /// What became of it.
+        moved: HoldMove,
+    },
+    /// A decision turned out to ask nothing, for this reason.
+    Moot {
+        /// The event that it came in.
         origin: Arc<Origin>,
         /// Why nothing follows from it.
         reason: String,

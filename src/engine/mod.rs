@@ -10,6 +10,7 @@
 //! | `intake` | the pollers |
 //! | `discover` | reads beside the loop which services there are; before that nothing is received |
 //! | `understand` | a message to what it asks for |
+//! | `people` | whose decisions and requests count |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
 //! | `reconcile` | looks now and then for changes that targets have not seen |
@@ -31,8 +32,11 @@ mod drain;
 mod foreign;
 mod held;
 mod intake;
+mod lookup;
+mod losses;
 mod notify;
 mod open;
+mod people;
 mod perform;
 mod publish;
 mod reconcile;
@@ -44,12 +48,13 @@ mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Moment, Report, ServiceWarning},
+    domain::{AccountId, Moment, Place, Report, ServiceWarning, Sign},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -62,8 +67,11 @@ pub(crate) use understand::when_asked;
 pub use clock::EngineClock;
 pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
+pub use lookup::Lookups;
+pub use losses::{Loss, Needed, who_needs};
 pub use notify::open_channels;
 pub use open::{Opened, open};
+pub use people::People;
 pub use publish::Publisher;
 pub use reconcile::Reconcile;
 pub use standby::Lease;
@@ -73,10 +81,11 @@ use discover::{Asks, Discovering, Gate, Word};
 use foreign::Foreign;
 use held::HeldMessages;
 use intake::Batch;
+use losses::Losses;
 use perform::Performer;
 use reconcile::{Question, Reconciler};
 use standby::Hold;
-use understand::Sign;
+use understand::Stir;
 
 /// The loop turns at least this often, so that its health shows that it does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -111,6 +120,8 @@ pub struct Engine {
     pub discovery: Option<Discovery>,
     /// The accounts whose events are taken.
     pub accounts: Vec<AccountId>,
+    /// Whose decisions and requests count.
+    pub people: People,
     /// How many receives are open at once.
     pub pollers: u32,
     /// How long a message is held by one receive or extension.
@@ -144,6 +155,9 @@ struct Running {
     term: CancellationToken,
     gate: watch::Sender<Gate>,
     asks: Asks,
+    losses: Losses,
+    /// Has lost events looked for at once.
+    reconcile_now: Arc<Notify>,
     foreign: Foreign,
 }
 
@@ -171,7 +185,7 @@ impl Engine {
         let pollers = running.spawn_pollers(&batches_in);
         drop(batches_in);
         let counting = running.engine.spawn_counting(counts_in);
-        running.engine.spawn_reconciler(&running.term, questions_in);
+        running.engine.spawn_reconciler(&running.term, questions_in, Arc::clone(&running.reconcile_now));
         let is_lost = loop {
             let wakeup = running.next_wakeup();
             tokio::select! {
@@ -213,12 +227,16 @@ impl Engine {
             dropped: CancellationToken::new(),
         };
         let planner = Planner::new(settings);
+        let term = self.stop.child_token();
+        let losses = Losses::begin(Arc::clone(&self.ecs), self.publisher.metrics(), term.clone());
         Running {
             planner,
             held: HeldMessages::default(),
             performer,
             queues: Vec::new(),
-            term: self.stop.child_token(),
+            term,
+            losses,
+            reconcile_now: Arc::default(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
@@ -252,7 +270,12 @@ impl Engine {
         }
     }
 
-    fn spawn_reconciler(&self, term: &CancellationToken, questions: mpsc::Sender<Question>) {
+    fn spawn_reconciler(
+        &self,
+        term: &CancellationToken,
+        questions: mpsc::Sender<Question>,
+        at_once: Arc<Notify>,
+    ) {
         let Some(reconcile) = self.reconcile.clone() else { return };
         let reconciler = Reconciler {
             reconcile,
@@ -260,6 +283,7 @@ impl Engine {
             queue: self.queue.clone(),
             clock: self.clock.clone(),
             questions,
+            at_once,
         };
         tokio::spawn(reconciler.keep_looking(term.clone()));
     }
@@ -374,12 +398,32 @@ impl Running {
             understood.moved.iter().for_each(|target| self.asks.about(target));
             // First the message itself: what the planner does not hold yet could be forgotten by the turn of a hint.
             self.turn(Input::Arrived(understood.arrival));
-            for sign in &understood.signs {
-                self.hear(sign);
+            for stir in &understood.stirs {
+                self.stirred(stir);
             }
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
+            if let Some((sign, place)) = understood.sign {
+                self.on_sign(sign, place);
+            }
+        }
+    }
+
+    /// What an event that asks for nothing is a sign of.
+    fn on_sign(&self, sign: Sign, place: Place) {
+        match sign {
+            Sign::ImageGone(gone) => {
+                let users = self.engine.routes.users_of(&gone.repository, &place);
+                self.losses.tell(Loss { gone, registry: place, users });
+            }
+            Sign::Tick { rule } => match &self.engine.reconcile {
+                Some(reconcile) if reconcile.rule.matches(&rule) => {
+                    info!(rule = &*rule, "reconcile: a pass begins, because its rule ticked");
+                    self.reconcile_now.notify_one();
+                }
+                Some(_) | None => {}
+            },
         }
     }
 
@@ -403,6 +447,7 @@ impl Running {
                 | Command::Start(_)
                 | Command::Stop(_)
                 | Command::Mark(_)
+                | Command::Tag(_)
                 | Command::Extend(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }
@@ -420,8 +465,8 @@ impl Running {
     }
 
     /// ECS told of a service of ours: that it is not well, or that a rollout moved which may be somebody's.
-    fn hear(&mut self, sign: &Sign) {
-        let Sign { target, name, hint, at } = sign;
+    fn stirred(&mut self, stir: &Stir) {
+        let Stir { target, name, hint, at } = stir;
         if foreign::is_warning(&hint.event_name) {
             let (event, reason) = (hint.event_name.clone(), hint.reason.clone());
             let warning =

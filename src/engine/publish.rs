@@ -10,9 +10,9 @@ use crate::{
     aws::queue::Queue,
     domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
-    report::{channel::Notifiers, history::History, steps::Recorder},
+    report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
-    status::{Metrics, QueueRecord, QueueRole, Snapshot},
+    status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
 
 /// Snapshots follow each other no faster than this, however fast the loop turns.
@@ -26,6 +26,8 @@ pub struct Publisher {
     history: Arc<History>,
     steps: Recorder,
     reconciled: Option<Arc<ReconcileRecord>>,
+    /// What ECS remembers, which is read beside the loop.
+    lookup: Option<Lookup>,
     /// Somebody who wants every report as it is told, such as the demo.
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// Those who are told elsewhere.
@@ -49,6 +51,7 @@ impl Publisher {
             history,
             steps: Recorder::default(),
             reconciled: None,
+            lookup: None,
             listener: None,
             notifiers: None,
             shown: None,
@@ -63,6 +66,17 @@ impl Publisher {
     pub fn with_listener(mut self, listener: mpsc::UnboundedSender<Report>) -> Self {
         self.listener = Some(listener);
         self
+    }
+
+    /// Also shows what this has read.
+    #[must_use]
+    pub fn with_lookup(mut self, lookup: Lookup) -> Self {
+        self.lookup = Some(lookup);
+        self
+    }
+
+    fn past(&self) -> Arc<Past> {
+        self.lookup.as_ref().map(Lookup::past).unwrap_or_default()
     }
 
     /// Also tells those who are elsewhere.
@@ -128,6 +142,7 @@ impl Publisher {
         if std::mem::take(&mut self.is_acting) {
             self.shown = None;
         }
+        let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         let snapshot = Snapshot {
             taken_at: now,
@@ -136,6 +151,7 @@ impl Publisher {
             targets: shown.targets(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            past,
             steps: self.steps.steps(),
             reconciled: self.reconciled.clone(),
             leases_held: 0,
@@ -162,6 +178,7 @@ impl Publisher {
         queues: &[QueueRecord],
         oldest: Option<Timestamp>,
     ) {
+        let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         for moved in shown.follow(planner) {
             self.steps.seen(&moved, at);
@@ -174,6 +191,7 @@ impl Publisher {
             targets: shown.targets(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            past,
             steps: self.steps.steps(),
             reconciled: self.reconciled.clone(),
             leases_held: planner.held(),

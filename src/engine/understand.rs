@@ -13,8 +13,8 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        Event, Moment, NotATargetId, Place, RolloutHint, TargetId, TargetName, Timestamp, Trigger,
-        TriggerKind,
+        DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, RolloutHint, Sign, TargetId,
+        TargetName, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
     },
     plan, route,
@@ -30,12 +30,14 @@ pub(super) struct Understood {
     pub(super) hints: Vec<TargetId>,
     /// Services that may be other than what was read of them.
     pub(super) moved: Vec<TargetId>,
+    /// What an event that asks for nothing is a sign of, and where it happened.
+    pub(super) sign: Option<(Sign, Place)>,
     /// What ECS told of our targets.
-    pub(super) signs: Vec<Sign>,
+    pub(super) stirs: Vec<Stir>,
 }
 
 /// What ECS told of a target.
-pub(super) struct Sign {
+pub(super) struct Stir {
     pub(super) target: TargetId,
     pub(super) name: TargetName,
     pub(super) hint: RolloutHint,
@@ -48,7 +50,7 @@ struct Meaning {
     asks: Option<plan::Asks>,
     hints: Vec<TargetId>,
     moved: Vec<TargetId>,
-    signs: Vec<Sign>,
+    stirs: Vec<Stir>,
 }
 
 /// The attribute of a message with this name does not name targets.
@@ -64,13 +66,18 @@ pub(super) fn understand(
     held: &mut HeldMessages,
     unread: &[Place],
 ) -> Understood {
-    let event = decode::decode(message.body.as_bytes(), message.sent_at);
+    let mut event = decode::decode(message.body.as_bytes(), message.sent_at);
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
+    let sign = sign(engine, &event, message.body.as_bytes());
     let said = Said::read(&message.attributes);
     let is_copy = renewal::read(&message.attributes).is_some();
     let is_replay = !is_copy && said.version(message.sent_at).is_some();
     let is_forced = said.is_forced();
+    let refused = engine.people.refuse(&event, &message);
+    if let Some(reason) = &refused {
+        event.trigger = Trigger::Ignored(reason.clone());
+    }
     if !is_replay {
         engine.publisher.decided(engine.clock.wall().since(event.time));
     }
@@ -79,7 +86,13 @@ pub(super) fn understand(
         Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
         Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
     };
-    let Meaning { asks, hints, moved, signs } = match asked {
+    let Meaning { asks, hints, moved, stirs } = match asked {
+        // It was ours once: somebody put it back with credentials of their own.
+        Ok(route::Arrival { version, .. }) if is_replay && refused.is_some() => {
+            let reason = refused.unwrap_or_default();
+            warn!(event_id = %event.id, error = reason, "message set aside again");
+            Meaning::asking(plan::Asks::Unknown { reason, version })
+        }
         Ok(arrival) => meaning(engine, &event, &arrival, is_forced, unread),
         Err(wrong) => {
             let reason = wrong.to_string();
@@ -91,7 +104,18 @@ pub(super) fn understand(
     let message_id = message.message_id.clone();
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
-    Understood { arrival, hints, moved, signs }
+    Understood { arrival, hints, moved, sign, stirs }
+}
+
+/// Only what is ignored can be one, and only of an account whose events are taken.
+fn sign(engine: &Engine, event: &Event, body: &[u8]) -> Option<(Sign, Place)> {
+    let (account, region) = engine.routes.home();
+    let (account, region) =
+        (event.account.clone().unwrap_or(account), event.region.clone().unwrap_or(region));
+    let is_ignored = event.trigger.kind() == TriggerKind::Ignored;
+    let place = Place { account, region };
+    let sign = (is_ignored && engine.accounts.contains(&place.account)).then(|| decode::sign(body));
+    Some((sign.flatten()?, place))
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it
@@ -143,11 +167,11 @@ fn meaning(
         }
         Trigger::Ignored(reason) => {
             let what = format!("event ignored ({}, {}): {reason}", event.source, event.detail_type);
-            // ECS tells of every step of every task.
-            if &*event.source == "aws.ecs" {
-                debug!(event_id = %event.id, event_type = kind, "{what}");
-            } else {
-                info!(event_id = %event.id, event_type = kind, "{what}");
+            match &*event.source {
+                // ECS tells of every step of every task.
+                "aws.ecs" => debug!(event_id = %event.id, event_type = kind, "{what}"),
+                DECISION_SOURCE | REQUEST_SOURCE => warn!(event_id = %event.id, event_type = kind, "{what}"),
+                _ => info!(event_id = %event.id, event_type = kind, "{what}"),
             }
             return Meaning::default();
         }
@@ -176,26 +200,25 @@ fn meaning(
         }
     }
     let asks = match may_be_for(event, unread) {
-        Some(place) if routing.requests.is_empty() => {
+        Some(place) if routing.asks_nothing() => {
             let reason = format!("no target was found, and the services of {place} could not be read");
             warn!(event_id = %event.id, event_type = kind, error = reason, "message set aside");
             plan::Asks::Unknown { reason, version: arrival.version }
         }
-        _ if routing.requests.is_empty() => plan::Asks::Nothing,
-        _ => plan::Asks::Changes(routing.requests),
+        _ => plan::Asks::of(routing.requests, routing.holds, routing.cancellation),
     };
     // A task that stops is no sign that a known service is another one.
     let known = routing.hints.iter().filter(|_| event.trigger.kind() == TriggerKind::RolloutChanged);
     let moved = known.chain(&routing.strangers).cloned().collect();
-    let signs = routing.hints.iter().filter_map(|target| sign(engine, event, target)).collect();
-    Meaning { asks: Some(asks), hints: routing.hints, moved, signs }
+    let stirs = routing.hints.iter().filter_map(|target| stir(engine, event, target)).collect();
+    Meaning { asks: Some(asks), hints: routing.hints, moved, stirs }
 }
 
-fn sign(engine: &Engine, event: &Event, target: &TargetId) -> Option<Sign> {
+fn stir(engine: &Engine, event: &Event, target: &TargetId) -> Option<Stir> {
     let Trigger::RolloutChanged(hint) = &event.trigger else { return None };
     let name = engine.routes.settings_of(target).map(|(settings, _)| settings.name.clone());
     let name = name.unwrap_or_else(|| target.service().as_str().into());
-    Some(Sign { target: target.clone(), name, hint: hint.clone(), at: event.time })
+    Some(Stir { target: target.clone(), name, hint: hint.clone(), at: event.time })
 }
 
 /// The first of these places in which there may be a target of this event.
@@ -211,9 +234,9 @@ fn may_be_for<'a>(event: &Event, unread: &'a [Place]) -> Option<&'a Place> {
         | TriggerKind::ImageReplicated
         | TriggerKind::EnvFileChanged
         | TriggerKind::ImageReady
-        | TriggerKind::DeployRequested => unread.first(),
+        | TriggerKind::DeployRequested
+        | TriggerKind::Decision => unread.first(),
         TriggerKind::ImageScanned
-        | TriggerKind::Decision
         | TriggerKind::RolloutChanged
         | TriggerKind::TaskStopped
         | TriggerKind::HookWaiting

@@ -6,6 +6,7 @@
 //! | [`notice`] | what is told to people and programs elsewhere: in notices, in words (pure) |
 //! | [`history`] | the deployments that ended, newest first, within bounds (pure) |
 //! | [`dora`] | the four figures by which delivery is measured (pure) |
+//! | [`past`] | what ECS remembers of deployments that this process has not seen (pure) |
 //! | [`steps`] | what each deployment went through, and when (pure) |
 //! | `channel` | how notices leave: an outbox, a task and retries per channel (feature `daemon`) |
 //! | [`slack`], [`webhook`], [`bus`], [`topic`] | the form of each channel (pure), and its sender (feature `daemon`) |
@@ -22,6 +23,7 @@ mod http;
 pub mod log;
 pub mod message;
 pub mod notice;
+pub mod past;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod slack;

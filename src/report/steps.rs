@@ -115,6 +115,8 @@ impl Recorder {
             Report::Dropped { target, origin, .. } => self.forget(target, &origin.event_id),
             Report::Settled { .. }
             | Report::LeaseLost { .. }
+            | Report::Hold { .. }
+            | Report::Moot { .. }
             | Report::PromiseBroken { .. }
             | Report::Warned(_)
             | Report::Foreign(_) => {}

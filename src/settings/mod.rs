@@ -39,13 +39,13 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, NotifyRules, Reads, ReconcileMode, Region,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Glob, Naming, NotifyRules, Reads, ReconcileMode, Region,
     TargetRule, TargetSettings, TokenRule,
 };
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
-use values::{account, count, duration, one_of, queue_url, share, table_name};
+use values::{account, count, duration, flag, one_of, queue_url, share, table_name};
 use written::{Raw, Written};
 
 /// Everything that is set.
@@ -57,6 +57,8 @@ pub struct Settings {
     pub queue: Queue,
     /// The listener for health, metrics, API and pages.
     pub http: Http,
+    /// Whose decisions count.
+    pub approval: Approval,
     /// The lease by which one of several processes acts.
     pub lease: Lease,
     /// Accounts and Region.
@@ -118,6 +120,13 @@ pub struct Http {
     pub writes_per_second: u32,
 }
 
+/// Whose decisions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Whether decisions and requests count that somebody else put on the queue.
+    pub events: bool,
+}
+
 /// The lease by which one of several processes acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -141,12 +150,14 @@ pub struct Aws {
 }
 
 /// What is done about changes whose events were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconcile {
     /// What is done about one.
     pub mode: ReconcileMode,
     /// How often they are looked for.
     pub every: Duration,
+    /// The rules whose schedule has them looked for at once, by name.
+    pub rule: Glob,
 }
 
 /// What is written to standard output.
@@ -190,6 +201,7 @@ const SHORTEST_VISIBILITY: Duration = Duration::from_secs(30);
 const MOST_POLLERS: u32 = 16;
 const LONGEST_START_DELAY: Duration = Duration::from_hours(1);
 const RECONCILE_EVERY: Duration = Duration::from_mins(5);
+const RECONCILE_RULE: &str = "lockkeeper*";
 /// More often, looking would take up the calls that AWS allows.
 const SHORTEST_RECONCILE: Duration = Duration::from_secs(10);
 const LONGEST_RECONCILE: Duration = Duration::from_hours(24);
@@ -254,6 +266,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
         http: root.within("http", |section| http::read(section, complaints)),
+        approval: root.within("approval", approval),
         lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,
@@ -308,6 +321,10 @@ fn queue(section: &mut Section<'_>) -> Queue {
     }
 }
 
+fn approval(section: &mut Section<'_>) -> Approval {
+    Approval { events: section.take("events", flag).unwrap_or_default() }
+}
+
 fn lease(section: &mut Section<'_>) -> Lease {
     Lease { table: section.take("table", table_name) }
 }
@@ -346,7 +363,12 @@ fn reconcile(section: &mut Section<'_>) -> Reconcile {
     Reconcile {
         mode: section.take("mode", one_of(&modes)).unwrap_or(ReconcileMode::Repair),
         every: section.take("every", duration(bounds)).unwrap_or(RECONCILE_EVERY),
+        rule: section.take("rule", rule_name).unwrap_or_else(|| Glob::new(RECONCILE_RULE)),
     }
+}
+
+fn rule_name(written: &Written) -> Result<Glob, Wrong> {
+    patterns::glob_of(values::text(written)?, "_.-", "is not the name of a rule")
 }
 
 fn log(section: &mut Section<'_>) -> Log {

@@ -80,17 +80,20 @@ pub struct Replay {
 
 /// What became of letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replayed {
-    /// How many were chosen.
-    pub selected: usize,
-    /// How many were put back.
-    pub replayed: usize,
-    /// Those that were not, and why.
-    pub left: Vec<(String, String)>,
-    /// Ids that were given and that no letter has.
-    pub missing: Vec<String>,
-    /// Whether it is done; otherwise it goes on.
-    pub done: bool,
+pub enum Replayed {
+    /// It is done.
+    Done {
+        /// How many were chosen.
+        selected: usize,
+        /// How many were put back; in a dry run, would be.
+        replayed: usize,
+        /// Those that were not, and why.
+        left: Vec<(String, String)>,
+        /// Ids that were given and that no letter has.
+        missing: Vec<String>,
+    },
+    /// It goes on.
+    GoesOn,
 }
 
 /// Where the desk will be: HTTP is answered before the queues are found.

@@ -16,6 +16,7 @@
 //! | `desk` | who does what is asked for |
 //! | `stream` | every change, as it happens |
 //! | `page` | pages for people |
+//! | `lookup` | what pages ask AWS for, by way of the engine |
 //! | `problem` | errors as `application/problem+json` |
 
 mod access;
@@ -23,6 +24,7 @@ mod api;
 mod desk;
 mod health;
 mod listener;
+mod lookup;
 mod metrics;
 mod page;
 mod problem;
@@ -41,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use access::{Access, TokenProblem};
 pub use desk::{Answer, Desk, DeskSlot, Letters, Refusal, Replay, Replayed};
 pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
+pub use lookup::{Lookup, Question, Questions};
 pub use metrics::Metrics;
 pub use router::{router, serve};
 
@@ -49,7 +52,7 @@ use crate::{
         AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetRecord,
         Timestamp,
     },
-    report::{history::History, steps::Steps},
+    report::{history::History, past::Past, steps::Steps},
 };
 
 /// All that is shown, as it was at one turn of the loop.
@@ -68,6 +71,8 @@ pub struct Snapshot {
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
     pub history: Arc<History>,
+    /// What ECS remembers beside those.
+    pub past: Arc<Past>,
     /// What each of them went through.
     pub steps: Arc<Steps>,
     /// What the last pass of reconcile came to; `None` before the first.
@@ -135,6 +140,8 @@ pub struct StatusState {
     /// Cancelled when the process ends: nobody is told anything any more.
     pub closing: CancellationToken,
     hub: stream::Hub,
+    /// Asks for what is not in the snapshot.
+    pub lookup: Lookup,
 }
 
 /// Tells the time of now, by the monotonic clock that the loop uses and by the wall's.
@@ -162,6 +169,7 @@ impl Snapshot {
             targets: Arc::default(),
             deployments: Arc::default(),
             history: Arc::default(),
+            past: Arc::default(),
             steps: Arc::default(),
             reconciled: None,
             leases_held: 0,
@@ -182,14 +190,25 @@ impl Snapshot {
         self.deployments.values().map(|record| &**record)
     }
 
-    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout.
+    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout, or else what
+    /// ECS remembers of it.
     fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
-        self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id))
+        let known = self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id));
+        known.or_else(|| self.remembered().find(|record| record.id == *id))
     }
 
     /// Deployments under way, then those that ended, newest first.
     fn all_deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.under_way().chain(self.history.iter())
+        self.under_way().chain(self.ended())
+    }
+
+    /// Those that ended: those of this process, the newest first, then those that only ECS remembers.
+    fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.history.iter().chain(self.remembered())
+    }
+
+    fn remembered(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.past.beside(&self.history, self.under_way())
     }
 }
 
@@ -211,6 +230,7 @@ impl StatusState {
             access: Arc::new(Access::only_reads()),
             desk: DeskSlot::default(),
             closing: CancellationToken::new(),
+            lookup: Lookup::unanswered(),
             hub: stream::Hub::default(),
         }
     }

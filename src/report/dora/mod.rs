@@ -202,8 +202,8 @@ fn place(at: Timestamp, begin: Timestamp, length: Duration, now: Timestamp) -> O
         return None;
     }
     // What ended right at a border belongs to the part that it ends: so the newest has a place, too.
-    let passed = at.since(begin) - Duration::from_millis(1);
-    usize::try_from(passed.as_millis() / length.as_millis()).ok()
+    let passed = at.since(begin).as_millis() - 1;
+    usize::try_from(passed / length.as_millis()).ok()
 }
 
 fn earlier(at: Timestamp, by: Duration) -> Timestamp {

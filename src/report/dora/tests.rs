@@ -17,7 +17,7 @@ fn ended(service: &str, hours_ago: i64, outcome: Outcome) -> DeploymentRecord {
     DeploymentRecord {
         target: format!("111122223333/eu-west-1/shop/{service}").parse().expect("valid"),
         outcome: Some(outcome),
-        requested_at: earlier(at, Duration::from_mins(60)),
+        requested_at: earlier(at, Duration::from_hours(1)),
         started_at: Some(earlier(at, Duration::from_mins(20))),
         finished_at: Some(at),
         ..sample::succeeded()
@@ -46,7 +46,7 @@ fn frequency_and_failure_rate_are_of_the_span_alone() {
 #[test]
 fn lead_time_counts_from_the_request_and_duration_from_the_first_attempt() {
     let figures = figures(&[ended("api", 1, Outcome::Succeeded)], now(), 7);
-    assert_eq!(figures.lead_time, Some(Duration::from_mins(60)));
+    assert_eq!(figures.lead_time, Some(Duration::from_hours(1)));
     assert_eq!(figures.duration, Some(Duration::from_mins(20)));
 }
 

@@ -55,6 +55,8 @@ impl Teller {
             | Report::Dropped { .. }
             | Report::Settled { .. }
             | Report::LeaseLost { .. }
+            | Report::Hold { .. }
+            | Report::Moot { .. }
             | Report::PromiseBroken { .. } => Vec::new(),
         }
     }

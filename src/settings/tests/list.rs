@@ -43,6 +43,7 @@ fn every_key_is_in_default_toml_and_every_key_there_is_read() {
         assert_eq!(known, listed, "[{section}]");
     }
     let sections = [
+        "approval",
         "aws",
         "defaults",
         "discovery",

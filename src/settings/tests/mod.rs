@@ -60,6 +60,9 @@ fn without_any_source_the_defaults_hold() {
             reads_per_second: 500,
             writes_per_second: 10,
         },
+        approval: Approval {
+            events: false,
+        },
         lease: Lease {
             table: None,
         },
@@ -115,6 +118,9 @@ fn without_any_source_the_defaults_hold() {
         reconcile: Reconcile {
             mode: Repair,
             every: 300s,
+            rule: Glob(
+                "lockkeeper*",
+            ),
         },
         notify: NotifyRules {
             slack: None,

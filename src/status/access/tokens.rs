@@ -68,10 +68,10 @@ impl Tokens {
         rules: Vec<TokenRule>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, TokenProblem> {
-        let roles = rules.iter().map(|rule| rule.role).collect();
+        let some_have = rules.iter().map(|rule| rule.role).collect();
         let held: Result<Vec<Held>, TokenProblem> =
             rules.into_iter().map(|rule| Held::open(rule, &variable)).collect();
-        Ok(Self { roles, held: Mutex::new(held?) })
+        Ok(Self { roles: some_have, held: Mutex::new(held?) })
     }
 
     /// Whether anybody could have this role.

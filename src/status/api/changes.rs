@@ -1,7 +1,7 @@
 //! What may be asked for. Everything is put on the queue as an event of ours, and is answered before it is done: what
 //! becomes of it is told where deployments are, and on the stream.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -17,7 +17,7 @@ use super::{body::Body, openapi::ChangeErrors, shown::find_target};
 use crate::{
     domain::{
         AccountId, Ask, Decision, DecisionVerb, DefinitionId, DeployRequest, DeploymentId, EventId,
-        ImageReference, Region, TargetId, Wanted, WayBack, harmless, is_tag,
+        ImageReference, Region, Subject, TargetId, Wanted, WayBack, harmless, is_tag,
     },
     status::{Snapshot, StatusState, access::Operator, desk::Refusal, problem::Problem},
 };
@@ -201,7 +201,7 @@ pub(super) async fn cancel(
         return Err(Problem::conflict(detail));
     }
     let (id, target) = (record.id.clone(), record.target.clone());
-    let decision = Decision::about_deployment(DecisionVerb::Cancel, &id);
+    let decision = Decision::about_deployment(DecisionVerb::Cancel, record);
     let event_id = post(&state, &snapshot, &by, &decided(decision, &by, body.reason)?).await?;
     Ok(accepted(
         event_id,
@@ -326,7 +326,7 @@ async fn decide_all(
     verb: DecisionVerb,
     body: ReasonBody,
 ) -> Result<Response, Problem> {
-    let all = Decision { verb, about: "all".into(), by: None, reason: None };
+    let all = Decision { verb, about: Subject::All, by: None, reason: None };
     let event_id = post(state, &state.latest(), by, &decided(all, by, body.reason)?).await?;
     Ok(accepted(event_id, None, None, "/api/v1/targets"))
 }
@@ -424,7 +424,7 @@ fn encoded(text: &str) -> String {
         if is_kept(byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
         encoded
     })

@@ -15,7 +15,7 @@ use super::{
     body::Body,
     openapi::{ChangeErrors, ReadErrors},
     query::{DEFAULT_LIMIT, Pairs, cause_of, limit_of, outcome_of, pairs, since_of, unknown, wrong},
-    shown::conditional,
+    shown::{conditional, find_target},
 };
 use crate::{
     domain::{LetterRecord, Timestamp},
@@ -76,16 +76,16 @@ pub(super) struct ReplayBody {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ReplayAnswer {
     dry_run: bool,
-    /// How many were chosen.
-    selected: usize,
-    /// How many were put back; in a dry run, would be.
-    replayed: usize,
+    /// Whether it is done. Otherwise it goes on: the list of letters shows what is left.
+    done: bool,
+    /// How many were chosen; null while it goes on.
+    selected: Option<usize>,
+    /// How many were put back, or in a dry run would be; null while it goes on.
+    replayed: Option<usize>,
     /// Those that were not.
     left: Vec<LeftLetter>,
     /// Ids that were given and that no letter has.
     missing: Vec<String>,
-    /// Whether it is done; otherwise it goes on, and what is left of it is seen in the list of letters.
-    done: bool,
 }
 
 /// A letter that was not put back.
@@ -113,7 +113,7 @@ pub(super) async fn letters(
     headers: HeaderMap,
     query: Pairs,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted::read(query)?;
+    let wanted = Wanted::read(&state, query)?;
     let letters = state.desk.get()?.letters().await?;
     let mut items: Vec<&LetterRecord> = letters.letters.iter().filter(|it| wanted.takes(it)).collect();
     items.sort_by_key(|it| place(it));
@@ -154,6 +154,7 @@ pub(super) async fn replay(
     if ids.len() > MOST_IDS {
         return Err(Problem::bad_request(format!("`ids` has more than {MOST_IDS}")));
     }
+    let target = target.map(|target| id_of(&state, target));
     let wanted = Replay {
         ids,
         target,
@@ -164,22 +165,31 @@ pub(super) async fn replay(
         dry_run,
         by,
     };
-    let replayed = state.desk.get()?.replay(wanted).await?;
-    let status = if replayed.done { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(ReplayAnswer::new(replayed, dry_run))).into_response())
+    let answer = ReplayAnswer::new(state.desk.get()?.replay(wanted).await?, dry_run);
+    let status = if answer.done { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(answer)).into_response())
 }
 
 impl ReplayAnswer {
     fn new(replayed: Replayed, dry_run: bool) -> Self {
-        let Replayed { selected, replayed, left, missing, done } = replayed;
-        let left = left.into_iter().map(|(id, why)| LeftLetter { id, why }).collect();
-        Self { dry_run, selected, replayed, left, missing, done }
+        match replayed {
+            Replayed::Done { selected, replayed, left, missing } => {
+                let left = left.into_iter().map(|(id, why)| LeftLetter { id, why }).collect();
+                let (selected, replayed) = (Some(selected), Some(replayed));
+                Self { dry_run, done: true, selected, replayed, left, missing }
+            }
+            Replayed::GoesOn => {
+                let (left, missing) = (Vec::new(), Vec::new());
+                Self { dry_run, done: false, selected: None, replayed: None, left, missing }
+            }
+        }
     }
 }
 
 /// What is wanted of the list.
 struct Wanted {
-    target: Option<String>,
+    /// Its name, and its id where that is known.
+    target: Option<[String; 2]>,
     outcome: Option<&'static str>,
     cause: Option<&'static str>,
     since: Option<Timestamp>,
@@ -188,12 +198,15 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(query: Pairs) -> Result<Self, Problem> {
+    fn read(state: &StatusState, query: Pairs) -> Result<Self, Problem> {
         let mut wanted =
             Self { target: None, outcome: None, cause: None, since: None, limit: DEFAULT_LIMIT, after: None };
         for (name, value) in pairs(query)? {
             match name.as_str() {
-                "target" => wanted.target = Some(value),
+                "target" => {
+                    let id = id_of(state, value.clone());
+                    wanted.target = Some([value, id]);
+                }
                 "outcome" => wanted.outcome = Some(outcome_of(&value)?.as_str()),
                 "cause" => wanted.cause = Some(cause_of(&value)?.as_str()),
                 "since" => wanted.since = Some(since_of(&value)?),
@@ -211,9 +224,9 @@ impl Wanted {
     }
 
     fn takes(&self, letter: &LetterRecord) -> bool {
-        let is_for = |wanted: &String| {
-            letter.target.as_ref().is_some_and(|it| it.to_string() == *wanted)
-                || letter.reaches.iter().any(|it| it.as_str() == wanted.as_str())
+        let is_for = |[name, id]: &[String; 2]| {
+            letter.target.as_ref().is_some_and(|it| it.to_string() == *id)
+                || letter.reaches.iter().any(|it| it.as_str() == name.as_str())
         };
         self.target.as_ref().is_none_or(is_for)
             && self.outcome.is_none_or(|wanted| letter.outcome.as_deref() == Some(wanted))
@@ -221,6 +234,12 @@ impl Wanted {
             && self.since.is_none_or(|since| letter.time >= since)
             && self.after.as_ref().is_none_or(|after| place(letter) > *after)
     }
+}
+
+/// The id of the target that is called so, if one is known.
+fn id_of(state: &StatusState, target: String) -> String {
+    let snapshot = state.latest();
+    find_target(&snapshot, &target).map_or(target, |found| found.id.to_string())
 }
 
 /// The newest first.

@@ -37,6 +37,8 @@ pub(super) struct Asked {
 pub(super) enum Lanes {
     /// Those that do something, or of which something is asked.
     Busy,
+    /// Those that somebody paused, or a rollback holds.
+    Held,
     /// Those in this state.
     In(LaneState),
 }
@@ -116,6 +118,7 @@ impl Asked {
         let has_state = match self.state {
             None => true,
             Some(Lanes::Busy) => it.lane.state != LaneState::Idle || it.lane.waiting > 0,
+            Some(Lanes::Held) => it.lane.hold.is_some(),
             Some(Lanes::In(state)) => it.lane.state == state,
         };
         has_state && self.has_words(|| words_of_target(it))
@@ -140,12 +143,17 @@ impl Lanes {
 
     fn named(name: &str) -> Option<Self> {
         let state = || LaneState::ALL.into_iter().find(|state| state.as_str() == name).map(Self::In);
-        if name == "busy" { Some(Self::Busy) } else { state() }
+        match name {
+            "busy" => Some(Self::Busy),
+            "held" => Some(Self::Held),
+            _ => state(),
+        }
     }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Busy => "busy",
+            Self::Held => "held",
             Self::In(state) => state.as_str(),
         }
     }

@@ -1,14 +1,16 @@
 //! What needs somebody, the worst first: what is wrong, since when, and what to do about it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use maud::{Markup, html};
 
 use super::{
     View,
-    parts::{outcome_name, spaced},
+    parts::{hold_name, outcome_name, spaced},
 };
-use crate::domain::{Cause, DeploymentRecord, LaneState, Outcome, TargetRecord};
+use crate::domain::{
+    Cause, DeploymentRecord, HoldKind, HoldRecord, LaneState, Outcome, TargetName, TargetRecord,
+};
 
 /// One thing that needs somebody.
 struct Need {
@@ -31,6 +33,7 @@ impl View<'_> {
     pub(super) fn attention(&self) -> Markup {
         let mut needs: Vec<Need> = self.unwell().into_iter().chain(self.set_aside()).collect();
         needs.extend(self.failed());
+        needs.extend(self.kept_back());
         needs.extend(self.failing());
         needs.extend(self.drifted());
         needs.sort_by_key(|need| need.kind);
@@ -103,6 +106,26 @@ impl View<'_> {
         }
     }
 
+    /// Targets to which nothing is deployed until somebody resumes them.
+    fn kept_back(&self) -> Vec<Need> {
+        let kept = self.snapshot.targets.iter().filter_map(|it| Some((it, it.lane.hold.as_ref()?)));
+        let need = |(it, hold): (&Arc<TargetRecord>, &HoldRecord)| Need {
+            kind: Kind::Look,
+            what: html! {
+                a href=(self.target_path(&it.id, &it.name)) { (it.name) " is " (hold_name(hold.kind).to_lowercase()) }
+                @if it.lane.waiting > 0 { " and " (it.lane.waiting) @if it.lane.waiting == 1 { " request waits" } @else { " requests wait" } }
+            },
+            detail: self.held(hold),
+            then: Some(match hold.kind {
+                HoldKind::Paused => "Nothing is deployed to it until somebody resumes it.",
+                HoldKind::Held => {
+                    "It was rolled back: nothing else is deployed to it until somebody resumes it."
+                }
+            }),
+        };
+        kept.map(need).collect()
+    }
+
     /// Rollouts that do not go well, and lanes that stand behind somebody else's.
     fn failing(&self) -> Vec<Need> {
         let failing = self.snapshot.under_way().filter(|it| it.tasks.failed > 0);
@@ -127,7 +150,7 @@ impl View<'_> {
 
     fn drifted(&self) -> Option<Need> {
         let record = self.snapshot.reconciled.as_ref().filter(|record| !record.drift.is_empty())?;
-        let names: Vec<&str> = record.drift.keys().take(10).map(|name| name.as_str()).collect();
+        let names: Vec<&str> = record.drift.keys().take(10).map(TargetName::as_str).collect();
         let more = record.drift.len().saturating_sub(names.len());
         Some(Need {
             kind: Kind::Look,

@@ -7,12 +7,12 @@ use super::{
     asked::Lanes,
     charts,
     parts::{
-        evidence, figure, image, lane_kind, lane_name, note, outcome_kind, outcome_name, pill, row, spaced,
-        stage_kind, stage_name, table, tasks, what, why,
+        evidence, figure, hold_name, known_from, lane_kind, lane_name, note, outcome_kind, outcome_name,
+        pill, row, runs, spaced, stage_kind, stage_name, table, tasks, what, why,
     },
 };
 use crate::{
-    domain::{DeploymentRecord, LaneState, Outcome, RunningRecord, TargetId, TargetRecord},
+    domain::{DeploymentRecord, HoldRecord, LaneState, Outcome, RunningRecord, TargetId, TargetRecord},
     report::{
         dora::{Figures, SPANS_DAYS},
         history::{self, Query as Wanted},
@@ -85,6 +85,7 @@ impl View<'_> {
                         select #state name="state" {
                             option value="" { "Any" }
                             (choice("busy", "Not idle", asked.state == Some(Lanes::Busy)))
+                            (choice("held", "Paused or held", asked.state == Some(Lanes::Held)))
                             @for state in Lanes::ALL_STATES {
                                 (choice(state.as_str(), lane_name(state), asked.state == Some(Lanes::In(state))))
                             }
@@ -205,7 +206,7 @@ impl View<'_> {
                 "Runs",
                 html! {
                     @match running {
-                        Some(running) => (self.running(running)),
+                        Some(running) => (runs(running)),
                         None => span.faint { "Not looked at yet" },
                     }
                 },
@@ -225,13 +226,6 @@ impl View<'_> {
         let here =
             home.is_none_or(|(account, region)| (account, region) == (target.account(), target.region()));
         html! { @if !here { " in " (target.account()) ", " (target.region()) } }
-    }
-
-    pub(super) fn running(&self, running: &RunningRecord) -> Markup {
-        html! {
-            @for it in &running.images { (image(it)) }
-            span.note { code { (running.definition) } }
-        }
     }
 
     /// Since when something runs, and by what.
@@ -255,7 +249,9 @@ impl View<'_> {
         let under_way = self.snapshot.deployments.get(&target.id);
         html! {
             (pill(lane_kind(lane.state), lane_name(lane.state)))
+            @if let Some(hold) = &lane.hold { " " (pill("warn", hold_name(hold.kind))) }
             @if let Some(until) = until { " " span.faint { "for " (until) } }
+            @if let Some(hold) = &lane.hold { span.note { (self.held(hold)) } }
             (note(lane.why.as_deref()))
             @if let Some(it) = under_way.filter(|it| lane.deployment.as_ref() == Some(&it.id)) {
                 span.note {
@@ -263,6 +259,15 @@ impl View<'_> {
                     @if it.tasks.desired > 0 { ", " (it.tasks.running) " of " (it.tasks.desired) " tasks" }
                 }
             }
+        }
+    }
+
+    /// Who keeps deployments back, since when, and why.
+    pub(super) fn held(&self, hold: &HoldRecord) -> Markup {
+        html! {
+            @if let Some(by) = &hold.by { "by " (by) } @else { "by somebody" }
+            @if let Some(since) = hold.since { ", " (self.ago(since)) }
+            @if let Some(reason) = &hold.reason { ": " (reason) }
         }
     }
 
@@ -283,7 +288,7 @@ impl View<'_> {
                 @if page.items.is_empty() {
                     p.nothing {
                         @if asked.is_narrowed() || asked.older.is_some() { "Nothing of that has ended." }
-                        @else { "No deployment has ended since this process began." }
+                        @else { "No deployment that ended is known." }
                     }
                 } @else {
                     (table("ended", "Deployments that ended, the newest first", &["Target", "Outcome", "Rolled out", "Why", "Took", "Ended"], &html! {
@@ -308,6 +313,7 @@ impl View<'_> {
             @if let Some(cause) = it.cause { " " span.cause { (spaced(cause.as_str())) } }
             (note(it.reason.as_deref()))
             (evidence(it))
+            (note(known_from(it.known_from)))
         };
         row(&[
             ("Target", self.subject(it)),

@@ -4,10 +4,13 @@
 //! date; where there is none, a page loads itself anew only if its reader asked for that, because text that moves by
 //! itself cannot be read by everybody.
 
+mod actions;
 mod asked;
 mod attention;
 mod charts;
 mod deployment;
+mod diff;
+mod frame;
 mod home;
 mod parts;
 mod target;
@@ -21,22 +24,24 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use self::{
     asked::{Asked, encoded},
-    parts::{clock_time, coarse},
+    parts::coarse,
 };
 use super::{About, HealthReport, Snapshot, StatusState};
 use crate::{
     domain::{DeploymentId, DeploymentRecord, Moment, TargetId, TargetName, Timestamp},
-    report::dora::{self, Figures},
+    report::{
+        dora::{self, Figures},
+        past::Past,
+    },
 };
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("live.js");
 const ICON: &str = include_str!("icon.svg");
-/// How often the page loads itself anew where that was asked for.
-const REFRESH_SECONDS: u32 = 5;
 
 pub(super) fn routes() -> Router<StatusState> {
     Router::new()
@@ -44,6 +49,7 @@ pub(super) fn routes() -> Router<StatusState> {
         .route("/targets/{id}", get(target::page))
         .route("/deployments/{id}", get(deployment::page))
         .route("/style.css", get(async || kept("text/css; charset=utf-8", STYLE)))
+        .route("/live.js", get(async || kept("text/javascript; charset=utf-8", SCRIPT)))
         .route("/icon.svg", get(async || kept("image/svg+xml", ICON)))
 }
 
@@ -58,10 +64,21 @@ type Pairs = Query<Vec<(String, String)>>;
 fn show(state: &StatusState, query: &Pairs, page: impl FnOnce(View<'_>) -> Markup) -> Html<String> {
     let (now, at) = state.clock.now();
     let snapshot = state.latest();
+    let past = state.lookup.past();
     let health = state.health.assess(now);
     let asked = Asked::of(query);
-    let view = View { snapshot: &snapshot, about: &state.about, health: &health, now, at, asked: &asked };
+    let ended = newest_first(&snapshot, &past);
+    let (snapshot, about) = (&*snapshot, &*state.about);
+    let view = View { snapshot, ended: &ended, about, health: &health, now, at, asked: &asked };
     Html(page(view).into_string())
+}
+
+/// The deployments that ended, those too that only ECS remembers.
+fn newest_first<'a>(snapshot: &'a Snapshot, past: &'a Past) -> Vec<&'a DeploymentRecord> {
+    let past = past.beside(&snapshot.history, snapshot.under_way());
+    let mut ended: Vec<_> = snapshot.history.iter().chain(past).collect();
+    ended.sort_by_key(|it| std::cmp::Reverse(it.finished_at));
+    ended
 }
 
 /// What changes only with the version, which stands in the address: a browser may keep it for a day.
@@ -72,6 +89,8 @@ fn kept(kind: &'static str, text: &'static str) -> Response {
 /// What one page shows.
 struct View<'a> {
     snapshot: &'a Snapshot,
+    /// The newest first.
+    ended: &'a [&'a DeploymentRecord],
     about: &'a About,
     health: &'a HealthReport,
     now: Moment,
@@ -80,87 +99,9 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// What stands around every page; `path` is its own.
-    fn framed(&self, path: &str, title: &str, main: &Markup) -> Markup {
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    @if self.asked.live { noscript { meta http-equiv="refresh" content=(REFRESH_SECONDS); } }
-                    title { (title) }
-                    link rel="icon" href={ "/icon.svg?v=" (self.about.version) };
-                    link rel="stylesheet" href={ "/style.css?v=" (self.about.version) };
-                }
-                body {
-                    a.skip href="#main" { "Skip to what is so" }
-                    (self.header(path))
-                    main #main tabindex="-1" { (main) }
-                    (self.footer())
-                }
-            }
-        }
-    }
-
-    fn title(&self) -> String {
-        let place = self.place();
-        let separator = if place.is_empty() { "" } else { " · " };
-        format!("Lockkeeper{separator}{place}")
-    }
-
-    fn place(&self) -> String {
-        let names = [&self.about.project, &self.about.environment];
-        names.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-
-    fn header(&self, path: &str) -> Markup {
-        html! {
-            header {
-                @if path == "/" { h1.brand { "Lockkeeper" } } @else { p.brand { a href="/" { "Lockkeeper" } } }
-                p.place { (self.place()) }
-                @if let Some((account, region)) = &self.snapshot.home {
-                    p.home { "account " (account) ", " (region) }
-                }
-                (self.liveliness(path))
-            }
-        }
-    }
-
-    fn liveliness(&self, path: &str) -> Markup {
-        let other = Asked { live: !self.asked.live, ..self.asked.clone() };
-        html! {
-            p.live {
-                span #as-of { (clock_time(self.at)) " UTC" }
-                noscript {
-                    @if self.asked.live {
-                        ", anew every " (REFRESH_SECONDS) " s · " a href=(other.at(path)) { "Hold still" }
-                    } @else {
-                        " · " a href=(other.at(path)) { "Keep it live" }
-                    }
-                }
-            }
-        }
-    }
-
-    fn footer(&self) -> Markup {
-        html! {
-            footer {
-                p { "Lockkeeper " (self.about.version) }
-                nav aria-label="For machines" {
-                    a href="/api/v1/targets" { "Targets" } " "
-                    a href="/api/v1/deployments" { "Deployments" } " "
-                    a href="/health" { "Health" } " "
-                    a href="/metrics" { "Metrics" }
-                }
-            }
-        }
-    }
-
     /// The deployments that ended, the newest first.
     fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.snapshot.history.iter()
+        self.ended.iter().copied()
     }
 
     /// The figures of one target, or of all of them.
@@ -176,7 +117,7 @@ impl View<'_> {
 
     /// Whether there is a page of this deployment.
     fn finds(&self, id: &DeploymentId) -> bool {
-        self.snapshot.deployment(id).is_some()
+        self.snapshot.under_way().chain(self.ended()).any(|it| it.id == *id)
     }
 
     /// The address of a target's page: its name, where only one has it.

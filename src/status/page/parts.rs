@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::domain::{DeploymentRecord, LaneState, Outcome, RunningImage, Stage, StoppedTask, Timestamp};
+use crate::domain::{
+    DeploymentRecord, HoldKind, KnownFrom, LaneState, Outcome, RunningImage, RunningRecord, Stage,
+    StoppedTask, Timestamp,
+};
 use crate::report::message::span;
 
 /// A length of time in its largest unit: what happened is told from, not measured by.
@@ -48,22 +51,22 @@ pub(super) fn what(it: &DeploymentRecord) -> Markup {
                 " " span.faint { "after " code { (previous) } }
             }
         }
-        div.changes { (folded(&it.changes, "changes")) }
+        div.changes { (folded(&format!("{}-changes", it.id), &it.changes, "changes")) }
     }
 }
 
 pub(super) fn why(it: &DeploymentRecord) -> Markup {
     let reasons: Vec<String> = it.triggers.iter().map(|origin| origin.reason.clone()).collect();
-    folded(&reasons, "events")
+    folded(&format!("{}-events", it.id), &reasons, "events")
 }
 
 /// One line as it is; of more the number, and the lines for whoever opens it.
-fn folded(lines: &[String], name: &str) -> Markup {
+fn folded(key: &str, lines: &[String], name: &str) -> Markup {
     match lines {
         [] => html! {},
         [one] => html! { span.line { (one) } },
         [first, ..] => html! {
-            details {
+            details data-key=(key) {
                 summary { (lines.len()) " " (name) span.note { (first) ", …" } }
                 ul { @for line in lines.iter().take(MOST_LINES) { li { (line) } } }
             }
@@ -87,7 +90,7 @@ pub(super) fn evidence(it: &DeploymentRecord) -> Markup {
     let seen = &it.evidence;
     html! {
         @if !seen.stopped_tasks.is_empty() || !seen.service_events.is_empty() {
-            details {
+            details data-key={ (it.id) "-seen" } {
                 summary { "What was seen" }
                 ul {
                     @for task in seen.stopped_tasks.iter().take(MOST_LINES) { li { (stopped(task)) } }
@@ -176,12 +179,28 @@ pub(super) fn lane_name(state: LaneState) -> &'static str {
     }
 }
 
+pub(super) fn hold_name(kind: HoldKind) -> &'static str {
+    match kind {
+        HoldKind::Paused => "Paused",
+        HoldKind::Held => "Held",
+    }
+}
+
+/// From where a deployment is known, where that is not this process.
+pub(super) fn known_from(it: KnownFrom) -> Option<&'static str> {
+    match it {
+        KnownFrom::Lane => None,
+        KnownFrom::EcsOurs => Some("seen in ECS, of a definition of ours"),
+        KnownFrom::Ecs => Some("seen in ECS, not ours"),
+    }
+}
+
 pub(super) fn spaced(label: &str) -> String {
     label.replace('_', " ")
 }
 
 /// What one container runs: the image by its tag, and by the first digits of its digest.
-pub(super) fn image(it: &RunningImage) -> Markup {
+fn image(it: &RunningImage) -> Markup {
     let tag = it.image.effective_tag();
     let digest = it.digest.as_ref().or(it.image.digest.as_ref());
     html! {
@@ -190,6 +209,14 @@ pub(super) fn image(it: &RunningImage) -> Markup {
             @if let Some(digest) = digest { " " code.faint { (short(digest.as_str())) } }
             span.container { (it.container) }
         }
+    }
+}
+
+/// The images of all containers, and the definition that names them.
+pub(super) fn runs(running: &RunningRecord) -> Markup {
+    html! {
+        @for it in &running.images { (image(it)) }
+        span.note { code { (running.definition) } }
     }
 }
 

@@ -7,8 +7,8 @@ use axum::{
 use maud::{Markup, html};
 
 use super::{
-    Pairs, View,
-    parts::{fact, pill, stage_kind, stage_name, tasks, what, why},
+    Pairs, View, actions,
+    parts::{fact, pill, runs, stage_kind, stage_name, tasks, what, why},
     show,
 };
 use crate::{
@@ -24,6 +24,8 @@ pub(super) async fn page(
 ) -> Result<Html<String>, Problem> {
     let snapshot = state.latest();
     let it = find_target(&snapshot, &id)?;
+    // What is shown has the newest of it.
+    state.lookup.past_of(&it.id).await;
     Ok(show(&state, &query, |view| view.target(it)))
 }
 
@@ -34,6 +36,7 @@ impl View<'_> {
         let main = html! {
             section #target aria-labelledby="target-heading" {
                 h1 #target-heading { (it.name) }
+                (actions::of_target(it))
                 (self.target_facts(it))
             }
             (self.target_runs(it.running.as_ref()))
@@ -71,7 +74,7 @@ impl View<'_> {
                     None => p.nothing { "Lockkeeper has not looked at it yet: it does when something is asked of it." },
                     Some(running) => {
                         div.sheet.runs {
-                            div { (self.running(running)) }
+                            div { (runs(running)) }
                             div { (self.since(running)) }
                         }
                     }

@@ -4,17 +4,22 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::{
-    domain::{DeploymentRecord, Moment, ReconcileRecord, TargetRecord, TriggerKind},
+    domain::{
+        DeploymentRecord, Difference, HoldKind, HoldRecord, Line, Moment, PastRollout, ReconcileRecord,
+        RolloutState, TargetRecord, Tasks, TriggerKind,
+    },
     report::sample::{at, origin},
     status::sample::{Sample, about},
 };
 
 /// What a page shows to whoever asks for this.
-fn seen(sample: &Sample, asked: &Asked, page: impl FnOnce(&View<'_>) -> Markup) -> String {
+fn seen(sample: &Sample, asked: &Asked, page: impl FnOnce(View<'_>) -> Markup) -> String {
     let (now, at) = (sample.now, at("12:06:00"));
     let health = sample.health.assess(now);
     let (snapshot, about) = (&sample.snapshot, &about());
-    page(&View { snapshot, about, health: &health, now, at, asked }).into_string()
+    let past = Past::default();
+    let ended = newest_first(snapshot, &past);
+    page(View { snapshot, ended: &ended, about, health: &health, now, at, asked }).into_string()
 }
 
 fn page(sample: &Sample, live: bool) -> String {
@@ -82,8 +87,12 @@ fn an_empty_page_says_that_nothing_is_there() {
     let mut sample = Sample::busy();
     sample.snapshot = Snapshot::empty(sample.now);
     let html = page(&sample, false);
-    for text in ["Nothing is under way.", "No target is known yet.", "No deployment has ended", "On standby"]
-    {
+    for text in [
+        "Nothing is under way.",
+        "No target is known yet.",
+        "No deployment that ended is known.",
+        "On standby",
+    ] {
         assert!(html.contains(text), "{text}");
     }
 }
@@ -106,10 +115,10 @@ fn names_and_reasons_are_text_wherever_they_stand() {
     Arc::make_mut(&mut snapshot.history).push(ended.clone());
     sample.snapshot.reconciled = Some(Arc::new(drifted(evil)));
     let html = page(&sample, false)
-        + &seen(&sample, &Asked::default(), |view| view.deployment(&ended))
+        + &seen(&sample, &Asked::default(), |view| view.deployment(&ended, None))
         + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]))
         + &searched(&sample, evil);
-    assert!(!html.contains("<script") && !html.contains("alert('x')</script>\"'"), "not escaped");
+    assert!(!html.contains("<script>") && !html.contains("alert('x')</script>\"'"), "not escaped");
     assert!(html.matches("&lt;script&gt;").count() >= 9, "{}", html.matches("&lt;script&gt;").count());
     assert!(!html.contains("href=\"/deployments/<"));
 }
@@ -118,15 +127,20 @@ fn names_and_reasons_are_text_wherever_they_stand() {
 fn lines(html: &str) -> String {
     let main = html.split("<main id=\"main\" tabindex=\"-1\">").nth(1).expect("main");
     let main = main.split("</main>").next().unwrap_or_default();
+    let main = match (main.find("<div class=\"acts\""), main.find("<dl")) {
+        (Some(from), Some(to)) if from < to => format!("{}{}", &main[..from], &main[to..]),
+        _ => main.to_owned(),
+    };
     let ends = ["</dd>", "</li>", "</h1>", "</h2>", "</h3>", "</p>"];
-    let main = ends.iter().fold(main.to_owned(), |main, end| main.replace(end, "|"));
+    let main = ends.iter().fold(main, |main, end| main.replace(end, "|"));
     words(&main).split('|').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn a_deployment_has_a_page_that_tells_all_of_it() {
     let sample = Sample::busy();
-    let told = |it: &DeploymentRecord| lines(&seen(&sample, &Asked::default(), |view| view.deployment(it)));
+    let told =
+        |it: &DeploymentRecord| lines(&seen(&sample, &Asked::default(), |view| view.deployment(it, None)));
     let ended = sample.snapshot.history.iter().next().expect("one has ended");
     assert_snapshot!(told(ended), @r#"
     Deployment of api
@@ -328,11 +342,73 @@ fn without_scripts_the_page_moves_only_for_those_who_asked() {
 }
 
 #[test]
-fn neither_scripts_nor_inline_styles_are_needed() {
-    let html = page(&Sample::busy(), true);
-    for forbidden in ["<script", "style=\"", "<style", "onclick", "http://", "https://"] {
+fn nothing_is_inline_and_nothing_is_loaded_from_elsewhere() {
+    let sample = Sample::busy();
+    let html = page(&sample, true)
+        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]))
+        + &seen(&sample, &Asked::default(), |view| {
+            view.deployment(sample.snapshot.under_way().next().expect("one"), None)
+        });
+    for forbidden in ["<script>", "style=\"", "<style", " onclick", "src=\"http", "javascript:"] {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
+    assert_eq!(
+        html.matches("<script").count(),
+        html.matches("<script src=\"/live.js?v=0.1.0\" defer></script>").count()
+    );
+}
+
+#[test]
+fn what_changes_something_is_hidden_until_somebody_has_signed_in() {
+    let sample = Sample::busy();
+    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]));
+    let bars = target.matches("<div class=\"acts\" role=\"group\"").count();
+    assert_eq!((bars, target.matches(" hidden><button type=\"button\" data-act").count()), (1, 1));
+    let offers = |html: &str, verb: &str| {
+        html.contains(
+            &format!("chubby_api/{verb}\"")
+                .replace('/', "%2F")
+                .replace(&format!("%2F{verb}"), &format!("/{verb}")),
+        )
+    };
+    assert!(offers(&target, "pause") && offers(&target, "rollback") && !offers(&target, "resume"));
+    let ended = sample.snapshot.history.iter().next().expect("one has ended");
+    assert!(!seen(&sample, &Asked::default(), |view| view.deployment(ended, None)).contains("/cancel"));
+    let active = sample.snapshot.under_way().next().expect("one is under way");
+    assert!(
+        seen(&sample, &Asked::default(), |view| view.deployment(active, None))
+            .contains("/api/v1/deployments/d-77fe/cancel")
+    );
+}
+
+#[test]
+fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
+    let mut sample = Sample::busy();
+    let hold = HoldRecord {
+        kind: HoldKind::Paused,
+        by: Some("ann".into()),
+        since: Some(at("12:01:00")),
+        reason: Some("stocktaking".into()),
+    };
+    first_of(&mut sample.snapshot).lane.hold = Some(hold);
+    let home = page(&sample, false);
+    let told = lines(&home);
+    assert!(
+        told.contains("? api is paused and 1 request waits\nby ann, 5 min ago : stocktaking\n"),
+        "{told}"
+    );
+    assert!(rows(&home, "targets").contains("Watching Paused by ann, 5 min ago : stocktaking"));
+    let asked = Asked { state: Some(asked::Lanes::Held), ..Asked::default() };
+    assert_eq!(rows(&seen(&sample, &asked, |view| view.home()), "targets").lines().count(), 1);
+    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]));
+    assert!(target.contains("/resume\"") && !target.contains("/pause\""));
+}
+
+#[test]
+fn all_that_a_browser_loads_is_small() {
+    let assets = STYLE.len() + SCRIPT.len() + ICON.len();
+    let home = page(&Sample::busy(), false).len();
+    assert!(assets + home < 100_000, "{assets} and {home}");
 }
 
 #[test]
@@ -346,4 +422,65 @@ fn ten_thousand_targets_are_a_page_that_a_browser_can_show() {
     let html = page(&sample, false);
     assert!(html.len() < 200_000, "{}", html.len());
     assert!(html.contains("1 to 50 of 10000"));
+}
+
+#[test]
+fn a_diff_shows_what_may_be_seen_and_of_the_rest_only_that_it_changed() {
+    let sample = Sample::busy();
+    let it = sample.snapshot.history.iter().next().expect("one has ended");
+    let shown = |text: &str| Some(Line::Shown(text.into()));
+    let hidden = |text: &str| Some(Line::Hidden(text.into()));
+    let line = |path: &str, before, after| Difference { path: path.into(), before, after };
+    let lines = vec![
+        line("containerDefinitions[web].image", shown("shop_api:1"), shown("shop_api:2")),
+        line("containerDefinitions[web].environment[KEY]", hidden("f1"), hidden("f2")),
+        line("containerDefinitions[web].secrets[NEW]", None, hidden("f3")),
+    ];
+    let html = seen(&sample, &Asked::default(), |view| view.deployment(it, Some(&Ok(lines))));
+    assert_snapshot!(rows(&html, "diff"), @r#"
+    containerDefinitions[web].image | shop_api:1 | shop_api:2 |
+    containerDefinitions[web].environment[KEY] | hidden | hidden, changed |
+    containerDefinitions[web].secrets[NEW] | – | hidden |
+    "#);
+    assert!(!html.contains("f1") && !html.contains("f2"));
+    let why = Err("AWS cannot be asked now".to_owned());
+    let html = seen(&sample, &Asked::default(), |view| view.deployment(it, Some(&why)));
+    assert!(html.contains("AWS cannot be asked now"));
+}
+
+#[test]
+fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
+    let sample = Sample::busy();
+    let (now, at_) = (sample.now, at("12:06:00"));
+    let target = &sample.snapshot.targets[0];
+    let rollout = |id: &str, state, by: Option<&str>| PastRollout {
+        id: id.into(),
+        created_at: at("11:00:00"),
+        ended_at: at("11:02:00"),
+        state,
+        reason: "ECS's words".into(),
+        definition: "chubby_api:9".parse().expect("valid"),
+        previous: None,
+        registered_by: by.map(Into::into),
+        tasks: Tasks::default(),
+    };
+    let mut past = Past::default();
+    let rollouts = [
+        rollout("arn:sd/2", RolloutState::Failed, None),
+        rollout("arn:sd/1", RolloutState::Succeeded, Some("d-old")),
+    ];
+    past.learn(&target.id, &target.name, &rollouts, at_);
+    let ended = newest_first(&sample.snapshot, &past);
+    let health = sample.health.assess(now);
+    let (asked, about) = (Asked::default(), about());
+    let snapshot = &sample.snapshot;
+    let view = View { snapshot, ended: &ended, about: &about, health: &health, now, at: at_, asked: &asked };
+    let told = rows(&view.home().into_string(), "ended");
+    assert_eq!(told.lines().count(), 4);
+    assert!(told.contains("api ecs-2 | Failed ECS's words seen in ECS, not ours | chubby_api:9"), "{told}");
+    assert!(
+        told.contains("api d-old | Succeeded ECS's words seen in ECS, of a definition of ours"),
+        "{told}"
+    );
+    assert!(view.target(target).into_string().contains("2 of 4"), "the figures count them");
 }

@@ -24,7 +24,8 @@ fn described(description: &Value) -> BTreeSet<(String, String)> {
 #[tokio::test]
 async fn every_route_is_described_and_everything_that_is_described_is_a_route() {
     let health = ["/livez", "/readyz", "/health", "/metrics"].map(|path| ("GET".to_owned(), path.to_owned()));
-    let routes = ROUTES.iter().map(|(path, method, _)| (method.to_string(), (*path).to_owned()));
+    let routes = ROUTES;
+    let routes = routes.iter().map(|(path, method, _)| (method.to_string(), (*path).to_owned()));
     assert_eq!(described(&description().await), routes.chain(health).collect());
 }
 

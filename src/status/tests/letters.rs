@@ -33,7 +33,8 @@ impl Desk for Office {
     fn replay(&self, wanted: Replay) -> Eventually<'_, Replayed> {
         self.asked.lock().expect("sound").push(wanted);
         let left = vec![("l-2".into(), "somebody else has it".into())];
-        let replayed = Replayed { selected: 2, replayed: 1, left, missing: Vec::new(), done: self.done };
+        let done = Replayed::Done { selected: 2, replayed: 1, left, missing: Vec::new() };
+        let replayed = if self.done { done } else { Replayed::GoesOn };
         Box::pin(async { Ok(replayed) })
     }
 }
@@ -164,7 +165,7 @@ async fn letters_are_put_back_as_they_were_chosen() {
         [
             Replay { ids: vec!["l-1".into(), "l-2".into()], ..base.clone() },
             Replay {
-                target: Some("api".into()),
+                target: Some("111122223333/eu-west-1/shop/chubby_api".into()),
                 cause: Some(Cause::Timeout),
                 since: Some(Timestamp::from_millis(2_000)),
                 force: true,

@@ -408,7 +408,11 @@ async fn the_page_and_what_it_loads_are_there() {
         ("/", "text/html; charset=utf-8"),
         ("/?live", "text/html; charset=utf-8"),
         ("/style.css?v=1", "text/css; charset=utf-8"),
+        ("/live.js?v=1", "text/javascript; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
+        ("/targets/api", "text/html; charset=utf-8"),
+        ("/targets/111122223333%2Feu-west-1%2Fshop%2Fchubby_api", "text/html; charset=utf-8"),
+        ("/deployments/d-bad0?days=7", "text/html; charset=utf-8"),
     ] {
         let answer = get(&sample, path).await;
         assert_eq!((answer.status, answer.content_type()), (StatusCode::OK, kind), "{path}");
