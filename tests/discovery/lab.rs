@@ -244,6 +244,7 @@ impl Daemon {
             routes: Routes::new(account, REGION.into(), Vec::new(), None),
             discovery: Some(discovery),
             reconcile: None,
+            people: People { own: user, from_outside: false },
             accounts,
             pollers: 2,
             visibility: Duration::from_mins(2),
