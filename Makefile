@@ -4,11 +4,11 @@
 # One family of features for everything that is built for development: another one compiles the same crates again.
 FEATURES := --features sim
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh deploy/*/*.sh)
+SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh tests/image/*.sh deploy/*/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e terraform deploy scripts bench measure soak fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e terraform deploy scripts bench image measure soak fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,11 @@ scripts: ## shellcheck
 	else \
 	  echo "SKIPPED: the scripts were not checked: there is no shellcheck on this machine" >&2; \
 	fi
+
+# Needs buildah, podman and runc, and no engine that runs as a daemon. A release build: minutes, at first.
+image: ## builds the container image, runs it as ECS would, and looks at it; STAND_IN_BASES=1 where no registry is reached
+	cargo build $(FEATURES) --example world
+	WORLD=$(TARGET_DIR)/debug/examples/world tests/image/check.sh
 
 # The pure modules alone: the AWS SDK would be optimized for minutes, and is not measured.
 bench: ## decode, route and plan, per event; the index of what discovery found

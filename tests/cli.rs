@@ -40,7 +40,7 @@ fn shop(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn explain(event: &str, more: &[&str]) -> String {
     let folder = shop(&[("event.json", event)]);
-    let arguments = ["explain", "event.json", "--config", "shop.toml"];
+    let arguments = ["explain", "--offline", "event.json", "--config", "shop.toml"];
     told(&mut lockkeeper(folder.path(), &[&arguments, more].concat()))
 }
 
@@ -174,6 +174,7 @@ fn an_explanation_in_json_has_the_documented_shape() {
     insta::assert_snapshot!(explain(&push("shop_service_api", "2.1.0"), &["--output", "json"]), @r#"
     [exit 0]
     {
+      "online": false,
       "result": "asks",
       "trigger": "image_pushed",
       "meaning": "shop_service_api:2.1.0 (sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd) was pushed",
@@ -189,6 +190,7 @@ fn an_explanation_in_json_has_the_documented_shape() {
       },
       "version": "2026-11-01T12:00:00Z",
       "set_aside": null,
+      "beside": [],
       "home": {
         "account": "111122223333",
         "account_from": "queue_url",
@@ -247,7 +249,7 @@ fn a_message_as_sqs_returns_it_is_read_from_standard_input() {
     let event = r#"{"source":"action.deploy","detail-type":"Deploy","detail":{"service":"worker","reason":"hot\u001b[2Jfix"}}"#;
     let message = format!(r#"{{"Messages":[{{"MessageId":"m","Body":{}}}]}}"#, quoted(event));
     let folder = shop(&[]);
-    let mut child = lockkeeper(folder.path(), &["--config", "shop.toml", "explain", "-"])
+    let mut child = lockkeeper(folder.path(), &["--config", "shop.toml", "explain", "--offline", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -344,7 +346,10 @@ fn an_event_of_an_account_that_is_not_allowed_is_refused() {
 fn what_only_a_name_leads_to_is_told_to_be_a_guess() {
     let naming = "[naming]\nproject='shop'\nenvironment='prod'\n";
     let folder = shop(&[("naming.toml", naming), ("event.json", &push("shop_service_new", "latest"))]);
-    let text = told(&mut lockkeeper(folder.path(), &["explain", "event.json", "--config", "naming.toml"]));
+    let text = told(&mut lockkeeper(
+        folder.path(),
+        &["explain", "--offline", "event.json", "--config", "naming.toml"],
+    ));
     insta::assert_snapshot!(text, @r"
     [exit 0]
     image_pushed: shop_service_new:latest (sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd) was pushed
@@ -390,7 +395,10 @@ fn of_many_targets_that_are_not_reached_twenty_are_told() {
     let targets =
         (0..25).map(|n| format!("[[target]]\ncluster='c'\nservice='s{n}'\nparameters=['/{n}/*']\n"));
     let folder = shop(&[("many.toml", &targets.collect::<String>()), ("event.json", &parameter("/7/x"))]);
-    let text = told(&mut lockkeeper(folder.path(), &["explain", "event.json", "--config", "many.toml"]));
+    let text = told(&mut lockkeeper(
+        folder.path(),
+        &["explain", "--offline", "event.json", "--config", "many.toml"],
+    ));
     assert!(
         text.contains("\nNothing is asked of 24 other targets:\n") && text.ends_with("\n  and 4 more\n"),
         "{text}"
@@ -752,6 +760,12 @@ fn each_command_shows_an_example_in_its_help() {
     Options:
           --config <FILE>
               Settings to read beside the built-in ones; repeatable, the later wins
+
+          --offline
+              Ask nothing of AWS: what discovery would find, and what runs, is not known then
+
+          --all
+              Tell why not of every other target, however many they are
 
           --output <FORM>
               How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]

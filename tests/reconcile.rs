@@ -15,6 +15,7 @@ fn event(trigger: Trigger) -> Event {
         region: Some("eu-west-1".into()),
         time: Timestamp::from_millis(1_234_567),
         replay: None,
+        metadata: None,
         trigger,
     }
 }

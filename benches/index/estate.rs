@@ -86,6 +86,7 @@ pub(crate) fn event(asked: Asked, number: usize) -> Event {
         region: Some(region),
         time: Timestamp::from_millis(1_000),
         replay: None,
+        metadata: None,
         trigger: match asked {
             Asked::Push => Trigger::ImagePushed(PushedImage {
                 is_index: None,

@@ -4,6 +4,8 @@ mod check;
 mod dead_letters;
 #[cfg(feature = "sim")]
 mod demo;
+mod desk;
+mod estate;
 mod explain;
 mod health;
 mod letters;

@@ -17,6 +17,8 @@ const QUOTED_CHARS: usize = 200;
 const NOTE_CHARS: usize = 1_000;
 /// How many items of a list are read. A task has some ten containers, and every other list that we read has one item.
 const ITEMS: usize = 64;
+/// How many fields of an object are shown one by one.
+const FIELDS: usize = 256;
 
 /// The text of a JSON object, with the name that reasons call it by. Each [`pick`](Self::pick) reads it anew.
 #[derive(Clone, Copy)]
@@ -62,6 +64,16 @@ impl<'a> Object<'a> {
             .and_then(|()| reader.end())
             .map_err(|error| format!("{} is not JSON that can be read: {error}", self.name))?;
         Ok(std::array::from_fn(|at| Field { of: self.name, name: names[at], raw: found[at] }))
+    }
+
+    /// Shows each of the first fields, by its key and its JSON text, as far as the object can be read.
+    pub(super) fn each(self, show: impl FnMut(&str, &'a str)) {
+        let _ = Deserializer::from_str(self.text).deserialize_map(Each(show));
+    }
+
+    /// The object that this JSON text is, if it is one.
+    pub(super) fn within(text: &'a str) -> Option<Self> {
+        Self::new("it", text).ok()
     }
 }
 
@@ -216,6 +228,27 @@ impl<'a> Visitor<'a> for Pick<'_, 'a> {
     }
 }
 
+/// Shows the first fields, and passes over the rest.
+struct Each<F>(F);
+
+impl<'a, F: FnMut(&str, &'a str)> Visitor<'a> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+        for _ in 0..FIELDS {
+            let Some(key) = map.next_key::<Cow<'a, str>>()? else { return Ok(()) };
+            let value: &'a RawValue = map.next_value()?;
+            (self.0)(&key, value.get());
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
 /// Reads a key as its position among the names, without keeping it.
 struct Position<'p>(&'p [&'static str]);
 
@@ -273,6 +306,19 @@ mod tests {
         let object = Object::new("it", r#" {"b": [1], "c": {"a": 5}, "a": "x"} "#).expect("an object");
         let [a, b, none] = object.pick(["a", "b", "d"]).expect("valid");
         assert_eq!((a.raw(), b.raw(), none.raw()), (Some("\"x\""), Some("[1]"), None));
+    }
+
+    #[test]
+    fn fields_are_shown_as_far_as_they_can_be_read_and_no_more_than_256() {
+        let shown = |text: &str| {
+            let mut shown = Vec::new();
+            Object::new("it", text).expect("an object").each(|key, raw| shown.push(format!("{key}={raw}")));
+            shown
+        };
+        assert_eq!(shown(r#"{"a": [1], "b": "x", "c": }"#), ["a=[1]", r#"b="x""#]);
+        let many: Vec<String> = (0..300).map(|n| format!("\"k{n}\":1")).collect();
+        assert_eq!(shown(&format!("{{{}}}", many.join(","))).len(), FIELDS);
+        assert!(Object::within("[1]").is_none() && Object::within("{}").is_some());
     }
 
     #[test]

@@ -25,15 +25,22 @@ mod ecr;
 mod ecs;
 mod envelope;
 mod json;
+mod metadata;
 mod reconcile;
 mod requests;
+mod rollbacks;
 mod s3;
 mod secrets;
+mod signs;
 mod ssm;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::{Event, RECONCILE_SOURCE, Timestamp, Trigger};
+use std::sync::Arc;
+
+use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
+pub use signs::sign;
+
 use envelope::{Envelope, Opened};
 use json::quoted;
 
@@ -108,6 +115,7 @@ fn read(text: &str, called: &'static str, sent_at: Timestamp, wrappers: usize) -
 }
 
 fn event(envelope: &Envelope, text: &str, sent_at: Timestamp) -> Event {
+    let trigger = trigger(envelope).unwrap_or_else(Trigger::Malformed);
     Event {
         id: envelope.id(text),
         source: envelope::kept(&envelope.source),
@@ -116,7 +124,8 @@ fn event(envelope: &Envelope, text: &str, sent_at: Timestamp) -> Event {
         region: envelope.region(),
         time: envelope.time(sent_at),
         replay: envelope.replay(),
-        trigger: trigger(envelope).unwrap_or_else(Trigger::Malformed),
+        metadata: metadata::of(envelope, &trigger).map(Arc::new),
+        trigger,
     }
 }
 
@@ -130,6 +139,7 @@ fn nameless(bytes: &[u8], sent_at: Timestamp, trigger: Trigger) -> Event {
         region: None,
         time: sent_at,
         replay: None,
+        metadata: None,
         trigger,
     }
 }
@@ -154,7 +164,8 @@ fn own(source: &str, envelope: &Envelope) -> Reading {
     match source.to_ascii_lowercase().as_str() {
         "action.production" | "action.deploy" => requests::deploy(envelope),
         "github.actions" => requests::github(envelope, None),
-        "lockkeeper.decision" => decisions::read(envelope),
+        REQUEST_SOURCE => requests::own(envelope),
+        DECISION_SOURCE => decisions::read(envelope),
         RECONCILE_SOURCE => reconcile::read(envelope),
         other => match other.strip_prefix("github.actions.") {
             // As it was written, not in lower case: the environment's name is shown to people.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Base, Cause, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, ImageReference, Marks,
-    RolloutId, StoppedTask, TargetId, Timestamp,
+    Base, Cause, ContainerName, DefinitionId, DefinitionRef, DefinitionView, DeploymentId, Digest, Holds,
+    ImageReference, Marks, RolloutId, StoppedTask, TargetId, Timestamp,
 };
 
 /// What to look at.
@@ -53,6 +53,8 @@ pub struct Look {
     /// The rollouts since the time asked for, and every one still in progress; newest first. A rollback is not
     /// one of them: it is the state of the rollout that it undoes.
     pub rollouts: Vec<Rollout>,
+    /// What keeps the target back, as the tags of the service say.
+    pub holds: Holds,
     /// Whether the primary deployment is a rollback by ECS that is not complete. It tells of one also where the
     /// rollout that it undoes is no longer listed.
     pub going_back: bool,
@@ -75,6 +77,8 @@ pub enum ServiceState {
     Missing,
     /// Its rollouts are driven by something that we do not speak, as `CODE_DEPLOY`.
     OtherController(Arc<str>),
+    /// Another Lockkeeper deploys it: the one that its tag names.
+    OfAnother(Arc<str>),
 }
 
 /// What runs.
@@ -113,6 +117,29 @@ pub struct Rollout {
     pub tasks: Tasks,
     /// ECS's words.
     pub reason: Arc<str>,
+}
+
+/// A rollout that has ended, as ECS remembers it for 90 days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRollout {
+    /// The ARN of its service deployment.
+    pub id: RolloutId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub state: RolloutState,
+    /// ECS's words.
+    pub reason: Arc<str>,
+    /// The definition that it rolled out.
+    pub definition: DefinitionId,
+    /// The definition that the service had before, where it is known.
+    pub previous: Option<DefinitionId>,
+    /// The deployment of ours that registered the definition, where one did.
+    pub registered_by: Option<DeploymentId>,
+    /// Its tasks, where they are known.
+    pub tasks: Tasks,
 }
 
 /// The two ids by which ECS knows one rollout. Either may be unknown.

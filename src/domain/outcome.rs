@@ -5,6 +5,7 @@ use serde::Serialize;
 /// How a deployment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// The rollout is the primary one, is complete, and runs what was asked.
     Succeeded,
@@ -16,7 +17,7 @@ pub enum Outcome {
     Failed,
     /// It failed, and ECS went back to what ran before.
     RolledBack,
-    /// It was not started, because somebody or the settings said so.
+    /// It was not started, or stopped before it was complete, because somebody or the settings said so.
     Cancelled,
     /// Everything was done but the calls that change something.
     DryRun,
@@ -61,6 +62,7 @@ impl Outcome {
 /// Why a deployment failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Cause {
     /// An image could not be pulled.
     ImagePull,

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::{
     Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Moment,
-    Origin, Outcome, RolloutId, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
+    Origin, Outcome, RolloutId, RolloutKey, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
 };
 
 /// One deployment: waiting, running or finished.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct DeploymentRecord {
     /// Its id.
     pub id: DeploymentId,
@@ -24,6 +25,7 @@ pub struct DeploymentRecord {
     /// What is asked, one line per change after folding.
     pub changes: Vec<String>,
     /// Why: one entry per request that it carries, the merged ones too.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<Origin>))]
     pub triggers: Vec<Arc<Origin>>,
     /// How far it is.
     pub stage: Stage,
@@ -52,11 +54,44 @@ pub struct DeploymentRecord {
     /// The tasks of its rollout, as last seen.
     #[serde(skip)]
     pub tasks: Tasks,
+    /// Both ids of the rollout that it started or adopted, where they are known.
+    #[serde(skip)]
+    pub rollout: Option<RolloutKey>,
+    /// The image of each container that it rolls out, once that is decided.
+    #[serde(skip)]
+    pub images: Vec<RunningImage>,
+    /// From where it is known.
+    pub known_from: KnownFrom,
+}
+
+/// From where a deployment is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
+pub enum KnownFrom {
+    /// It passed through a lane of this process.
+    #[default]
+    Lane,
+    /// ECS lists its rollout, of a revision that bears our tag.
+    EcsOurs,
+    /// ECS lists its rollout, and nothing shows that it was ours.
+    Ecs,
+}
+
+impl KnownFrom {
+    /// Whether only ECS tells of it: then its requests, and what was seen of it, are not known.
+    pub fn is_ecs(self) -> bool {
+        match self {
+            Self::Lane => false,
+            Self::EcsOurs | Self::Ecs => true,
+        }
+    }
 }
 
 /// How far a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Stage {
     /// It waits for its turn, or gathers requests.
     Waiting,
@@ -85,10 +120,12 @@ impl Stage {
 
 /// What was seen of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// The tasks of the rollout that stopped, newest first.
     pub stopped_tasks: Vec<StoppedTask>,
     /// The last service events, newest first.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<String>))]
     pub service_events: Vec<Arc<str>>,
 }
 
@@ -111,6 +148,7 @@ pub struct TargetRecord {
 
 /// What runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningRecord {
     /// Its definition.
     pub definition: DefinitionId,
@@ -123,7 +161,8 @@ pub struct RunningRecord {
 }
 
 /// What one container runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningImage {
     /// The container.
     pub container: ContainerName,
@@ -152,20 +191,24 @@ pub struct LaneRecord {
 
 /// Somebody paused a target, or a rollback holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct HoldRecord {
     /// What is kept back.
     pub kind: HoldKind,
     /// Who decided so, where that is known.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub by: Option<Arc<str>>,
     /// When that was decided, where that is known.
     pub since: Option<Timestamp>,
     /// Why, where that was said.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub reason: Option<Arc<str>>,
 }
 
 /// What a hold keeps back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum HoldKind {
     /// Somebody paused the target: nothing is started.
     Paused,
@@ -183,9 +226,25 @@ impl HoldKind {
     }
 }
 
+/// What became of what keeps a target back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HoldMove {
+    /// It is in force: the service is tagged.
+    Begun,
+    /// Somebody resumed the target.
+    Ended,
+    /// The tag is gone, and nobody has resumed the target here.
+    Vanished,
+    /// The service could not be tagged, for this reason.
+    Refused(String),
+    /// Nothing was tagged, because nothing is to be changed.
+    DryRun,
+}
+
 /// What a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum LaneState {
     /// Nothing is asked of it.
     Idle,
@@ -264,6 +323,24 @@ pub enum Report {
         /// Why nothing follows from it.
         reason: String,
     },
+    /// What keeps a target back changed.
+    Hold {
+        /// The target.
+        target: TargetId,
+        /// Its name.
+        name: TargetName,
+        /// What was decided, by whom and when.
+        hold: HoldRecord,
+        /// What became of it.
+        moved: HoldMove,
+    },
+    /// A decision turned out to ask nothing, for this reason.
+    Moot {
+        /// The event that it came in.
+        origin: Arc<Origin>,
+        /// Why nothing follows from it.
+        reason: String,
+    },
     /// A deployment moved: it began, its rollout started, was adopted, or is being rolled back.
     Moved(Box<DeploymentRecord>),
     /// An attempt failed, and another follows.
@@ -291,6 +368,10 @@ pub enum Report {
         /// The event.
         event_id: EventId,
     },
+    /// ECS warns of a service of ours.
+    Warned(Box<ServiceWarning>),
+    /// A rollout that we did not start moved.
+    Foreign(Box<ForeignRollout>),
     /// A promise was broken: a defect of ours.
     PromiseBroken {
         /// Which one, as `P1`.
@@ -298,6 +379,63 @@ pub enum Report {
         /// What was seen.
         what: String,
     },
+}
+
+/// What ECS warns of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ServiceWarning {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// ECS's name of it, as `SERVICE_TASK_START_IMPAIRED`.
+    pub event: Arc<str>,
+    /// ECS's words.
+    pub reason: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A rollout of a target that we did not start: a person did, Terraform, or ECS itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ForeignRollout {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// The rollout.
+    pub rollout_id: RolloutId,
+    /// How far it is.
+    pub state: ForeignState,
+    /// The definition that it rolls out, where that is known.
+    pub definition: Option<DefinitionId>,
+    /// ECS's words.
+    pub reason: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How far a rollout is that we did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignState {
+    /// It goes on.
+    InProgress,
+    /// It is complete.
+    Completed,
+    /// It failed.
+    Failed,
+}
+
+impl ForeignState {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Why a message may be deleted.

@@ -10,6 +10,7 @@
 //! | `intake` | the pollers |
 //! | `discover` | reads beside the loop which services there are; before that nothing is received |
 //! | `understand` | a message to what it asks for |
+//! | `people` | whose decisions and requests count |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
 //! | `reconcile` | looks now and then for changes that targets have not seen |
@@ -28,7 +29,10 @@ mod discover;
 mod drain;
 mod held;
 mod intake;
+mod lookup;
+mod losses;
 mod open;
+mod people;
 mod perform;
 mod publish;
 mod reconcile;
@@ -40,12 +44,13 @@ mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Moment, Report},
+    domain::{AccountId, Moment, Place, Report, Sign},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -58,7 +63,10 @@ pub(crate) use understand::when_asked;
 pub use clock::EngineClock;
 pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
+pub use lookup::Lookups;
+pub use losses::{Loss, Needed, who_needs};
 pub use open::{Opened, open};
+pub use people::People;
 pub use publish::Publisher;
 pub use reconcile::Reconcile;
 pub use standby::Lease;
@@ -67,6 +75,7 @@ pub use watchdog::Watchdog;
 use discover::{Asks, Discovering, Gate, Word};
 use held::HeldMessages;
 use intake::Batch;
+use losses::Losses;
 use perform::Performer;
 use reconcile::{Question, Reconciler};
 use standby::Hold;
@@ -101,6 +110,8 @@ pub struct Engine {
     pub discovery: Option<Discovery>,
     /// The accounts whose events are taken.
     pub accounts: Vec<AccountId>,
+    /// Whose decisions and requests count.
+    pub people: People,
     /// How many receives are open at once.
     pub pollers: u32,
     /// How long a message is held by one receive or extension.
@@ -134,6 +145,9 @@ struct Running {
     term: CancellationToken,
     gate: watch::Sender<Gate>,
     asks: Asks,
+    losses: Losses,
+    /// Has lost events looked for at once.
+    reconcile_now: Arc<Notify>,
 }
 
 impl Engine {
@@ -160,7 +174,7 @@ impl Engine {
         let pollers = running.spawn_pollers(&batches_in);
         drop(batches_in);
         let counting = running.engine.spawn_counting(counts_in);
-        running.engine.spawn_reconciler(&running.term, questions_in);
+        running.engine.spawn_reconciler(&running.term, questions_in, Arc::clone(&running.reconcile_now));
         let is_lost = loop {
             let wakeup = running.next_wakeup();
             tokio::select! {
@@ -202,12 +216,16 @@ impl Engine {
             dropped: CancellationToken::new(),
         };
         let planner = Planner::new(settings);
+        let term = self.stop.child_token();
+        let losses = Losses::begin(Arc::clone(&self.ecs), self.publisher.metrics(), term.clone());
         Running {
             planner,
             held: HeldMessages::default(),
             performer,
             queues: Vec::new(),
-            term: self.stop.child_token(),
+            term,
+            losses,
+            reconcile_now: Arc::default(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
             engine: self,
@@ -240,7 +258,12 @@ impl Engine {
         }
     }
 
-    fn spawn_reconciler(&self, term: &CancellationToken, questions: mpsc::Sender<Question>) {
+    fn spawn_reconciler(
+        &self,
+        term: &CancellationToken,
+        questions: mpsc::Sender<Question>,
+        at_once: Arc<Notify>,
+    ) {
         let Some(reconcile) = self.reconcile.clone() else { return };
         let reconciler = Reconciler {
             reconcile,
@@ -248,6 +271,7 @@ impl Engine {
             queue: self.queue.clone(),
             clock: self.clock.clone(),
             questions,
+            at_once,
         };
         tokio::spawn(reconciler.keep_looking(term.clone()));
     }
@@ -365,6 +389,26 @@ impl Running {
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
+            if let Some((sign, place)) = understood.sign {
+                self.on_sign(sign, place);
+            }
+        }
+    }
+
+    /// What an event that asks for nothing is a sign of.
+    fn on_sign(&self, sign: Sign, place: Place) {
+        match sign {
+            Sign::ImageGone(gone) => {
+                let users = self.engine.routes.users_of(&gone.repository, &place);
+                self.losses.tell(Loss { gone, registry: place, users });
+            }
+            Sign::Tick { rule } => match &self.engine.reconcile {
+                Some(reconcile) if reconcile.rule.matches(&rule) => {
+                    info!(rule = &*rule, "reconcile: a pass begins, because its rule ticked");
+                    self.reconcile_now.notify_one();
+                }
+                Some(_) | None => {}
+            },
         }
     }
 
@@ -388,6 +432,7 @@ impl Running {
                 | Command::Start(_)
                 | Command::Stop(_)
                 | Command::Mark(_)
+                | Command::Tag(_)
                 | Command::Extend(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }
@@ -407,14 +452,20 @@ impl Running {
         if let Report::Moved(it) | Report::Finished(it) = report {
             self.asks.about(&it.target);
         }
-        self.engine.publisher.told(report, &self.held);
+        self.engine.publisher.told(report, self.engine.clock.wall(), &self.held);
     }
 
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
         if engine.publisher.may_publish(now) {
             held.keep_only(|lease| planner.holds(lease));
-            engine.publisher.publish(now, planner, &engine.routes, queues, held.oldest());
+            engine.publisher.publish(
+                (now, engine.clock.wall()),
+                planner,
+                &engine.routes,
+                queues,
+                held.oldest(),
+            );
         }
     }
 }

@@ -60,6 +60,7 @@ impl Performer {
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Mark(_)
+            | Command::Tag(_)
             | Command::Renew { .. }
             | Command::Extend(_)
                 if self.tasks.is_closed() => {}
@@ -70,9 +71,15 @@ impl Performer {
             }),
             Command::Start(order) => {
                 let clearance = self.clearances().remove(&order.target).unwrap_or_default();
+                let answers = self.answers.clone();
                 self.answer(async move {
                     let started = ecs.start(&order, clearance).await;
-                    vec![Input::Started { target: order.target, started }]
+                    let is_ours = started.is_ok();
+                    let _ = answers.send(Input::Started { target: order.target.clone(), started });
+                    if is_ours {
+                        ecs.claim(&order.target).await;
+                    }
+                    Vec::new()
                 });
             }
             Command::Stop(order) => self.answer(async move {
@@ -82,6 +89,10 @@ impl Performer {
             Command::Mark(order) => self.answer(async move {
                 let marked = ecs.mark(&order).await;
                 vec![Input::Marked { target: order.target, marked }]
+            }),
+            Command::Tag(order) => self.answer(async move {
+                let tagged = ecs.tag_service(&order).await;
+                vec![Input::Tagged { target: order.target, tagged }]
             }),
             Command::Extend(leases) => self.extend(&leases, held),
             Command::Delete(leases) => self.delete(&leases, held),

@@ -10,9 +10,9 @@ use crate::{
     aws::queue::Queue,
     domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
-    report::history::History,
+    report::{history::History, past::Past, steps::Recorder},
     route::Routes,
-    status::{Metrics, QueueRecord, QueueRole, Snapshot},
+    status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
 
 /// Snapshots follow each other no faster than this, however fast the loop turns.
@@ -24,6 +24,10 @@ pub struct Publisher {
     metrics: Arc<Metrics>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     history: Arc<History>,
+    steps: Recorder,
+    reconciled: Option<Arc<ReconcileRecord>>,
+    /// What ECS remembers, which is read beside the loop.
+    lookup: Option<Lookup>,
     /// Somebody who wants every report as it is told, such as the demo.
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// What the last snapshot showed; `None` before the first.
@@ -43,6 +47,9 @@ impl Publisher {
             metrics,
             snapshots,
             history,
+            steps: Recorder::default(),
+            reconciled: None,
+            lookup: None,
             listener: None,
             shown: None,
             is_acting: false,
@@ -56,6 +63,17 @@ impl Publisher {
     pub fn with_listener(mut self, listener: mpsc::UnboundedSender<Report>) -> Self {
         self.listener = Some(listener);
         self
+    }
+
+    /// Also shows what this has read.
+    #[must_use]
+    pub fn with_lookup(mut self, lookup: Lookup) -> Self {
+        self.lookup = Some(lookup);
+        self
+    }
+
+    fn past(&self) -> Arc<Past> {
+        self.lookup.as_ref().map(Lookup::past).unwrap_or_default()
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {
@@ -74,8 +92,10 @@ impl Publisher {
         self.metrics.decided(lag);
     }
 
-    pub(super) fn told(&mut self, report: &Report, held: &HeldMessages) {
+    /// A report, told at this time.
+    pub(super) fn told(&mut self, report: &Report, at: Timestamp, held: &HeldMessages) {
         self.metrics.told(report);
+        self.steps.told(report, at);
         if let Report::Settled { event_id, reason } = report
             && let Some(event) = held.event(event_id)
         {
@@ -95,6 +115,8 @@ impl Publisher {
     /// A pass of reconcile ended.
     pub(super) fn reconciled(&mut self, record: ReconcileRecord) {
         self.metrics.reconciled(&record);
+        self.reconciled = Some(Arc::new(record));
+        self.is_stale = true;
     }
 
     /// When the next snapshot is to be published, if anything happened since the last.
@@ -107,6 +129,7 @@ impl Publisher {
         if std::mem::take(&mut self.is_acting) {
             self.shown = None;
         }
+        let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         let snapshot = Snapshot {
             taken_at: now,
@@ -115,6 +138,9 @@ impl Publisher {
             targets: shown.targets(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            past,
+            steps: self.steps.steps(),
+            reconciled: self.reconciled.clone(),
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),
@@ -130,17 +156,20 @@ impl Publisher {
         !self.is_stale
     }
 
-    /// Publishes the state. `oldest` is the time from which on the oldest message that is held has waited.
+    /// Publishes the state, as it is at this time. `oldest` is the time from which on the oldest message that is held has waited.
     pub(super) fn publish(
         &mut self,
-        now: Moment,
+        (now, at): (Moment, Timestamp),
         planner: &mut Planner,
         routes: &Routes,
         queues: &[QueueRecord],
         oldest: Option<Timestamp>,
     ) {
+        let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
-        shown.follow(planner);
+        for moved in shown.follow(planner) {
+            self.steps.seen(&moved, at);
+        }
         self.is_acting = true;
         let snapshot = Snapshot {
             taken_at: now,
@@ -149,6 +178,9 @@ impl Publisher {
             targets: shown.targets(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            past,
+            steps: self.steps.steps(),
+            reconciled: self.reconciled.clone(),
             leases_held: planner.held(),
             oldest_held: oldest,
             queues: queues.to_vec(),

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -25,9 +25,9 @@ use crate::{
         sources::Sources,
     },
     domain::{
-        CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, LookOrder, Moment, Place,
-        Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, TargetId, TargetName,
-        TargetSettings, Timestamp,
+        CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, Glob, LookOrder, Moment,
+        Place, Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, ServiceState,
+        TargetId, TargetName, TargetSettings, Timestamp,
     },
     inventory::{
         drift::{self, Answers, Memory, Questions, Subject, Suspect},
@@ -48,7 +48,7 @@ pub(super) enum Question {
     /// Which targets there are, and how each is deployed.
     Targets(oneshot::Sender<Vec<(TargetId, Arc<TargetSettings>)>>),
     /// What this event would ask of this target, if nothing else is asked of it now.
-    Request(TargetId, Event, oneshot::Sender<Option<Request>>),
+    Request(TargetId, Box<Event>, oneshot::Sender<Option<Request>>),
     /// A pass ended.
     Passed(ReconcileRecord),
 }
@@ -60,6 +60,8 @@ pub struct Reconcile {
     pub mode: ReconcileMode,
     /// How long after the end of one pass the next begins.
     pub every: Duration,
+    /// The rules whose schedule begins a pass at once, by name.
+    pub rule: Glob,
     /// Where the state of what targets depend on is read.
     pub sources: Arc<Sources>,
 }
@@ -71,6 +73,8 @@ pub(super) struct Reconciler {
     pub(super) queue: Queue,
     pub(super) clock: EngineClock,
     pub(super) questions: mpsc::Sender<Question>,
+    /// A pass is wanted at once.
+    pub(super) at_once: Arc<Notify>,
 }
 
 /// What is remembered between passes.
@@ -121,7 +125,8 @@ impl Reconciler {
 
     async fn look_on(&self, remembered: &mut Remembered) {
         loop {
-            tokio::time::sleep(self.reconcile.every).await;
+            // One that is asked for while another goes on begins after that.
+            let _ = tokio::time::timeout(self.reconcile.every, self.at_once.notified()).await;
             let began = self.clock.moment();
             let began_at = self.clock.wall();
             let mut pass = Pass {
@@ -202,6 +207,9 @@ impl Pass<'_> {
         reading: ServiceReading,
         settings: &Arc<TargetSettings>,
     ) -> Option<(Subject, Vec<Arc<str>>)> {
+        if reading.state != ServiceState::Active {
+            return None;
+        }
         let primary = reading.live.iter().find(|live| live.primary)?;
         let key = (place.clone(), primary.definition.clone());
         if !self.remembered.definitions.contains_key(&key) {
@@ -337,7 +345,7 @@ impl Pass<'_> {
     /// What becomes of a suspicion; `Some(None)` if that cannot be told now.
     async fn decide(&mut self, suspect: &Suspect) -> Option<Option<Fate>> {
         let (target, event) = (&suspect.target, &suspect.event);
-        let question = |answer| Question::Request(target.clone(), event.clone(), answer);
+        let question = |answer| Question::Request(target.clone(), Box::new(event.clone()), answer);
         let Some(request) = self.of.ask(question).await? else { return Some(None) };
         let order = LookOrder {
             target: target.clone(),

@@ -57,16 +57,18 @@ impl Shown {
         }
     }
 
-    /// Takes in what changed since.
-    pub(super) fn follow(&mut self, planner: &mut Planner) {
+    /// Takes in what changed since; returns the deployments under way that did.
+    pub(super) fn follow(&mut self, planner: &mut Planner) -> Vec<Arc<DeploymentRecord>> {
+        let mut moved = Vec::new();
         for target in planner.take_touched() {
             let (record, deployment) = match planner.target(&target) {
                 Some((record, deployment)) => (Some(Arc::new(record)), deployment),
                 None => (self.known.get(&target).cloned(), None),
             };
             self.replace(&target, record);
-            self.deploys(target, deployment);
+            moved.extend(self.deploys(target, deployment));
         }
+        moved
     }
 
     /// The targets, in the order of names.
@@ -107,15 +109,23 @@ impl Shown {
         }
     }
 
-    fn deploys(&mut self, target: TargetId, deployment: Option<DeploymentRecord>) {
+    /// The deployment, if it is another one, or has changed.
+    fn deploys(
+        &mut self,
+        target: TargetId,
+        deployment: Option<DeploymentRecord>,
+    ) -> Option<Arc<DeploymentRecord>> {
         match deployment {
             Some(record) if self.deployments.get(&target).is_none_or(|before| **before != record) => {
-                Arc::make_mut(&mut self.deployments).insert(target, Arc::new(record));
+                let record = Arc::new(record);
+                Arc::make_mut(&mut self.deployments).insert(target, Arc::clone(&record));
+                Some(record)
             }
             None if self.deployments.contains_key(&target) => {
                 Arc::make_mut(&mut self.deployments).remove(&target);
+                None
             }
-            Some(_) | None => {}
+            Some(_) | None => None,
         }
     }
 }

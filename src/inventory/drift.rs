@@ -459,6 +459,7 @@ fn event(place: &Place, at: Timestamp, trigger: Trigger) -> Event {
         region: Some(place.region.clone()),
         time: at,
         replay: None,
+        metadata: None,
         trigger,
     }
 }

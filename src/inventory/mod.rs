@@ -14,9 +14,11 @@
 //! **Definitions are read once.** A revision never changes, so what it depends on is kept with the services that have it
 //! live, and [`Inventory::unread`] names only those that none there had.
 //!
-//! What targets should have seen of what they depend on is found by [`drift`]; [`lost`] writes it as a message.
+//! What targets should have seen of what they depend on is found by [`drift`]; [`lost`] writes it as a message. Who needs an
+//! image that is gone is told by [`losses`].
 
 pub mod drift;
+pub mod losses;
 pub mod lost;
 mod select;
 #[cfg(test)]
@@ -31,7 +33,7 @@ pub use self::select::{Selection, Tags};
 
 use crate::domain::{
     ClusterName, ClusterReading, DefinitionId, DefinitionReading, Dependency, Discovered, DiscoveryRules,
-    Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetSettings,
+    Owner, Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetSettings,
 };
 
 /// When a reading was asked for: of two, the greater was asked for later.
@@ -303,7 +305,7 @@ fn definitions(
 
 fn is_there(state: &ServiceState) -> bool {
     match state {
-        ServiceState::Active | ServiceState::OtherController(_) => true,
+        ServiceState::Active | ServiceState::OtherController(_) | ServiceState::OfAnother(_) => true,
         ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => false,
     }
 }
@@ -314,6 +316,7 @@ fn refusal(state: &ServiceState) -> Option<Arc<str>> {
         ServiceState::OtherController(controller) => {
             Some(format!("its deployments are driven by {controller}, not by ECS").into())
         }
+        ServiceState::OfAnother(owner) => Some(format!("it is {}", Owner::belongs_to(owner)).into()),
         ServiceState::Active | ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => {
             None
         }

@@ -186,6 +186,14 @@ fn a_service_that_another_controller_deploys_is_known_and_refused() {
 }
 
 #[test]
+fn a_service_that_another_lockkeeper_owns_is_known_and_refused() {
+    let state = ServiceState::OfAnother("111122223333/eu-west-1/other".into());
+    let found = ServiceReading { state, ..reading("api", &[], "") };
+    let refused = learnt(see(&mut inventory(), found, &[])).refused.expect("refused");
+    assert!(refused.contains("111122223333/eu-west-1/other, as its tag lockkeeper:owner says"), "{refused}");
+}
+
+#[test]
 fn a_list_forgets_what_it_does_not_have_and_nothing_that_was_read_after_it_was_asked_for() {
     let mut inventory = inventory();
     for name in ["api", "web"] {

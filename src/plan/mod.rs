@@ -40,9 +40,12 @@
 //!   dies then, and ECS calls the digest by another name, it is rolled out once more.
 
 mod agenda;
+mod cancel;
 mod decide;
 mod diagnose;
 mod fold;
+mod foresee;
+mod holding;
 mod input;
 mod judge;
 mod lane;
@@ -72,14 +75,16 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
+use crate::domain::{EventId, HoldRequest, LeaseId, MessageId, Moment, SettledBy, TargetId, TargetSettings};
 
 use agenda::Agenda;
+use cancel::Cancels;
 use lane::{Lane, Turn};
 use ledger::Ledger;
 use waves::Waves;
 
 pub use crate::domain::DeadLetter;
+pub use foresee::{Foreseen, foresee, look_for};
 pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
@@ -94,6 +99,7 @@ pub struct Planner {
     lanes: BTreeMap<TargetId, Arc<Lane>>,
     agenda: Agenda,
     waves: Waves,
+    cancels: Cancels,
     touched: Touched,
 }
 
@@ -114,6 +120,14 @@ impl Hash for Touched {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
+/// A message that was received, without what it asks for.
+struct Hold {
+    lease: LeaseId,
+    message: MessageId,
+    event: EventId,
+    expires: Moment,
+}
+
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
@@ -124,6 +138,7 @@ impl Planner {
             lanes: BTreeMap::new(),
             agenda: Agenda::default(),
             waves: Waves::default(),
+            cancels: Cancels::default(),
             touched: Touched::default(),
         }
     }
@@ -133,6 +148,7 @@ impl Planner {
         let mut out = Vec::new();
         self.expire(now, &mut out);
         self.take(now, input, &mut out);
+        self.cancel(now, &mut out);
         self.wake(now, &mut out);
         while let Some(target) = self.waves.next_called() {
             self.with_lane(now, &target, &mut out, lane::Lane::called);
@@ -143,7 +159,8 @@ impl Planner {
 
     /// When [`Self::handle`] has something to do next, if nothing is told until then.
     pub fn next_wakeup(&self) -> Option<Moment> {
-        [self.agenda.first(), self.ledger.next_wakeup()].into_iter().flatten().min()
+        let wakeups = [self.agenda.first(), self.ledger.next_wakeup(), self.cancels.next_wakeup()];
+        wakeups.into_iter().flatten().min()
     }
 
     /// The leases to hand back when the process stops: all that still owe something.
@@ -176,10 +193,11 @@ impl Planner {
             }
             Input::Lost(leases) => self.lose(now, &leases, out),
             Input::Deleted(leases) => {
-                for lease in leases {
+                for &lease in &leases {
                     let settled = self.ledger.deletion_answered(lease, true, now.moment);
                     out.extend(settled.map(Command::Report));
                 }
+                self.cancels.gone(&leases);
                 self.waves.close(|lease| self.ledger.holds(lease));
             }
             Input::NotDeleted(leases) => {
@@ -206,6 +224,9 @@ impl Planner {
             Input::Marked { target, marked } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.marked(marked, turn));
             }
+            Input::Tagged { target, tagged } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.tagged(tagged, turn));
+            }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}
         }
@@ -215,6 +236,14 @@ impl Planner {
         let Arrival { lease, message, event, expires, asks } = arrival;
         let requests = match asks {
             Asks::Changes(requests) => requests,
+            Asks::Holds(requests) => {
+                let hold = Hold { lease, message, event, expires };
+                return self.decided(now, hold, requests, out);
+            }
+            Asks::Cancel(about) => {
+                let hold = Hold { lease, message, event, expires };
+                return self.cancelled(now, hold, about);
+            }
             Asks::Nothing => Vec::new(),
             Asks::Unknown { reason, version } => {
                 self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
@@ -225,12 +254,13 @@ impl Planner {
         let targets = requests.iter().map(|request| request.target.clone());
         self.waves.open(&event, lease, &requests);
         let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
+        self.cancels.reissue(replaced, lease);
         for request in requests {
             let target = request.target.clone();
             if !self.ledger.owes(lease, &target) {
                 continue;
             }
-            self.lanes.entry(target.clone()).or_insert_with(|| Arc::new(Lane::new(&request)));
+            self.lane_of(&target, &request.settings);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
                     lane.join(lease, request, turn);
@@ -242,10 +272,35 @@ impl Planner {
         }
     }
 
+    /// Decisions about what keeps targets back were received.
+    fn decided(&mut self, now: Now, hold: Hold, requests: Vec<HoldRequest>, out: &mut Vec<Command>) {
+        let Hold { lease, message, event, expires } = hold;
+        let targets = requests.iter().map(|request| request.target.clone());
+        let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
+        for request in requests {
+            let target = request.target.clone();
+            if !self.ledger.owes(lease, &target) {
+                continue;
+            }
+            self.lane_of(&target, &request.settings);
+            self.with_lane(now, &target, out, |lane, turn| {
+                if !lane.reissue(replaced.as_slice(), lease) {
+                    lane.decide_hold(lease, request, turn);
+                }
+            });
+        }
+    }
+
+    fn lane_of(&mut self, target: &TargetId, settings: &Arc<TargetSettings>) {
+        let new = || Arc::new(Lane::new(target.clone(), Arc::clone(settings)));
+        self.lanes.entry(target.clone()).or_insert_with(new);
+    }
+
     fn lose(&mut self, now: Now, leases: &[LeaseId], out: &mut Vec<Command>) {
         for lease in leases {
             out.extend(self.ledger.lose(*lease).map(Command::Report));
         }
+        self.cancels.lost(leases, now.moment + self.longest_return());
         self.waves.close(|lease| self.ledger.holds(lease));
         self.forget(now, leases, out);
     }
@@ -332,6 +387,7 @@ impl Planner {
             },
         );
         self.waves.update(lane);
+        self.cancels.stir(target);
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());

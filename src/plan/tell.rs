@@ -3,12 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Cause, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference, LaneRecord, LaneState, Origin,
-    Outcome, Report, Rollout, RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks,
+    Cause, Change, ContainerName, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference,
+    KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout, RunningImage, RunningRecord,
+    SettledBy, Stage, TargetId, TargetRecord, Tasks,
 };
 
 use super::{
-    DeadLetter, Flaw, Planner, fold,
+    DeadLetter, Flaw, Planner, cancel, fold,
     fold::Ask,
     judge,
     lane::{Lane, Passage, Phase, Turn},
@@ -35,12 +36,17 @@ impl Lane {
         self.succeeded = Some(passage.id.clone());
         let mut record = self.record(passage);
         record.cause = None;
+        record.images = rolled_out(rollout);
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
         let outrun = judge::outrun(&passage.asks, rollout);
         let outcome = if outrun.is_some() { Outcome::Superseded } else { Outcome::Succeeded };
         let digests = outrun.or_else(|| judge::unverified(&passage.asks, rollout));
-        let parts = [Some(count), how.map(str::to_owned), digests];
+        let late = passage
+            .cancelled
+            .as_ref()
+            .map(|why| format!("it was complete before it could be stopped ({why})"));
+        let parts = [Some(count), how.map(str::to_owned), digests, late];
         record.reason = Some(parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
@@ -56,8 +62,11 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         let mut record = self.record(&passage);
-        record.cause = Some(failure.cause);
-        record.reason = Some(failure.reason);
+        let (outcome, cause, reason) = match &passage.cancelled {
+            Some(cancelled) => cancel::end(cancelled, outcome, failure),
+            None => (outcome, Some(failure.cause), failure.reason),
+        };
+        (record.cause, record.reason) = (cause, Some(reason));
         self.set_aside(&passage.asks, outcome, &record, turn);
         self.finish(record, outcome, turn);
     }
@@ -125,7 +134,9 @@ impl Lane {
         if let Some((evidence, rollout)) = seen {
             record.evidence = evidence;
             record.rollout_id = rollout.id.shown().cloned();
+            record.images = rolled_out(&rollout);
             record.definition = Some(rollout.definition.id);
+            record.rollout = Some(rollout.id);
         }
         self.set_aside(&asks, outcome, &record, turn);
         tell_finished(record, outcome, turn);
@@ -200,6 +211,8 @@ impl Lane {
             attempts: passage.attempts,
             started_at: Some(passage.started_at),
             tasks: passage.tasks,
+            rollout: passage.rollout.clone(),
+            images: passage.images.iter().map(|(name, image)| planned(name, image, &passage.asks)).collect(),
             ..self.blank_record(&passage.asks)
         }
     }
@@ -238,6 +251,9 @@ impl Lane {
             started_at: None,
             finished_at: None,
             tasks: Tasks::default(),
+            rollout: None,
+            images: Vec::new(),
+            known_from: KnownFrom::Lane,
         }
     }
 
@@ -300,12 +316,12 @@ impl Lane {
                 waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
                 until: self.next_wakeup(),
                 why: self.why(),
-                hold: None,
+                hold: self.holding.in_force().record(),
             },
         }
     }
 
-    fn running_image(&self, name: &crate::domain::ContainerName, image: &ImageReference) -> RunningImage {
+    fn running_image(&self, name: &ContainerName, image: &ImageReference) -> RunningImage {
         let digest = self.running.as_ref().and_then(|running| running.digests.get(name).cloned());
         RunningImage { container: name.clone(), image: image.clone(), digest }
     }
@@ -317,6 +333,38 @@ impl Lane {
             None => Some(DeploymentRecord { reason: self.why(), ..self.waiting_record(&self.waiting) }),
         }
     }
+}
+
+/// What a container is to run, with the digest that one of these asks for.
+fn planned(name: &ContainerName, image: &ImageReference, asks: &[Ask]) -> RunningImage {
+    let asked = || {
+        asks.iter().find_map(|ask| {
+            let (source, tag, digest) = match &ask.request.change {
+                Change::Image(change) => (&change.source, change.tag.as_ref(), change.digest.as_ref()),
+                Change::Refresh(Refresh::Image(image)) => {
+                    (&image.source, Some(&image.tag), image.digest.as_ref())
+                }
+                Change::Refresh(Refresh::Restart) | Change::Definition(_) => return None,
+            };
+            let is_meant = source.repository.as_ref() == Some(&image.repository) && tag == image.tag.as_ref();
+            digest.filter(|_| is_meant).cloned()
+        })
+    };
+    let digest = image.digest.clone().or_else(asked);
+    RunningImage { container: name.clone(), image: image.clone(), digest }
+}
+
+/// What each container of a rollout runs, with the digest that ECS pinned.
+fn rolled_out(rollout: &Rollout) -> Vec<RunningImage> {
+    let images = rollout.definition.images.iter();
+    let digest = |name, image: &ImageReference| rollout.digests.get(name).or(image.digest.as_ref()).cloned();
+    images
+        .map(|(name, image)| RunningImage {
+            container: name.clone(),
+            image: image.clone(),
+            digest: digest(name, image),
+        })
+        .collect()
 }
 
 pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {

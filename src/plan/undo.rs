@@ -71,7 +71,9 @@ impl Lane {
     /// queue all the same, by the settings or for its place in a wave, is started once this is undone.
     fn has_something_to_start(&self, stuck: Option<&Watch>, look: &Look, turn: &Turn<'_>) -> bool {
         let is_started = |(ask, verdict): (&Ask, &Verdict)| {
-            *verdict == Verdict::Needed && turn.waves.lets(&ask.request.origin.event_id, self)
+            *verdict == Verdict::Needed
+                && self.kept_back(ask).is_none()
+                && turn.waves.lets(&ask.request.origin.event_id, self)
         };
         self.is_ready()
             && self.is_looked_for()
@@ -114,6 +116,7 @@ impl Lane {
         watch.rest(now, spacing);
         match stopped {
             Ok(()) => {
+                watch.was_stopped = passage.cancelled.is_some();
                 watch.going_back = true;
                 watch.overdue = false;
                 watch.progressed(now);
@@ -187,7 +190,8 @@ impl Lane {
         look: &Look,
         turn: &mut Turn<'_>,
     ) -> Result<(), (Box<Passage>, Failure)> {
-        if !self.is_to_undo(stuck, look, turn) {
+        let is_cancelled = passage.cancelled.is_some() && !self.settings.dry_run;
+        if !is_cancelled && !self.is_to_undo(stuck, look, turn) {
             return Err((passage, failure));
         }
         let Some(WayBack { order, shown }) = self.way_back(&passage, look) else {

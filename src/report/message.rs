@@ -5,7 +5,10 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use crate::domain::{Cause, DeploymentRecord, Origin, Outcome, Report, SettledBy, Stage, TargetName};
+use crate::domain::{
+    Cause, DeploymentRecord, ForeignRollout, ForeignState, HoldKind, HoldMove, HoldRecord, Holds, Origin,
+    Outcome, Report, SettledBy, Stage, TargetName,
+};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,12 @@ pub fn line(report: &Report) -> LogLine {
         Report::Retrying { deployment, reason, delay_ms, attempts_left } => {
             retrying(deployment, reason, Duration::from_millis(*delay_ms), *attempts_left)
         }
+        Report::Hold { name, hold, moved, .. } => held(name, hold, moved),
+        Report::Moot { origin, reason } => LogLine::new(
+            Level::Warn,
+            format!("nothing follows from a decision ({}): {reason}", origin.reason),
+            Fields::default().text("event_id", &origin.event_id).text("error", reason),
+        ),
         Report::Finished(it) => finished(it),
         Report::Settled { event_id, reason } => LogLine::new(
             if *reason == SettledBy::NothingAsked { Level::Debug } else { Level::Info },
@@ -64,6 +73,12 @@ pub fn line(report: &Report) -> LogLine {
             format!("hold on the message of event {event_id} lost: it will be received again"),
             Fields::default().text("event_id", event_id),
         ),
+        Report::Warned(it) => LogLine::new(
+            Level::Warn,
+            format!("ECS warns of {}: {}{}", it.name, it.event, words(it.reason.as_deref())),
+            Fields::of_service(&it.name),
+        ),
+        Report::Foreign(it) => foreign(it),
         Report::PromiseBroken { promise, what } => LogLine::new(
             Level::Error,
             format!("promise {promise} broken, which is a defect of Lockkeeper: {what}"),
@@ -137,6 +152,38 @@ fn retrying(it: &DeploymentRecord, reason: &str, delay: Duration, left: u32) -> 
     LogLine::new(Level::Warn, message, fields)
 }
 
+fn held(name: &TargetName, hold: &HoldRecord, moved: &HoldMove) -> LogLine {
+    let by = hold.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let reason = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let (held, tag) = match hold.kind {
+        HoldKind::Paused => ("paused", Holds::PAUSED),
+        HoldKind::Held => ("held after a rollback", Holds::HELD),
+    };
+    let (level, message) = match moved {
+        HoldMove::Begun => (Level::Info, format!("{name} is {held}{by}{reason}")),
+        HoldMove::Ended => (Level::Info, format!("{name} is resumed{by}{reason}")),
+        HoldMove::Vanished => (
+            Level::Warn,
+            format!(
+                "{name} was {held}{by}, and is not any more: the tag {tag} is gone, though nobody resumed it"
+            ),
+        ),
+        HoldMove::Refused(why) => (
+            Level::Error,
+            format!("what was decided{by} about {name} cannot be kept as a tag of its service: {why}"),
+        ),
+        HoldMove::DryRun => {
+            (Level::Info, format!("{name} would have been tagged{by}{reason}, but for dry run"))
+        }
+    };
+    let fields = Fields::default().text("service", name).text("hold", hold.kind.as_str());
+    let error = match moved {
+        HoldMove::Refused(why) => Some(why.as_str()),
+        HoldMove::Begun | HoldMove::Ended | HoldMove::Vanished | HoldMove::DryRun => None,
+    };
+    LogLine::new(level, message, fields.maybe("error", error))
+}
+
 fn finished(it: &DeploymentRecord) -> LogLine {
     let (subject, because) = (subject(it), because(it));
     let after = took(it).map(span).unwrap_or_default();
@@ -175,6 +222,31 @@ fn finished(it: &DeploymentRecord) -> LogLine {
         ),
     };
     LogLine::new(level, message, Fields::of_end(it))
+}
+
+fn foreign(it: &ForeignRollout) -> LogLine {
+    let (level, how) = match it.state {
+        ForeignState::InProgress => (Level::Info, "is in progress"),
+        ForeignState::Completed => (Level::Info, "is complete"),
+        ForeignState::Failed => (Level::Warn, "failed"),
+    };
+    let what = it.definition.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+    let message = format!(
+        "a rollout of {}{what} that Lockkeeper did not start {how}: {}{}",
+        it.name,
+        it.rollout_id,
+        words(it.reason.as_deref())
+    );
+    LogLine::new(
+        level,
+        message,
+        Fields::of_service(&it.name).maybe("task_definition", it.definition.as_ref()),
+    )
+}
+
+/// ECS's words, behind what is said.
+fn words(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
 fn settled_because(reason: SettledBy) -> &'static str {
@@ -251,6 +323,10 @@ impl Fields {
             .text("service", name)
             .text("event_id", &origin.event_id)
             .text("event_type", origin.kind.as_str())
+    }
+
+    fn of_service(name: &TargetName) -> Self {
+        Self::default().text("service", name)
     }
 
     fn of_deployment(it: &DeploymentRecord) -> Self {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Cause, DeploymentRecord, Evidence, Origin, Outcome, Stage, StoppedTask, Tasks, Timestamp, TriggerKind,
+    Cause, DeploymentRecord, Evidence, KnownFrom, Origin, Outcome, RunningImage, Stage, StoppedTask, Tasks,
+    Timestamp, TriggerKind,
 };
 
 const LOG_URL: &str = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/\
@@ -62,6 +63,13 @@ pub(crate) fn succeeded() -> DeploymentRecord {
         started_at: Some(at("12:00:05")),
         finished_at: Some(at("12:00:13")),
         tasks: Tasks { desired: 2, running: 2, pending: 0, failed: 0 },
+        rollout: None,
+        images: vec![RunningImage {
+            container: "web".into(),
+            image: "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop_api:1.4".parse().expect("valid"),
+            digest: Some("sha256:4f2a9c1e".into()),
+        }],
+        known_from: KnownFrom::Lane,
     }
 }
 

@@ -11,11 +11,13 @@ mod catalogue;
 mod discovery;
 mod durations;
 mod estate;
+mod http;
 mod lambda;
 mod layers;
 mod merge;
 mod naming;
 mod nearest;
+mod notify;
 mod patterns;
 mod problems;
 mod section;
@@ -37,12 +39,13 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, ReconcileMode, Region, TargetRule, TargetSettings,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Glob, Naming, NotifyRules, Reads, ReconcileMode, Region,
+    TargetRule, TargetSettings, TokenRule,
 };
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
-use values::{account, count, duration, listen, one_of, queue_url, share, table_name};
+use values::{account, count, duration, flag, one_of, queue_url, share, table_name};
 use written::{Raw, Written};
 
 /// Everything that is set.
@@ -52,8 +55,10 @@ pub struct Settings {
     pub engine: Engine,
     /// The queue that events come from.
     pub queue: Queue,
-    /// The listener for health, metrics and pages.
+    /// The listener for health, metrics, API and pages.
     pub http: Http,
+    /// Whose decisions count.
+    pub approval: Approval,
     /// The lease by which one of several processes acts.
     pub lease: Lease,
     /// Accounts and Region.
@@ -72,6 +77,8 @@ pub struct Settings {
     pub defaults: Arc<TargetSettings>,
     /// What is done about changes whose events were lost.
     pub reconcile: Reconcile,
+    /// Who is told how deployments go.
+    pub notify: NotifyRules,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -96,11 +103,28 @@ pub struct Queue {
     pub visibility: Duration,
 }
 
-/// The listener for health, metrics and pages.
+/// The listener for health, metrics, API and pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     /// Its address.
     pub listen: SocketAddr,
+    /// Where people reach it, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Who may see.
+    pub reads: Reads,
+    /// Who may do what.
+    pub tokens: Vec<TokenRule>,
+    /// How many questions of one client are answered in a second.
+    pub reads_per_second: u32,
+    /// How many changes one client may ask for in a second.
+    pub writes_per_second: u32,
+}
+
+/// Whose decisions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Whether decisions and requests count that somebody else put on the queue.
+    pub events: bool,
 }
 
 /// The lease by which one of several processes acts.
@@ -121,15 +145,19 @@ pub struct Aws {
     pub estate: Estate,
     /// Which part of the calls that ECS allows is used.
     pub budget_share: BudgetShare,
+    /// Whether services that are deployed are tagged as ours.
+    pub owner_tag: bool,
 }
 
 /// What is done about changes whose events were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconcile {
     /// What is done about one.
     pub mode: ReconcileMode,
     /// How often they are looked for.
     pub every: Duration,
+    /// The rules whose schedule has them looked for at once, by name.
+    pub rule: Glob,
 }
 
 /// What is written to standard output.
@@ -173,6 +201,7 @@ const SHORTEST_VISIBILITY: Duration = Duration::from_secs(30);
 const MOST_POLLERS: u32 = 16;
 const LONGEST_START_DELAY: Duration = Duration::from_hours(1);
 const RECONCILE_EVERY: Duration = Duration::from_mins(5);
+const RECONCILE_RULE: &str = "lockkeeper*";
 /// More often, looking would take up the calls that AWS allows.
 const SHORTEST_RECONCILE: Duration = Duration::from_secs(10);
 const LONGEST_RECONCILE: Duration = Duration::from_hours(24);
@@ -236,7 +265,8 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
     let settings = Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
-        http: root.within("http", http),
+        http: root.within("http", |section| http::read(section, complaints)),
+        approval: root.within("approval", approval),
         lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,
@@ -249,9 +279,14 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         discovery,
         defaults: Arc::new(defaults),
         reconcile: root.within("reconcile", reconcile),
+        notify: root.within("notify", |section| notify::read(section, &sources.environment, complaints)),
         warnings: Vec::new(),
     };
     root.finish();
+    if notify::is_idle_webhook(all.find(&["notify"])) {
+        let wrong = "does nothing beside a bot's token";
+        warnings.push(Warning::new("notify.slack.webhook_url", wrong, "remove one of them"));
+    }
     warnings.extend(warnings::of(&settings));
     Settings { warnings, ..settings }
 }
@@ -286,12 +321,12 @@ fn queue(section: &mut Section<'_>) -> Queue {
     }
 }
 
-fn lease(section: &mut Section<'_>) -> Lease {
-    Lease { table: section.take("table", table_name) }
+fn approval(section: &mut Section<'_>) -> Approval {
+    Approval { events: section.take("events", flag).unwrap_or_default() }
 }
 
-fn http(section: &mut Section<'_>) -> Http {
-    Http { listen: section.take("listen", listen).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))) }
+fn lease(section: &mut Section<'_>) -> Lease {
+    Lease { table: section.take("table", table_name) }
 }
 
 fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) -> Aws {
@@ -317,6 +352,7 @@ fn aws(section: &mut Section<'_>, sources: &Sources, complaints: &Complaints) ->
         allowed_accounts,
         estate,
         budget_share: section.take("budget_share", share).unwrap_or(BudgetShare::HALF),
+        owner_tag: section.take("owner_tag", values::flag).unwrap_or(true),
     }
 }
 
@@ -327,7 +363,12 @@ fn reconcile(section: &mut Section<'_>) -> Reconcile {
     Reconcile {
         mode: section.take("mode", one_of(&modes)).unwrap_or(ReconcileMode::Repair),
         every: section.take("every", duration(bounds)).unwrap_or(RECONCILE_EVERY),
+        rule: section.take("rule", rule_name).unwrap_or_else(|| Glob::new(RECONCILE_RULE)),
     }
+}
+
+fn rule_name(written: &Written) -> Result<Glob, Wrong> {
+    patterns::glob_of(values::text(written)?, "_.-", "is not the name of a rule")
 }
 
 fn log(section: &mut Section<'_>) -> Log {

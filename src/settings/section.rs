@@ -45,6 +45,11 @@ impl<'a> Section<'a> {
         self.home
     }
 
+    /// What people know the table by.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// What people know this key by.
     pub(super) fn name_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.into() } else { format!("{}.{key}", self.path) }
@@ -52,7 +57,9 @@ impl<'a> Section<'a> {
 
     /// What was written for a key.
     pub(super) fn get(&mut self, key: &'static str) -> Option<&'a Written> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.entries?.get(key)
     }
 

@@ -18,7 +18,7 @@ use super::{
     values::{flag, target_name},
     written::{Raw, Table, Written, quoted},
 };
-use crate::domain::{Marks, TargetSettings, harmless};
+use crate::domain::{Marks, Owner, TargetSettings, harmless};
 
 /// What the tags of one service say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ fn is_setting(tag: &str) -> bool {
     let ours = tag == Marks::DEPLOYMENT
         || tag == Marks::CONTENT
         || tag == PAUSED
+        || tag == Owner::TAG
         || tag.starts_with(Marks::VERSION_PREFIX)
         || tag.starts_with(Marks::FOLLOW_PREFIX);
     tag.starts_with(PREFIX) && !ours

@@ -1,5 +1,5 @@
-//! What Lockkeeper shows of itself over HTTP: health, metrics, an API and a page. All of it reads; nothing changes
-//! anything.
+//! What Lockkeeper shows of itself over HTTP: health, metrics, an API and pages; and what is asked of it there. Nothing is
+//! done here: what is asked for goes to the [`Desk`].
 //!
 //! The loop publishes a [`Snapshot`] whenever something has changed, and goes on; readers take the newest one and
 //! can neither see it half-made nor hold the loop up. Health is not in the snapshot but in atomics that the loop
@@ -7,35 +7,52 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `listener` | takes connections, and has patience with each for so long only |
 //! | `router` | which path is answered by what, within which limits |
+//! | `access` | who asks, what they may, and how much |
 //! | `health` | whether it is alive and ready, and what is not |
 //! | `metrics` | counts what is reported, and the snapshot, for Prometheus |
-//! | `api` | JSON, paged |
-//! | `page` | one page for people, without scripts |
+//! | `api` | JSON: what is so, and what is asked for |
+//! | `desk` | who does what is asked for |
+//! | `stream` | every change, as it happens |
+//! | `page` | pages for people |
+//! | `lookup` | what pages ask AWS for, by way of the engine |
 //! | `problem` | errors as `application/problem+json` |
 
+mod access;
 mod api;
+mod desk;
 mod health;
+mod listener;
+mod lookup;
 mod metrics;
 mod page;
 mod problem;
 mod router;
 #[cfg(test)]
 mod sample;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+pub use access::{Access, TokenProblem};
+pub use desk::{Answer, Desk, DeskSlot, Letters, Refusal, Replay, Replayed};
 pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
+pub use lookup::{Lookup, Question, Questions};
 pub use metrics::Metrics;
 pub use router::{router, serve};
 
 use crate::{
-    domain::{AccountId, DeploymentId, DeploymentRecord, Moment, Region, TargetId, TargetRecord, Timestamp},
-    report::history::History,
+    domain::{
+        AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetRecord,
+        Timestamp,
+    },
+    report::{history::History, past::Past, steps::Steps},
 };
 
 /// All that is shown, as it was at one turn of the loop.
@@ -54,6 +71,12 @@ pub struct Snapshot {
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
     pub history: Arc<History>,
+    /// What ECS remembers beside those.
+    pub past: Arc<Past>,
+    /// What each of them went through.
+    pub steps: Arc<Steps>,
+    /// What the last pass of reconcile came to; `None` before the first.
+    pub reconciled: Option<Arc<ReconcileRecord>>,
     /// How many messages are held.
     pub leases_held: usize,
     /// Since when the oldest of them has waited, by AWS's clock.
@@ -110,6 +133,15 @@ pub struct StatusState {
     pub clock: Clock,
     /// Who this is.
     pub about: Arc<About>,
+    /// Who may see, and who may ask for changes.
+    pub access: Arc<Access>,
+    /// Who does what is asked for.
+    pub desk: DeskSlot,
+    /// Cancelled when the process ends: nobody is told anything any more.
+    pub closing: CancellationToken,
+    hub: stream::Hub,
+    /// Asks for what is not in the snapshot.
+    pub lookup: Lookup,
 }
 
 /// Tells the time of now, by the monotonic clock that the loop uses and by the wall's.
@@ -137,6 +169,9 @@ impl Snapshot {
             targets: Arc::default(),
             deployments: Arc::default(),
             history: Arc::default(),
+            past: Arc::default(),
+            steps: Arc::default(),
+            reconciled: None,
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),
@@ -155,18 +190,51 @@ impl Snapshot {
         self.deployments.values().map(|record| &**record)
     }
 
-    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout.
+    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout, or else what
+    /// ECS remembers of it.
     fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
-        self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id))
+        let known = self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id));
+        known.or_else(|| self.remembered().find(|record| record.id == *id))
     }
 
     /// Deployments under way, then those that ended, newest first.
     fn all_deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.under_way().chain(self.history.iter())
+        self.under_way().chain(self.ended())
+    }
+
+    /// Those that ended: those of this process, the newest first, then those that only ECS remembers.
+    fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.history.iter().chain(self.remembered())
+    }
+
+    fn remembered(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.past.beside(&self.history, self.under_way())
     }
 }
 
 impl StatusState {
+    /// Of a process that has just begun: everybody may see, nobody may ask for changes, and nobody would do them.
+    pub fn new(
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        about: About,
+    ) -> Self {
+        Self {
+            snapshot,
+            health,
+            metrics,
+            clock,
+            about: Arc::new(about),
+            access: Arc::new(Access::only_reads()),
+            desk: DeskSlot::default(),
+            closing: CancellationToken::new(),
+            lookup: Lookup::unanswered(),
+            hub: stream::Hub::default(),
+        }
+    }
+
     fn latest(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()
     }

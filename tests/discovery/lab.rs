@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use lockkeeper::{
     aws::{Connections, Unobserved, ecs::Ecs},
     domain::{
-        AccountId, AccountRule, BudgetShare, DiscoveryRules, Glob, Moment, Outcome, Place, Report, Selector,
-        TargetSettings,
+        AccountId, AccountRule, BudgetShare, DiscoveryRules, Glob, Moment, Outcome, Owner, Place, Report,
+        Selector, TargetSettings,
     },
-    engine::{self, Discovery, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     sim::{
@@ -128,6 +128,19 @@ impl Estate {
         self.ecs(account, "CreateService", body);
     }
 
+    /// The tags of a service.
+    pub(crate) fn tags(&self, account: &str, name: &str) -> Value {
+        let wanted = json!({"cluster": "shop", "services": [name], "include": ["TAGS"]});
+        self.ecs(account, "DescribeServices", wanted)["services"][0]["tags"].clone()
+    }
+
+    /// Somebody tags a service.
+    pub(crate) fn tag(&self, account: &str, name: &str, key: &str, value: &str) {
+        let arn = format!("arn:aws:ecs:{REGION}:{account}:service/shop/{name}");
+        let tags = json!([{"key": key, "value": value}]);
+        self.ecs(account, "TagResource", json!({"resourceArn": arn, "tags": tags}));
+    }
+
     /// From now on ECS throttles.
     pub(crate) fn throttle(&self) {
         self.front.with(|world, _| {
@@ -205,10 +218,11 @@ impl Daemon {
         let account = AccountId::from(ACCOUNT);
         let way = Connections::simulated("http://world", &account, REGION.into(), Arc::new(Unobserved)).await;
         let way = way.over(Wire::to(&estate.front));
-        let Opened { queue, dead_letters, letter_room, account, .. } =
+        let Opened { queue, queue_arn, dead_letters, letter_room, account, user, .. } =
             engine::open(&way, &estate.queue, None).await.unwrap();
+        let owner = Owner::of_queue(&queue_arn).unwrap();
         let ecs = Ecs::new(way.clone(), account.clone()).with_share(BudgetShare::HALF);
-        let ecs = ecs.with_accounts(&way, others).await;
+        let ecs = ecs.with_accounts(&way, others).await.owned_by(owner, true);
         let (clock, stop) = (EngineClock::start(), CancellationToken::new());
         let (listener, reports) = mpsc::unbounded_channel();
         let (published, snapshots) = watch::channel(Arc::new(Snapshot::empty(Moment::default())));
@@ -231,6 +245,7 @@ impl Daemon {
             discovery: Some(discovery),
             reconcile: None,
             accounts,
+            people: People { own: user, from_outside: false },
             pollers: 2,
             visibility: Duration::from_mins(2),
             renew_after: PlanSettings::RENEW_AFTER,

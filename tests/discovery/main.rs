@@ -151,6 +151,33 @@ async fn what_no_event_told_is_known_after_the_refresh() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_another_lockkeeper_has_tagged_is_left_alone_and_ours_are_tagged() {
+    let estate = Estate::new();
+    for name in ["api", "theirs", "taken"] {
+        estate.service(ACCOUNT, name, 1);
+    }
+    estate.tag(ACCOUNT, "theirs", "lockkeeper:owner", "111122223333/eu-west-1/another");
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let mut daemon = Daemon::begin(&estate, rules(Duration::from_hours(1)), &[]).await;
+    daemon.until_read().await;
+    estate.parameter_changed(ACCOUNT, "/shop/theirs");
+    estate.parameter_changed(ACCOUNT, "/shop/api");
+    assert_eq!(daemon.finished().await, (format!("{ACCOUNT}/{REGION}/shop/api"), Outcome::Succeeded));
+    let ours = json!([{"key": "lockkeeper:owner", "value": format!("{ACCOUNT}/{REGION}/events")}]);
+    assert_eq!(estate.tags(ACCOUNT, "api"), ours);
+    assert!(estate.letters().is_empty(), "discovery left it to its owner");
+
+    // Nobody has read it since, so the look finds out, and nothing is lost.
+    estate.tag(ACCOUNT, "taken", "lockkeeper:owner", "111122223333/eu-west-1/another");
+    estate.parameter_changed(ACCOUNT, "/shop/taken");
+    assert_eq!(daemon.finished().await, (format!("{ACCOUNT}/{REGION}/shop/taken"), Outcome::Failed));
+    assert!(estate.letters()[0].contains("deployed by the Lockkeeper of queue"), "{:?}", estate.letters());
+    let updates = estate.calls().into_iter().filter(|(_, operation, _)| operation == "UpdateService").count();
+    assert_eq!(updates, 1);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_that_fails_forgets_nothing_and_is_told() {
     let estate = Estate::new();
     for number in 0..30 {

@@ -35,6 +35,7 @@ MODULES = {
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",
+    "api": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",

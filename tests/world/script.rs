@@ -7,10 +7,11 @@ use std::{
 };
 
 use lockkeeper::domain::{
-    Change, DefinitionRef, FollowedImage, ImageChange, ImageSource, Marks, OnNewer, Origin, Refresh, Request,
-    TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
+    Cancellation, Change, DefinitionRef, FollowedImage, HoldDecision, HoldRequest, HoldVerb, ImageChange,
+    ImageSource, Marks, OnNewer, Origin, Refresh, Request, TagPolicy, TargetId, TargetSettings, Timestamp,
+    TriggerKind,
 };
-use lockkeeper::plan::Flaw;
+use lockkeeper::plan::{Asks, Flaw};
 
 use super::{
     END, Fate, Letter, TIMEOUT, at,
@@ -31,6 +32,12 @@ pub enum Wish {
     Image(&'static str, u32),
     /// This revision.
     Definition(u32),
+    /// Nothing is to be started.
+    Pause,
+    /// Things may be started again.
+    Resume,
+    /// The deployment of this message is given up.
+    Cancel(usize),
 }
 
 /// One message.
@@ -207,7 +214,9 @@ impl Script {
     fn definitions(&self, place: usize) -> Vec<Definition> {
         let wanted = self.wishes(place).filter_map(|(_, wish)| match wish {
             Wish::Definition(revision) => Some(revision),
-            Wish::Restart | Wish::Follow | Wish::Image(..) => None,
+            Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Pause | Wish::Resume | Wish::Cancel(_) => {
+                None
+            }
         });
         let last = wanted.max().unwrap_or(1);
         (1..=last).map(|revision| self.definition(place, revision)).collect()
@@ -248,41 +257,61 @@ impl Script {
         borne_out.or_else(|| all().map(|letter| letter.version).min()).unwrap_or(0)
     }
 
-    /// What a letter asks for.
-    pub fn requests(&self, letter: &Letter) -> Vec<Request> {
+    /// What a letter asks for: changes, or a decision.
+    pub fn asks(&self, letter: &Letter) -> Asks {
         let message = &self.messages[letter.message];
-        let origin = Arc::new(Origin {
-            kind: TriggerKind::DeployRequested,
-            event_id: message.event.as_str().into(),
-            reason: "asked".into(),
-            metadata: None,
+        let decided = |(to, wish): &(usize, Wish)| {
+            Some(HoldRequest {
+                target: target(*to),
+                settings: Arc::new(self.settings(*to)),
+                decision: wish.decision(letter.version)?,
+                origin: self::origin(message, TriggerKind::Decision),
+            })
+        };
+        let holds = letter.wishes(message).filter_map(decided).collect();
+        let cancellation = letter.wishes(message).find_map(|(to, wish)| match wish {
+            Wish::Cancel(of) => Some(Cancellation {
+                deployment: "d-whatever".into(),
+                target: Some(target(*to)),
+                events: BTreeSet::from([self.messages[*of].event.as_str().into()]),
+                origin: self::origin(message, TriggerKind::Decision),
+            }),
+            _ => None,
         });
-        let request = |(to, wish): &(usize, Wish)| Request {
-            target: target(*to),
-            change: Self::change(*to, *wish),
-            version: at(if self.slips(letter, Slip::Version) { letter.floor } else { letter.version }),
-            floor: at(letter.floor),
-            settings: Arc::new(self.settings(*to)),
-            guessed: false,
-            origin: Arc::clone(&origin),
+        Asks::of(self.requests(letter), holds, cancellation)
+    }
+
+    fn requests(&self, letter: &Letter) -> Vec<Request> {
+        let message = &self.messages[letter.message];
+        let origin = origin(message, TriggerKind::DeployRequested);
+        let request = |(to, wish): &(usize, Wish)| {
+            Some(Request {
+                target: target(*to),
+                change: Self::change(*to, *wish)?,
+                version: at(if self.slips(letter, Slip::Version) { letter.floor } else { letter.version }),
+                floor: at(letter.floor),
+                settings: Arc::new(self.settings(*to)),
+                guessed: false,
+                origin: Arc::clone(&origin),
+            })
         };
         if self.slips(letter, Slip::Target) {
-            return message.wishes.iter().map(request).collect();
+            return message.wishes.iter().filter_map(request).collect();
         }
-        letter.wishes(message).map(request).collect()
+        letter.wishes(message).filter_map(request).collect()
     }
 
     fn slips(&self, letter: &Letter, slip: Slip) -> bool {
         letter.is_put_back && self.slip == Some(slip)
     }
 
-    fn change(place: usize, wish: Wish) -> Change {
+    fn change(place: usize, wish: Wish) -> Option<Change> {
         let source = |container: &'static str| ImageSource {
             repository: Some(format!("shop/{container}").as_str().into()),
             home: None,
             container: None,
         };
-        match wish {
+        Some(match wish {
             Wish::Restart => Change::Refresh(Refresh::Restart),
             Wish::Follow => Change::Refresh(Refresh::Image(FollowedImage {
                 source: source("main"),
@@ -304,7 +333,8 @@ impl Script {
                 let family = SERVICES[place].into();
                 Change::Definition(DefinitionRef { family, revision: Some(revision) }.into())
             }
-        }
+            Wish::Pause | Wish::Resume | Wish::Cancel(_) => return None,
+        })
     }
 
     fn settings(&self, place: usize) -> TargetSettings {
@@ -326,6 +356,32 @@ impl Letter {
         let only = self.only;
         message.wishes.iter().filter(move |(to, _)| only.is_none_or(|only| only.has(*to)))
     }
+}
+
+impl Wish {
+    /// Whether it is a decision, and no change.
+    pub fn decides(self) -> bool {
+        match self {
+            Self::Pause | Self::Resume | Self::Cancel(_) => true,
+            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) => false,
+        }
+    }
+
+    /// What it decides, if it is a decision of this time.
+    pub fn decision(self, version: u64) -> Option<HoldDecision> {
+        let verb = match self {
+            Self::Pause => HoldVerb::Pause,
+            Self::Resume => HoldVerb::Resume,
+            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) | Self::Cancel(_) => {
+                return None;
+            }
+        };
+        Some(HoldDecision { verb, version: at(version), by: None, reason: None })
+    }
+}
+
+fn origin(message: &Message, kind: TriggerKind) -> Arc<Origin> {
+    Arc::new(Origin { kind, event_id: message.event.as_str().into(), reason: "asked".into(), metadata: None })
 }
 
 /// The target at this place.

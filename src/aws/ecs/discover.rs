@@ -119,7 +119,10 @@ impl Ecs {
             let found = answer.services().iter().find(|it| it.service_name() == Some(name.as_str()));
             let failed = || failures(&answer).find(|(failed, _)| failed == name);
             let reading = match (found, failed()) {
-                (Some(found), _) => Ok(reading(target.clone(), read_at, found)),
+                (Some(found), _) => {
+                    let state = reach.state(found);
+                    Ok(ServiceReading { state, ..reading(target.clone(), read_at, found) })
+                }
                 (None, Some((_, failure))) => Err(failure),
                 (None, None) => Ok(ServiceReading::missing(target.clone(), read_at)),
             };
@@ -169,7 +172,7 @@ fn live(entry: &Entry) -> Option<LiveDefinition> {
     Some(LiveDefinition { definition, created_at: entry.created_at, primary: entry.primary })
 }
 
-fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
+pub(super) fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
     let pairs =
         tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or("").to_owned())));
     pairs.collect()

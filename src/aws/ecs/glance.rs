@@ -24,7 +24,7 @@ impl Ecs {
         let Some(first) = targets.first() else { return BTreeMap::new() };
         let names: Vec<ServiceName> = targets.iter().map(|target| target.service().clone()).collect();
         let described = match self.reach(first) {
-            Ok(reach) => reach.services(first.cluster(), &names, Urgency::Later).await,
+            Ok(reach) => reach.services(first.cluster(), &names, Urgency::Later, None).await,
             Err(failure) => Err(failure),
         };
         let answer = |target: &TargetId| match &described {
@@ -48,17 +48,24 @@ impl Reach {
         cluster: &ClusterName,
         names: &[ServiceName],
         urgency: Urgency,
+        include: Option<ServiceField>,
     ) -> Result<(Services, Timestamp), CallFailure> {
         let mut services: Services =
             names.iter().map(|name| (name.clone(), Ok(Service::missing()))).collect();
-        let (answer, at) = self.described(cluster, names, urgency, None).await?;
+        // A glance tells how far a rollout is, and a look also whose the service is.
+        let looks = include.is_some();
+        let (answer, at) = self.described(cluster, names, urgency, include).await?;
         let Some(answer) = answer else { return Ok((services, at)) };
         for (name, failure) in failures(&answer) {
             services.entry(name).and_modify(|slot| *slot = Err(failure));
         }
         for service in answer.services() {
             let name = service.service_name().unwrap_or_default();
-            services.entry(name.into()).and_modify(|slot| *slot = Ok(Service::read(service)));
+            let read = Service { state: self.state(service), ..Service::read(service) };
+            if looks {
+                self.notice(cluster, &name.into(), service);
+            }
+            services.entry(name.into()).and_modify(|slot| *slot = Ok(read));
         }
         Ok((services, at))
     }

@@ -98,7 +98,7 @@ impl Ecs {
             let name = target.service().as_str();
             let failed = answer.failures().iter().find(|it| last_part(it.arn()) == name);
             if let Some(service) = answer.services().iter().find(|it| it.service_name() == Some(name)) {
-                *slot = Ok(Inspected::read(service));
+                *slot = Ok(Inspected { state: reach.state(service), ..Inspected::read(service) });
             } else if let Some(reason) = failed.and_then(|it| it.reason()).filter(|it| *it != "MISSING") {
                 let reason = format!("{OPERATION}: {reason}");
                 *slot = Err(CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry });

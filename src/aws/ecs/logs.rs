@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Map, Value};
 
-use crate::domain::{ContainerName, Region};
+use crate::domain::{ContainerName, Region, console_host};
 
 /// Where the containers of a definition write to, for those that use `awslogs` with a prefix for their streams. Without
 /// one the stream has a name that ECS does not tell.
@@ -37,12 +37,8 @@ pub(super) fn of(definition: &Map<String, Value>) -> Logs {
 impl LogStreams {
     /// The page of the console with the stream of this container of this task.
     pub(super) fn url(&self, container: &ContainerName, task: &str, home: &Region) -> String {
-        let region = self.region.as_ref().unwrap_or(home).as_str();
-        let console = match region {
-            _ if region.starts_with("cn-") => format!("{region}.console.amazonaws.cn"),
-            _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com".to_owned(),
-            _ => format!("{region}.console.aws.amazon.com"),
-        };
+        let region = self.region.as_ref().unwrap_or(home);
+        let console = console_host(region);
         let (group, stream) = (part(&self.group), part(&format!("{}/{container}/{task}", self.prefix)));
         format!(
             "https://{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}/log-events/{stream}"

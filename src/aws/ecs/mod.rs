@@ -6,7 +6,9 @@
 //! | `glance` | many services at once, by that call alone |
 //! | `look` | everything that the next step of one target is decided on |
 //! | `inspect` | what can be wrong with a service before anything is deployed |
+//! | `hold` | has the tags of a service say what was decided about it |
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
+//! | `past` | what is only shown: rollouts that ended, and what definitions say |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
 //! | `base` | which definition a deployment starts from |
 //! | `definition` | pure: task definitions as raw JSON |
@@ -15,6 +17,7 @@
 //! | `generations` | pure: remembers so much, and forgets what was not asked for longest |
 //! | `start` | registers where needed, and calls UpdateService |
 //! | `stop` | has ECS stop a rollout and go back |
+//! | `owner` | which Lockkeeper a service is deployed by |
 //! | `evidence` | stopped tasks and running digests |
 //! | `logs` | pure: where CloudWatch shows what a container wrote |
 
@@ -26,9 +29,12 @@ mod evidence;
 mod generations;
 mod glance;
 mod history;
+mod hold;
 mod inspect;
 mod logs;
 mod look;
+mod owner;
+mod past;
 mod rollouts;
 mod service;
 mod start;
@@ -42,7 +48,7 @@ pub use inspect::{Guard, INSPECT_BATCH, Inspected, InspectedDefinition};
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -63,8 +69,8 @@ use super::{
     observe::Calls,
 };
 use crate::domain::{
-    AccountId, AccountRule, BudgetShare, CallFailure, Cause, DefinitionId, DefinitionView, LookOrder, Place,
-    Prospect, Region, Remedy, TargetId,
+    AccountId, AccountRule, BudgetShare, CallFailure, Cause, DefinitionId, DefinitionView, LookOrder, Owner,
+    Place, Prospect, Region, Remedy, TargetId,
 };
 use generations::Generations;
 
@@ -73,6 +79,10 @@ use generations::Generations;
 pub struct Ecs {
     accounts: BTreeMap<AccountId, Connections>,
     share: BudgetShare,
+    /// Who we are, where that is known.
+    owner: Option<Owner>,
+    /// Whether services that are deployed are tagged with it.
+    tags: bool,
     places: Mutex<BTreeMap<Place, Arc<Reach>>>,
     /// From then on nothing is begun.
     closing: CancellationToken,
@@ -112,6 +122,11 @@ struct Reach {
     has_history: OnceLock<bool>,
     definitions: Mutex<Generations<DefinitionId, Remembered>>,
     region: Region,
+    owner: Option<Owner>,
+    /// The services that were looked at, and are not tagged as ours.
+    unclaimed: Mutex<owner::Unclaimed>,
+    /// Whether services may not be tagged.
+    cannot_claim: AtomicBool,
     /// One lock per family that was registered to.
     families: Mutex<BTreeMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -120,7 +135,14 @@ impl Ecs {
     /// ECS in the account that these credentials belong to.
     pub fn new(connections: Connections, account: AccountId) -> Self {
         let (accounts, closing) = (BTreeMap::from([(account, connections)]), CancellationToken::new());
-        Self { accounts, share: BudgetShare::HALF, places: Mutex::default(), closing }
+        Self {
+            accounts,
+            share: BudgetShare::HALF,
+            owner: None,
+            tags: false,
+            places: Mutex::default(),
+            closing,
+        }
     }
 
     /// Also in these accounts, which are reached from here by assuming a role.
@@ -193,7 +215,8 @@ impl Ecs {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let reach = places.entry(place.clone()).or_insert_with(|| {
             let connections = connections.in_region(&place.region);
-            Arc::new(Reach::new(&connections, self.share, &self.closing))
+            let reach = Reach::new(&connections, self.share, &self.closing);
+            Arc::new(Reach { owner: self.owner.clone(), ..reach })
         });
         Ok(Arc::clone(reach))
     }
@@ -221,6 +244,9 @@ impl Reach {
             has_history: OnceLock::new(),
             definitions: Mutex::default(),
             region: connections.region().clone(),
+            owner: None,
+            unclaimed: Mutex::default(),
+            cannot_claim: AtomicBool::new(false),
             families: Mutex::default(),
         }
     }

@@ -8,7 +8,7 @@ use aws_sdk_ecs::{
 };
 
 use crate::domain::{
-    DefinitionId, Glance, LiveRollout, RolloutId, ServiceEvent, ServiceState, Tasks, Timestamp,
+    DefinitionId, Glance, Holds, LiveRollout, RolloutId, ServiceEvent, ServiceState, Tasks, Timestamp,
 };
 
 /// A service.
@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) revisions: Vec<Arc<str>>,
     /// Newest first.
     pub(super) events: Vec<ServiceEvent>,
+    /// What its tags say of what keeps it back, if they were asked for.
+    pub(super) holds: Holds,
 }
 
 /// One of a service's deployments.
@@ -65,6 +67,7 @@ impl Service {
             current: None,
             revisions: Vec::new(),
             events: Vec::new(),
+            holds: Holds::default(),
         }
     }
 
@@ -87,6 +90,7 @@ impl Service {
             current: service.current_service_deployment().map(Into::into),
             revisions: revisions.filter_map(|revision| revision.arn().map(Into::into)).collect(),
             events,
+            holds: holds(service),
         }
     }
 
@@ -146,6 +150,13 @@ pub(super) fn rolls_back(configuration: &types::DeploymentConfiguration) -> bool
         || configuration.alarms().is_some_and(|it| it.enable() && it.rollback())
 }
 
+/// What a service's tags say of what keeps it back.
+pub(super) fn holds(service: &types::Service) -> Holds {
+    Holds::from_tags(
+        service.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))),
+    )
+}
+
 /// A time of ECS's in ours.
 pub(super) fn time(at: Option<&DateTime>) -> Option<Timestamp> {
     at.and_then(|at| at.to_millis().ok()).map(Timestamp::from_millis)
@@ -156,7 +167,8 @@ pub(super) fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-fn state(service: &types::Service) -> ServiceState {
+/// Whether it can be deployed, whoever owns it.
+pub(super) fn state(service: &types::Service) -> ServiceState {
     let controller = service.deployment_controller().map(types::DeploymentController::r#type);
     match service.status() {
         Some("DRAINING") => ServiceState::Draining,

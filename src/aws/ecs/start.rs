@@ -193,7 +193,7 @@ fn invalid(reason: String) -> CallFailure {
 }
 
 /// Whether trying again would change nothing: no permission, no such operation, or nothing to tag.
-fn cannot_be_tagged(fault: &Fault) -> bool {
+pub(super) fn cannot_be_tagged(fault: &Fault) -> bool {
     let kind = fault.kind();
     matches!(kind, Kind::Denied | Kind::Unsupported | Kind::Refused | Kind::Missing)
         || fault.looks_unimplemented()

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use super::{
     counted,
     finding::{About, Finding, some_of},
-    progress::{Progress, each},
     targets::Candidate,
 };
 use crate::{
     aws::{
         Connections,
-        ecs::{Ecs, INSPECT_BATCH, Inspected, PAGE},
+        ecs::{Ecs, INSPECT_BATCH, Inspected, READ_BATCH},
     },
-    cli::run::places,
-    domain::{
-        AccountRule, CallFailure, ClusterName, DiscoveryRules, Place, ServiceName, ServiceState, TargetId,
+    cli::{
+        estate::{self, Batch, Progress, each},
+        run::places,
     },
-    inventory::{Selection, Tags},
+    domain::{AccountRule, CallFailure, DiscoveryRules, Place, ServiceState, TargetId},
+    inventory::Selection,
     settings::{Settings, of_tags},
 };
 
@@ -89,16 +89,9 @@ async fn find_in(
     place: &Place,
     progress: &Progress,
 ) -> Result<(Found, Unread), CallFailure> {
-    let mut batches: Vec<Vec<TargetId>> = Vec::new();
-    for cluster in clusters(ecs, selection, place).await? {
-        let names = ecs.list_services(place, &cluster).await?;
-        let names = names.into_iter().filter(|name| selection.may_take_service(&cluster, name));
-        let id = |name: ServiceName| {
-            TargetId::new(place.account.clone(), place.region.clone(), cluster.clone(), name)
-        };
-        let ids: Vec<TargetId> = names.map(id).collect();
-        batches.extend(ids.chunks(INSPECT_BATCH).map(<[_]>::to_vec));
-    }
+    const { assert!(INSPECT_BATCH == READ_BATCH, "what is listed is inspected as it is") };
+    let batches = estate::list(ecs, selection, place).await?.batches;
+    let batches = batches.iter().map(|batch: &Batch| batch.targets(place)).collect();
     let inspect = async |batch: Vec<TargetId>| (batch.len(), ecs.inspect(&batch).await);
     let (mut found, mut unread) = (Found::new(), Unread::new());
     for (asked, answer) in each(batches, "services, by the ten:", progress, inspect).await {
@@ -133,22 +126,9 @@ fn partly(place: &Place, reason: &str, count: usize) -> Finding {
     )
 }
 
-async fn clusters(ecs: &Ecs, selection: &Selection, place: &Place) -> Result<Vec<ClusterName>, CallFailure> {
-    let names = ecs.list_clusters(place).await?;
-    let mut tags: BTreeMap<ClusterName, Tags> = BTreeMap::new();
-    if selection.needs_cluster_tags() {
-        for page in names.chunks(PAGE) {
-            let read = ecs.read_clusters(place, page).await?;
-            tags.extend(read.into_iter().map(|it| (it.name, it.tags)));
-        }
-    }
-    let none = Tags::new();
-    Ok(names.into_iter().filter(|it| selection.takes_cluster(it, tags.get(it).unwrap_or(&none))).collect())
-}
-
 fn is_there(service: &Inspected) -> bool {
     match service.state {
-        ServiceState::Active | ServiceState::OtherController(_) => true,
+        ServiceState::Active | ServiceState::OtherController(_) | ServiceState::OfAnother(_) => true,
         ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => false,
     }
 }

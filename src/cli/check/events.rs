@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{
     finding::{About, Finding, some_of},
-    progress::Progress,
     rules::{self, Patterns, RulesRead},
     samples::{self, Wanted},
     targets::Seen,
 };
 use crate::{
     aws::{Connections, rules::Rules, trails::Trails},
+    cli::estate::Progress,
     domain::{CallFailure, Dependency, Place},
 };
 

@@ -24,7 +24,6 @@ mod offline;
 mod own;
 mod permissions;
 mod policy;
-mod progress;
 mod queues;
 mod rules;
 mod samples;
@@ -34,7 +33,7 @@ mod things;
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Ended, FAILED, Output, WRONG_SETTINGS, say, say_json};
+use super::{Ended, FAILED, Output, WRONG_SETTINGS, estate::Progress, say, say_json};
 use crate::{
     aws::{Connections, Unobserved},
     settings::Settings,
@@ -42,7 +41,6 @@ use crate::{
 use finding::{About, Finding, Level, count};
 use offline::Checked;
 pub(super) use offline::{OWN, counted, policy};
-use progress::Progress;
 
 /// What is to be checked.
 #[derive(Debug, clap::Args)]

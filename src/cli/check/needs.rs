@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::targets::{Candidate, Reading};
 use crate::{
     aws::permissions::Need,
-    domain::{AccountId, Dependency, OnPush, Place, ReconcileMode, Region, RepositoryName},
+    domain::{AccountId, Dependency, OnPush, Owner, Place, ReconcileMode, Region, RepositoryName, TargetId},
     settings::Settings,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Needs {
     /// Without these something fails.
     pub(super) must: Vec<Need>,
-    /// Without these lost events are not repaired.
+    /// Without these lost events are not repaired, or services not tagged.
     pub(super) should: Vec<Need>,
 }
 
@@ -71,7 +71,15 @@ pub(super) fn of_targets(settings: &Settings, targets: &[(&Candidate, &Reading)]
     if settings.reconcile.mode != ReconcileMode::Off {
         needs.should = of_things(targets);
     }
+    needs.should.extend(targets.first().filter(|_| settings.aws.owner_tag).map(|it| of_owner(&it.0.id)));
     needs
+}
+
+/// The tag by which Lockkeepers notice each other; one service stands for all.
+fn of_owner(target: &TargetId) -> Need {
+    let arn = ecs(&Place::of(target), &format!("service/{}/{}", target.cluster(), target.service()));
+    let context = BTreeMap::from([("aws:TagKeys", Owner::TAG.to_owned())]);
+    Need { context, ..need(&["ecs:TagResource"], [arn]) }
 }
 
 fn of_cluster(candidate: &Candidate, place: &Place) -> Vec<Need> {

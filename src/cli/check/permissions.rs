@@ -104,10 +104,12 @@ fn lacking(Denial { action, resource, explicit }: &Denial, principal: &str) -> F
 }
 
 fn unread(Denial { action, resource, .. }: &Denial, principal: &str) -> Finding {
-    let what = format!(
-        "{action} on {resource} is not allowed to {principal}: what a lost event leaves behind is not repaired"
-    );
-    Finding::warning(About::Permissions, what, "allow it, or switch reconcile off")
+    let (so, mend) = match &**action {
+        "ecs:TagResource" => ("another Lockkeeper would not notice what is ours", "switch aws.owner_tag off"),
+        _ => ("what a lost event leaves behind is not repaired", "switch reconcile off"),
+    };
+    let what = format!("{action} on {resource} is not allowed to {principal}: {so}");
+    Finding::warning(About::Permissions, what, format!("allow it, or {mend}"))
 }
 
 /// What is found out without a simulation: calls that would change something, about what is not there.

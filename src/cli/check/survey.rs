@@ -9,7 +9,6 @@ use super::{
     needs::{self, Needs},
     own, permissions,
     permissions::Whose,
-    progress::{Progress, each},
     queues::{self, Queues},
     rules::{self, RulesRead},
     targets::{self, Candidate, Reading, Seen},
@@ -22,6 +21,7 @@ use crate::{
         permissions::Caller,
         sources::Sources,
     },
+    cli::estate::{self, Progress, each},
     domain::{AccountId, AccountRule, CallFailure, ClusterName, DefinitionId, Place, ServiceState, TargetId},
     route::Routes,
     settings::Settings,
@@ -56,8 +56,7 @@ pub(super) async fn check(
         Err(failure) => return vec![no_caller(&failure)],
     };
     let home = Place { account: caller.account.clone(), region: connections.region().clone() };
-    let ecs = Ecs::new(connections.clone(), home.account.clone()).with_share(settings.aws.budget_share);
-    let ecs = ecs.with_accounts(&connections, &settings.aws.estate.accounts).await;
+    let ecs = estate::ecs(&connections, &home, settings).await;
     let survey = Survey { settings, connections, home, ecs, progress };
     let mut findings = survey.whole(&caller, role, own).await;
     let wrong = |it: &&Finding| it.level != Level::Ok;

@@ -9,10 +9,10 @@ use std::{
 use super::{
     counted,
     finding::{About, Finding, some_of},
-    progress::{Progress, each},
 };
 use crate::{
     aws::{ecs::InspectedDefinition, sources::Sources},
+    cli::estate::{Progress, each},
     domain::{CallFailure, Cause, Dependency, OnPush, Place, RepositoryName, Tag, TargetSettings},
 };
 

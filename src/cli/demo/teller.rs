@@ -83,9 +83,13 @@ fn is_worth_telling(report: &Report) -> bool {
         Report::Queued { waiting, .. } => *waiting <= 2 || waiting % 10 == 0,
         Report::Settled { .. } => false,
         Report::Dropped { .. }
+        | Report::Hold { .. }
+        | Report::Moot { .. }
         | Report::Moved(_)
         | Report::Retrying { .. }
         | Report::Finished(_)
+        | Report::Warned(_)
+        | Report::Foreign(_)
         | Report::LeaseLost { .. }
         | Report::PromiseBroken { .. } => true,
     }

@@ -1,10 +1,11 @@
-//! In which account and Region Lockkeeper would run, as far as that can be known without AWS.
+//! In which account and Region Lockkeeper would run: as AWS tells, or as far as that can be known without it.
 
 use serde::Serialize;
 
 use super::check::OWN;
 use crate::{
-    domain::{AccountId, Event, Region},
+    cli::estate::region_of,
+    domain::{AccountId, Event, Place, Region},
     settings::Settings,
 };
 
@@ -28,6 +29,10 @@ pub(super) struct Home {
 pub(super) enum Source {
     QueueUrl,
     AwsRegion,
+    /// STS, asked whose credentials these are.
+    Sts,
+    /// AWS's profile, or the host.
+    Profile,
     /// Nothing but the event, which may as well be from elsewhere.
     Event,
     /// Nobody does.
@@ -50,13 +55,31 @@ impl Home {
             .or_else(|| url.and_then(region_of).map(|it| (it, Source::QueueUrl)))
             .or_else(|| event.region.clone().map(|it| (it, Source::Event)))
             .unwrap_or((OWN.into(), Source::Unknown));
-        let foreign = theirs.filter(|it| account_from == Source::QueueUrl && **it != account);
-        let elsewhere = event.region.as_ref().filter(|it| region_from != Source::Unknown && **it != region);
+        let mut home = Self::new(event, settings, (account, account_from), (region, region_from));
         let unasked =
             || "what discovery would find is not asked for here: only targets of the settings are told";
-        let mut remarks: Vec<String> =
-            elsewhere.map(|theirs| other_region(theirs, &region)).into_iter().collect();
-        remarks.extend(settings.discovery.as_ref().map(|_| unasked().to_owned()));
+        home.remarks.extend(settings.discovery.as_ref().map(|_| unasked().to_owned()));
+        home
+    }
+
+    /// As AWS tells.
+    pub(super) fn told(event: &Event, settings: &Settings, place: &Place) -> Self {
+        let from = if settings.aws.region.is_some() { Source::AwsRegion } else { Source::Profile };
+        let Place { account, region } = place.clone();
+        Self::new(event, settings, (account, Source::Sts), (region, from))
+    }
+
+    fn new(
+        event: &Event,
+        settings: &Settings,
+        (account, account_from): (AccountId, Source),
+        (region, region_from): (Region, Source),
+    ) -> Self {
+        let theirs = event.account.as_ref().filter(|it| !settings.aws.allowed_accounts.contains(it));
+        let is_sure = matches!(account_from, Source::QueueUrl | Source::Sts);
+        let foreign = theirs.filter(|it| is_sure && **it != account);
+        let elsewhere = event.region.as_ref().filter(|it| region_from != Source::Unknown && **it != region);
+        let remarks = elsewhere.map(|theirs| other_region(theirs, &region)).into_iter().collect();
         Self { account, account_from, region, region_from, remarks, refusal: foreign.map(refused) }
     }
 }
@@ -66,6 +89,8 @@ impl Source {
         match self {
             Self::QueueUrl => "from queue.url",
             Self::AwsRegion => "from AWS_REGION",
+            Self::Sts => "as STS says",
+            Self::Profile => "from AWS's profile",
             Self::Event => "assumed, because the event is from there",
             Self::Unknown => "not known here",
         }
@@ -81,13 +106,6 @@ fn other_region(theirs: &Region, ours: &Region) -> String {
         "the event is from {theirs}: targets without a `region` are in {ours}, and a parameter, secret or sign of ECS \
          from {theirs} does not reach them"
     )
-}
-
-/// `https://sqs.eu-west-1.amazonaws.com/111122223333/name`
-fn region_of(url: &str) -> Option<Region> {
-    let (_, host) = url.split_once("://sqs.")?;
-    let (region, rest) = host.split_once('.')?;
-    rest.starts_with("amazonaws.").then(|| region.into())
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! `lockkeeper explain`: what an event means, whom it reaches and why, and what would happen.
 //!
-//! It asks decoding and routing, as the daemon does, and nobody else: no call is made, so what needs to know what runs is
-//! told as a condition. Nobody knows the own account and Region without AWS, so what the settings tell of them stands for
-//! them, or else those of the event; see [`home`].
+//! It asks decoding and routing, as the daemon does. Then AWS is asked, which changes nothing: whose credentials these are,
+//! which targets discovery finds, and what would happen at those that are reached, as things are now; see [`online`].
+//!
+//! With `--offline`, or where AWS does not answer, no call is made: what needs to know what runs is told as a condition, and
+//! what the settings tell of the own account and Region stands for them, or else those of the event; see [`home`].
 
 mod home;
 mod message;
+mod online;
+mod signs;
 pub(super) mod text;
 pub(super) mod words;
 
@@ -18,12 +22,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Ended, FAILED, Output, check, say, say_json};
+use super::{Ended, FAILED, Output, check, estate::Progress, say, say_json};
 use crate::{
     decode,
     domain::{
-        AccountId, Event, EventId, Region, Request, TargetId, TargetName, TargetRule, TargetSettings,
-        Timestamp, Trigger, TriggerKind,
+        AccountId, Discovered, Event, EventId, Place, Region, RepositoryName, Request, Sign, TargetId,
+        TargetName, TargetRule, TargetSettings, Timestamp, Trigger, TriggerKind,
     },
     engine::when_asked,
     route::{Arrival, Asked, Routes, Routing},
@@ -45,6 +49,12 @@ pub(super) struct Options {
     /// The event as EventBridge sends it, or the answer of `aws sqs receive-message`; `-` reads standard input
     #[arg(value_name = "EVENT.json")]
     event: PathBuf,
+    /// Ask nothing of AWS: what discovery would find, and what runs, is not known then
+    #[arg(long)]
+    offline: bool,
+    /// Tell why not of every other target, however many they are
+    #[arg(long)]
+    all: bool,
 }
 
 pub(super) fn explain(options: &Options, files: &[PathBuf], output: Output) -> Ended {
@@ -58,7 +68,20 @@ pub(super) fn explain(options: &Options, files: &[PathBuf], output: Output) -> E
             return Ended::Misused(format!("{} cannot be read: {error}", options.event.display()));
         }
     };
-    let explanation = Explanation::new(&body, settings);
+    let question = Question::read(&body);
+    let explanation = if options.offline {
+        Ok(question.explained_offline(settings))
+    } else {
+        let progress = Progress::new(output == Output::Text);
+        super::in_runtime(async { Ok(Box::pin(online::explain(question, settings, &progress)).await) })
+    };
+    let mut explanation = match explanation {
+        Ok(explanation) => explanation,
+        Err(error) => return Ended::Failed(error),
+    };
+    if !options.all {
+        explanation.shorten();
+    }
     match output {
         Output::Text => say(&text::text(&explanation)),
         Output::Json => say_json(&explanation),
@@ -77,6 +100,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The answer; `docs/commands.md` gives its shape.
 #[derive(Serialize)]
 struct Explanation {
+    /// Whether AWS was asked.
+    online: bool,
     result: Verdict,
     trigger: TriggerKind,
     /// What happened, in one line; none where that is not understood.
@@ -88,6 +113,8 @@ struct Explanation {
     version: Option<Timestamp>,
     /// What is said on the message where it was set aside before.
     set_aside: Option<SetAside>,
+    /// What follows from it beside, of which nothing is deployed.
+    beside: Vec<String>,
     home: Home,
     targets: Vec<Reached>,
     others: Vec<Other>,
@@ -136,6 +163,9 @@ pub(super) struct Reached {
     /// What its settings say of such an event, where they say anything.
     pub(super) policy: Option<String>,
     pub(super) would: String,
+    /// What would happen as things are now, where it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) now: Option<String>,
     pub(super) dry_run: bool,
 }
 
@@ -147,13 +177,23 @@ struct Other {
     reason: String,
 }
 
-impl Explanation {
-    fn new(body: &[u8], settings: Settings) -> Self {
+/// What is asked: the event as it is understood whoever we are.
+struct Question {
+    event: Event,
+    arrival: Arrival,
+    /// When it was asked for, as far as is known.
+    version: Option<Timestamp>,
+    set_aside: Option<SetAside>,
+    wrappers: Vec<&'static str>,
+    sign: Option<Sign>,
+}
+
+impl Question {
+    fn read(body: &[u8]) -> Self {
         let message = Message::around(body);
         let unknown = Timestamp::from_millis(UNKNOWN_SENT_AT);
         let sent_at = message.sent_at.unwrap_or(unknown);
         let mut event = decode::decode(body, sent_at);
-        let home = Home::guess(&event, &settings);
         let arrival = match when_asked(event.time, sent_at, &message.attributes) {
             Ok(arrival) => arrival,
             Err(wrong) => {
@@ -161,36 +201,75 @@ impl Explanation {
                 Arrival { version: sent_at, floor: sent_at, confined_to: None }
             }
         };
+        let is_ignored = event.trigger.kind() == TriggerKind::Ignored;
+        Self {
+            version: (arrival.version != unknown).then_some(arrival.version),
+            set_aside: SetAside::told(&message.attributes),
+            wrappers: decode::wrappers(body),
+            sign: is_ignored.then(|| decode::sign(body)).flatten(),
+            event,
+            arrival,
+        }
+    }
+
+    fn explained_offline(self, settings: Settings) -> Explanation {
+        let home = Home::guess(&self.event, &settings);
+        let rule = signs::Rule::of(&settings);
         let at = Targets::new(&home, settings);
+        let beside = self.sign.as_ref().map(|sign| signs::offline(sign, &self.place(&home), &at, &rule));
+        let explanation = self.explained(home, &at).0;
+        Explanation { beside: beside.into_iter().collect(), ..explanation }
+    }
+
+    /// Where it happened; what it does not say is ours.
+    fn place(&self, home: &Home) -> Place {
+        let account = self.event.account.as_ref().unwrap_or(&home.account).clone();
+        let region = self.event.region.as_ref().unwrap_or(&home.region).clone();
+        Place { account, region }
+    }
+
+    /// As it reaches these targets.
+    fn explained(self, home: Home, at: &Targets) -> (Explanation, Routing) {
+        let Self { event, arrival, version, set_aside, wrappers, sign: _ } = self;
         let refusal = home.refusal.clone().filter(|_| words::is_checked(&event.trigger));
-        let (routing, mut others) = match &refusal {
+        let (routing, others) = match &refusal {
             Some(_) => (Routing::default(), Vec::new()),
             None => at.routed(&event, &arrival),
         };
         let whole =
             || routing.notes.iter().find(|note| note.target.is_none()).map(|note| note.reason.clone());
         let result = if refusal.is_some() { Verdict::Refused } else { verdict(&event.trigger, &routing) };
-        let more_others = others.len().saturating_sub(MOST_OTHERS);
-        others.truncate(MOST_OTHERS);
-        Self {
+        let explanation = Explanation {
+            online: false,
             result,
             trigger: event.trigger.kind(),
             meaning: words::meaning(&event),
             reason: refusal.or_else(whole),
-            version: (arrival.version != unknown).then_some(arrival.version),
-            set_aside: SetAside::told(&message.attributes),
+            version,
+            set_aside,
+            beside: Vec::new(),
             targets: at.reached(&event, &routing),
             others,
-            more_others,
+            more_others: 0,
             home,
-            event: EventShown::new(event, decode::wrappers(body)),
-        }
+            event: EventShown::new(event, wrappers),
+        };
+        (explanation, routing)
+    }
+}
+
+impl Explanation {
+    /// Tells the first of the others only.
+    fn shorten(&mut self) {
+        self.more_others = self.others.len().saturating_sub(MOST_OTHERS);
+        self.others.truncate(MOST_OTHERS);
     }
 }
 
 impl EventShown {
     fn new(event: Event, wrappers: Vec<&'static str>) -> Self {
-        let Event { id, source, detail_type, account, region, replay, time: _, trigger: _ } = event;
+        let Event { id, source, detail_type, account, region, replay, time: _, metadata: _, trigger: _ } =
+            event;
         let replay = replay.map(|name| name.to_string());
         let (source, detail_type) = (source.to_string(), detail_type.to_string());
         Self { id, source, detail_type, account, region, replay, wrappers }
@@ -230,6 +309,18 @@ impl Targets {
         let routes = Routes::new(own.clone(), here.clone(), settings.targets, settings.naming)
             .in_environment(settings.environment);
         Self { routes, rules }
+    }
+
+    /// Those that may run images of this repository.
+    fn users_of(&self, repository: &RepositoryName, registry: &Place) -> Vec<(TargetId, TargetName)> {
+        self.routes.users_of(repository, registry)
+    }
+
+    /// Knows these, too.
+    fn learn(&mut self, found: Vec<Discovered>) {
+        for it in found {
+            self.routes.learn(it);
+        }
     }
 
     /// What follows, and why nothing is asked of the others.
@@ -287,6 +378,7 @@ impl Targets {
             because: self.why(event, target, settings).unwrap_or_else(|why| why),
             policy: words::policy(&event.trigger, settings),
             would: words::would(change, target, settings) + missing,
+            now: None,
             dry_run: settings.dry_run,
         }
     }
@@ -303,6 +395,7 @@ impl Targets {
             because: self.why(event, id, &settings).unwrap_or_else(|why| why),
             policy: None,
             would: words::LOOK.into(),
+            now: None,
             dry_run: settings.dry_run,
         }
     }

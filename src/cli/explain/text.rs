@@ -57,6 +57,9 @@ fn head(it: &Explanation) -> Vec<String> {
         }
     }
     say("result", result(it));
+    for follows in &it.beside {
+        say("beside", follows.clone());
+    }
     lines
 }
 
@@ -85,9 +88,14 @@ fn result(it: &Explanation) -> String {
     }
 }
 
-fn reached(Reached { name, id, because, policy, would, dry_run: _ }: &Reached) -> Vec<String> {
+fn reached(Reached { name, id, because, policy, would, now, dry_run: _ }: &Reached) -> Vec<String> {
     let policy = policy.as_ref().map(|policy| format!("; {policy}")).unwrap_or_default();
-    vec![format!("  {name} ({id})"), format!("    because {because}{policy}"), format!("    would   {would}")]
+    let told = [
+        format!("  {name} ({id})"),
+        format!("    because {because}{policy}"),
+        format!("    would   {would}"),
+    ];
+    told.into_iter().chain(now.as_ref().map(|now| format!("    now     {now}"))).collect()
 }
 
 fn others(others: &[Other]) -> impl Iterator<Item = String> {

@@ -1,10 +1,13 @@
 //! What an event means, and what would happen because of it, in words.
 
 use super::check;
-use crate::domain::{
-    Base, Change, Decision, DecisionVerb, DefinitionChange, DeployRequest, Event, FollowedImage, ImageChange,
-    ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetId, TargetSettings, Trigger, Wanted,
-    Write,
+use crate::{
+    domain::{
+        Base, Change, Decision, DecisionVerb, DefinitionChange, DeployRequest, Event, FollowedImage,
+        ImageChange, ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetId, TargetSettings,
+        Trigger, Wanted, Write,
+    },
+    plan::Foreseen,
 };
 
 /// What follows from a sign of ECS.
@@ -80,6 +83,37 @@ pub(super) fn concerns_targets(trigger: &Trigger) -> bool {
         Trigger::ImageScanned(_) | Trigger::Decision(_) | Trigger::Ignored(_) | Trigger::Malformed(_) => {
             false
         }
+    }
+}
+
+/// Whether such an event says for which service it is, so that what services read does not matter.
+pub(super) fn names_a_service(trigger: &Trigger) -> bool {
+    match trigger {
+        Trigger::RolloutChanged(_) | Trigger::TaskStopped(_) | Trigger::HookWaiting(_) => true,
+        // A tag alone is of the repository that the definition names.
+        Trigger::DeployRequested(request) => !matches!(request.wanted, Wanted::Tag(_)),
+        Trigger::ImagePushed(_)
+        | Trigger::ImageReplicated(_)
+        | Trigger::ImageScanned(_)
+        | Trigger::ParameterChanged { .. }
+        | Trigger::SecretChanged { .. }
+        | Trigger::EnvFileChanged { .. }
+        | Trigger::ImageReady(_)
+        | Trigger::Decision(_)
+        | Trigger::Ignored(_)
+        | Trigger::Malformed(_) => false,
+    }
+}
+
+/// What would become of a request as things are now.
+pub(super) fn foreseen(foreseen: Foreseen) -> String {
+    match foreseen {
+        Foreseen::Nothing(why) => format!("nothing: {why}"),
+        Foreseen::Settled(outcome, why) => format!("no rollout, {}: {why}", outcome.as_str()),
+        Foreseen::SetAside(why) => format!("no rollout, the message would be set aside: {why}"),
+        Foreseen::Watched(rollout) => format!("no other rollout: {rollout} goes on, and would be watched"),
+        Foreseen::Waits(what) => format!("it would wait for {what}"),
+        Foreseen::Started => "a rollout would be started".into(),
     }
 }
 
@@ -195,6 +229,7 @@ fn requested(request: &DeployRequest) -> String {
     let wanted = match wanted {
         Wanted::Refresh => "new tasks".to_owned(),
         Wanted::Definition(definition) => format!("definition {definition}"),
+        Wanted::Rollback(definition) => format!("a rollback to {definition}"),
         Wanted::Image(image) => format!("image {image}"),
         Wanted::Tag(tag) => format!("tag {tag}"),
     };
@@ -248,7 +283,7 @@ fn on_delete(setting: OnDelete) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ContainerName, Timestamp};
+    use crate::domain::{ContainerName, Subject, Timestamp};
 
     const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef";
 
@@ -344,7 +379,7 @@ mod tests {
         };
         let decision = Decision {
             verb: DecisionVerb::Pause,
-            about: "all".into(),
+            about: Subject::All,
             by: None,
             reason: Some("freeze".into()),
         };
@@ -356,6 +391,7 @@ mod tests {
             region: None,
             time: Timestamp::default(),
             replay: None,
+            metadata: None,
             trigger,
         };
         let told = [Trigger::DeployRequested(request), Trigger::Decision(decision)]

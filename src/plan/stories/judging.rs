@@ -390,6 +390,23 @@ fn a_service_of_another_controller_is_left_alone() {
 }
 
 #[test]
+fn what_another_lockkeeper_owns_is_refused_and_what_was_begun_before_is_watched_to_its_end() {
+    let owned = || ServiceState::OfAnother("111122223333/eu-west-1/other".into());
+    let mut it = Bench::new();
+    it.scene().service = owned();
+    it.receive("m1", [restart(990)]);
+    it.pass(6);
+    assert_eq!((it.starts().len(), it.outcomes()), (0, vec![Outcome::Failed]));
+    assert!(it.end().2.contains("queue 111122223333/eu-west-1/other"), "{}", it.end().2);
+
+    let mut it = under_way();
+    it.scene().service = owned();
+    it.pass(10);
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!(it.outcomes(), [Outcome::Succeeded]);
+}
+
+#[test]
 fn after_a_failure_the_lane_serves_what_waits() {
     let mut it = under_way();
     it.pass(10);

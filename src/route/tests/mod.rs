@@ -1,5 +1,6 @@
 //! Events of one project, of explicit rules and of what discovery found, and what must come of them.
 
+mod decisions;
 mod discovered;
 mod every;
 mod explicit;
@@ -133,6 +134,7 @@ fn event(trigger: Trigger) -> Event {
         region: Some(REGION.into()),
         time: Timestamp::from_millis(1_000),
         replay: None,
+        metadata: None,
         trigger,
     }
 }

@@ -140,7 +140,7 @@ role_arn = "arn:aws:iam::555566667777:role/b"
     LOCKKEEPER_CONFIG_TOML:6: aws.accounts[2].role_arn is missing; give the role in that account to assume
     LOCKKEEPER_CONFIG_TOML:7: aws.accounts[2].id = 4444 is a number, where a text belongs; write it in quotation marks
     LOCKKEEPER_CONFIG_TOML:10: aws.accounts[3].role_arn = "lockkeeper" is not the ARN of a role; write it as "arn:aws:iam::111122223333:role/lockkeeper-target"
-    LOCKKEEPER_CONFIG_TOML:11: aws.accounts[3].role is no setting; remove it; known here are id, role_arn, external_id
+    LOCKKEEPER_CONFIG_TOML:11: aws.accounts[3].role is no setting; `role` belongs to `[http.tokens]`
     LOCKKEEPER_CONFIG_TOML:17: aws.accounts[5].role_arn = "arn:aws:iam::555566667777:user/a" is not the ARN of a role; write it as "arn:aws:iam::111122223333:role/lockkeeper-target"
     LOCKKEEPER_CONFIG_TOML:18: aws.accounts[6].id is account 555566667777 once more, as at LOCKKEEPER_CONFIG_TOML:12; make one entry of the two
     "#);
@@ -209,9 +209,23 @@ fn what_discovery_finds_needs_no_list_and_gives_no_warning() {
 #[test]
 fn reconcile_repairs_unless_it_is_told_otherwise() {
     let of = |toml: &str| from_document(toml).expect("valid").reconcile;
-    assert_eq!(of(""), Reconcile { mode: ReconcileMode::Repair, every: Duration::from_mins(5) });
-    let report = of("[reconcile]\nmode = 'report'\nevery = '1d'");
-    assert_eq!(report, Reconcile { mode: ReconcileMode::Report, every: Duration::from_hours(24) });
+    assert_eq!(
+        of(""),
+        Reconcile {
+            mode: ReconcileMode::Repair,
+            every: Duration::from_mins(5),
+            rule: Glob::new("lockkeeper*")
+        }
+    );
+    let report = of("[reconcile]\nmode = 'report'\nevery = '1d'\nrule = 'nightly-*'");
+    assert_eq!(
+        report,
+        Reconcile {
+            mode: ReconcileMode::Report,
+            every: Duration::from_hours(24),
+            rule: Glob::new("nightly-*")
+        }
+    );
     assert_eq!(of("[reconcile]\nmode = 'off'").mode, ReconcileMode::Off);
     insta::assert_snapshot!(told_of("[reconcile]\nmode = 'fix'\nevery = '3s'"), @r#"
     LOCKKEEPER_CONFIG_TOML:2: reconcile.mode = "fix" is not one of the words for it; write one of repair, report, off

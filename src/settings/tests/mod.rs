@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use super::*;
 
 mod discovery;
+mod http;
 mod lambda;
 mod list;
+mod notify;
 mod wrong;
 
 /// The environment variables of a process.
@@ -52,6 +54,14 @@ fn without_any_source_the_defaults_hold() {
         },
         http: Http {
             listen: 0.0.0.0:8080,
+            public_url: None,
+            reads: Open,
+            tokens: [],
+            reads_per_second: 500,
+            writes_per_second: 10,
+        },
+        approval: Approval {
+            events: false,
         },
         lease: Lease {
             table: None,
@@ -66,6 +76,7 @@ fn without_any_source_the_defaults_hold() {
             budget_share: BudgetShare(
                 500,
             ),
+            owner_tag: true,
         },
         environment: None,
         log: Log {
@@ -107,6 +118,15 @@ fn without_any_source_the_defaults_hold() {
         reconcile: Reconcile {
             mode: Repair,
             every: 300s,
+            rule: Glob(
+                "lockkeeper*",
+            ),
+        },
+        notify: NotifyRules {
+            slack: None,
+            webhooks: [],
+            eventbridge: None,
+            sns: None,
         },
         warnings: [
             Warning {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::domain::{DeploymentRecord, LaneState, Outcome, RunningImage, Stage, StoppedTask, Timestamp};
+use crate::domain::{
+    DeploymentRecord, HoldKind, KnownFrom, LaneState, Outcome, RunningImage, RunningRecord, Stage,
+    StoppedTask, Timestamp,
+};
 use crate::report::message::span;
 
 /// A length of time in its largest unit: what happened is told from, not measured by.
@@ -20,9 +23,10 @@ pub(super) fn figure(name: &str, count: usize) -> Markup {
 }
 
 /// The roles stay said where a narrow screen shows rows as cards, which takes them from the elements.
-pub(super) fn table(name: &str, columns: &[&str], rows: &Markup) -> Markup {
+pub(super) fn table(name: &str, caption: &str, columns: &[&str], rows: &Markup) -> Markup {
     html! {
         table.(name) role="table" {
+            caption.unseen { (caption) }
             thead role="rowgroup" {
                 tr role="row" { @for column in columns { th role="columnheader" scope="col" { (column) } } }
             }
@@ -35,15 +39,8 @@ pub(super) fn row(cells: &[(&str, Markup)]) -> Markup {
     html! { tr role="row" { @for (label, cell) in cells { td role="cell" data-label=(label) { div { (cell) } } } } }
 }
 
-pub(super) fn rest(all: usize, shown: usize, path: &str) -> Markup {
-    html! { @if all > shown { p.nothing { "And " (all - shown) " more: " a href=(path) { (path) } } } }
-}
-
-pub(super) fn subject(it: &DeploymentRecord) -> Markup {
-    html! {
-        strong { (it.name) }
-        span.note { a href={ "/deployments/" (it.id) } title=(it.target) { (it.id) } }
-    }
+pub(super) fn fact(name: &str, value: Option<&Markup>) -> Markup {
+    html! { @if let Some(value) = value { dt { (name) } dd { (value) } } }
 }
 
 pub(super) fn what(it: &DeploymentRecord) -> Markup {
@@ -54,22 +51,22 @@ pub(super) fn what(it: &DeploymentRecord) -> Markup {
                 " " span.faint { "after " code { (previous) } }
             }
         }
-        div.changes { (folded(&it.changes, "changes")) }
+        div.changes { (folded(&format!("{}-changes", it.id), &it.changes, "changes")) }
     }
 }
 
 pub(super) fn why(it: &DeploymentRecord) -> Markup {
     let reasons: Vec<String> = it.triggers.iter().map(|origin| origin.reason.clone()).collect();
-    folded(&reasons, "events")
+    folded(&format!("{}-events", it.id), &reasons, "events")
 }
 
 /// One line as it is; of more the number, and the lines for whoever opens it.
-fn folded(lines: &[String], name: &str) -> Markup {
+fn folded(key: &str, lines: &[String], name: &str) -> Markup {
     match lines {
         [] => html! {},
         [one] => html! { span.line { (one) } },
         [first, ..] => html! {
-            details {
+            details data-key=(key) {
                 summary { (lines.len()) " " (name) span.note { (first) ", …" } }
                 ul { @for line in lines.iter().take(MOST_LINES) { li { (line) } } }
             }
@@ -93,7 +90,7 @@ pub(super) fn evidence(it: &DeploymentRecord) -> Markup {
     let seen = &it.evidence;
     html! {
         @if !seen.stopped_tasks.is_empty() || !seen.service_events.is_empty() {
-            details {
+            details data-key={ (it.id) "-seen" } {
                 summary { "What was seen" }
                 ul {
                     @for task in seen.stopped_tasks.iter().take(MOST_LINES) { li { (stopped(task)) } }
@@ -182,16 +179,51 @@ pub(super) fn lane_name(state: LaneState) -> &'static str {
     }
 }
 
+pub(super) fn hold_name(kind: HoldKind) -> &'static str {
+    match kind {
+        HoldKind::Paused => "Paused",
+        HoldKind::Held => "Held",
+    }
+}
+
+/// From where a deployment is known, where that is not this process.
+pub(super) fn known_from(it: KnownFrom) -> Option<&'static str> {
+    match it {
+        KnownFrom::Lane => None,
+        KnownFrom::EcsOurs => Some("seen in ECS, of a definition of ours"),
+        KnownFrom::Ecs => Some("seen in ECS, not ours"),
+    }
+}
+
 pub(super) fn spaced(label: &str) -> String {
     label.replace('_', " ")
 }
 
-pub(super) fn image_version(image: &RunningImage) -> String {
-    match (&image.image.tag, &image.image.digest) {
-        (Some(tag), _) => format!(":{tag}"),
-        (None, Some(digest)) => format!("@{}", digest.as_str().chars().take(19).collect::<String>()),
-        (None, None) => String::new(),
+/// What one container runs: the image by its tag, and by the first digits of its digest.
+fn image(it: &RunningImage) -> Markup {
+    let tag = it.image.effective_tag();
+    let digest = it.digest.as_ref().or(it.image.digest.as_ref());
+    html! {
+        span.image title=[digest.map(ToString::to_string)] {
+            code { (it.image.repository) @if let Some(tag) = tag { ":" strong { (tag) } } }
+            @if let Some(digest) = digest { " " code.faint { (short(digest.as_str())) } }
+            span.container { (it.container) }
+        }
     }
+}
+
+/// The images of all containers, and the definition that names them.
+pub(super) fn runs(running: &RunningRecord) -> Markup {
+    html! {
+        @for it in &running.images { (image(it)) }
+        span.note { code { (running.definition) } }
+    }
+}
+
+/// As many digits of a digest as people compare.
+fn short(digest: &str) -> &str {
+    let digits = digest.split_once(':').map_or(digest, |(_, digits)| digits);
+    digits.get(..12).unwrap_or(digits)
 }
 
 pub(super) fn clock_time(at: Timestamp) -> String {

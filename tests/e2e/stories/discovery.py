@@ -73,6 +73,29 @@ def each_change_reaches_the_services_whose_definitions_read_it(stage: Stage) -> 
     assert len(_deployed(stage)) == 4 and stage.no_dead_letters()
 
 
+def explain_knows_what_discovery_finds(stage: Stage) -> None:
+    stage.queues()
+    reads = {"secrets": [{"name": "KEY", "valueFrom": stage.arn("ssm", "parameter/shop/KEY")}]}
+    _service(stage, "api", reads)
+    _service(stage, "off", reads, {"lockkeeper:enabled": "false"})
+    _service(stage, "web", {"environmentFiles": [{"value": "arn:aws:s3:::shop-env/web.env", "type": "s3"}]})
+    daemon = stage.run(_discovery(stage))
+    until("the targets are shown", lambda: len(daemon.targets()) == 3)
+    body = stage.body(events.parameter("/shop/KEY"), "explained")
+    answer = json.loads(daemon.command("--output", "json", "explain", "-", given=body).stdout)
+    (reached,) = answer["targets"]
+    assert answer["online"] and reached["name"] == "api", answer
+    assert reached["because"] == "its running definition reads parameter /shop/KEY", reached
+    assert reached["now"] == "a rollout would be started", reached
+    others = {it["name"]: it["reason"] for it in answer["others"]}
+    assert "enabled" in others["off"] and others["web"] == "its running definition reads no parameter", others
+    assert not _deployed(stage), "it explains without side effects"
+    stage.send(body)
+    stage.finished(daemon, seconds=60)
+    stage.rest(daemon)
+    assert _deployed(stage) == ["api"], _deployed(stage)
+
+
 def a_service_is_deployed_as_its_tags_say(stage: Stage) -> None:
     stage.queues()
     _service(stage, "api", {}, {"lockkeeper:on_push": "pin", "lockkeeper:tags": "glob:release-*", "lockkeeper:name": "front"})

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     aws::ecs::{Guard, Inspected, InspectedDefinition},
     domain::{
-        CallFailure, Cause, ContainerName, Dependency, Glob, Marks, OnPush, ServiceState, Tag, TargetId,
-        TargetRule, TargetSettings,
+        CallFailure, Cause, ContainerName, Dependency, Glob, Marks, OnPush, Owner, ServiceState, Tag,
+        TargetId, TargetRule, TargetSettings,
     },
 };
 
@@ -147,6 +147,14 @@ fn of_service(candidate: &Candidate, service: &Inspected) -> Option<Finding> {
         ServiceState::Draining => {
             let what = format!("{id} is being deleted");
             Some(Finding::warning(About::Target, what, "remove the target"))
+        }
+        ServiceState::OfAnother(owner) => {
+            let what = format!(
+                "{id} is deployed by the Lockkeeper of queue {owner}, as its tag {} says",
+                Owner::TAG
+            );
+            let mend = "remove the tag if that one no longer deploys it, or the target here";
+            Some(Finding::error(About::Target, what, mend))
         }
         ServiceState::OtherController(controller) => {
             let what = format!("its deployments are driven by {controller}, which Lockkeeper does not speak");

@@ -92,6 +92,10 @@ fn a_service_that_cannot_be_deployed_is_an_error() {
     error    api: its deployments are driven by CODE_DEPLOY, which Lockkeeper does not speak; give the service the deployment controller ECS, or remove the target
     1 error, 0 warnings.
     "#);
+    insta::assert_snapshot!(with(ServiceState::OfAnother("111122223333/eu-west-1/other".into())), @r#"
+    error    api: 111122223333/eu-west-1/shop/shop-api is deployed by the Lockkeeper of queue 111122223333/eu-west-1/other, as its tag lockkeeper:owner says; remove the tag if that one no longer deploys it, or the target here
+    1 error, 0 warnings.
+    "#);
     let found = Candidate { found: true, ..candidate(|_| ()) };
     let driven = Inspected { state: ServiceState::OtherController("EXTERNAL".into()), ..service() };
     let reading = Reading { service: Ok(driven), definition: None, completed: None };

@@ -10,23 +10,23 @@ const AT_ONCE: usize = 6;
 
 /// Tells on standard error how far it is, and leaves nothing behind.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     shown: bool,
 }
 
 impl Progress {
     /// For people only, and only where they see lines change.
-    pub(super) fn new(for_people: bool) -> Self {
+    pub(in crate::cli) fn new(for_people: bool) -> Self {
         Self { shown: for_people && io::stderr().is_terminal() }
     }
 
-    pub(super) fn show(&self, what: &str) {
+    pub(in crate::cli) fn show(&self, what: &str) {
         if self.shown {
             let _ = write!(io::stderr().lock(), "\r\x1b[K{what} …");
         }
     }
 
-    pub(super) fn count(&self, what: &str, done: usize, all: usize) {
+    pub(in crate::cli) fn count(&self, what: &str, done: usize, all: usize) {
         self.show(&format!("{what} {done} of {all}"));
     }
 }
@@ -40,7 +40,7 @@ impl Drop for Progress {
 }
 
 /// Does this with each item, some at a time; the results come in the order in which they are done.
-pub(super) async fn each<T, R>(
+pub(in crate::cli) async fn each<T, R>(
     items: Vec<T>,
     what: &str,
     progress: &Progress,

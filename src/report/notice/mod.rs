@@ -1,0 +1,151 @@
+//! What is told to people and programs elsewhere: reports become notices, each told at least once, with an id by which
+//! whoever gets it drops repeats.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`teller`] | reports to notices: which stage began, which ended |
+//! | [`words`] | a notice in words: headline, facts, evidence, links |
+//! | [`payload`] | a notice as JSON for programs |
+//! | [`outbox`] | what waits to be sent over one channel, within bounds |
+
+pub mod outbox;
+pub mod payload;
+pub mod teller;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod words;
+
+use std::sync::Arc;
+
+use crate::domain::{
+    DeploymentId, DeploymentRecord, ForeignRollout, ForeignState, NoticeFilter, NoticeStage, Outcome,
+    ServiceWarning, TargetId, TargetName, Timestamp,
+};
+
+/// One thing that is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The same each time that the same thing is told, also by another process.
+    pub id: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub what: What,
+}
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A stage of a deployment, or the whole, began or ended.
+    Stage(NoticeStage, Status, Arc<DeploymentRecord>),
+    /// A deployment does not go as it should; why, in words.
+    Trouble(Arc<DeploymentRecord>, String),
+    /// ECS warns of a service while this deployment is under way.
+    Warned(Arc<DeploymentRecord>, ServiceWarning),
+    /// A rollout that we did not start moved.
+    Foreign(ForeignRollout),
+}
+
+/// Whether something began, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It began.
+    Started,
+    /// It ended well, or was not wanted any more.
+    Completed,
+    /// It failed.
+    Failed,
+}
+
+impl Status {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Where this is: what every notice says beside what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Home {
+    /// The project, where the settings name one.
+    pub project: Option<Arc<str>>,
+    /// The environment, where the settings name one.
+    pub environment: Option<Arc<str>>,
+    /// Where people reach our pages.
+    pub public_url: Option<Arc<str>>,
+}
+
+impl Notice {
+    /// The deployment that it is about.
+    pub fn record(&self) -> Option<&Arc<DeploymentRecord>> {
+        match &self.what {
+            What::Stage(_, _, record) | What::Trouble(record, _) | What::Warned(record, _) => Some(record),
+            What::Foreign(_) => None,
+        }
+    }
+
+    /// The deployment's id.
+    pub fn deployment(&self) -> Option<&DeploymentId> {
+        self.record().map(|record| &record.id)
+    }
+
+    /// The target that it is about, and its name.
+    pub fn target(&self) -> (&TargetId, &TargetName) {
+        match (&self.what, self.record()) {
+            (What::Foreign(it), _) => (&it.target, &it.name),
+            (_, Some(record)) => (&record.target, &record.name),
+            (What::Stage(..) | What::Trouble(..) | What::Warned(..), None) => {
+                unreachable!("each of them has a record")
+            }
+        }
+    }
+
+    /// How the whole deployment ended, if it is that which is told.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match &self.what {
+            What::Stage(NoticeStage::Deployment, Status::Completed | Status::Failed, record) => {
+                record.outcome
+            }
+            What::Stage(..) | What::Trouble(..) | What::Warned(..) | What::Foreign(_) => None,
+        }
+    }
+
+    /// Whether it is the end of something: that must arrive, whatever else does not.
+    pub fn is_end(&self) -> bool {
+        match &self.what {
+            What::Foreign(it) => it.state != ForeignState::InProgress,
+            What::Stage(..) | What::Trouble(..) | What::Warned(..) => self.outcome().is_some(),
+        }
+    }
+
+    /// What kind of thing it is, as a label: `started`, `succeeded`, `warning`, `foreign_failed`, `rollout_started`.
+    pub fn kind(&self) -> String {
+        match &self.what {
+            What::Stage(NoticeStage::Deployment, status, record) => match record.outcome {
+                Some(outcome) if *status != Status::Started => outcome.as_str().into(),
+                Some(_) | None => status.as_str().into(),
+            },
+            What::Stage(stage, status, _) => format!("{}_{}", stage.as_str(), status.as_str()),
+            What::Trouble(..) | What::Warned(..) => "warning".into(),
+            What::Foreign(it) => format!("foreign_{}", it.state.as_str()),
+        }
+    }
+}
+
+/// Whether somebody with this filter is told of it.
+pub fn is_wanted(filter: &NoticeFilter, notice: &Notice) -> bool {
+    let (target, name) = notice.target();
+    let of_kind = match &notice.what {
+        What::Stage(stage, ..) => match notice.outcome() {
+            Some(outcome) => filter.outcomes.contains(&outcome),
+            None => filter.stages.contains(stage),
+        },
+        What::Trouble(..) | What::Warned(..) => filter.stages.contains(&NoticeStage::Deployment),
+        What::Foreign(_) => filter.foreign,
+    };
+    of_kind && filter.is_of(target, name)
+}

@@ -1,0 +1,306 @@
+// Keeps a page that is open up to date, and lets whoever has a token act. Without it the pages say the same.
+"use strict";
+(() => {
+    const SETTLE_MS = 300; // Changes come in bursts.
+    const SILENCE_MS = 40_000; // The stream says something every 15 s.
+    const AGES_MS = 20_000; // Ages go on where nothing changes.
+    const RETRY_MS = [1_000, 30_000];
+    const PATIENCE_MS = 15_000;
+    const NEWS_MS = 1_500;
+    const STREAM = "/api/v1/stream";
+
+    const one = (selector, from = document) => from.querySelector(selector);
+    const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+    const words = (label) => String(label).replaceAll("_", " ");
+    const store = {
+        get: (key) => { try { return sessionStorage.getItem(key); } catch { return null; } },
+        set: (key, value) => {
+            try { value === null ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, value); } catch { /* Then it is kept for this page only. */ }
+        },
+    };
+    let token = store.get("token");
+    let still = store.get("still") !== null;
+
+    function ask(path, options = {}) {
+        const headers = { ...options.headers };
+        if (token) headers.authorization = `Bearer ${token}`;
+        return fetch(path, { cache: "no-store", credentials: "omit", ...options, headers });
+    }
+
+    // ---- What is so now, in place of what was
+
+    let busy = false, again = false, timer = 0;
+
+    function soon(delay = SETTLE_MS) {
+        if (still || timer) return;
+        timer = setTimeout(() => { timer = 0; refresh(); }, delay);
+    }
+
+    async function refresh(options = {}) {
+        if (busy) { again = true; return; }
+        if (document.hidden && !options.always) { again = true; return; }
+        // What somebody is marking, to copy it, is not taken from under their hands.
+        if (!options.always && String(getSelection()).trim() !== "") { soon(2_000); return; }
+        busy = true; again = false;
+        try {
+            const answer = await ask(location.href, { signal: AbortSignal.timeout(PATIENCE_MS) });
+            if (answer.status === 401) { signIn(token ? "This token is not accepted." : "Seeing this needs a token."); }
+            const kind = answer.headers.get("content-type") ?? "";
+            if (answer.ok && kind.startsWith("text/html")) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+        } catch { /* The stream says that nobody answers. */ }
+        busy = false;
+        if (again) soon();
+    }
+
+    function swap(fresh) {
+        const version = (from) => one("meta[name=version]", from)?.content;
+        if (version(fresh) !== version(document)) { location.reload(); return; }
+        const [main, next] = [one("main"), one("main", fresh)];
+        document.title = fresh.title;
+        one("#as-of").replaceWith(one("#as-of", fresh));
+        const focused = keyOf(document.activeElement);
+        const open = new Set(all("details[open]", main).map((it) => it.dataset.key));
+        const closed = new Set(all("details:not([open])", main).map((it) => it.dataset.key));
+        allow(next);
+        for (const it of all("details", next)) {
+            if (open.has(it.dataset.key)) it.open = true;
+            if (closed.has(it.dataset.key)) it.open = false;
+        }
+        const known = new Map([...main.children].map((it) => [it.id, it]));
+        const parts = [...next.children].map((it) => {
+            const before = known.get(it.id);
+            // What is being filled in stays, and so does what is the same.
+            return before && (it.matches("search") || before.isEqualNode(it)) ? before : document.adoptNode(it);
+        });
+        const gone = [...main.children].filter((it) => !parts.includes(it));
+        parts.forEach((it, place) => { if (main.children[place] !== it) main.insertBefore(it, main.children[place] ?? null); });
+        gone.forEach((it) => it.remove());
+        if (focused && !document.activeElement?.matches("main *")) find(focused)?.focus({ preventScroll: true });
+    }
+
+    // By what an element is found again once it has been drawn anew.
+    function keyOf(it) {
+        if (!it?.closest("main")) return null;
+        if (it.id) return { id: it.id };
+        const within = it.closest("[id]").id;
+        return { within, tag: it.localName, text: it.textContent, href: it.getAttribute("href"), key: it.closest("details")?.dataset.key };
+    }
+
+    function find(key) {
+        if (key.id) return document.getElementById(key.id);
+        const near = document.getElementById(key.within) ?? one("main");
+        const same = all(key.tag, near).filter((it) => it.getAttribute("href") === key.href && it.closest("details")?.dataset.key === key.key);
+        return same.find((it) => it.textContent === key.text) ?? same[0];
+    }
+
+    // ---- The stream
+
+    let stream = null, delay = RETRY_MS[0], wasLost = false;
+
+    async function listen() {
+        stream?.abort();
+        const mine = stream = new AbortController();
+        let alive = setTimeout(() => mine.abort(), SILENCE_MS);
+        try {
+            const answer = await ask(STREAM, { signal: mine.signal, headers: { accept: "text/event-stream" } });
+            if (answer.status === 401) { signIn(token ? "This token is not accepted." : "Seeing this needs a token."); return; }
+            if (!answer.ok) throw new Error(answer.status);
+            show("live");
+            delay = RETRY_MS[0];
+            if (wasLost) refresh();
+            wasLost = false;
+            const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+            for (let text = ""; ;) {
+                const { done, value } = await reader.read();
+                if (done) break;
+                clearTimeout(alive);
+                alive = setTimeout(() => mine.abort(), SILENCE_MS);
+                text += value;
+                const events = text.split("\n\n");
+                text = events.pop();
+                events.forEach(heard);
+            }
+        } catch { /* It is tried again below. */ }
+        clearTimeout(alive);
+        if (stream !== mine) return;
+        wasLost = true;
+        show("lost");
+        setTimeout(() => { if (stream === mine) listen(); }, delay * (0.5 + Math.random() / 2));
+        delay = Math.min(delay * 2, RETRY_MS[1]);
+    }
+
+    function heard(event) {
+        const field = (name) => event.split("\n").filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2)).join("\n");
+        if (field("event") === "") return;
+        if (field("event") === "deployment") {
+            try { tell(JSON.parse(field("data"))); } catch { /* Then it is only seen. */ }
+        }
+        soon();
+    }
+
+    function show(state) {
+        const says = still ? "Held still" : { begun: "Connecting …", live: "Live", lost: "Reconnecting …" }[state];
+        const it = one("#live");
+        it.hidden = false;
+        it.dataset.state = still ? "still" : state;
+        it.textContent = says;
+    }
+
+    // ---- News, for whoever does not see the page
+
+    const told = new Map();
+    let news = [], newsTimer = 0;
+
+    function tell(it) {
+        const says = it.outcome ?? it.stage;
+        if (still || told.get(it.id) === says) return;
+        told.set(it.id, says);
+        if (told.size > 500) told.delete(told.keys().next().value);
+        const name = String(it.target).split("/").pop();
+        news.push(`${name}: ${words(says)}${it.cause ? `, ${words(it.cause)}` : ""}`);
+        newsTimer ||= setTimeout(() => {
+            const more = news.length > 3 ? `, and ${news.length - 3} more changes` : "";
+            one("#news").textContent = news.slice(-3).join("; ") + more;
+            news = []; newsTimer = 0;
+        }, NEWS_MS);
+    }
+
+    // ---- Acting
+
+    const dialog = (id) => document.getElementById(id);
+
+    function allow(within = document) {
+        for (const it of all(".acts", within)) it.hidden = !token;
+        one("#sign").textContent = token ? "Sign out" : "Sign in";
+    }
+
+    function say(text) {
+        const it = one("#said");
+        it.textContent = text;
+        it.hidden = text === "";
+    }
+
+    function complain(box, text) {
+        const it = one("[role=alert]", box);
+        it.textContent = text;
+        it.hidden = text === "";
+    }
+
+    function signIn(why = "") {
+        const box = dialog("sign-in");
+        if (box.open) return;
+        complain(box, why);
+        one("form", box).reset();
+        box.showModal();
+    }
+
+    async function problem(answer) {
+        const said = await answer.json().catch(() => ({}));
+        const detail = said.detail ?? said.title ?? `the daemon answered ${answer.status}`;
+        if (answer.status === 401) return `This token is not accepted: ${detail}.`;
+        if (answer.status === 403) return `This token may only look: ${detail}.`;
+        if (answer.status === 429) return `Too many requests: ${detail}.`;
+        return `${detail[0].toUpperCase()}${detail.slice(1)}.`;
+    }
+
+    async function trySign(box) {
+        const before = token;
+        token = one("input", box).value.trim();
+        try {
+            // Asks for nothing, and is refused for that only if this token may ask.
+            const body = { method: "POST", body: "{}", headers: { "content-type": "application/json" } };
+            const answer = await ask("/api/v1/deployments", { ...body, signal: AbortSignal.timeout(PATIENCE_MS) });
+            if (answer.status === 401) throw new Error(await problem(answer));
+            store.set("token", token);
+            box.close();
+            allow();
+            say(answer.status === 403 ? "Signed in. This token may only look." : "Signed in. The token is kept until this tab is closed.");
+            listen();
+            refresh({ always: true });
+        } catch (why) {
+            token = before;
+            complain(box, why.name === "TimeoutError" || why instanceof TypeError ? "The daemon does not answer." : why.message);
+        }
+    }
+
+    let act = null;
+
+    function confirmFirst(button) {
+        act = button;
+        const { title, says, does, asks = "" } = button.dataset;
+        const box = dialog("confirm");
+        one("#confirm-title").textContent = title;
+        one("#confirm-says").textContent = says;
+        one("#confirm-do").textContent = does;
+        one("form", box).reset();
+        for (const field of all("[data-field]", box)) field.hidden = !asks.split(" ").includes(field.dataset.field);
+        complain(box, "");
+        box.showModal();
+    }
+
+    async function perform(box) {
+        const { path, body = "{}", title, asks = "" } = act.dataset;
+        const wanted = JSON.parse(body);
+        for (const field of all("[data-field] input", box)) {
+            const value = field.value.trim();
+            if (value !== "" && asks.split(" ").includes(field.name)) wanted[field.name] = value;
+        }
+        const button = one("#confirm-do");
+        button.disabled = true;
+        try {
+            const answer = await ask(path, {
+                method: "POST", body: JSON.stringify(wanted), headers: { "content-type": "application/json" }, signal: AbortSignal.timeout(PATIENCE_MS),
+            });
+            if (!answer.ok) { complain(box, await problem(answer)); return; }
+            box.close();
+            say(`${title} It was asked for; what becomes of it is shown here.`);
+            soon();
+        } catch (why) {
+            complain(box, why.name === "TimeoutError" ? "There was no answer in time. Look whether it was done before asking again." : "The daemon does not answer.");
+        } finally {
+            button.disabled = false;
+        }
+    }
+
+    // ---- The beginning
+
+    function begin() {
+        document.documentElement.classList.add("js");
+        for (const it of all("#hold, #sign")) it.hidden = false;
+        const hold = one("#hold");
+        const held = () => { hold.setAttribute("aria-pressed", String(still)); };
+        held();
+        hold.addEventListener("click", () => {
+            still = !still;
+            store.set("still", still ? "" : null);
+            held();
+            show(wasLost ? "lost" : "live");
+            if (!still) refresh();
+        });
+        one("#sign").addEventListener("click", () => {
+            if (!token) { signIn(); return; }
+            token = null;
+            store.set("token", null);
+            allow();
+            say("Signed out.");
+        });
+        document.addEventListener("click", (event) => {
+            const button = event.target.closest?.("[data-act]");
+            if (button) confirmFirst(button);
+            if (event.target.closest?.("[data-close]")) event.target.closest("dialog").close();
+        });
+        for (const [id, does] of [["sign-in", trySign], ["confirm", perform]]) {
+            one("form", dialog(id)).addEventListener("submit", (event) => { event.preventDefault(); does(dialog(id)); });
+        }
+        document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+        addEventListener("pagehide", () => stream?.abort());
+        addEventListener("pageshow", (event) => { if (event.persisted) { listen(); refresh(); } });
+        setInterval(() => soon(), AGES_MS);
+        allow();
+        show("begun");
+        listen();
+        if (document.body.dataset.closed !== undefined) refresh({ always: true });
+    }
+
+    begin();
+})();
