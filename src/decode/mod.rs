@@ -39,6 +39,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
+pub use metadata::{Checkout, of_run};
 pub use signs::sign;
 
 use envelope::{Envelope, Opened};
