@@ -32,6 +32,7 @@ MODULES = {
     "health": "ministack",
     "watching": "ministack",
     "scraped": "prometheus",
+    "waited": "ministack",
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",
