@@ -42,7 +42,7 @@ def of_type(resources: dict, kind: str) -> list[dict]:
 def actions(resources: dict) -> set[str]:
     """What the daemon's role may do."""
     found: set[str] = set()
-    for policy in of_type(resources, "AWS::IAM::RolePolicy"):
+    for policy in of_type(resources, "AWS::IAM::Policy"):
         for statement in policy["PolicyDocument"]["Statement"]:
             found |= set([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     return found

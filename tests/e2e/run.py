@@ -33,6 +33,7 @@ MODULES = {
     "watching": "ministack",
     "scraped": "prometheus",
     "waited": "ministack",
+    "created": "ministack",
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",
