@@ -189,8 +189,8 @@ mod tests {
 
     fn form(payload: &Value) -> Vec<u8> {
         let text = payload.to_string();
-        let encoded: String = text.bytes().map(|byte| format!("%{}", hex(&[byte]))).collect();
-        format!("payload={encoded}").into_bytes()
+        let encoded: Vec<String> = text.bytes().map(|byte| format!("%{}", hex(&[byte]))).collect();
+        format!("payload={}", encoded.concat()).into_bytes()
     }
 
     fn buttons() -> SlackButtons {
