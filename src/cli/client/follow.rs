@@ -17,7 +17,7 @@ use crate::{cli::explain::text::harmless, domain::Outcome};
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// A deployment is there by then, as a rule. Until then nothing is said of there being none.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// For so long the daemon may be away: it may be just being replaced.
 const LONGEST_SILENCE: Duration = Duration::from_mins(2);
