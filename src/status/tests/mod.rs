@@ -425,5 +425,8 @@ async fn on_standby_nobody_says_that_there_is_no_such_deployment() {
     sample.snapshot.active = false;
     sample.snapshot.deployments = Arc::default();
     let answer = get(&sample, "/api/v1/deployments/d-77fe").await;
-    assert_eq!((answer.problem().0, &answer.headers[header::RETRY_AFTER]), (503, &"1".parse().expect("a value")));
+    assert_eq!(
+        (answer.problem().0, &answer.headers[header::RETRY_AFTER]),
+        (503, &"1".parse().expect("a value"))
+    );
 }
