@@ -54,7 +54,7 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Moment, Place, Report, ServiceWarning, Sign},
+    domain::{AccountId, Beside, Moment, Place, Report, ServiceWarning},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -404,20 +404,20 @@ impl Running {
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
-            if let Some((sign, place)) = understood.sign {
-                self.on_sign(sign, place);
+            if let Some((beside, place)) = understood.beside {
+                self.on_beside(beside, place);
             }
         }
     }
 
     /// What an event that asks for nothing is a sign of.
-    fn on_sign(&self, sign: Sign, place: Place) {
-        match sign {
-            Sign::ImageGone(gone) => {
+    fn on_beside(&self, beside: Beside, place: Place) {
+        match beside {
+            Beside::ImageGone(gone) => {
                 let users = self.engine.routes.users_of(&gone.repository, &place);
                 self.losses.tell(Loss { gone, registry: place, users });
             }
-            Sign::Tick { rule } => match &self.engine.reconcile {
+            Beside::Tick { rule } => match &self.engine.reconcile {
                 Some(reconcile) if reconcile.rule.matches(&rule) => {
                     info!(rule = &*rule, "reconcile: a pass begins, because its rule ticked");
                     self.reconcile_now.notify_one();

@@ -13,7 +13,7 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, RolloutHint, Sign, TargetId,
+        Beside, DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, RolloutHint, TargetId,
         TargetName, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
     },
@@ -31,7 +31,7 @@ pub(super) struct Understood {
     /// Services that may be other than what was read of them.
     pub(super) moved: Vec<TargetId>,
     /// What an event that asks for nothing is a sign of, and where it happened.
-    pub(super) sign: Option<(Sign, Place)>,
+    pub(super) beside: Option<(Beside, Place)>,
     /// What ECS told of our targets.
     pub(super) stirs: Vec<Stir>,
 }
@@ -69,7 +69,7 @@ pub(super) fn understand(
     let mut event = decode::decode(message.body.as_bytes(), message.sent_at);
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
-    let sign = sign(engine, &event, message.body.as_bytes());
+    let beside = beside(engine, &event, message.body.as_bytes());
     let said = Said::read(&message.attributes);
     let is_copy = renewal::read(&message.attributes).is_some();
     let is_replay = !is_copy && said.version(message.sent_at).is_some();
@@ -104,18 +104,18 @@ pub(super) fn understand(
     let message_id = message.message_id.clone();
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
-    Understood { arrival, hints, moved, sign, stirs }
+    Understood { arrival, hints, moved, beside, stirs }
 }
 
 /// Only what is ignored can be one, and only of an account whose events are taken.
-fn sign(engine: &Engine, event: &Event, body: &[u8]) -> Option<(Sign, Place)> {
+fn beside(engine: &Engine, event: &Event, body: &[u8]) -> Option<(Beside, Place)> {
     let (account, region) = engine.routes.home();
     let (account, region) =
         (event.account.clone().unwrap_or(account), event.region.clone().unwrap_or(region));
     let is_ignored = event.trigger.kind() == TriggerKind::Ignored;
     let place = Place { account, region };
-    let sign = (is_ignored && engine.accounts.contains(&place.account)).then(|| decode::sign(body));
-    Some((sign.flatten()?, place))
+    let beside = (is_ignored && engine.accounts.contains(&place.account)).then(|| decode::beside(body));
+    Some((beside.flatten()?, place))
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it

@@ -310,18 +310,25 @@ impl Lane {
 
     /// A rollback that is to hold its target does so before anything else follows from it. Tells whether it waits for that.
     pub(super) fn hold_first(&mut self, verdicts: &[Verdict], turn: &mut Turn<'_>) -> bool {
+        let is_lacking = self.ask_for_hold(verdicts, turn);
+        if is_lacking {
+            self.pause(turn, HOLD_PACE, "the target is held first");
+        }
+        is_lacking
+    }
+
+    /// Whether a rollback that waits lacks its hold, which is then tagged.
+    pub(super) fn ask_for_hold(&mut self, verdicts: &[Verdict], turn: &mut Turn<'_>) -> bool {
         if self.settings.dry_run || turn.flawed(Flaw::RollbackWithoutHold) {
             return false;
         }
-        let decisions: Vec<HoldDecision> =
-            self.waiting.iter().zip(verdicts).filter_map(|(ask, verdict)| hold_of(ask, verdict)).collect();
-        let lacking = decisions.into_iter().filter(|it| self.holding.known.after(it).is_some()).max();
+        let decisions = self.waiting.iter().zip(verdicts).filter_map(|(ask, verdict)| hold_of(ask, verdict));
+        let lacking = decisions.filter(|it| self.holding.known.after(it).is_some()).max();
         let Some(decision) = lacking else { return false };
         if self.holding.decrees.iter().all(|it| it.decision != decision) {
             self.decree(Decree { decision, from: None });
         }
         self.holding.is_awaited = true;
-        self.pause(turn, HOLD_PACE, "the target is held first");
         self.tag_what_is_due(turn);
         true
     }

@@ -32,6 +32,8 @@ MODULES = {
     "health": "ministack",
     "watching": "ministack",
     "scraped": "prometheus",
+    "waited": "ministack",
+    "created": "ministack",
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",

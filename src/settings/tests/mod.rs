@@ -63,6 +63,10 @@ fn without_any_source_the_defaults_hold() {
         approval: Approval {
             events: false,
         },
+        client: Client {
+            url: None,
+            token_file: None,
+        },
         lease: Lease {
             table: None,
         },

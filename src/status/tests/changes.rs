@@ -125,7 +125,9 @@ async fn each_decision_is_put_on_the_queue() {
     let (notebook, state) = notebook();
     let all = json!({ "all": true, "by": "ci", "reason": "so" });
     let target = json!({ "target": API, "by": "ci", "reason": "so" });
-    let deployment = json!({ "deployment_id": "d-77fe", "by": "ci", "reason": "so" });
+    let deployment = json!({
+        "deployment_id": "d-77fe", "target": API, "events": ["e-1", "e-2"], "by": "ci", "reason": "so",
+    });
     for (path, kind, detail, location) in [
         ("/api/v1/pause", "Pause", &all, "/api/v1/targets"),
         ("/api/v1/resume", "Resume", &all, "/api/v1/targets"),
