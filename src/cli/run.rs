@@ -33,7 +33,9 @@ use crate::{
     },
     route::Routes,
     settings::{self, Settings},
-    status::{self, About, Access, Clock, Health, Lookup, Metrics, Snapshot, StatusState, TokenProblem},
+    status::{
+        self, About, Access, Clock, Health, Lookup, Metrics, SlackDesk, Snapshot, StatusState, TokenProblem,
+    },
 };
 
 /// After the loop has ended, answers that are being sent may take this much longer.
@@ -126,6 +128,8 @@ pub(super) async fn serve(
     );
     state.access = Arc::new(access(&settings.http)?);
     state.lookup = lookup.clone();
+    let buttons = settings.notify.slack.as_ref().and_then(|slack| slack.buttons.clone());
+    state.slack = buttons.map(SlackDesk::new);
     let (answering, desk) = (state.closing.clone(), state.desk.clone());
     let answers = answer(listener, status::router(state), answering.clone())?;
     let home = home(&settings);

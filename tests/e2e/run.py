@@ -44,6 +44,7 @@ MODULES = {
     "messages": "ministack",
     "switches": "ministack",
     "permissions": "ministack",
+    "notifications": "moto",
     "second_opinion": "moto",
     "discovery": "moto",
     "reconcile": "moto",

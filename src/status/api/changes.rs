@@ -338,6 +338,16 @@ fn decided(decision: Decision, by: &Arc<str>, reason: Option<String>) -> Result<
 
 /// Puts it on the queue, and says by which event.
 async fn post(state: &StatusState, snapshot: &Snapshot, by: &str, ask: &Ask) -> Result<EventId, Problem> {
+    Ok(put(state, snapshot, by, ask).await?)
+}
+
+/// Puts it on the queue, and says under which id.
+pub(in crate::status) async fn put(
+    state: &StatusState,
+    snapshot: &Snapshot,
+    by: &str,
+    ask: &Ask,
+) -> Result<EventId, Refusal> {
     let desk = state.desk.get()?;
     let home: Option<&(AccountId, Region)> = snapshot.home.as_ref();
     let starting =

@@ -24,6 +24,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
+pub(super) use changes::put;
 pub(super) use openapi::ReadErrors;
 pub(super) use shown::{TargetShown, find_target};
 

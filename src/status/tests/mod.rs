@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod described;
 mod letters;
+mod slack;
 mod stream;
 
 use std::sync::Arc;
