@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use lockkeeper::{
     aws::{
         Connections, Fence, Unobserved,
-        account::account,
+        account::identity,
         ecs::{Clearance, Ecs},
         queue::{Queue, QueueErrorKind},
     },
@@ -298,7 +298,7 @@ async fn a_queue_that_is_not_there_is_gone_and_the_account_is_that_of_the_creden
     let url = queue(&lab, "events").await.url().replace("events", "nothing");
     let gone = lab.connections.queue(&url).facts().await.unwrap_err();
     assert_eq!(gone.kind, QueueErrorKind::Gone);
-    assert_eq!(account(&lab.connections).await, Ok(ACCOUNT.into()));
+    assert_eq!(identity(&lab.connections).await.map(|it| it.account), Ok(ACCOUNT.into()));
 }
 
 #[tokio::test]

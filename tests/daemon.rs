@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use lockkeeper::{
     aws::{Connections, Unobserved, ecs::Ecs},
     domain::{AccountId, DeploymentRecord, Moment, Outcome, Report},
-    engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    engine::{self, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     settings::{self, Sources},
@@ -157,7 +157,7 @@ impl Lab {
             Arc::new(Unobserved),
         )
         .await;
-        let Opened { queue, dead_letters, letter_room, account, .. } =
+        let Opened { queue, dead_letters, letter_room, account, user, .. } =
             engine::open(&connections, &self.queue, None).await.unwrap();
         let clock = EngineClock::start();
         let (listener, reports) = mpsc::unbounded_channel();
@@ -175,6 +175,7 @@ impl Lab {
             discovery: None,
             reconcile: None,
             accounts: vec![account],
+            people: People { own: user, from_outside: false },
             pollers: 2,
             visibility: Duration::from_secs(30),
             renew_after: self.renew_after,

@@ -15,7 +15,7 @@ use std::{
 use lockkeeper::{
     aws::{Connections, Observer, ecs::Ecs},
     domain::{AccountId, BudgetShare, Moment, Outcome, Report, Timestamp},
-    engine::{self, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    engine::{self, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     settings::{self, Sources},
@@ -168,7 +168,7 @@ async fn daemon(
     let account = AccountId::from(ACCOUNT);
     let connections = Connections::simulated("http://world", &account, REGION.into(), tally).await;
     let connections = connections.over(Wire::to(front));
-    let Opened { queue, dead_letters, letter_room, account, .. } =
+    let Opened { queue, dead_letters, letter_room, account, user, .. } =
         engine::open(&connections, queue, None).await.unwrap();
     let clock = EngineClock::start();
     let (listener, reports) = mpsc::unbounded_channel();
@@ -182,6 +182,7 @@ async fn daemon(
         discovery: None,
         reconcile: None,
         accounts: vec![account],
+        people: People { own: user, from_outside: false },
         pollers: 4,
         visibility: Duration::from_mins(2),
         renew_after: PlanSettings::RENEW_AFTER,

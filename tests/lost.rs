@@ -13,7 +13,7 @@ use lockkeeper::{
         AccountId, BudgetShare, DiscoveryRules, Glob, Moment, Place, ReconcileMode, Selector, TargetSettings,
         Timestamp,
     },
-    engine::{self, Discovery, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT, Reconcile},
+    engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT, Reconcile},
     plan::PlanSettings,
     route::Routes,
     sim::{
@@ -279,7 +279,7 @@ impl Daemon {
         let account = AccountId::from(ACCOUNT);
         let way = Connections::simulated("http://world", &account, REGION.into(), Arc::new(Unobserved)).await;
         let way = way.over(Wire::to(&estate.front));
-        let Opened { queue, dead_letters, letter_room, account, .. } =
+        let Opened { queue, dead_letters, letter_room, account, user, .. } =
             engine::open(&way, &estate.queue, None).await.unwrap();
         let (clock, stop) = (EngineClock::start(), CancellationToken::new());
         let (published, snapshots) = watch::channel(Arc::new(Snapshot::empty(Moment::default())));
@@ -300,6 +300,7 @@ impl Daemon {
             discovery: Some(Discovery { rules, places: vec![place], defaults }),
             reconcile: Some(Reconcile { mode, every: Duration::from_mins(5), sources }),
             accounts: vec![account],
+            people: People { own: user, from_outside: false },
             pollers: 2,
             visibility: Duration::from_mins(2),
             renew_after: PlanSettings::RENEW_AFTER,

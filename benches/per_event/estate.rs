@@ -252,6 +252,7 @@ fn seen(order: &LookOrder, rollout: Option<RolloutState>) -> Look {
         base: Ok(definition),
         wanted: None,
         rollouts: rollouts.into_iter().collect(),
+        holds: lockkeeper::domain::Holds::default(),
         going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),

@@ -173,6 +173,19 @@ impl Connections {
         aws_sdk_eventbridge::Client::new(&self.config)
     }
 
+    /// For what is sent: tried once, because who sends tries again in its own time.
+    pub(super) fn eventbridge_once(&self) -> aws_sdk_eventbridge::Client {
+        let config =
+            aws_sdk_eventbridge::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_eventbridge::Client::from_conf(config.build())
+    }
+
+    /// The same.
+    pub(super) fn sns_once(&self) -> aws_sdk_sns::Client {
+        let config = aws_sdk_sns::config::Builder::from(&self.config).retry_config(RetryConfig::disabled());
+        aws_sdk_sns::Client::from_conf(config.build())
+    }
+
     /// IAM is one for all Regions of a partition; the SDK knows where.
     pub(super) fn iam(&self) -> aws_sdk_iam::Client {
         aws_sdk_iam::Client::new(&self.config)

@@ -9,6 +9,7 @@
 //! | [`ecs`] | look at a service, start a rollout |
 //! | [`rules`] | EventBridge's rules: which send to a queue, and what they let through |
 //! | [`permissions`] | whose credentials these are, and what IAM would let them do |
+//! | [`bus`], [`topic`] | EventBridge and SNS as somewhere to send to |
 //! | [`trails`], `buckets` | what CloudTrail and buckets tell of |
 //! | [`sources`] | what targets depend on: tags in `registry`, `parameters`, `secrets`, `objects`, by `reads` |
 //! | [`lease_table`] | read and conditionally write the one item of the lease table |
@@ -20,6 +21,7 @@
 pub mod account;
 mod buckets;
 pub mod budget;
+pub mod bus;
 pub mod connect;
 pub mod ecs;
 pub mod failure;
@@ -35,6 +37,7 @@ mod registry;
 pub mod rules;
 mod secrets;
 pub mod sources;
+pub mod topic;
 pub mod trails;
 
 pub use connect::Connections;

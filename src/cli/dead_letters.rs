@@ -64,15 +64,13 @@ async fn list(options: Options, settings: Settings, output: Output) -> anyhow::R
     let office = Office::open(settings, filter, despite_redrive).await?;
     let most = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let bounds = Bounds { letters: most, bytes: None };
-    let wanted = |letter: &_| office.pick.takes(letter, &office.outlook);
-    let swept = office.desk.sweep(wanted, bounds, &office.stop).await;
-    let hidden = office.desk.give_back(swept.all()).await;
+    let (swept, hidden) = office.look(bounds).await;
     if let Some(hidden) = hidden_in_words(hidden) {
         complain(&hidden);
     }
     let mut letters: Vec<Shown> =
         swept.found.values().map(|found| Shown::new(found, &office.outlook, false)).collect();
-    letters.sort_by(|one, other| (one.time, &one.id).cmp(&(other.time, &other.id)));
+    letters.sort_by(|one, other| one.place().cmp(&other.place()));
     letters.truncate(most);
     let whole = match swept.end {
         End::Whole => true,

@@ -4,6 +4,7 @@ mod check;
 mod dead_letters;
 #[cfg(feature = "sim")]
 mod demo;
+mod desk;
 mod estate;
 mod explain;
 mod health;

@@ -11,13 +11,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Ended;
+use super::{Ended, desk::FrontDesk};
 use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
     domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
     engine::{
-        self, Discovery, Engine, EngineClock, Lease, Lookups, Opened, Publisher, RECEIVE_WAIT, Reconcile,
-        Watchdog,
+        self, Discovery, Engine, EngineClock, Lease, Lookups, Opened, People, Publisher, RECEIVE_WAIT,
+        Reconcile, Watchdog,
     },
     plan::PlanSettings,
     report::{
@@ -26,7 +26,7 @@ use crate::{
     },
     route::Routes,
     settings::{self, Settings},
-    status::{self, About, Clock, Health, Lookup, Metrics, Snapshot, StatusState},
+    status::{self, About, Access, Clock, Health, Lookup, Metrics, Snapshot, StatusState, TokenProblem},
 };
 
 /// After the loop has ended, answers that are being sent may take this much longer.
@@ -101,15 +101,16 @@ pub(super) async fn serve(
     let health = Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT));
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::empty(clock.moment())));
     let (lookup, questions) = Lookup::channel();
-    let state = StatusState {
-        snapshot: snapshot.clone(),
-        health: Arc::clone(&health),
-        metrics: Arc::clone(&metrics),
-        clock: status_clock(&clock),
-        about: Arc::new(about(&settings)),
-        lookup: lookup.clone(),
-    };
-    let answering = CancellationToken::new();
+    let mut state = StatusState::new(
+        snapshot.clone(),
+        Arc::clone(&health),
+        Arc::clone(&metrics),
+        status_clock(&clock),
+        about(&settings),
+    );
+    state.access = Arc::new(access(&settings.http)?);
+    state.lookup = lookup.clone();
+    let (answering, desk) = (state.closing.clone(), state.desk.clone());
     let answers = answer(listener, status::router(state), answering.clone())?;
     let publisher = Publisher::new(Arc::clone(&metrics), snapshots).with_lookup(lookup);
     let publisher = match told {
@@ -119,7 +120,12 @@ pub(super) async fn serve(
     let _watchdog = Watchdog::start(Arc::clone(&health), clock.clone());
     let counted = Counted { metrics, health: Arc::clone(&health), clock: clock.clone() };
     let assembled = match way.open(&settings, Arc::new(counted)).await {
-        Ok(connections) => Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await,
+        Ok(connections) => {
+            let url = settings.require_queue()?;
+            let behind = FrontDesk::new(connections.clone(), settings.clone(), url, stop.clone());
+            desk.open(Arc::new(behind));
+            Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await
+        }
         Err(error) => Err(error),
     };
     let ended = match assembled {
@@ -147,10 +153,9 @@ fn answer(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (done, answered) = oneshot::channel();
     let serve = async move {
-        match TcpListener::from_std(listener) {
-            Ok(listener) => status::serve(listener, router, stop.cancelled_owned()).await,
-            Err(error) => Err(error),
-        }
+        let listener = TcpListener::from_std(listener)?;
+        status::serve(listener, router, stop).await;
+        Ok::<(), std::io::Error>(())
     };
     std::thread::Builder::new().name("http".into()).spawn(move || {
         if let Err(error) = runtime.block_on(serve) {
@@ -173,7 +178,7 @@ async fn assemble(
     let fence = settings.lease.table.as_ref().map_or_else(Fence::open, |_| Fence::closed(clock.began()));
     let connections = connections.fenced(fence.clone());
     let dead_letter_url = settings.queue.dead_letter_url.as_deref();
-    let Opened { queue, queue_arn, dead_letters, letter_room, account } =
+    let Opened { queue, queue_arn, dead_letters, letter_room, account, user } =
         engine::open(&connections, &url, dead_letter_url).await?;
     let lease = match &settings.lease.table {
         Some(table) => Some(Lease::open(&connections, table, &queue_arn, fence).await?),
@@ -214,6 +219,7 @@ async fn assemble(
         routes: Routes::new(account, region, settings.targets, settings.naming)
             .in_environment(settings.environment),
         accounts,
+        people: People { own: user, from_outside: settings.approval.events },
         pollers: settings.queue.pollers,
         visibility: settings.queue.visibility,
         renew_after: PlanSettings::RENEW_AFTER,
@@ -280,6 +286,12 @@ pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+fn access(settings: &settings::Http) -> Result<Access, TokenProblem> {
+    let settings::Http { reads, tokens, reads_per_second, writes_per_second, .. } = settings;
+    let variable = |name: &str| std::env::var(name).ok();
+    Access::open(*reads, tokens.clone(), variable, *reads_per_second, *writes_per_second)
 }
 
 fn status_clock(clock: &EngineClock) -> Clock {

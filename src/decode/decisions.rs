@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{
     Reading, Reason,
     envelope::Envelope,
-    json::{Object, quoted},
+    json::{Field, Object, quoted},
 };
-use crate::domain::{Decision, DecisionVerb, Trigger};
+use crate::domain::{Decision, DecisionVerb, DeploymentId, EventId, Subject, Trigger};
 
 /// What an event from `lockkeeper.decision` means. One that is unknown is set aside rather than ignored: somebody
 /// decided something, and expects it to happen.
@@ -33,24 +33,39 @@ fn verb(kind: &str) -> Option<DecisionVerb> {
     verbs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(kind)).map(|(_, verb)| verb)
 }
 
-fn about(verb: DecisionVerb, detail: Object) -> Result<Arc<str>, Reason> {
-    let [deployment, target, all] = detail.pick(["deployment_id", "target", "all"])?;
+/// Deployments are approved, rejected and cancelled, targets are paused and resumed.
+fn about(verb: DecisionVerb, detail: Object) -> Result<Subject, Reason> {
+    let [deployment, target, all, events] = detail.pick(["deployment_id", "target", "all", "events"])?;
     let everything = all.flag()?.unwrap_or(false);
-    let subject = match (deployment.is_present(), target.is_present(), everything) {
-        (true, false, false) => deployment,
-        (false, true, false) => target,
-        (false, false, true) if pauses(verb) => return Ok("all".into()),
-        (false, false, true) => return Err(format!("{all} goes with Pause and Resume only")),
-        _ => return Err("a decision must name one of `deployment_id`, `target` and `all` in `detail`".into()),
-    };
-    let text = subject.filled()?;
-    match text.trim() {
-        "" => Err(format!("{subject} is empty")),
+    if !holds(verb) {
+        if everything {
+            return Err(format!("{all} goes with Pause and Resume only"));
+        }
+        let target = if target.is_present() { Some(named(target)?) } else { None };
+        let id = DeploymentId::from(&*named(deployment)?);
+        return Ok(Subject::Deployment { id, target, events: events_of(events)? });
+    }
+    match (deployment.is_present(), target.is_present(), everything) {
+        (false, true, false) => named(target).map(Subject::Target),
+        (false, false, true) => Ok(Subject::All),
+        _ => Err("a pause or a resume must name either `target` or `all` in `detail`".into()),
+    }
+}
+
+fn named(field: Field) -> Result<Arc<str>, Reason> {
+    match field.filled()?.trim() {
+        "" => Err(format!("{field} is empty")),
         text => Ok(text.into()),
     }
 }
 
-fn pauses(verb: DecisionVerb) -> bool {
+fn events_of(field: Field) -> Result<Vec<EventId>, Reason> {
+    let read = |item: Field| item.filled().map(|text| EventId::from(&*text));
+    field.items()?.into_iter().map(read).collect()
+}
+
+/// Whether this is about what keeps targets back.
+fn holds(verb: DecisionVerb) -> bool {
     match verb {
         DecisionVerb::Pause | DecisionVerb::Resume => true,
         DecisionVerb::Approve | DecisionVerb::Reject | DecisionVerb::Cancel => false,
@@ -77,9 +92,10 @@ mod tests {
             ("Approve", DecisionVerb::Approve),
             ("REJECT", DecisionVerb::Reject),
             ("cancel", DecisionVerb::Cancel),
-            ("Pause", DecisionVerb::Pause),
-            ("rEsume", DecisionVerb::Resume),
         ] {
+            assert_eq!(decided(kind, r#"{"deployment_id":"d-1"}"#).verb, verb);
+        }
+        for (kind, verb) in [("Pause", DecisionVerb::Pause), ("rEsume", DecisionVerb::Resume)] {
             assert_eq!(decided(kind, r#"{"target":"web"}"#).verb, verb);
         }
     }
@@ -87,17 +103,32 @@ mod tests {
     #[test]
     fn a_decision_keeps_what_it_is_about_and_who_made_it_and_why() {
         let decision = decided("Approve", r#"{"deployment_id":"d-1","by":"ann","reason":"looks good"}"#);
-        assert_eq!(&*decision.about, "d-1");
+        assert_eq!(decision.about.to_string(), "d-1");
         assert_eq!((decision.by.as_deref(), decision.reason.as_deref()), (Some("ann"), Some("looks good")));
-        assert_eq!(&*decided("Pause", r#"{"all":true}"#).about, "all");
+        assert_eq!(decided("Pause", r#"{"all":true}"#).about, Subject::All);
+        assert_eq!(decided("Pause", r#"{"target":" web "}"#).about, Subject::Target("web".into()));
+    }
+
+    #[test]
+    fn a_deployment_may_be_named_with_its_target_and_with_what_asked_for_it() {
+        let detail = r#"{"deployment_id":"d-1","target":"web","events":["e-1","e-2"]}"#;
+        let about = decided("Cancel", detail).about;
+        assert_eq!(about.to_string(), "d-1 of web");
+        let events = vec!["e-1".into(), "e-2".into()];
+        assert_eq!(about, Subject::Deployment { id: "d-1".into(), target: Some("web".into()), events });
+        for wrong in [r#""e-1""#, r#"[""]"#, "[7]"] {
+            let detail = format!(r#"{{"deployment_id":"d-1","events":{wrong}}}"#);
+            assert!(malformed(SOURCE, "Cancel", &detail).contains("`events`"), "{wrong}");
+        }
     }
 
     #[test]
     fn a_decision_is_about_one_thing() {
         for detail in ["{}", r#"{"target":"web","all":true}"#, r#"{"deployment_id":"d","target":"web"}"#] {
-            assert!(malformed(SOURCE, "Pause", detail).contains("must name one of"), "{detail}");
+            assert!(malformed(SOURCE, "Pause", detail).contains("must name either"), "{detail}");
         }
         assert!(malformed(SOURCE, "Pause", r#"{"target":" "}"#).contains("is empty"));
+        assert!(malformed(SOURCE, "Cancel", r#"{"target":"web"}"#).contains("`deployment_id`"));
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod json;
 mod metadata;
 mod reconcile;
 mod requests;
+mod rollbacks;
 mod s3;
 mod secrets;
 mod ssm;
@@ -36,7 +37,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::domain::{Event, RECONCILE_SOURCE, Timestamp, Trigger};
+use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
 use envelope::{Envelope, Opened};
 use json::quoted;
 
@@ -160,7 +161,8 @@ fn own(source: &str, envelope: &Envelope) -> Reading {
     match source.to_ascii_lowercase().as_str() {
         "action.production" | "action.deploy" => requests::deploy(envelope),
         "github.actions" => requests::github(envelope, None),
-        "lockkeeper.decision" => decisions::read(envelope),
+        REQUEST_SOURCE => requests::own(envelope),
+        DECISION_SOURCE => decisions::read(envelope),
         RECONCILE_SOURCE => reconcile::read(envelope),
         other => match other.strip_prefix("github.actions.") {
             // As it was written, not in lower case: the environment's name is shown to people.

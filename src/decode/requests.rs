@@ -6,7 +6,7 @@ use super::{
     Reading, Reason,
     envelope::{Envelope, kept},
     json::{Field, Object, quoted},
-    unknown,
+    rollbacks, unknown,
 };
 use crate::domain::{
     DeployRequest, ImageReference, ReadyImage, RepositoryName, Tag, Trigger, Wanted, is_tag,
@@ -36,6 +36,18 @@ pub(super) fn deploy(envelope: &Envelope) -> Reading {
         requested_by: requested_by.note()?,
         ..DeployRequest::default()
     }))
+}
+
+/// What an event from `lockkeeper.request` means. Somebody waits for what comes of it, so an unknown one is set aside.
+pub(super) fn own(envelope: &Envelope) -> Reading {
+    match envelope.detail_type.trim() {
+        kind if kind.eq_ignore_ascii_case("Deploy") => deploy(envelope),
+        kind if kind.eq_ignore_ascii_case("Rollback") => rollbacks::read(envelope.detail()?),
+        _ => {
+            let kind = quoted(&envelope.detail_type);
+            Err(format!("{kind} is no request: `detail-type` must be Deploy or Rollback"))
+        }
+    }
 }
 
 /// What an event from `github.actions`, or from `github.actions.<suffix>`, means.
@@ -73,7 +85,7 @@ fn service_deploy(detail: Object, suffix: Option<&str>) -> Reading {
 }
 
 /// The name of the service; an empty one is the backend's.
-fn service_of(service: Field) -> Result<Arc<str>, Reason> {
+pub(super) fn service_of(service: Field) -> Result<Arc<str>, Reason> {
     match typed(service)? {
         Some(name) if name.len() > NAME_BYTES || name.contains(char::is_control) => {
             Err(format!("{service} is {}, and must be the name of a service", quoted(&name)))
@@ -114,11 +126,11 @@ fn typed(field: Field<'_>) -> Result<Option<Cow<'_, str>>, Reason> {
     }))
 }
 
-fn parsed<T: FromStr>(field: impl Display, text: &str, right: &str) -> Result<T, Reason> {
+pub(super) fn parsed<T: FromStr>(field: impl Display, text: &str, right: &str) -> Result<T, Reason> {
     text.parse().map_err(|_| format!("{field} is {}, and must be {right}", quoted(text)))
 }
 
-fn read_tag(field: impl Display, text: &str) -> Result<Tag, Reason> {
+pub(super) fn read_tag(field: impl Display, text: &str) -> Result<Tag, Reason> {
     let right = "a tag: up to 128 letters, digits, `_`, `.` and `-`, not led by `.` or `-`";
     if is_tag(text) {
         return Ok(text.into());
@@ -191,7 +203,7 @@ mod tests {
         assert_eq!(with(r#""task_definition":"shop_web:4""#), definition);
         let arn = "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_web:4";
         let home = Some(Place { account: "111122223333".into(), region: "eu-west-1".into() });
-        let there = DefinitionChange { definition: "shop_web:4".parse().expect("valid"), home };
+        let there = DefinitionChange { home, .."shop_web:4".parse().expect("valid") };
         assert_eq!(with(&format!(r#""taskDefinition":"{arn}""#)), Wanted::Definition(there));
         assert_eq!(
             with(r#""image":"h.x/shop/web:v4""#),
@@ -260,6 +272,14 @@ mod tests {
         assert_eq!(asked(&named("s".repeat(255))).service.len(), 255);
         assert!(refused(&named("s".repeat(256))).contains("must be the name of a service"));
         assert!(refused(&named("s\\u0007s".into())).contains("must be the name of a service"));
+    }
+
+    #[test]
+    fn what_people_ask_us_for_is_read_as_what_they_put_on_the_queue_themselves() {
+        let detail = r#"{"service":"111122223333/eu-west-1/shop/web","tag":"v4","requested_by":"ann"}"#;
+        let ours = request("lockkeeper.request", "deploy", detail);
+        assert_eq!(ours, asked(detail));
+        assert!(malformed("lockkeeper.request", "Undo", detail).contains("must be Deploy or Rollback"));
     }
 
     #[test]

@@ -6,15 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::{
-    AccountId, ContainerName, Decision, DecisionVerb, DefinitionId, DeployRequest, DeploymentId, Digest,
-    EventId, Region, Tag, TargetId, Wanted,
+    AccountId, ContainerName, DECISION_SOURCE, Decision, DecisionVerb, DefinitionId, DeployRequest,
+    DeploymentRecord, Digest, EventId, REQUEST_SOURCE, Region, Subject, Tag, TargetId, Wanted,
 };
-
-/// The source of events that ask for a deployment or a rollback.
-pub const REQUEST_SOURCE: &str = "lockkeeper.request";
-
-/// The source of events that tell what somebody decided.
-pub const DECISION_SOURCE: &str = "lockkeeper.decision";
 
 /// What somebody asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,12 +45,17 @@ pub struct WayBack {
 impl Decision {
     /// One about this target.
     pub fn about_target(verb: DecisionVerb, target: &TargetId) -> Self {
-        Self { verb, about: target.to_string().into(), by: None, reason: None }
+        Self { verb, about: Subject::Target(target.to_string().into()), by: None, reason: None }
     }
 
-    /// One about this deployment.
-    pub fn about_deployment(verb: DecisionVerb, deployment: &DeploymentId) -> Self {
-        Self { verb, about: deployment.as_str().into(), by: None, reason: None }
+    /// One about this deployment. It names the events behind it: by them it is known even after some of them are gone.
+    pub fn about_deployment(verb: DecisionVerb, it: &DeploymentRecord) -> Self {
+        let about = Subject::Deployment {
+            id: it.id.clone(),
+            target: Some(it.target.to_string().into()),
+            events: it.triggers.iter().map(|origin| origin.event_id.clone()).collect(),
+        };
+        Self { verb, about, by: None, reason: None }
     }
 }
 
@@ -96,7 +95,10 @@ fn deploy(request: &DeployRequest, metadata: Option<&Value>) -> Map<String, Valu
     detail.insert("service".into(), json!(request.service));
     let (name, wanted) = match &request.wanted {
         Wanted::Refresh => ("refresh", json!(true)),
-        Wanted::Definition(change) => ("task_definition", json!(change.to_string())),
+        // The way back of a person has an event of its own.
+        Wanted::Definition(change) | Wanted::Rollback(change) => {
+            ("task_definition", json!(change.to_string()))
+        }
         Wanted::Image(image) => ("image", json!(image.to_string())),
         Wanted::Tag(tag) => ("tag", json!(tag)),
     };
@@ -132,14 +134,23 @@ fn rollback(way: &WayBack) -> Map<String, Value> {
     detail
 }
 
-/// `all` is a flag, an id of a target has slashes, and that of a deployment has none.
 fn decide(decision: &Decision) -> Map<String, Value> {
     let mut detail = Map::new();
-    match &*decision.about {
-        "all" => detail.insert("all".into(), json!(true)),
-        about if about.contains('/') => detail.insert("target".into(), json!(about)),
-        about => detail.insert("deployment_id".into(), json!(about)),
-    };
+    match &decision.about {
+        Subject::All => {
+            detail.insert("all".into(), json!(true));
+        }
+        Subject::Target(target) => {
+            detail.insert("target".into(), json!(target));
+        }
+        Subject::Deployment { id, target, events } => {
+            detail.insert("deployment_id".into(), json!(id));
+            note(&mut detail, "target", target.as_ref());
+            if !events.is_empty() {
+                detail.insert("events".into(), json!(events));
+            }
+        }
+    }
     note(&mut detail, "by", decision.by.as_ref());
     note(&mut detail, "reason", decision.reason.as_ref());
     detail
@@ -228,11 +239,17 @@ mod tests {
         let target = TARGET.parse().expect("an id");
         let about = |about: Decision| detail_of(&Ask::Decide(about));
         assert_eq!(about(Decision::about_target(DecisionVerb::Pause, &target)), json!({ "target": TARGET }));
-        let deployment = Decision::about_deployment(DecisionVerb::Cancel, &"d-77fe".into());
-        assert_eq!(about(deployment), json!({ "deployment_id": "d-77fe" }));
+        let subject = Subject::Deployment {
+            id: "d-77fe".into(),
+            target: Some("api".into()),
+            events: vec!["e-1".into()],
+        };
+        let cancel = Decision { verb: DecisionVerb::Cancel, about: subject, by: None, reason: None };
+        let detail = json!({ "deployment_id": "d-77fe", "target": "api", "events": ["e-1"] });
+        assert_eq!(about(cancel), detail);
         let all = Decision {
             verb: DecisionVerb::Resume,
-            about: "all".into(),
+            about: Subject::All,
             by: Some("ann".into()),
             reason: Some("done".into()),
         };

@@ -1,12 +1,13 @@
 //! What is asked of a target.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionRef, Digest, EventId, Metadata, NotADefinition, Place, Region,
-    RepositoryName, Tag, TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind, depends::place_of_arn,
+    AccountId, ContainerName, DefinitionId, DefinitionRef, Digest, EventId, Metadata, NotADefinition, Place,
+    Region, RepositoryName, Tag, TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
+    depends::place_of_arn,
 };
 
 /// One change for one target because of one event.
@@ -30,6 +31,7 @@ pub struct Request {
 
 /// Why something was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Origin {
     /// The kind of trigger.
     pub kind: TriggerKind,
@@ -115,6 +117,25 @@ pub struct DefinitionChange {
     pub definition: DefinitionRef,
     /// Where it was registered, if it was written as an ARN: ECS takes those of the service's own account and Region.
     pub home: Option<Place>,
+    /// What it goes back from, where it is a rollback.
+    pub back: Option<Arc<Rollback>>,
+}
+
+/// What a rollback asks for beside the definition that was good.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rollback {
+    /// What ran when it was asked for. Once something else runs, it is superseded.
+    pub from: DefinitionId,
+    /// The images that ran with it, where the tags that it names mean others by now.
+    pub images: BTreeMap<ContainerName, Digest>,
+    /// The tags that those containers go on following.
+    pub follow: BTreeMap<ContainerName, Tag>,
+    /// Whether the target is held afterwards, until somebody resumes it.
+    pub hold: bool,
+    /// Who asked.
+    pub by: Option<Arc<str>>,
+    /// Why.
+    pub reason: Option<Arc<str>>,
 }
 
 impl DefinitionChange {
@@ -130,7 +151,7 @@ impl DefinitionChange {
 
 impl From<DefinitionRef> for DefinitionChange {
     fn from(definition: DefinitionRef) -> Self {
-        Self { definition, home: None }
+        Self { definition, home: None, back: None }
     }
 }
 
@@ -141,15 +162,21 @@ impl FromStr for DefinitionChange {
         let definition: DefinitionRef = text.parse()?;
         let place = || place_of_arn(text, "ecs").ok_or_else(|| NotADefinition::new(text));
         let home = text.starts_with("arn:").then(place).transpose()?;
-        Ok(Self { definition, home })
+        Ok(Self { definition, home, back: None })
     }
 }
 
 impl fmt::Display for DefinitionChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.home {
-            Some(home) => write!(f, "{} of {home}", self.definition),
-            None => self.definition.fmt(f),
+            Some(home) => write!(f, "{} of {home}", self.definition)?,
+            None => self.definition.fmt(f)?,
+        }
+        match self.back.as_deref() {
+            Some(Rollback { images, .. }) => {
+                images.iter().try_for_each(|(name, digest)| write!(f, ", {name}@{digest}"))
+            }
+            None => Ok(()),
         }
     }
 }

@@ -1,16 +1,22 @@
 //! One EventBridge event, and what it means to us.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
 use super::{
-    AccountId, ContainerName, DefinitionChange, Digest, EventId, ImageReference, Metadata, Region,
-    RepositoryName, RolloutId, Tag, Timestamp,
+    AccountId, ContainerName, DefinitionChange, DeploymentId, Digest, EventId, ImageReference, Metadata,
+    Region, RepositoryName, RolloutId, Tag, Timestamp,
 };
 
 /// The source of events that we put on the queue ourselves, for changes whose own events were lost.
 pub const RECONCILE_SOURCE: &str = "lockkeeper.reconcile";
+
+/// The source of what people ask us for, and that we put on the queue ourselves.
+pub const REQUEST_SOURCE: &str = "lockkeeper.request";
+
+/// The source of what people decided.
+pub const DECISION_SOURCE: &str = "lockkeeper.decision";
 
 /// One event as received in one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +177,8 @@ pub enum Wanted {
     Image(ImageReference),
     /// This tag of the image that runs.
     Tag(Tag),
+    /// Back to what was good.
+    Rollback(DefinitionChange),
 }
 
 /// What somebody decided.
@@ -178,12 +186,41 @@ pub enum Wanted {
 pub struct Decision {
     /// Which kind.
     pub verb: DecisionVerb,
-    /// What it is about: a deployment's id, a target, or `all`.
-    pub about: Arc<str>,
+    /// What it is about.
+    pub about: Subject,
     /// Who decided.
     pub by: Option<Arc<str>>,
     /// Why.
     pub reason: Option<Arc<str>>,
+}
+
+/// What a decision is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A deployment.
+    Deployment {
+        /// Its id.
+        id: DeploymentId,
+        /// Its target, by name or id, where that is said.
+        target: Option<Arc<str>>,
+        /// The events that asked for it, where they are said: by them it is known also where some are gone.
+        events: Vec<EventId>,
+    },
+    /// A target, by name or id.
+    Target(Arc<str>),
+    /// Every target.
+    All,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deployment { id, target: None, .. } => write!(f, "{id}"),
+            Self::Deployment { id, target: Some(target), .. } => write!(f, "{id} of {target}"),
+            Self::Target(target) => f.write_str(target),
+            Self::All => f.write_str("all"),
+        }
+    }
 }
 
 /// The kinds of decision.
@@ -231,20 +268,26 @@ pub struct TaskHint {
 
 /// Why a task stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct StoppedTask {
     /// The task's id.
+    #[cfg_attr(feature = "daemon", schema(value_type = String))]
     pub task: Arc<str>,
     /// ECS's code, as `TaskFailedToStart` or `EssentialContainerExited`.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub stop_code: Option<Arc<str>>,
     /// ECS's words about the task.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub reason: Option<Arc<str>>,
     /// The container that failed, if one can be named.
     pub container: Option<ContainerName>,
     /// Its exit code; absent when it never ran.
     pub exit_code: Option<i32>,
     /// ECS's words about the container.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub container_reason: Option<Arc<str>>,
     /// Where CloudWatch shows what the container wrote, if its definition logs there.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub log_url: Option<Arc<str>>,
 }
 
@@ -289,6 +332,7 @@ impl Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each stands for the variant of Trigger with its name")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum TriggerKind {
     ImagePushed,
     ImageReplicated,

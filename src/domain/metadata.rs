@@ -7,30 +7,39 @@ use serde::Serialize;
 /// The commit, the branch, the run and the person behind a trigger. Every part was written by others, and is as harmless
 /// and as short as decoding makes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Metadata {
     /// Who did it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub user: Option<Arc<str>>,
     /// The commit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub commit: Option<Arc<str>>,
     /// The branch.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub branch: Option<Arc<str>>,
     /// The repository of the source code, as `owner/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub repository: Option<Arc<str>>,
     /// Where people read that repository.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub repository_url: Option<Arc<str>>,
     /// The CI system, as `github`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub platform: Option<Arc<str>>,
     /// Its run.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub run_id: Option<Arc<str>>,
     /// Where people read of that run.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub run_url: Option<Arc<str>>,
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Base, Cause, ContainerName, DefinitionId, DefinitionRef, DefinitionView, DeploymentId, Digest,
+    Base, Cause, ContainerName, DefinitionId, DefinitionRef, DefinitionView, DeploymentId, Digest, Holds,
     ImageReference, Marks, RolloutId, StoppedTask, TargetId, Timestamp,
 };
 
@@ -53,6 +53,8 @@ pub struct Look {
     /// The rollouts since the time asked for, and every one still in progress; newest first. A rollback is not
     /// one of them: it is the state of the rollout that it undoes.
     pub rollouts: Vec<Rollout>,
+    /// What keeps the target back, as the tags of the service say.
+    pub holds: Holds,
     /// Whether the primary deployment is a rollback by ECS that is not complete. It tells of one also where the
     /// rollout that it undoes is no longer listed.
     pub going_back: bool,

@@ -5,6 +5,7 @@ use serde::Serialize;
 /// How a deployment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// The rollout is the primary one, is complete, and runs what was asked.
     Succeeded,
@@ -61,6 +62,7 @@ impl Outcome {
 /// Why a deployment failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Cause {
     /// An image could not be pulled.
     ImagePull,

@@ -11,6 +11,7 @@ use super::{
 
 /// One deployment: waiting, running or finished.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct DeploymentRecord {
     /// Its id.
     pub id: DeploymentId,
@@ -24,6 +25,7 @@ pub struct DeploymentRecord {
     /// What is asked, one line per change after folding.
     pub changes: Vec<String>,
     /// Why: one entry per request that it carries, the merged ones too.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<Origin>))]
     pub triggers: Vec<Arc<Origin>>,
     /// How far it is.
     pub stage: Stage,
@@ -65,6 +67,7 @@ pub struct DeploymentRecord {
 /// From where a deployment is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum KnownFrom {
     /// It passed through a lane of this process.
     #[default]
@@ -88,6 +91,7 @@ impl KnownFrom {
 /// How far a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Stage {
     /// It waits for its turn, or gathers requests.
     Waiting,
@@ -116,10 +120,12 @@ impl Stage {
 
 /// What was seen of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// The tasks of the rollout that stopped, newest first.
     pub stopped_tasks: Vec<StoppedTask>,
     /// The last service events, newest first.
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<String>))]
     pub service_events: Vec<Arc<str>>,
 }
 
@@ -142,6 +148,7 @@ pub struct TargetRecord {
 
 /// What runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningRecord {
     /// Its definition.
     pub definition: DefinitionId,
@@ -155,6 +162,7 @@ pub struct RunningRecord {
 
 /// What one container runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningImage {
     /// The container.
     pub container: ContainerName,
@@ -183,20 +191,24 @@ pub struct LaneRecord {
 
 /// Somebody paused a target, or a rollback holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct HoldRecord {
     /// What is kept back.
     pub kind: HoldKind,
     /// Who decided so, where that is known.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub by: Option<Arc<str>>,
     /// When that was decided, where that is known.
     pub since: Option<Timestamp>,
     /// Why, where that was said.
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub reason: Option<Arc<str>>,
 }
 
 /// What a hold keeps back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum HoldKind {
     /// Somebody paused the target: nothing is started.
     Paused,
@@ -214,9 +226,25 @@ impl HoldKind {
     }
 }
 
+/// What became of what keeps a target back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HoldMove {
+    /// It is in force: the service is tagged.
+    Begun,
+    /// Somebody resumed the target.
+    Ended,
+    /// The tag is gone, and nobody has resumed the target here.
+    Vanished,
+    /// The service could not be tagged, for this reason.
+    Refused(String),
+    /// Nothing was tagged, because nothing is to be changed.
+    DryRun,
+}
+
 /// What a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum LaneState {
     /// Nothing is asked of it.
     Idle,
@@ -294,6 +322,17 @@ pub enum Report {
         origin: Arc<Origin>,
         /// Why nothing follows from it.
         reason: String,
+    },
+    /// What keeps a target back changed.
+    Hold {
+        /// The target.
+        target: TargetId,
+        /// Its name.
+        name: TargetName,
+        /// What was decided, by whom and when.
+        hold: HoldRecord,
+        /// What became of it.
+        moved: HoldMove,
     },
     /// A deployment moved: it began, its rollout started, was adopted, or is being rolled back.
     Moved(Box<DeploymentRecord>),

@@ -105,6 +105,7 @@ impl Running {
             | Input::NotDeleted(_)
             | Input::Renewed { .. }
             | Input::SetAside { .. }
+            | Input::Tagged { .. }
             | Input::Wakeup => self.turn(input),
         }
     }

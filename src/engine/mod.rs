@@ -10,6 +10,7 @@
 //! | `intake` | the pollers |
 //! | `discover` | reads beside the loop which services there are; before that nothing is received |
 //! | `understand` | a message to what it asks for |
+//! | `people` | whose decisions and requests count |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
 //! | `reconcile` | looks now and then for changes that targets have not seen |
@@ -30,6 +31,7 @@ mod held;
 mod intake;
 mod lookup;
 mod open;
+mod people;
 mod perform;
 mod publish;
 mod reconcile;
@@ -61,6 +63,7 @@ pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
 pub use lookup::Lookups;
 pub use open::{Opened, open};
+pub use people::People;
 pub use publish::Publisher;
 pub use reconcile::Reconcile;
 pub use standby::Lease;
@@ -103,6 +106,8 @@ pub struct Engine {
     pub discovery: Option<Discovery>,
     /// The accounts whose events are taken.
     pub accounts: Vec<AccountId>,
+    /// Whose decisions and requests count.
+    pub people: People,
     /// How many receives are open at once.
     pub pollers: u32,
     /// How long a message is held by one receive or extension.
@@ -390,6 +395,7 @@ impl Running {
                 | Command::Start(_)
                 | Command::Stop(_)
                 | Command::Mark(_)
+                | Command::Tag(_)
                 | Command::Extend(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }

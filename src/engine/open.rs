@@ -5,7 +5,8 @@ use tracing::warn;
 
 use crate::{
     aws::{
-        Connections, account,
+        Connections,
+        account::{self, Identity, UserId},
         queue::{Queue, QueueErrorKind},
     },
     domain::AccountId,
@@ -27,6 +28,8 @@ pub struct Opened {
     pub letter_room: usize,
     /// Our own account.
     pub account: AccountId,
+    /// By what a message shows that we sent it.
+    pub user: UserId,
 }
 
 /// Looks at the queue, finds its dead-letter queue, and asks whose credentials these are.
@@ -39,7 +42,7 @@ pub async fn open(
     dead_letter_url: Option<&str>,
 ) -> anyhow::Result<Opened> {
     let queue = connections.queue(url);
-    let (facts, account) = tokio::join!(queue.facts(), account::account(connections));
+    let (facts, identity) = tokio::join!(queue.facts(), account::identity(connections));
     let facts = facts.map_err(|error| {
         let mend = match error.kind {
             QueueErrorKind::Gone => "queue.url names no queue that exists",
@@ -63,7 +66,7 @@ pub async fn open(
             "maxReceiveCount of {url} is below {FEWEST_RECEIVES}: restarts alone may set good messages aside"
         );
     }
-    let account = account.map_err(|failure| anyhow!(failure.reason)).context(
+    let identity = identity.map_err(|failure| anyhow!(failure.reason)).context(
         "GetCallerIdentity did not tell our account, and events of other accounts are refused: check the credentials, \
          and in a subnet without a way out the endpoint of STS",
     )?;
@@ -71,5 +74,7 @@ pub async fn open(
     let letters = dead_letters.facts().await;
     let letters =
         letters.with_context(|| format!("the dead-letter queue {dead_letter_url} cannot be read"))?;
-    Ok(Opened { queue, queue_arn: facts.arn, dead_letters, letter_room: letters.max_message_bytes, account })
+    let Identity { account, user } = identity;
+    let (queue_arn, letter_room) = (facts.arn, letters.max_message_bytes);
+    Ok(Opened { queue, queue_arn, dead_letters, letter_room, account, user })
 }

@@ -60,6 +60,7 @@ impl Performer {
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Mark(_)
+            | Command::Tag(_)
             | Command::Renew { .. }
             | Command::Extend(_)
                 if self.tasks.is_closed() => {}
@@ -88,6 +89,10 @@ impl Performer {
             Command::Mark(order) => self.answer(async move {
                 let marked = ecs.mark(&order).await;
                 vec![Input::Marked { target: order.target, marked }]
+            }),
+            Command::Tag(order) => self.answer(async move {
+                let tagged = ecs.tag_service(&order).await;
+                vec![Input::Tagged { target: order.target, tagged }]
             }),
             Command::Extend(leases) => self.extend(&leases, held),
             Command::Delete(leases) => self.delete(&leases, held),

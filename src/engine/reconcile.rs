@@ -48,7 +48,7 @@ pub(super) enum Question {
     /// Which targets there are, and how each is deployed.
     Targets(oneshot::Sender<Vec<(TargetId, Arc<TargetSettings>)>>),
     /// What this event would ask of this target, if nothing else is asked of it now.
-    Request(TargetId, Event, oneshot::Sender<Option<Request>>),
+    Request(TargetId, Box<Event>, oneshot::Sender<Option<Request>>),
     /// A pass ended.
     Passed(ReconcileRecord),
 }
@@ -340,7 +340,7 @@ impl Pass<'_> {
     /// What becomes of a suspicion; `Some(None)` if that cannot be told now.
     async fn decide(&mut self, suspect: &Suspect) -> Option<Option<Fate>> {
         let (target, event) = (&suspect.target, &suspect.event);
-        let question = |answer| Question::Request(target.clone(), event.clone(), answer);
+        let question = |answer| Question::Request(target.clone(), Box::new(event.clone()), answer);
         let Some(request) = self.of.ask(question).await? else { return Some(None) };
         let order = LookOrder {
             target: target.clone(),

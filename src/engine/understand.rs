@@ -13,7 +13,8 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        Event, Moment, NotATargetId, Place, TargetId, Timestamp, Trigger, TriggerKind,
+        DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, TargetId, Timestamp, Trigger,
+        TriggerKind,
         letter::{self, Said},
     },
     plan, route,
@@ -52,13 +53,17 @@ pub(super) fn understand(
     held: &mut HeldMessages,
     unread: &[Place],
 ) -> Understood {
-    let event = decode::decode(message.body.as_bytes(), message.sent_at);
+    let mut event = decode::decode(message.body.as_bytes(), message.sent_at);
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
     let said = Said::read(&message.attributes);
     let is_copy = renewal::read(&message.attributes).is_some();
     let is_replay = !is_copy && said.version(message.sent_at).is_some();
     let is_forced = said.is_forced();
+    let refused = engine.people.refuse(&event, &message);
+    if let Some(reason) = &refused {
+        event.trigger = Trigger::Ignored(reason.clone());
+    }
     if !is_replay {
         engine.publisher.decided(engine.clock.wall().since(event.time));
     }
@@ -68,6 +73,12 @@ pub(super) fn understand(
         Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
     };
     let Meaning { asks, hints, moved } = match asked {
+        // It was ours once: somebody put it back with credentials of their own.
+        Ok(route::Arrival { version, .. }) if is_replay && refused.is_some() => {
+            let reason = refused.unwrap_or_default();
+            warn!(event_id = %event.id, error = reason, "message set aside again");
+            Meaning::asking(plan::Asks::Unknown { reason, version })
+        }
         Ok(arrival) => meaning(engine, &event, &arrival, is_forced, unread),
         Err(wrong) => {
             let reason = wrong.to_string();
@@ -131,11 +142,11 @@ fn meaning(
         }
         Trigger::Ignored(reason) => {
             let what = format!("event ignored ({}, {}): {reason}", event.source, event.detail_type);
-            // ECS tells of every step of every task.
-            if &*event.source == "aws.ecs" {
-                debug!(event_id = %event.id, event_type = kind, "{what}");
-            } else {
-                info!(event_id = %event.id, event_type = kind, "{what}");
+            match &*event.source {
+                // ECS tells of every step of every task.
+                "aws.ecs" => debug!(event_id = %event.id, event_type = kind, "{what}"),
+                DECISION_SOURCE | REQUEST_SOURCE => warn!(event_id = %event.id, event_type = kind, "{what}"),
+                _ => info!(event_id = %event.id, event_type = kind, "{what}"),
             }
             return Meaning::default();
         }
@@ -164,13 +175,12 @@ fn meaning(
         }
     }
     let asks = match may_be_for(event, unread) {
-        Some(place) if routing.requests.is_empty() => {
+        Some(place) if routing.asks_nothing() => {
             let reason = format!("no target was found, and the services of {place} could not be read");
             warn!(event_id = %event.id, event_type = kind, error = reason, "message set aside");
             plan::Asks::Unknown { reason, version: arrival.version }
         }
-        _ if routing.requests.is_empty() => plan::Asks::Nothing,
-        _ => plan::Asks::Changes(routing.requests),
+        _ => plan::Asks::of(routing.requests, routing.holds, routing.cancellation),
     };
     // A task that stops is no sign that a known service is another one.
     let known = routing.hints.iter().filter(|_| event.trigger.kind() == TriggerKind::RolloutChanged);
@@ -191,9 +201,9 @@ fn may_be_for<'a>(event: &Event, unread: &'a [Place]) -> Option<&'a Place> {
         | TriggerKind::ImageReplicated
         | TriggerKind::EnvFileChanged
         | TriggerKind::ImageReady
-        | TriggerKind::DeployRequested => unread.first(),
+        | TriggerKind::DeployRequested
+        | TriggerKind::Decision => unread.first(),
         TriggerKind::ImageScanned
-        | TriggerKind::Decision
         | TriggerKind::RolloutChanged
         | TriggerKind::TaskStopped
         | TriggerKind::HookWaiting

@@ -38,6 +38,7 @@ impl Lane {
         };
         self.own_way_back(&mut look);
         self.failed_looks = 0;
+        self.see_holds(&look.holds, turn);
         self.running.clone_from(&look.running);
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Looking { evidence } => self.decide(&look, evidence, None, turn),
@@ -88,6 +89,9 @@ impl Lane {
             return self.look(turn, true);
         }
         if self.undo_unwatched(&verdicts, look, turn) {
+            return;
+        }
+        if self.hold_first(&verdicts, turn) {
             return;
         }
         if let Some(order) = self.unmarked(&verdicts, look).filter(|_| !turn.flawed(Flaw::NoMarkForWhatRuns))
@@ -303,7 +307,8 @@ impl Lane {
         let decides = !sifted.awaiting.is_empty() && !watch.is_failing();
         let leaves_it =
             watch.is_failing() && brings_ours(live, look) && leaves_behind(&watch, &sifted.needed);
-        if !decides && !leaves_it && !sifted.needed.is_empty() && self.may_supersede(&watch) {
+        let has_free = sifted.needed.iter().any(|ask| self.kept_back(ask).is_none());
+        if !decides && !leaves_it && has_free && self.may_supersede(&watch) {
             let over = (!watch.is_failing()).then_some(live);
             return self.proceed(sifted, over, look, turn);
         }
@@ -350,6 +355,14 @@ impl Lane {
             return self.pause(turn, wait.max(Duration::from_millis(1)), why);
         }
         self.waiting = awaiting;
+        let kept_back = needed.iter().find_map(|ask| self.kept_back(ask));
+        let (kept, needed): (Vec<_>, Vec<_>) =
+            needed.into_iter().partition(|ask| self.kept_back(ask).is_some());
+        self.waiting.extend(kept);
+        self.waiting.sort_by_key(|ask| (ask.request.version, ask.lease));
+        if let Some(why) = kept_back.filter(|_| needed.is_empty()) {
+            return self.phase = Phase::Queued { until: turn.now.moment + LONGEST_WAIT, why };
+        }
         let asks_for_definition = needed.iter().any(is_for_definition);
         let (mut go, stay) = self.admitted(needed, turn);
         if asks_for_definition && !go.iter().any(is_for_definition) {
@@ -377,7 +390,8 @@ impl Lane {
             return None;
         }
         let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);
-        let (go, stay): (Vec<_>, Vec<_>) = waiting.partition(|(_, verdict)| *verdict == Verdict::Needed);
+        let (go, stay): (Vec<_>, Vec<_>) =
+            waiting.partition(|(ask, verdict)| *verdict == Verdict::Needed && self.kept_back(ask).is_none());
         self.waiting = stay.into_iter().map(|(ask, _)| ask).collect();
         let go: Vec<Ask> = go.into_iter().map(|(ask, _)| ask).collect();
         let asks_for_definition = go.iter().any(is_for_definition);

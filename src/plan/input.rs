@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::domain::{
-    CallFailure, DeadLetter, EventId, Glance, LeaseId, Look, LookOrder, MarkOrder, MessageId, Moment, Report,
-    Request, StartOrder, Started, StopOrder, TargetId, Timestamp,
+    CallFailure, Cancellation, DeadLetter, EventId, Glance, HoldRequest, Holds, LeaseId, Look, LookOrder,
+    MarkOrder, MessageId, Moment, Report, Request, StartOrder, Started, StopOrder, TagOrder, TargetId,
+    Timestamp,
 };
 
 use super::retry::Jitter;
@@ -80,6 +81,13 @@ pub enum Input {
         /// Whether the revision bears the marks, as far as it may be tagged at all.
         marked: Result<(), CallFailure>,
     },
+    /// The answer to [`Command::Tag`].
+    Tagged {
+        /// The target.
+        target: TargetId,
+        /// What the tags of its service say now.
+        tagged: Result<Holds, CallFailure>,
+    },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
     /// Time has passed.
@@ -106,6 +114,10 @@ pub struct Arrival {
 pub enum Asks {
     /// These changes, at most one per target.
     Changes(Vec<Request>),
+    /// These decisions about what keeps targets back, at most one per target.
+    Holds(Vec<HoldRequest>),
+    /// A deployment is given up.
+    Cancel(Cancellation),
     /// Nothing.
     Nothing,
     /// Nobody knows: it is to be set aside with this reason.
@@ -115,6 +127,18 @@ pub enum Asks {
         /// When it was sent.
         version: Timestamp,
     },
+}
+
+impl Asks {
+    /// What a message asks for that was routed to these.
+    pub fn of(requests: Vec<Request>, holds: Vec<HoldRequest>, cancellation: Option<Cancellation>) -> Self {
+        match cancellation {
+            _ if !requests.is_empty() => Self::Changes(requests),
+            _ if !holds.is_empty() => Self::Holds(holds),
+            Some(cancellation) => Self::Cancel(cancellation),
+            None => Self::Nothing,
+        }
+    }
 }
 
 /// What the planner wants done. Each is answered by the [`Input`] that its documentation names.
@@ -130,6 +154,8 @@ pub enum Command {
     Stop(StopOrder),
     /// Tag a revision with what was asked for and needs no rollout: [`Input::Marked`].
     Mark(MarkOrder),
+    /// Have the tags of a service say what was decided, unless they say something newer: [`Input::Tagged`].
+    Tag(TagOrder),
     /// Hold these messages for another visibility: [`Input::Extended`], [`Input::NotExtended`], [`Input::Lost`].
     Extend(Vec<LeaseId>),
     /// Send a copy of this message to its own queue, with the same version and floor, confined to these targets:
@@ -205,6 +231,10 @@ pub enum Flaw {
     WaveGoesOn,
     /// Content that runs already is settled without a mark.
     NoMarkForWhatRuns,
+    /// What the tags of a service say of a pause is not read.
+    PausedInMemoryOnly,
+    /// A rollback does not hold its target.
+    RollbackWithoutHold,
 }
 
 impl PlanSettings {

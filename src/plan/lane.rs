@@ -21,8 +21,8 @@ use crate::domain::{
 };
 
 use super::{
-    Command, Flaw, Now, PlanSettings, fold, fold::Ask, ledger::Ledger, mark::Marking, retry, watch::Watch,
-    waves::Waves,
+    Command, Flaw, Now, PlanSettings, fold, fold::Ask, holding::Holding, ledger::Ledger, mark::Marking,
+    retry, watch::Watch, waves::Waves,
 };
 
 /// However many requests keep coming, a lane gathers no longer than this.
@@ -71,6 +71,8 @@ pub(super) struct Lane {
     pub(super) running: Option<Running>,
     /// The rollout by which we went back from one that failed, until another one is started.
     pub(super) went_back: Option<RolloutKey>,
+    /// What keeps it back, and what was decided about that.
+    pub(super) holding: Holding,
     /// The last deployment that was told to have succeeded: it is not told again for a message that comes twice.
     pub(super) succeeded: Option<DeploymentId>,
 }
@@ -152,10 +154,10 @@ pub(super) struct Passage {
 }
 
 impl Lane {
-    pub(super) fn new(request: &Request) -> Self {
+    pub(super) fn new(target: TargetId, settings: Arc<TargetSettings>) -> Self {
         Self {
-            target: request.target.clone(),
-            settings: Arc::clone(&request.settings),
+            target,
+            settings,
             waiting: Vec::new(),
             gathering: None,
             phase: Phase::Idle,
@@ -165,6 +167,7 @@ impl Lane {
             failed_looks: 0,
             running: None,
             went_back: None,
+            holding: Holding::default(),
             succeeded: None,
         }
     }
@@ -175,6 +178,7 @@ impl Lane {
             && self.waiting.is_empty()
             && self.running.is_none()
             && self.no_look_before.is_none()
+            && self.holding.is_forgettable()
     }
 
     pub(super) fn target(&self) -> &TargetId {
@@ -203,6 +207,10 @@ impl Lane {
         };
         for ask in self.waiting.iter_mut().chain(phase).filter(|ask| earlier.contains(&ask.lease)) {
             ask.lease = lease;
+            found = true;
+        }
+        for held in self.holding.leases_mut().filter(|held| earlier.contains(held)) {
+            *held = lease;
             found = true;
         }
         found
@@ -248,6 +256,7 @@ impl Lane {
 
     /// Does what is due.
     pub(super) fn wake(&mut self, turn: &mut Turn<'_>) {
+        self.tag_what_is_due(turn);
         if self.gathering.is_some_and(|gathering| gathering.until <= turn.now.moment) {
             self.gathering = None;
             if matches!(self.phase, Phase::Queued { .. }) {
@@ -282,7 +291,8 @@ impl Lane {
             Phase::Paused { until, .. } | Phase::Queued { until, .. } => Some(*until),
             Phase::Blocked(watch) | Phase::Watching(_, watch) => watch.next_wakeup(),
         };
-        own.into_iter().chain(self.gathering.map(|gathering| gathering.until)).min()
+        let decrees = self.holding.next_wakeup();
+        own.into_iter().chain(decrees).chain(self.gathering.map(|gathering| gathering.until)).min()
     }
 
     /// Whether something waits, and no more is expected to join it.
@@ -310,6 +320,7 @@ impl Lane {
         let order = LookOrder { prospect: self.prospect(), ..self.look_order(evidence) };
         self.phase = Phase::Looking { evidence };
         self.looked_for = Some(order.clone());
+        self.holding.look_sent(now);
         turn.out.push(Command::Look(order));
     }
 
@@ -371,12 +382,13 @@ impl Lane {
 
     /// Whether one of these messages holds something that waits here.
     pub(super) fn waits_for(&self, leases: &[LeaseId]) -> bool {
-        self.waiting.iter().any(|ask| leases.contains(&ask.lease))
+        self.waiting.iter().any(|ask| leases.contains(&ask.lease)) || self.holding.waits_for(leases)
     }
 
     /// These messages will be received again: what they ask for is not ours to start until then.
     pub(super) fn forget(&mut self, leases: &[LeaseId], turn: &mut Turn<'_>) {
         self.waiting.retain(|ask| !leases.contains(&ask.lease));
+        self.holding.forget(leases);
         if self.waiting.is_empty() {
             self.gathering = None;
             if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. } | Phase::Queued { .. }) {
@@ -423,6 +435,7 @@ impl Lane {
         !watch.going_back
             && (!watch.undoes || watch.overdue)
             && !self.settings.dry_run
+            && !self.holding.is_paused()
             && match self.settings.on_newer {
                 OnNewer::Queue => false,
                 OnNewer::Interrupt => true,

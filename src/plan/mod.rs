@@ -44,6 +44,7 @@ mod decide;
 mod diagnose;
 mod fold;
 mod foresee;
+mod holding;
 mod input;
 mod judge;
 mod lane;
@@ -73,7 +74,7 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::{LeaseId, Moment, SettledBy, TargetId};
+use crate::domain::{EventId, HoldRequest, LeaseId, MessageId, Moment, SettledBy, TargetId, TargetSettings};
 
 use agenda::Agenda;
 use lane::{Lane, Turn};
@@ -114,6 +115,14 @@ impl Eq for Touched {}
 
 impl Hash for Touched {
     fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// A message that was received, without what it asks for.
+struct Hold {
+    lease: LeaseId,
+    message: MessageId,
+    event: EventId,
+    expires: Moment,
 }
 
 impl Planner {
@@ -208,6 +217,9 @@ impl Planner {
             Input::Marked { target, marked } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.marked(marked, turn));
             }
+            Input::Tagged { target, tagged } => {
+                self.with_lane(now, &target, out, |lane, turn| lane.tagged(tagged, turn));
+            }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}
         }
@@ -217,7 +229,11 @@ impl Planner {
         let Arrival { lease, message, event, expires, asks } = arrival;
         let requests = match asks {
             Asks::Changes(requests) => requests,
-            Asks::Nothing => Vec::new(),
+            Asks::Holds(requests) => {
+                let hold = Hold { lease, message, event, expires };
+                return self.decided(now, hold, requests, out);
+            }
+            Asks::Cancel(_) | Asks::Nothing => Vec::new(),
             Asks::Unknown { reason, version } => {
                 self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
                 self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
@@ -232,7 +248,7 @@ impl Planner {
             if !self.ledger.owes(lease, &target) {
                 continue;
             }
-            self.lanes.entry(target.clone()).or_insert_with(|| Arc::new(Lane::new(&request)));
+            self.lane_of(&target, &request.settings);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
                     lane.join(lease, request, turn);
@@ -242,6 +258,30 @@ impl Planner {
                 self.ledger.settle(lease, &target, SettledBy::NothingAsked);
             }
         }
+    }
+
+    /// Decisions about what keeps targets back were received.
+    fn decided(&mut self, now: Now, hold: Hold, requests: Vec<HoldRequest>, out: &mut Vec<Command>) {
+        let Hold { lease, message, event, expires } = hold;
+        let targets = requests.iter().map(|request| request.target.clone());
+        let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
+        for request in requests {
+            let target = request.target.clone();
+            if !self.ledger.owes(lease, &target) {
+                continue;
+            }
+            self.lane_of(&target, &request.settings);
+            self.with_lane(now, &target, out, |lane, turn| {
+                if !lane.reissue(replaced.as_slice(), lease) {
+                    lane.decide_hold(lease, request, turn);
+                }
+            });
+        }
+    }
+
+    fn lane_of(&mut self, target: &TargetId, settings: &Arc<TargetSettings>) {
+        let new = || Arc::new(Lane::new(target.clone(), Arc::clone(settings)));
+        self.lanes.entry(target.clone()).or_insert_with(new);
     }
 
     fn lose(&mut self, now: Now, leases: &[LeaseId], out: &mut Vec<Command>) {

@@ -112,6 +112,7 @@ impl Planner {
                 | Command::Glance(_)
                 | Command::Stop(_)
                 | Command::Mark(_)
+                | Command::Tag(_)
                 | Command::Extend(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }
@@ -146,6 +147,8 @@ impl Lane {
             Phase::Idle | Phase::Paused { .. } | Phase::Queued { .. } => false,
         };
         let is_busy = !self.waiting.is_empty() || self.passage().is_some();
+        let is_deciding = self.holding.has_decrees() && !self.holding.is_answered();
         is_busy && !is_answered && self.next_wakeup().is_none()
+            || is_deciding && self.holding.next_wakeup().is_none()
     }
 }

@@ -62,9 +62,11 @@ impl Lane {
     fn ground<'a>(&self, over: Option<&'a Rollout>, look: &'a Look) -> Result<Ground<'a>, String> {
         let wanted = look.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
         let live: Option<&DefinitionView> = over.map(|rollout| &rollout.definition);
+        // The newest revision may be the one that was rolled back from.
+        let was_good = look.running.as_ref().filter(|_| self.holding.is_held()).map(|it| &it.definition);
         let kept = match &self.settings.base {
             Base::Running => live,
-            Base::Latest(_) => None,
+            Base::Latest(_) => was_good,
         };
         let base = match (kept, &look.base, wanted) {
             (Some(kept), _, _) => kept,

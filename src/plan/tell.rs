@@ -309,7 +309,7 @@ impl Lane {
                 waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
                 until: self.next_wakeup(),
                 why: self.why(),
-                hold: None,
+                hold: self.holding.in_force().record(),
             },
         }
     }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::domain::{
     CallFailure, Cause, Change, ContainerName, DefinitionView, DeploymentRecord, Digest, FollowedImage,
-    Glance, ImageChange, ImageSource, LeaseId, LiveRollout, Look, LookOrder, Marks, Moment, Origin, Outcome,
-    Refresh, Remedy, Report, Request, Rollout, RolloutKey, RolloutState, Running, ServiceState, StartOrder,
-    Started, StoppedTask, TargetId, TargetSettings, Tasks, Timestamp, TriggerKind,
+    Glance, Holds, ImageChange, ImageSource, LeaseId, LiveRollout, Look, LookOrder, Marks, Moment, Origin,
+    Outcome, Refresh, Remedy, Report, Request, Rollout, RolloutKey, RolloutState, Running, ServiceState,
+    StartOrder, Started, StoppedTask, TargetId, TargetSettings, Tasks, Timestamp, TriggerKind,
 };
 
 use super::{Arrival, Asks, Command, DeadLetter, Input, Jitter, Now, PlanSettings, Planner};
@@ -156,6 +156,7 @@ pub(super) fn look(seconds: u64, rollouts: Vec<Rollout>) -> Look {
         running: Some(running),
         wanted: None,
         rollouts,
+        holds: Holds::default(),
         going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),

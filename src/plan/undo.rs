@@ -71,7 +71,9 @@ impl Lane {
     /// queue all the same, by the settings or for its place in a wave, is started once this is undone.
     fn has_something_to_start(&self, stuck: Option<&Watch>, look: &Look, turn: &Turn<'_>) -> bool {
         let is_started = |(ask, verdict): (&Ask, &Verdict)| {
-            *verdict == Verdict::Needed && turn.waves.lets(&ask.request.origin.event_id, self)
+            *verdict == Verdict::Needed
+                && self.kept_back(ask).is_none()
+                && turn.waves.lets(&ask.request.origin.event_id, self)
         };
         self.is_ready()
             && self.is_looked_for()

@@ -273,6 +273,7 @@ impl Lane {
             || watch.tasks.failed > 0
             || watch.tasks.running < watch.tasks.desired;
         watch.looking();
+        self.holding.look_sent(turn.now.moment);
         self.looked_for = Some(order.clone());
         turn.out.push(Command::Look(order));
     }

@@ -5,7 +5,7 @@
 
 use std::{cmp::Reverse, collections::VecDeque, fmt, str::FromStr, sync::Arc};
 
-use crate::domain::{DeploymentId, DeploymentRecord, Outcome, Timestamp};
+use crate::domain::{DeploymentId, DeploymentRecord, EventId, Outcome, Timestamp};
 
 /// Finished deployments within bounds. A copy shares its records.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct History {
 pub struct Query {
     /// Only those of the target with this name or id.
     pub target: Option<String>,
+    /// Only those that carry this event.
+    pub event: Option<EventId>,
     /// Only those that ended so.
     pub outcome: Option<Outcome>,
     /// Only those that ended at this time or later, or have not ended.
@@ -71,6 +73,16 @@ impl History {
         self.records.iter().map(|record| &**record)
     }
 
+    /// All of them, newest first, as they are shared by every copy.
+    pub fn shared(&self) -> impl Iterator<Item = &Arc<DeploymentRecord>> {
+        self.records.iter()
+    }
+
+    /// The newest.
+    pub fn newest(&self) -> Option<&Arc<DeploymentRecord>> {
+        self.records.front()
+    }
+
     /// The newest with this id. After a redelivery the same deployment may have been told twice.
     pub fn find(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
         let all = || self.iter().filter(|record| record.id == *id);
@@ -97,13 +109,14 @@ impl Default for History {
 impl Query {
     /// The first page of all.
     pub fn first(limit: usize) -> Self {
-        Self { target: None, outcome: None, since: None, limit, after: None }
+        Self { target: None, event: None, outcome: None, since: None, limit, after: None }
     }
 
     fn wants(&self, it: &DeploymentRecord) -> bool {
         let of_target =
             |wanted: &String| it.name.as_str() == wanted.as_str() || it.target.to_string() == *wanted;
         self.target.as_ref().is_none_or(of_target)
+            && self.event.as_ref().is_none_or(|event| it.triggers.iter().any(|why| why.event_id == *event))
             && self.outcome.is_none_or(|outcome| it.outcome == Some(outcome))
             && self.since.is_none_or(|since| it.finished_at.is_none_or(|ended| ended >= since))
             && self.after.as_ref().is_none_or(|after| Cursor::of(it) > *after)

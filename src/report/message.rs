@@ -6,8 +6,8 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use crate::domain::{
-    Cause, DeploymentRecord, ForeignRollout, ForeignState, Origin, Outcome, Report, SettledBy, Stage,
-    TargetName,
+    Cause, DeploymentRecord, ForeignRollout, ForeignState, HoldKind, HoldMove, HoldRecord, Holds, Origin,
+    Outcome, Report, SettledBy, Stage, TargetName,
 };
 
 /// One line of the log.
@@ -56,6 +56,7 @@ pub fn line(report: &Report) -> LogLine {
         Report::Retrying { deployment, reason, delay_ms, attempts_left } => {
             retrying(deployment, reason, Duration::from_millis(*delay_ms), *attempts_left)
         }
+        Report::Hold { name, hold, moved, .. } => held(name, hold, moved),
         Report::Finished(it) => finished(it),
         Report::Settled { event_id, reason } => LogLine::new(
             if *reason == SettledBy::NothingAsked { Level::Debug } else { Level::Info },
@@ -144,6 +145,38 @@ fn retrying(it: &DeploymentRecord, reason: &str, delay: Duration, left: u32) -> 
         .maybe("cause", it.cause.map(Cause::as_str))
         .text("error", reason);
     LogLine::new(Level::Warn, message, fields)
+}
+
+fn held(name: &TargetName, hold: &HoldRecord, moved: &HoldMove) -> LogLine {
+    let by = hold.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let reason = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let (held, tag) = match hold.kind {
+        HoldKind::Paused => ("paused", Holds::PAUSED),
+        HoldKind::Held => ("held after a rollback", Holds::HELD),
+    };
+    let (level, message) = match moved {
+        HoldMove::Begun => (Level::Info, format!("{name} is {held}{by}{reason}")),
+        HoldMove::Ended => (Level::Info, format!("{name} is resumed{by}{reason}")),
+        HoldMove::Vanished => (
+            Level::Warn,
+            format!(
+                "{name} was {held}{by}, and is not any more: the tag {tag} is gone, though nobody resumed it"
+            ),
+        ),
+        HoldMove::Refused(why) => (
+            Level::Error,
+            format!("what was decided{by} about {name} cannot be kept as a tag of its service: {why}"),
+        ),
+        HoldMove::DryRun => {
+            (Level::Info, format!("{name} would have been tagged{by}{reason}, but for dry run"))
+        }
+    };
+    let fields = Fields::default().text("service", name).text("hold", hold.kind.as_str());
+    let error = match moved {
+        HoldMove::Refused(why) => Some(why.as_str()),
+        HoldMove::Begun | HoldMove::Ended | HoldMove::Vanished | HoldMove::DryRun => None,
+    };
+    LogLine::new(level, message, fields.maybe("error", error))
 }
 
 fn finished(it: &DeploymentRecord) -> LogLine {

@@ -9,8 +9,8 @@ use std::{
 
 use super::history::History;
 use crate::domain::{
-    DefinitionId, DeploymentId, DeploymentRecord, Evidence, KnownFrom, Outcome, PastRollout, RolloutKey,
-    RolloutState, Stage, TargetId, TargetName, Timestamp,
+    DefinitionId, DeploymentId, DeploymentRecord, Evidence, KnownFrom, Outcome, PastRollout, RolloutId,
+    RolloutKey, RolloutState, Stage, TargetId, TargetName, Timestamp,
 };
 
 /// What is remembered of all targets. A copy shares it.

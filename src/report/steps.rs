@@ -115,6 +115,7 @@ impl Recorder {
             Report::Dropped { target, origin, .. } => self.forget(target, &origin.event_id),
             Report::Settled { .. }
             | Report::LeaseLost { .. }
+            | Report::Hold { .. }
             | Report::PromiseBroken { .. }
             | Report::Warned(_)
             | Report::Foreign(_) => {}

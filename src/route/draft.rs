@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Arrival, Note, Routing, Target, words::one_line};
-use crate::domain::{Change, Event, Origin, RECONCILE_SOURCE, Request, TargetId, TargetSettings};
+use crate::domain::{
+    Cancellation, Change, Decision, DeploymentId, Event, EventId, HoldDecision, HoldRequest, HoldVerb,
+    Origin, RECONCILE_SOURCE, Request, TargetId, TargetSettings,
+};
 
 /// The answer in the making.
 pub(super) struct Draft<'a> {
@@ -36,12 +39,7 @@ impl<'a> Draft<'a> {
         if targets.is_empty() {
             return self.note("it no longer reaches the targets that it was kept for");
         }
-        let origin = Arc::new(Origin {
-            kind: self.event.trigger.kind(),
-            event_id: self.event.id.clone(),
-            reason: one_line(&self.because(&why())),
-            metadata: self.event.metadata.clone(),
-        });
+        let origin = self.origin(&self.because(&why()));
         for target in targets {
             let name = &target.settings.name;
             let refused = target.refused.as_ref().map(|why| format!("{name} is not deployed: {why}"));
@@ -53,6 +51,42 @@ impl<'a> Draft<'a> {
                     .push(Note { target: Some(target.settings.name.clone()), reason: one_line(&reason) }),
             }
         }
+    }
+
+    /// Decides this about each of these targets.
+    pub(super) fn hold(&mut self, targets: Vec<Target>, verb: HoldVerb, by: &Decision) {
+        let targets = self.confined(targets);
+        if targets.is_empty() {
+            return self.note("it reaches no target");
+        }
+        let verbed = match verb {
+            HoldVerb::Pause => "paused",
+            HoldVerb::Hold => "held",
+            HoldVerb::Resume => "resumed",
+        };
+        let origin = self.origin(&said(verbed, by));
+        let Decision { by, reason, .. } = by.clone();
+        let decision = HoldDecision { verb, version: self.arrival.version, by, reason };
+        let request = |target: Target| HoldRequest {
+            target: target.id,
+            settings: target.settings,
+            decision: decision.clone(),
+            origin: Arc::clone(&origin),
+        };
+        self.routing.holds.extend(targets.into_iter().map(request));
+    }
+
+    /// Gives up a deployment.
+    pub(super) fn cancel(
+        &mut self,
+        deployment: DeploymentId,
+        target: Option<TargetId>,
+        events: &[EventId],
+        by: &Decision,
+    ) {
+        let origin = self.origin(&said("cancelled", by));
+        let events = events.iter().cloned().collect();
+        self.routing.cancellation = Some(Cancellation { deployment, target, events, origin });
     }
 
     /// Says that these targets are worth a look.
@@ -68,6 +102,11 @@ impl<'a> Draft<'a> {
     /// Says why nothing follows from the event.
     pub(super) fn note(&mut self, reason: &str) {
         self.routing.notes.push(Note { target: None, reason: one_line(reason) });
+    }
+
+    fn origin(&self, reason: &str) -> Arc<Origin> {
+        let (kind, event_id) = (self.event.trigger.kind(), self.event.id.clone());
+        Arc::new(Origin { kind, event_id, reason: one_line(reason), metadata: self.event.metadata.clone() })
     }
 
     /// Why, also of an event that was lost, and that we put on the queue ourselves.
@@ -97,4 +136,10 @@ impl<'a> Draft<'a> {
             origin: origin.clone(),
         }
     }
+}
+
+fn said(verbed: &str, Decision { by, reason, .. }: &Decision) -> String {
+    let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{verbed}{by}{reason}")
 }

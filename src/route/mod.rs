@@ -9,7 +9,7 @@
 //! [`Refresh::Image`](crate::domain::Refresh::Image), which asks something only of a target whose running definition
 //! names that repository and tag. So a rule that reaches too far costs a look, not a deployment.
 //!
-//! **Nothing vanishes.** Every event gives at least one request, hint or note. A note says in one line for people why
+//! **Nothing vanishes.** Every event gives at least one request, decision, hint or note. A note says in one line for people why
 //! nothing (more) follows, for the event or for one target.
 //!
 //! **Three ways to a target.** An explicit rule lists what a target depends on. Naming patterns find a target in the
@@ -30,6 +30,7 @@
 //! **Cost.** Looking up follows the length of a text and the number of matches, not the number of targets: see `index`
 //! and `found`.
 
+mod decisions;
 mod dependencies;
 mod discovered;
 mod draft;
@@ -55,8 +56,8 @@ use self::{
     naming::Names,
 };
 use crate::domain::{
-    AccountId, Event, Glob, Naming, Place, Region, RepositoryName, Request, TargetId, TargetName, TargetRule,
-    TargetSettings, Timestamp, Trigger,
+    AccountId, Cancellation, Event, Glob, HoldRequest, Naming, Place, Region, RepositoryName, Request,
+    TargetId, TargetName, TargetRule, TargetSettings, Timestamp, Trigger,
 };
 
 /// What routing has to know of the message that an event came in.
@@ -75,12 +76,23 @@ pub struct Arrival {
 pub struct Routing {
     /// What it asks of the targets that it reaches.
     pub requests: Vec<Request>,
+    /// What it decides about what keeps targets back.
+    pub holds: Vec<HoldRequest>,
+    /// The deployment that it gives up.
+    pub cancellation: Option<Cancellation>,
     /// The targets that are worth a look now.
     pub hints: Vec<TargetId>,
     /// The services that ECS told of and nobody knows: neither rule nor pattern, and discovery has not read them yet.
     pub strangers: Vec<TargetId>,
     /// Why nothing (more) follows.
     pub notes: Vec<Note>,
+}
+
+impl Routing {
+    /// Whether it asks and decides nothing.
+    pub fn asks_nothing(&self) -> bool {
+        self.requests.is_empty() && self.holds.is_empty() && self.cancellation.is_none()
+    }
 }
 
 /// Why nothing (more) follows from an event, for people.
@@ -196,7 +208,7 @@ impl Routes {
             Trigger::TaskStopped(it) => self.on_sign(Some(&it.cluster), &it.service, &mut draft),
             Trigger::HookWaiting(it) => self.on_sign(it.cluster.as_deref(), &it.service, &mut draft),
             Trigger::ImageScanned(_) => draft.note("nothing waits for a scan"),
-            Trigger::Decision(_) => draft.note("nothing waits for a decision"),
+            Trigger::Decision(decision) => self.on_decision(decision, &mut draft),
             Trigger::Ignored(reason) | Trigger::Malformed(reason) => draft.note(reason),
         }
         draft.finish()

@@ -111,7 +111,9 @@ fn wanted(
     }
     Ok(match &request.wanted {
         Wanted::Refresh => Change::Refresh(Refresh::Restart),
-        Wanted::Definition(definition) => Change::Definition(definition.clone()),
+        Wanted::Definition(definition) | Wanted::Rollback(definition) => {
+            Change::Definition(definition.clone())
+        }
         Wanted::Image(image) => Change::Image(this_image(image, request.force, settings)),
         Wanted::Tag(tag) => Change::Image(ImageChange {
             source: ImageSource {

@@ -38,6 +38,8 @@ enum Kind {
     Flag,
     Count,
     Seconds,
+    /// A text that nobody may see.
+    Secret,
 }
 
 /// A variable and the setting that it stands for.
@@ -48,7 +50,7 @@ struct Variable {
 }
 
 /// In order: of two for one setting the later wins, so that a cluster's name overrides its pattern.
-const VARIABLES: [Variable; 15] = [
+const VARIABLES: [Variable; 17] = [
     variable("PROJECT_NAME", &["naming", "project"], Kind::Text),
     variable("PROJECT_ENV", &["naming", "environment"], Kind::Text),
     variable("CLUSTER_NAME_PATTERN", &["naming", "cluster"], Kind::Text),
@@ -64,9 +66,11 @@ const VARIABLES: [Variable; 15] = [
     variable("ENABLE_S3_MONITORING", &["defaults", "triggers", "files"], Kind::Flag),
     variable("ENABLE_MANUAL_DEPLOY", &["defaults", "triggers", "requests"], Kind::Flag),
     variable("LOG_LEVEL", &["log", "level"], Kind::Word),
+    variable(SLACK_URL, &["notify", "slack", "webhook_url"], Kind::Secret),
+    variable(SLACK_SWITCH, &["notify", "slack", "enabled"], Kind::Flag),
 ];
-/// Too common to say anything about how targets are found.
-const COMMON: &str = "LOG_LEVEL";
+/// They say nothing about how targets are found.
+const COMMON: [&str; 3] = ["LOG_LEVEL", SLACK_URL, SLACK_SWITCH];
 const SERVICE_MAP: &str = "ECS_SERVICE_MAP";
 const FILE_MAPS: [&str; 2] = ["S3_SERVICE_MAP", "SERVICE_CONFIG"];
 const SLACK_URL: &str = "SLACK_WEBHOOK_URL";
@@ -91,7 +95,7 @@ pub(super) fn read(environment: &BTreeMap<String, String>, complaints: &Complain
 #[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let plain = VARIABLES.iter().map(|variable| variable.name);
-    plain.chain([SERVICE_MAP, SLACK_URL, SLACK_SWITCH]).chain(FILE_MAPS)
+    plain.chain([SERVICE_MAP]).chain(FILE_MAPS)
 }
 
 impl Lambda {
@@ -104,15 +108,16 @@ impl Lambda {
                 continue;
             };
             let key = variable.path.join(".");
+            let is_secret = matches!(variable.kind, Kind::Secret);
             if let Some(wrong) = variable.kind.wrong(ours) {
-                complaints.add(&ours.origin, &key, ours.shown(), wrong);
+                complaints.add(&ours.origin, &key, ours.shown(), Wrong { secret: is_secret, ..wrong });
             } else if variable.kind.differ(ours, theirs) {
-                let theirs = theirs.shown().map_or_else(
+                let theirs = theirs.shown().filter(|_| !is_secret).map_or_else(
                     || format!("what {} says", theirs.origin),
                     |value| format!("{value} in {}", theirs.origin),
                 );
                 let wrong = Wrong::new(format!("differs from {theirs}"), "set one of them, or both alike");
-                complaints.add(&ours.origin, &key, ours.shown(), wrong);
+                complaints.add(&ours.origin, &key, ours.shown(), Wrong { secret: is_secret, ..wrong });
             }
         }
     }
@@ -141,7 +146,7 @@ impl Kind {
     /// What is wrong with a value, whatever it is for.
     fn wrong(self, value: &Written) -> Option<Wrong> {
         match self {
-            Self::Text | Self::Word => text(value).err(),
+            Self::Text | Self::Word | Self::Secret => text(value).err(),
             Self::Flag => flag(value).err(),
             Self::Count => count(0..=u32::MAX)(value).err(),
             Self::Seconds => duration(Duration::ZERO..=Duration::MAX)(value).err(),
@@ -154,7 +159,7 @@ impl Kind {
             matches!((a, b), (Ok(a), Ok(b)) if a != b)
         }
         match self {
-            Self::Text | Self::Word => compare(text(a), text(b)),
+            Self::Text | Self::Word | Self::Secret => compare(text(a), text(b)),
             Self::Flag => compare(flag(a), flag(b)),
             Self::Count => compare(count(0..=u32::MAX)(a), count(0..=u32::MAX)(b)),
             Self::Seconds => compare(
@@ -179,7 +184,7 @@ impl Set<'_> {
         let text = self.get(variable.name)?;
         let origin = Origin::new(variable.name);
         let text = match variable.kind {
-            Kind::Text | Kind::Flag | Kind::Count => text.into(),
+            Kind::Text | Kind::Flag | Kind::Count | Kind::Secret => text.into(),
             Kind::Word => text.to_lowercase(),
             Kind::Seconds if text.bytes().all(|byte| byte.is_ascii_digit()) => format!("{text}s"),
             Kind::Seconds => {
@@ -193,7 +198,7 @@ impl Set<'_> {
 
     /// The first that is set of all but the common ones.
     fn used(&self) -> Option<Origin> {
-        let plain = VARIABLES.iter().map(|variable| variable.name).filter(|name| *name != COMMON);
+        let plain = VARIABLES.iter().map(|variable| variable.name).filter(|name| !COMMON.contains(name));
         let mut all = plain.chain([SERVICE_MAP]).chain(FILE_MAPS);
         all.find(|name| self.get(name).is_some()).map(Origin::new)
     }
@@ -256,14 +261,16 @@ impl Set<'_> {
         }
     }
 
-    /// The URL is a secret: whoever knows it can post.
+    /// Notifications that somebody switched on, and that have nowhere to go.
     fn warnings(&self) -> Vec<Warning> {
-        let switch = self.get(SLACK_SWITCH).map(|text| Raw::Loose(text.into()));
-        let switch = switch.map(|raw| flag(&Written::new(Origin::new(SLACK_SWITCH), raw)).unwrap_or(true));
-        let name = if self.get(SLACK_URL).is_some() { SLACK_URL } else { SLACK_SWITCH };
-        let wanted = switch.unwrap_or_else(|| self.get(SLACK_URL).is_some());
-        let mend = format!("remove it, or set {SLACK_SWITCH}=false");
-        let warning = || Warning::new(name, "is set, but this version sends nothing to Slack", mend);
-        wanted.then(warning).into_iter().collect()
+        let switch = self
+            .get(SLACK_SWITCH)
+            .map(|text| Written::new(Origin::new(SLACK_SWITCH), Raw::Loose(text.into())));
+        let is_on = switch.is_some_and(|switch| flag(&switch) == Ok(true));
+        let names_none = self.get(SLACK_URL).is_none();
+        let wrong = format!("is on, and {SLACK_URL} is not set");
+        let mend = format!("set {SLACK_URL}, or notify.slack, or set it to false");
+        let warning = || Warning::new(SLACK_SWITCH, wrong, mend);
+        (is_on && names_none).then(warning).into_iter().collect()
     }
 }

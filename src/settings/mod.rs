@@ -17,6 +17,7 @@ mod layers;
 mod merge;
 mod naming;
 mod nearest;
+mod notify;
 mod patterns;
 mod problems;
 mod section;
@@ -38,13 +39,13 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, Reads, ReconcileMode, Region, TargetRule,
-    TargetSettings, TokenRule,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, NotifyRules, Reads, ReconcileMode, Region,
+    TargetRule, TargetSettings, TokenRule,
 };
 use merge::merge;
 use problems::{Complaints, Wrong};
 use section::Section;
-use values::{account, count, duration, one_of, queue_url, share, table_name};
+use values::{account, count, duration, flag, one_of, queue_url, share, table_name};
 use written::{Raw, Written};
 
 /// Everything that is set.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub queue: Queue,
     /// The listener for health, metrics, API and pages.
     pub http: Http,
+    /// Whose decisions count.
+    pub approval: Approval,
     /// The lease by which one of several processes acts.
     pub lease: Lease,
     /// Accounts and Region.
@@ -74,6 +77,8 @@ pub struct Settings {
     pub defaults: Arc<TargetSettings>,
     /// What is done about changes whose events were lost.
     pub reconcile: Reconcile,
+    /// Who is told how deployments go.
+    pub notify: NotifyRules,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -113,6 +118,13 @@ pub struct Http {
     pub reads_per_second: u32,
     /// How many changes one client may ask for in a second.
     pub writes_per_second: u32,
+}
+
+/// Whose decisions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Whether decisions and requests count that somebody else put on the queue.
+    pub events: bool,
 }
 
 /// The lease by which one of several processes acts.
@@ -251,6 +263,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         engine: root.within("engine", engine),
         queue: root.within("queue", queue),
         http: root.within("http", |section| http::read(section, complaints)),
+        approval: root.within("approval", approval),
         lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,
@@ -263,9 +276,14 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         discovery,
         defaults: Arc::new(defaults),
         reconcile: root.within("reconcile", reconcile),
+        notify: root.within("notify", |section| notify::read(section, &sources.environment, complaints)),
         warnings: Vec::new(),
     };
     root.finish();
+    if notify::is_idle_webhook(all.find(&["notify"])) {
+        let wrong = "does nothing beside a bot's token";
+        warnings.push(Warning::new("notify.slack.webhook_url", wrong, "remove one of them"));
+    }
     warnings.extend(warnings::of(&settings));
     Settings { warnings, ..settings }
 }
@@ -298,6 +316,10 @@ fn queue(section: &mut Section<'_>) -> Queue {
         pollers: section.take("pollers", count(1..=MOST_POLLERS)).unwrap_or_default(),
         visibility: section.take("visibility", duration(bounds)).unwrap_or_default(),
     }
+}
+
+fn approval(section: &mut Section<'_>) -> Approval {
+    Approval { events: section.take("events", flag).unwrap_or_default() }
 }
 
 fn lease(section: &mut Section<'_>) -> Lease {

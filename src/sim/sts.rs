@@ -46,7 +46,7 @@ impl Roles {
             "GetCallerIdentity" => {
                 let account = &call.scope.account;
                 Ok(json!({
-                    "Arn": format!("arn:aws:iam::{account}:root"), "UserId": account, "Account": account,
+                    "Arn": format!("arn:aws:iam::{account}:user/lockkeeper"), "UserId": user_id(account), "Account": account,
                 }))
             }
             "AssumeRole" => self.assume(call, now, rng),
@@ -85,6 +85,11 @@ impl Roles {
         let asked = |role: &Role| role.external_id.as_deref().is_none_or(|asked| Some(asked) == external_id);
         self.known.get(arn).is_some_and(asked)
     }
+}
+
+/// What AWS calls the only user of an account.
+pub(super) fn user_id(account: &str) -> String {
+    format!("AIDA{account:0>17}")
 }
 
 /// The account that an access key belongs to: twelve digits are one, and the key of a role's session holds one.

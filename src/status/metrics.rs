@@ -179,6 +179,7 @@ impl Metrics {
             // Which trigger a settled message had is not in its report: see `settled`.
             Report::Queued { .. }
             | Report::Dropped { .. }
+            | Report::Hold { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
             | Report::Warned(_)

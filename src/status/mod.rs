@@ -1,5 +1,5 @@
-//! What Lockkeeper shows of itself over HTTP: health, metrics, an API and a page. All of it reads; nothing changes
-//! anything.
+//! What Lockkeeper shows of itself over HTTP: health, metrics, an API and pages; and what is asked of it there. Nothing is
+//! done here: what is asked for goes to the [`Desk`].
 //!
 //! The loop publishes a [`Snapshot`] whenever something has changed, and goes on; readers take the newest one and
 //! can neither see it half-made nor hold the loop up. Health is not in the snapshot but in atomics that the loop
@@ -7,16 +7,23 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `listener` | takes connections, and has patience with each for so long only |
 //! | `router` | which path is answered by what, within which limits |
+//! | `access` | who asks, what they may, and how much |
 //! | `health` | whether it is alive and ready, and what is not |
 //! | `metrics` | counts what is reported, and the snapshot, for Prometheus |
-//! | `api` | JSON, paged |
-//! | `page` | one page for people, without scripts |
+//! | `api` | JSON: what is so, and what is asked for |
+//! | `desk` | who does what is asked for |
 //! | `lookup` | what pages ask AWS for, by way of the engine |
+//! | `stream` | every change, as it happens |
+//! | `page` | pages for people |
 //! | `problem` | errors as `application/problem+json` |
 
+mod access;
 mod api;
+mod desk;
 mod health;
+mod listener;
 mod lookup;
 mod metrics;
 mod page;
@@ -24,13 +31,17 @@ mod problem;
 mod router;
 #[cfg(test)]
 mod sample;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+pub use access::{Access, TokenProblem};
+pub use desk::{Answer, Desk, DeskSlot, Letters, Refusal, Replay, Replayed};
 pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
 pub use lookup::{Lookup, Question, Questions};
 pub use metrics::Metrics;
@@ -124,6 +135,13 @@ pub struct StatusState {
     pub about: Arc<About>,
     /// Asks for what is not in the snapshot.
     pub lookup: Lookup,
+    /// Who may see, and who may ask for changes.
+    pub access: Arc<Access>,
+    /// Who does what is asked for.
+    pub desk: DeskSlot,
+    /// Cancelled when the process ends: nobody is told anything any more.
+    pub closing: CancellationToken,
+    hub: stream::Hub,
 }
 
 /// Tells the time of now, by the monotonic clock that the loop uses and by the wall's.
@@ -195,6 +213,28 @@ impl Snapshot {
 }
 
 impl StatusState {
+    /// Of a process that has just begun: everybody may see, nobody may ask for changes, and nobody would do them.
+    pub fn new(
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        about: About,
+    ) -> Self {
+        Self {
+            snapshot,
+            health,
+            metrics,
+            clock,
+            about: Arc::new(about),
+            access: Arc::new(Access::only_reads()),
+            desk: DeskSlot::default(),
+            lookup: Lookup::unanswered(),
+            closing: CancellationToken::new(),
+            hub: stream::Hub::default(),
+        }
+    }
+
     fn latest(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()
     }

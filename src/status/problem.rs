@@ -1,9 +1,11 @@
 //! Errors, as `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -14,17 +16,38 @@ use serde_json::json;
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), header: None }
+    }
+
     /// Nothing is there.
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, detail: detail.into() }
+        Self::new(StatusCode::NOT_FOUND, detail)
     }
 
     /// The request cannot be understood.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, detail: detail.into() }
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// What is asked for does not go together with what is so.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// It cannot be had now, and may be had after so long.
+    pub(super) fn later(status: StatusCode, after: Duration, detail: impl Into<String>) -> Self {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        Self::new(status, detail).with(header::RETRY_AFTER, seconds.max(1).into())
+    }
+
+    /// Says more in this header.
+    pub(super) fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
     }
 }
 
@@ -32,13 +55,15 @@ impl From<StatusCode> for Problem {
     fn from(status: StatusCode) -> Self {
         let detail = match status {
             StatusCode::NOT_FOUND => "nothing is at this path",
-            StatusCode::METHOD_NOT_ALLOWED => "this path is only read: GET or HEAD",
+            StatusCode::METHOD_NOT_ALLOWED => {
+                "this path does not take this method: `Allow` names those that it takes"
+            }
             StatusCode::PAYLOAD_TOO_LARGE => "no path takes a body of this size",
             StatusCode::REQUEST_TIMEOUT => "the request took too long",
             StatusCode::INTERNAL_SERVER_ERROR => "a defect of Lockkeeper: the log says more",
             _ => "the request cannot be answered",
         };
-        Self { status, detail: detail.into() }
+        Self::new(status, detail)
     }
 }
 
@@ -51,7 +76,9 @@ impl IntoResponse for Problem {
             "detail": self.detail,
         });
         let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
-        (self.status, content_type, Json(body)).into_response()
+        let mut response = (self.status, content_type, Json(body)).into_response();
+        response.headers_mut().extend(self.header);
+        response
     }
 }
 

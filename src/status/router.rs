@@ -1,6 +1,6 @@
 //! Which path is answered by what, within which limits.
 
-use std::{any::Any, future::Future, time::Duration};
+use std::{any::Any, time::Duration};
 
 use axum::{
     Json, Router,
@@ -11,18 +11,26 @@ use axum::{
     routing::get,
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer,
     timeout::TimeoutLayer,
 };
 
-use super::{StatusState, api, page, problem, problem::Problem};
+use super::{
+    StatusState, access,
+    access::Reader,
+    api::{self, ReadErrors},
+    listener, page, problem,
+    problem::Problem,
+};
 
-/// No path reads a body.
-const LARGEST_BODY_BYTES: usize = 4 * 1024;
-/// Every answer is made from memory: what takes longer has a client that sends slowly.
-const SLOWEST_ANSWER: Duration = Duration::from_secs(10);
-/// The page may load its style and its icon from here, and nothing from anywhere else.
+/// Far more than anything that can be asked for takes.
+const LARGEST_BODY_BYTES: usize = 32 * 1024;
+/// Answers are made from memory, or by a few calls to AWS. What takes longer has a client that sends slowly, or waits for
+/// somebody who does not answer.
+const SLOWEST_ANSWER: Duration = Duration::from_secs(15);
+/// Pages may load styles, scripts and pictures from here, ask only here, and load nothing from anywhere else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                                        connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -31,22 +39,21 @@ pub fn router(state: StatusState) -> Router {
     let paths = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/health", get(readyz))
+        .route("/health", get(health))
         .route("/metrics", get(metrics))
-        .merge(page::routes())
-        .nest("/api/v1", api::routes())
+        .merge(
+            page::routes().route_layer(middleware::from_fn_with_state(state.clone(), access::only_readers)),
+        )
+        .merge(api::routes())
         .fallback(async || Problem::from(StatusCode::NOT_FOUND))
+        .layer(middleware::from_fn_with_state(state.clone(), access::identify))
         .with_state(state);
     with_headers(within_limits(paths, SLOWEST_ANSWER))
 }
 
-/// Answers until `stop` is ready, then lets requests in flight end.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+/// Answers until it is to stop, then lets requests in flight end.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    listener::serve(listener, router, stop).await;
 }
 
 fn within_limits(router: Router, slowest: Duration) -> Router {
@@ -78,7 +85,11 @@ fn with_headers(router: Router) -> Router {
         ))
 }
 
-async fn livez(State(state): State<StatusState>) -> Response {
+/// Whether the process turns.
+#[utoipa::path(get, path = "/livez", tag = "health",
+    responses((status = 200, description = "It does", body = serde_json::Value),
+        (status = 503, description = "It does not", body = serde_json::Value)))]
+pub(super) async fn livez(State(state): State<StatusState>) -> Response {
     let (now, at) = state.clock.now();
     let report = state.health.assess(now);
     let body = serde_json::json!({
@@ -88,13 +99,28 @@ async fn livez(State(state): State<StatusState>) -> Response {
     (status_of(report.is_alive()), Json(body)).into_response()
 }
 
-async fn readyz(State(state): State<StatusState>) -> Response {
+/// Whether every part of it is as it should be.
+#[utoipa::path(get, path = "/readyz", tag = "health",
+    responses((status = 200, description = "Every one is", body = serde_json::Value),
+        (status = 503, description = "One is not, and which", body = serde_json::Value)))]
+pub(super) async fn readyz(State(state): State<StatusState>) -> Response {
     let (now, at) = state.clock.now();
     let report = state.health.assess(now);
     (status_of(report.is_ready()), Json(report.to_json(at))).into_response()
 }
 
-async fn metrics(State(state): State<StatusState>) -> Response {
+/// The same as `/readyz`.
+#[utoipa::path(get, path = "/health", tag = "health",
+    responses((status = 200, description = "Every one is", body = serde_json::Value),
+        (status = 503, description = "One is not, and which", body = serde_json::Value)))]
+pub(super) async fn health(state: State<StatusState>) -> Response {
+    readyz(state).await
+}
+
+/// What is counted, in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("token" = [])),
+    responses((status = 200, description = "It", content_type = "text/plain", body = String), ReadErrors))]
+pub(super) async fn metrics(State(state): State<StatusState>, _: Reader) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     let (now, at) = state.clock.now();
     (kind, state.metrics.render(&state.latest(), &state.health.assess(now), at)).into_response()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{About, Clock, Health, Lookup, Metrics, QueueRecord, QueueRole, Snapshot, StatusState};
+use super::{About, Clock, Health, Metrics, QueueRecord, QueueRole, Snapshot, StatusState};
 use crate::{
     domain::{LaneRecord, LaneState, Moment, RunningImage, RunningRecord, TargetRecord},
     report::sample::{active, at, rolled_back, succeeded},
@@ -31,14 +31,13 @@ impl Sample {
     pub(super) fn state(&self) -> StatusState {
         let now = self.now;
         let wall = at("12:06:00") + now.since(Moment::from_millis(600_000));
-        StatusState {
-            snapshot: watch::channel(Arc::new(self.snapshot.clone())).1,
-            health: self.health.clone(),
-            metrics: Arc::new(Metrics::new("0.1.0", "abc1234")),
-            clock: Clock::new(move || (now, wall)),
-            about: Arc::new(about()),
-            lookup: Lookup::unanswered(),
-        }
+        StatusState::new(
+            watch::channel(Arc::new(self.snapshot.clone())).1,
+            self.health.clone(),
+            Arc::new(Metrics::new("0.1.0", "abc1234")),
+            Clock::new(move || (now, wall)),
+            about(),
+        )
     }
 }
 

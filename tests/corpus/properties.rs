@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockkeeper::{
     decode,
     domain::{
-        self, Cause, ContainerName, DeadLetter, DefinitionChange, DefinitionRef, Dependency, Event, Glob,
-        ImageReference, Marks, Outcome, Place, Rank, StoppedTask, TagPolicy, TargetId, TargetSettings,
-        Timestamp, Trigger, Wanted, is_digest, is_tag,
+        self, Cause, ContainerName, DeadLetter, DefinitionChange, DefinitionRef, Dependency, Event, EventId,
+        Glob, ImageReference, Marks, Outcome, Place, Rank, StoppedTask, Subject, TagPolicy, TargetId,
+        TargetSettings, Timestamp, Trigger, Wanted, is_digest, is_tag,
         letter::{self, Said},
     },
     settings::{self, Problem, Problems, Settings, Sources},
@@ -86,7 +86,15 @@ fn check_trigger(trigger: &Trigger, longest: usize) {
             check_wanted(&it.wanted);
         }
         Trigger::Decision(it) => {
-            names(&[&it.about]);
+            match &it.about {
+                Subject::Deployment { id, target, events } => {
+                    names(&[id.as_str()]);
+                    names(&target.iter().map(|it| &**it).collect::<Vec<_>>());
+                    names(&events.iter().map(EventId::as_str).collect::<Vec<_>>());
+                }
+                Subject::Target(target) => names(&[target]),
+                Subject::All => {}
+            }
             check_notes([&it.by, &it.reason]);
         }
         Trigger::RolloutChanged(hint) => {
@@ -108,6 +116,13 @@ fn check_wanted(wanted: &Wanted) {
         Wanted::Refresh => {}
         Wanted::Definition(DefinitionChange { definition: it, .. }) => {
             assert_eq!(it.to_string().parse::<DefinitionRef>().as_ref(), Ok(it));
+        }
+        Wanted::Rollback(DefinitionChange { definition: it, back, .. }) => {
+            assert_eq!(it.to_string().parse::<DefinitionRef>().as_ref(), Ok(it));
+            let back = back.as_ref().expect("it says from where");
+            assert!(back.images.values().all(|it| is_digest(it.as_str())), "{back:?}");
+            assert!(back.follow.values().all(|it| is_tag(it.as_str())), "{back:?}");
+            check_notes([&back.by, &back.reason]);
         }
         Wanted::Image(it) => assert_eq!(it.to_string().parse::<ImageReference>().as_ref(), Ok(it)),
         Wanted::Tag(tag) => assert!(is_tag(tag.as_str()), "{tag}"),

@@ -8,7 +8,7 @@ use lockkeeper::{
         AccountId, AccountRule, BudgetShare, DiscoveryRules, Glob, Moment, Outcome, Owner, Place, Report,
         Selector, TargetSettings,
     },
-    engine::{self, Discovery, Engine, EngineClock, Opened, Publisher, RECEIVE_WAIT},
+    engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     sim::{
@@ -218,7 +218,7 @@ impl Daemon {
         let account = AccountId::from(ACCOUNT);
         let way = Connections::simulated("http://world", &account, REGION.into(), Arc::new(Unobserved)).await;
         let way = way.over(Wire::to(&estate.front));
-        let Opened { queue, queue_arn, dead_letters, letter_room, account } =
+        let Opened { queue, queue_arn, dead_letters, letter_room, account, user, .. } =
             engine::open(&way, &estate.queue, None).await.unwrap();
         let owner = Owner::of_queue(&queue_arn).unwrap();
         let ecs = Ecs::new(way.clone(), account.clone()).with_share(BudgetShare::HALF);
@@ -244,6 +244,7 @@ impl Daemon {
             routes: Routes::new(account, REGION.into(), Vec::new(), None),
             discovery: Some(discovery),
             reconcile: None,
+            people: People { own: user, from_outside: false },
             accounts,
             pollers: 2,
             visibility: Duration::from_mins(2),

@@ -227,6 +227,27 @@ fn freshness_leaves_nothing_behind_that_is_failing_and_will_be_asked_for_again()
     holds_with_each("freshness later, a failure and", &freshness_later(), &A_FAILURE_AND[1..4]);
 }
 
+#[test]
+fn what_is_paused_waits_and_goes_on_once_it_is_resumed() {
+    let script = Script::new(1)
+        .sent(10, &[(0, Wish::Image("main", 2))])
+        .sent(20, &[(0, Wish::Pause)])
+        .sent_later(&[(0, Wish::Resume)]);
+    holds_with_each("paused, resumed later", &script, &EVERY_FAULT);
+    let late = Script::new(1)
+        .sent(10, &[(0, Wish::Restart)])
+        .sent(20, &[(0, Wish::Pause)])
+        .sent(30, &[(0, Wish::Resume)])
+        .sent(25, &[(0, Wish::Pause)]);
+    holds_with_each("paused and resumed in any order", &late, &EVERY_FAULT);
+    let both = Script::new(2)
+        .sent(10, &[(0, Wish::Restart), (1, Wish::Image("main", 2))])
+        .sent(20, &[(0, Wish::Pause), (1, Wish::Pause)])
+        .sent_later(&[(0, Wish::Resume), (1, Wish::Resume)]);
+    let faults = if is_large() { &EVERY_FAULT[..] } else { &EVERY_FAULT[..3] };
+    holds_with_each("two targets, paused by one message", &both, faults);
+}
+
 /// A message is renewed before its rollout is complete, unless that is soon.
 const RENEWED_AFTER: u64 = 15_000;
 
@@ -469,6 +490,16 @@ fn what_is_undone_over_somebody_elses_rollout_is_caught() {
     let budget = Budget { failures: 1, strangers: 1, ..NOTHING };
     let script = Script::new(1).sent(10, &[(0, Wish::Image("main", 2))]).rollback().budget(budget);
     assert_eq!(caught(Flaw::UndoneOverOthers, script), (Promise::P1, 8));
+}
+
+#[test]
+fn a_pause_that_only_this_process_knows_of_is_caught() {
+    let script = Script::new(1)
+        .sent(10, &[(0, Wish::Restart)])
+        .sent(20, &[(0, Wish::Pause)])
+        .sent_later(&[(0, Wish::Resume)])
+        .budget(A_CRASH);
+    assert_eq!(caught(Flaw::PausedInMemoryOnly, script), (Promise::P4, 5));
 }
 
 #[test]

@@ -60,6 +60,14 @@ fn script(dice: &mut Dice, messages: usize) -> Script {
             script = script.twice();
         }
     }
+    // Every pause is followed by a resume, or what waits behind it waits for ever.
+    for place in 0..services {
+        if dice.roll(4) == 0 {
+            let paused = 2 + dice.roll(90) as u64;
+            script = script.sent(paused, &[(place, Wish::Pause)]);
+            script = script.sent(paused + 1 + dice.roll(5) as u64, &[(place, Wish::Resume)]);
+        }
+    }
     let settings = [OnNewer::Queue, OnNewer::Interrupt, OnNewer::WhenFailing];
     let mut few = || u16::try_from(dice.roll(4)).expect("few");
     let budget = Budget {

@@ -22,7 +22,7 @@ pub enum Action {
     LoseAnswer(usize),
     /// The start at this place is throttled.
     Throttle(usize),
-    /// The start or the marking at this place fails, and did nothing; or the stop, for good.
+    /// The start, the marking or the tagging at this place fails, and did nothing; or the stop, for good.
     Refuse(usize),
     /// The rollout in progress completes.
     Complete(usize),
@@ -193,5 +193,5 @@ impl World {
 }
 
 fn changes_ecs(call: &Command) -> bool {
-    matches!(call, Command::Start(_) | Command::Stop(_) | Command::Mark(_))
+    matches!(call, Command::Start(_) | Command::Stop(_) | Command::Mark(_) | Command::Tag(_))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use lockkeeper::domain::{
-    CallFailure, Cause, MarkOrder, Outcome, Remedy, RolloutState, StartOrder, Started, StopOrder,
+    CallFailure, Cause, Holds, MarkOrder, Outcome, Remedy, RolloutState, StartOrder, Started, StopOrder,
+    TagOrder,
 };
 use lockkeeper::plan::{Command, Input};
 
@@ -28,6 +29,10 @@ impl World {
             Command::Mark(ref order) => {
                 self.mark(order);
                 self.tell(Input::Marked { target: order.target.clone(), marked: Ok(()) }, step);
+            }
+            Command::Tag(ref order) => {
+                let tagged = Ok(self.tag(order));
+                self.tell(Input::Tagged { target: order.target.clone(), tagged }, step);
             }
             Command::SetAside { lease, ref letter } => {
                 let target = letter.target.clone();
@@ -80,6 +85,7 @@ impl World {
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Mark(_)
+            | Command::Tag(_)
             | Command::Extend(_)
             | Command::Report(_) => {}
         }
@@ -125,6 +131,10 @@ impl World {
                 self.mark(order);
                 self.refuse(place, Cause::Timeout, Remedy::LookFirst, step);
             }
+            Command::Tag(ref order) => {
+                self.tag(order);
+                self.refuse(place, Cause::Timeout, Remedy::LookFirst, step);
+            }
             Command::Look(_) | Command::Glance(_) | Command::Extend(_) | Command::Report(_) => {}
         }
     }
@@ -142,6 +152,9 @@ impl World {
             }
             Command::Mark(MarkOrder { target, .. }) => {
                 self.tell(Input::Marked { target, marked: Err(failure) }, step);
+            }
+            Command::Tag(TagOrder { target, .. }) => {
+                self.tell(Input::Tagged { target, tagged: Err(failure) }, step);
             }
             Command::Look(_)
             | Command::Glance(_)
@@ -165,6 +178,11 @@ impl World {
         };
         live.go_back(now);
         Ok(())
+    }
+
+    fn tag(&mut self, order: &TagOrder) -> Holds {
+        let place = self.place_of(&order.target);
+        self.services[place].tag(order)
     }
 
     fn mark(&mut self, order: &MarkOrder) {
@@ -211,6 +229,9 @@ impl World {
                 let _ = self.stop(order);
             }
             Command::Mark(order) => self.mark(order),
+            Command::Tag(order) => {
+                self.tag(order);
+            }
             Command::Look(_)
             | Command::Glance(_)
             | Command::Extend(_)

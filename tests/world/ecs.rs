@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockkeeper::domain::{
-    Base, ContainerName, DefinitionId, DefinitionView, Digest, Glance, ImageReference, LiveRollout, Look,
-    LookOrder, MarkOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState,
-    StartOrder, StoppedTask, Tasks, Timestamp,
+    Base, ContainerName, DefinitionId, DefinitionView, Digest, Glance, Holds, ImageReference, LiveRollout,
+    Look, LookOrder, MarkOrder, Marks, Rollout, RolloutId, RolloutKey, RolloutState, Running, ServiceState,
+    StartOrder, StoppedTask, TagOrder, Tasks, Timestamp,
 };
 
 use super::{TIMEOUT, at};
@@ -64,6 +64,8 @@ pub struct Service {
     pub definitions: Vec<Definition>,
     /// Oldest first; never empty.
     pub rollouts: Vec<Real>,
+    /// What its tags say of what keeps it back.
+    pub holds: Holds,
 }
 
 impl Service {
@@ -81,7 +83,7 @@ impl Service {
             turned: 0,
             lacks_room: false,
         };
-        Self { family, definitions, rollouts: vec![first] }
+        Self { family, definitions, rollouts: vec![first], holds: Holds::default() }
     }
 
     pub fn definition(&self, revision: u32) -> &Definition {
@@ -216,6 +218,14 @@ impl Service {
         revision
     }
 
+    /// Has the tags say what was decided, unless they say something newer.
+    pub fn tag(&mut self, order: &TagOrder) -> Holds {
+        if let Some(after) = self.holds.after(&order.decision) {
+            self.holds = after;
+        }
+        self.holds.clone()
+    }
+
     pub fn mark(&mut self, order: &MarkOrder) {
         self.definitions[order.definition.revision as usize - 1].marks.raise(&order.marks);
     }
@@ -280,6 +290,7 @@ impl Service {
             base: Ok(base),
             wanted,
             rollouts: self.rollouts.iter().rev().filter(listed).map(|it| self.shown(it)).collect(),
+            holds: self.holds.clone(),
             going_back: self.live().is_some_and(|live| live.state == RolloutState::RollingBack),
             events: Vec::new(),
             stopped: if order.evidence { self.stopped() } else { Vec::new() },

@@ -45,6 +45,9 @@ const GRAIN: u64 = 5_000;
 /// SQS answers again before it has been silent for this long: long enough for every hold to run out.
 const OUTAGE: u64 = VISIBILITY + GRAIN;
 
+/// Who is to resume a target does so before then: late enough for what waits to look once more.
+const LONGEST_PAUSE: u64 = BEGIN + 310_000;
+
 /// Whoever is woken so often at one time, and does nothing, turns for ever.
 const MOST_WAKEUPS: u32 = 100;
 
@@ -314,7 +317,7 @@ impl World {
             message: format!("message-{place}").into(),
             event: self.message(place).event.as_str().into(),
             expires: Moment::from_millis(self.clock + VISIBILITY),
-            asks: Asks::Changes(self.script.requests(&self.letters[place])),
+            asks: self.script.asks(&self.letters[place]),
         };
         self.tell(Input::Arrived(arrival), step);
     }
@@ -388,7 +391,13 @@ impl World {
         // What is visible waits for as long as SQS is silent.
         let visible = visible.filter(|_| self.queue_lost.is_none());
         let by_itself = visible.chain(sound).map(|since| since + self.script.patience_millis);
-        by_itself.chain(self.queue_lost.map(|since| since + OUTAGE)).min().unwrap_or(u64::MAX)
+        let is_to_resume = |letter: &Letter| {
+            letter.fate == Fate::Unsent
+                && self.script.messages[letter.message].wishes.iter().any(|(_, wish)| *wish == Wish::Resume)
+        };
+        let resumed = self.letters.iter().any(is_to_resume).then_some(LONGEST_PAUSE);
+        let lost = self.queue_lost.map(|since| since + OUTAGE);
+        by_itself.chain(lost).chain(resumed).min().unwrap_or(u64::MAX)
     }
 
     /// Tells the planner something, and takes up what it wants done.
@@ -431,6 +440,7 @@ impl World {
                 }
                 Command::Look(_)
                 | Command::Mark(_)
+                | Command::Tag(_)
                 | Command::Renew { .. }
                 | Command::SetAside { .. }
                 | Command::Delete(_) => {
@@ -449,6 +459,7 @@ impl World {
             }
             Command::Stop(order) => format!("stop {}", order.rollout),
             Command::Mark(order) => format!("mark {} {:?}", order.definition, order.marks.versions),
+            Command::Tag(order) => format!("tag {} {:?}", order.target.service(), order.decision.verb),
             Command::SetAside { lease, letter } => format!("set {lease} aside: {}", letter.reason),
             Command::Delete(leases) => format!("delete {leases:?}"),
             Command::Renew { lease, .. } => format!("renew {lease}"),
@@ -474,6 +485,7 @@ impl World {
             Report::LeaseLost { event_id } => step.told.push(format!("the hold on {event_id} is lost")),
             Report::Queued { .. }
             | Report::Dropped { .. }
+            | Report::Hold { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
             | Report::Warned(_)

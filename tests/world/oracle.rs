@@ -1,6 +1,8 @@
 //! The promises, held against what is true in the world.
 
-use lockkeeper::domain::{Cause, DeploymentRecord, LeaseId, Outcome, RolloutState, StartOrder, StopOrder};
+use lockkeeper::domain::{
+    Cause, DeploymentRecord, HoldVerb, LeaseId, Outcome, RolloutState, StartOrder, StopOrder,
+};
 use lockkeeper::plan::Promise;
 
 use super::{
@@ -22,6 +24,9 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     let goes_back = world.script.rollback && service.goes_back(order, world.clock);
     if !goes_back && !world.may_supersede(place) {
         step.breaks(Promise::P1, format!("{} is started over a rollout in progress", service.family));
+    }
+    if !goes_back && service.holds.paused.is_some() {
+        step.breaks(Promise::P4, format!("{} is started, and somebody has paused it", service.family));
     }
     let last = service.rollouts.last().expect("the first rollout stays");
     let is_wanted = |(message, wish)| {
@@ -222,6 +227,7 @@ fn is_like(service: &Service, one: u32, other: u32) -> bool {
 /// P2 and P4, when nothing is owed and nothing goes on: the newest that was asked runs, or was set aside.
 pub fn at_rest(world: &World, step: &mut Step) {
     for place in 0..world.services.len() {
+        newest_decision_is_in_force(world, place, step);
         for container in ["main", "side"] {
             let asked = || world.all_wishes(place).filter(|(_, wish)| touches(*wish, container));
             let version = |(message, _): &(usize, Wish)| world.letters[*message].version;
@@ -237,6 +243,17 @@ pub fn at_rest(world: &World, step: &mut Step) {
                 step.breaks(Promise::P4, what);
             }
         }
+    }
+}
+
+/// P4: of what was decided about a target the newest is what its tags say.
+fn newest_decision_is_in_force(world: &World, place: usize, step: &mut Step) {
+    let decided = |(message, wish): (usize, Wish)| wish.decision(world.letters[message].version);
+    let newest = world.all_wishes(place).filter_map(decided).max_by_key(|it| it.version);
+    let is_paused = world.services[place].holds.paused.is_some();
+    let is_to_be = newest.map(|it| it.verb == HoldVerb::Pause);
+    if is_to_be.is_some_and(|is_to_be| is_to_be != is_paused) {
+        step.breaks(Promise::P4, "what was decided last about a target is not in force in the end");
     }
 }
 
@@ -258,6 +275,9 @@ impl World {
 
 /// Whether a rollout that still counts has been started for this, or reality is newer: nothing is to be started for it.
 fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
+    if wish.decision(0).is_some() {
+        return true;
+    }
     let service = &world.services[place];
     let carries = |it: &Real| carries(world, service, it, message, wish);
     // Older content that was received later may have taken the place of what was complete.
@@ -283,12 +303,15 @@ fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
 /// Whether what is asked is so.
 fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let service = &world.services[place];
+    if let Some(decision) = wish.decision(world.letters[message].version) {
+        return service.holds.after(&decision).is_none();
+    }
     let complete = |it: &&Real| it.state == RolloutState::Succeeded;
     let is_carried = match wish {
         Wish::Restart | Wish::Follow => {
             service.rollouts.iter().filter(complete).any(|it| carries(world, service, it, message, wish))
         }
-        Wish::Image(..) | Wish::Definition(_) => false,
+        Wish::Image(..) | Wish::Definition(_) | Wish::Pause | Wish::Resume => false,
     };
     is_carried || runs_since(service.running(), wish, world.letters[message].version)
 }
@@ -296,7 +319,7 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
 /// Whether this definition has the content that is asked for, or some that was asked for at that time or later.
 fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
     let has_it = match wish {
-        Wish::Restart | Wish::Follow => false,
+        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume => false,
         Wish::Image(container, number) => is_image(running, container, number),
         Wish::Definition(revision) => running.lineage.contains(&revision),
     };
@@ -306,7 +329,7 @@ fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
 /// Whether this definition has content that was asked for at that time or later.
 fn is_newer(running: &Definition, wish: Wish, version: u64) -> bool {
     match wish {
-        Wish::Restart | Wish::Follow => false,
+        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume => false,
         Wish::Image(container, _) => running.asked_at[container] >= version,
         Wish::Definition(_) => running.asked_at.values().all(|at| *at >= version),
     }
@@ -323,6 +346,7 @@ fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wis
         Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,
         Wish::Image(container, number) => rollout.created >= floor && is_image(definition, container, number),
         Wish::Definition(revision) => rollout.created >= floor && definition.lineage.contains(&revision),
+        Wish::Pause | Wish::Resume => false,
     }
 }
 
@@ -338,17 +362,19 @@ fn is_left_to_another(world: &World, place: usize, message: usize, wish: Wish) -
 
 fn replaces(newer: Wish, older: Wish) -> bool {
     match (newer, older) {
-        (Wish::Restart, Wish::Restart)
+        (Wish::Pause, Wish::Pause)
+        | (Wish::Resume, Wish::Pause | Wish::Resume)
+        | (Wish::Restart, Wish::Restart)
         | (Wish::Follow, Wish::Follow)
         | (Wish::Definition(_), Wish::Definition(_) | Wish::Image(..)) => true,
         (Wish::Image(one, _), Wish::Image(other, _)) => one == other,
-        (Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Definition(_), _) => false,
+        (_, _) => false,
     }
 }
 
 fn touches(wish: Wish, container: &str) -> bool {
     match wish {
-        Wish::Restart | Wish::Follow => false,
+        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume => false,
         Wish::Image(name, _) => name == container,
         Wish::Definition(_) => true,
     }

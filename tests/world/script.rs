@@ -7,10 +7,10 @@ use std::{
 };
 
 use lockkeeper::domain::{
-    Change, DefinitionRef, FollowedImage, ImageChange, ImageSource, Marks, OnNewer, Origin, Refresh, Request,
-    TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
+    Change, DefinitionRef, FollowedImage, HoldDecision, HoldRequest, HoldVerb, ImageChange, ImageSource,
+    Marks, OnNewer, Origin, Refresh, Request, TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
 };
-use lockkeeper::plan::Flaw;
+use lockkeeper::plan::{Asks, Flaw};
 
 use super::{
     END, Fate, Letter, TIMEOUT, at,
@@ -31,6 +31,10 @@ pub enum Wish {
     Image(&'static str, u32),
     /// This revision.
     Definition(u32),
+    /// Nothing is to be started.
+    Pause,
+    /// Things may be started again.
+    Resume,
 }
 
 /// One message.
@@ -207,7 +211,7 @@ impl Script {
     fn definitions(&self, place: usize) -> Vec<Definition> {
         let wanted = self.wishes(place).filter_map(|(_, wish)| match wish {
             Wish::Definition(revision) => Some(revision),
-            Wish::Restart | Wish::Follow | Wish::Image(..) => None,
+            Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Pause | Wish::Resume => None,
         });
         let last = wanted.max().unwrap_or(1);
         (1..=last).map(|revision| self.definition(place, revision)).collect()
@@ -248,41 +252,52 @@ impl Script {
         borne_out.or_else(|| all().map(|letter| letter.version).min()).unwrap_or(0)
     }
 
-    /// What a letter asks for.
-    pub fn requests(&self, letter: &Letter) -> Vec<Request> {
+    /// What a letter asks for: changes, or a decision.
+    pub fn asks(&self, letter: &Letter) -> Asks {
         let message = &self.messages[letter.message];
-        let origin = Arc::new(Origin {
-            kind: TriggerKind::DeployRequested,
-            event_id: message.event.as_str().into(),
-            reason: "asked".into(),
-            metadata: None,
-        });
-        let request = |(to, wish): &(usize, Wish)| Request {
-            target: target(*to),
-            change: Self::change(*to, *wish),
-            version: at(if self.slips(letter, Slip::Version) { letter.floor } else { letter.version }),
-            floor: at(letter.floor),
-            settings: Arc::new(self.settings(*to)),
-            guessed: false,
-            origin: Arc::clone(&origin),
+        let decided = |(to, wish): &(usize, Wish)| {
+            Some(HoldRequest {
+                target: target(*to),
+                settings: Arc::new(self.settings(*to)),
+                decision: wish.decision(letter.version)?,
+                origin: self::origin(message, TriggerKind::Decision),
+            })
+        };
+        let holds = letter.wishes(message).filter_map(decided).collect();
+        Asks::of(self.requests(letter), holds, None)
+    }
+
+    fn requests(&self, letter: &Letter) -> Vec<Request> {
+        let message = &self.messages[letter.message];
+        let origin = origin(message, TriggerKind::DeployRequested);
+        let request = |(to, wish): &(usize, Wish)| {
+            Some(Request {
+                target: target(*to),
+                change: Self::change(*to, *wish)?,
+                version: at(if self.slips(letter, Slip::Version) { letter.floor } else { letter.version }),
+                floor: at(letter.floor),
+                settings: Arc::new(self.settings(*to)),
+                guessed: false,
+                origin: Arc::clone(&origin),
+            })
         };
         if self.slips(letter, Slip::Target) {
-            return message.wishes.iter().map(request).collect();
+            return message.wishes.iter().filter_map(request).collect();
         }
-        letter.wishes(message).map(request).collect()
+        letter.wishes(message).filter_map(request).collect()
     }
 
     fn slips(&self, letter: &Letter, slip: Slip) -> bool {
         letter.is_put_back && self.slip == Some(slip)
     }
 
-    fn change(place: usize, wish: Wish) -> Change {
+    fn change(place: usize, wish: Wish) -> Option<Change> {
         let source = |container: &'static str| ImageSource {
             repository: Some(format!("shop/{container}").as_str().into()),
             home: None,
             container: None,
         };
-        match wish {
+        Some(match wish {
             Wish::Restart => Change::Refresh(Refresh::Restart),
             Wish::Follow => Change::Refresh(Refresh::Image(FollowedImage {
                 source: source("main"),
@@ -304,7 +319,8 @@ impl Script {
                 let family = SERVICES[place].into();
                 Change::Definition(DefinitionRef { family, revision: Some(revision) }.into())
             }
-        }
+            Wish::Pause | Wish::Resume => return None,
+        })
     }
 
     fn settings(&self, place: usize) -> TargetSettings {
@@ -326,6 +342,22 @@ impl Letter {
         let only = self.only;
         message.wishes.iter().filter(move |(to, _)| only.is_none_or(|only| only.has(*to)))
     }
+}
+
+impl Wish {
+    /// What it decides, if it is a decision of this time.
+    pub fn decision(self, version: u64) -> Option<HoldDecision> {
+        let verb = match self {
+            Self::Pause => HoldVerb::Pause,
+            Self::Resume => HoldVerb::Resume,
+            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) => return None,
+        };
+        Some(HoldDecision { verb, version: at(version), by: None, reason: None })
+    }
+}
+
+fn origin(message: &Message, kind: TriggerKind) -> Arc<Origin> {
+    Arc::new(Origin { kind, event_id: message.event.as_str().into(), reason: "asked".into(), metadata: None })
 }
 
 /// The target at this place.

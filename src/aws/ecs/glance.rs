@@ -24,7 +24,7 @@ impl Ecs {
         let Some(first) = targets.first() else { return BTreeMap::new() };
         let names: Vec<ServiceName> = targets.iter().map(|target| target.service().clone()).collect();
         let described = match self.reach(first) {
-            Ok(reach) => reach.services(first.cluster(), &names, Urgency::Later).await,
+            Ok(reach) => reach.services(first.cluster(), &names, Urgency::Later, None).await,
             Err(failure) => Err(failure),
         };
         let answer = |target: &TargetId| match &described {
@@ -48,11 +48,11 @@ impl Reach {
         cluster: &ClusterName,
         names: &[ServiceName],
         urgency: Urgency,
+        include: Option<ServiceField>,
     ) -> Result<(Services, Timestamp), CallFailure> {
         let mut services: Services =
             names.iter().map(|name| (name.clone(), Ok(Service::missing()))).collect();
         // A glance tells how far a rollout is, and a look also whose the service is.
-        let include = (urgency == Urgency::Soon).then_some(ServiceField::Tags);
         let looks = include.is_some();
         let (answer, at) = self.described(cluster, names, urgency, include).await?;
         let Some(answer) = answer else { return Ok((services, at)) };

@@ -1,5 +1,7 @@
 //! Everything that the next step of one target is decided on.
 
+use aws_sdk_ecs::types::ServiceField;
+
 use super::{
     Ecs, Reach, evidence,
     history::{Wanted, list_failed},
@@ -33,8 +35,9 @@ impl Ecs {
 impl Reach {
     /// One service, and when it was described.
     pub(super) async fn service(&self, target: &TargetId) -> Result<(Service, Timestamp), CallFailure> {
-        let (mut services, at) =
-            self.services(target.cluster(), &[target.service().clone()], Urgency::Soon).await?;
+        let (mut services, at) = self
+            .services(target.cluster(), &[target.service().clone()], Urgency::Soon, Some(ServiceField::Tags))
+            .await?;
         Ok((services.remove(target.service()).expect("each name is answered")?, at))
     }
 
@@ -69,6 +72,7 @@ impl Reach {
             taken_at,
             base,
             wanted,
+            holds: service.holds.clone(),
             going_back: rollouts::going_back(&service, &recorded, &revisions),
             rollouts,
             running,
@@ -157,6 +161,7 @@ fn empty(service: Service, taken_at: Timestamp) -> Look {
         base: Err("there is no such service".into()),
         wanted: None,
         rollouts: Vec::new(),
+        holds: service.holds,
         going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),

@@ -6,6 +6,7 @@
 //! | `glance` | many services at once, by that call alone |
 //! | `look` | everything that the next step of one target is decided on |
 //! | `inspect` | what can be wrong with a service before anything is deployed |
+//! | `hold` | has the tags of a service say what was decided about it |
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
 //! | `past` | what is only shown: rollouts that ended, and what definitions say |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
@@ -28,6 +29,7 @@ mod evidence;
 mod generations;
 mod glance;
 mod history;
+mod hold;
 mod inspect;
 mod logs;
 mod look;

@@ -50,7 +50,7 @@ impl Ecs {
                 }
             }
             Err(fault) => {
-                debug!(target_id = %target, error = fault.reason(TAG), "the service could not be tagged")
+                debug!(target_id = %target, error = fault.reason(TAG), "the service could not be tagged");
             }
         }
     }

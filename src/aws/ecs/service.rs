@@ -8,7 +8,7 @@ use aws_sdk_ecs::{
 };
 
 use crate::domain::{
-    DefinitionId, Glance, LiveRollout, RolloutId, ServiceEvent, ServiceState, Tasks, Timestamp,
+    DefinitionId, Glance, Holds, LiveRollout, RolloutId, ServiceEvent, ServiceState, Tasks, Timestamp,
 };
 
 /// A service.
@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) revisions: Vec<Arc<str>>,
     /// Newest first.
     pub(super) events: Vec<ServiceEvent>,
+    /// What its tags say of what keeps it back, if they were asked for.
+    pub(super) holds: Holds,
 }
 
 /// One of a service's deployments.
@@ -65,6 +67,7 @@ impl Service {
             current: None,
             revisions: Vec::new(),
             events: Vec::new(),
+            holds: Holds::default(),
         }
     }
 
@@ -87,6 +90,7 @@ impl Service {
             current: service.current_service_deployment().map(Into::into),
             revisions: revisions.filter_map(|revision| revision.arn().map(Into::into)).collect(),
             events,
+            holds: holds(service),
         }
     }
 
@@ -144,6 +148,13 @@ impl Entry {
 pub(super) fn rolls_back(configuration: &types::DeploymentConfiguration) -> bool {
     configuration.deployment_circuit_breaker().is_some_and(|it| it.enable() && it.rollback())
         || configuration.alarms().is_some_and(|it| it.enable() && it.rollback())
+}
+
+/// What a service's tags say of what keeps it back.
+pub(super) fn holds(service: &types::Service) -> Holds {
+    Holds::from_tags(
+        service.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))),
+    )
 }
 
 /// A time of ECS's in ours.

@@ -83,6 +83,7 @@ fn is_worth_telling(report: &Report) -> bool {
         Report::Queued { waiting, .. } => *waiting <= 2 || waiting % 10 == 0,
         Report::Settled { .. } => false,
         Report::Dropped { .. }
+        | Report::Hold { .. }
         | Report::Moved(_)
         | Report::Retrying { .. }
         | Report::Finished(_)

@@ -72,7 +72,7 @@ pub(super) fn explain(options: &Options, files: &[PathBuf], output: Output) -> E
         Ok(question.explained_offline(settings))
     } else {
         let progress = Progress::new(output == Output::Text);
-        super::in_runtime(async { Ok(online::explain(question, settings, &progress).await) })
+        super::in_runtime(async { Ok(Box::pin(online::explain(question, settings, &progress)).await) })
     };
     let mut explanation = match explanation {
         Ok(explanation) => explanation,
@@ -296,7 +296,9 @@ impl Targets {
 
     /// Knows these, too.
     fn learn(&mut self, found: Vec<Discovered>) {
-        found.into_iter().for_each(|it| self.routes.learn(it));
+        for it in found {
+            self.routes.learn(it);
+        }
     }
 
     /// What follows, and why nothing is asked of the others.

@@ -53,7 +53,7 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
         // An event that tells no time would have that at which SQS gets it.
         (request.version, request.floor) = (request.version.min(now), request.floor.min(now));
     }
-    look(&ecs, &routing.requests, &mut explanation.targets, progress).await;
+    Box::pin(look(&ecs, &routing.requests, &mut explanation.targets, progress)).await;
     explanation.online = true;
     explanation
 }
@@ -88,7 +88,7 @@ async fn discovered(
 
 /// Looks at the first of those that are asked for something.
 async fn look(ecs: &Ecs, requests: &[Request], reached: &mut [Reached], progress: &Progress) {
-    let ask = async |request: &Request| (request.target.clone(), now(ecs, request).await);
+    let ask = async |request: &Request| (request.target.clone(), Box::pin(now(ecs, request)).await);
     let requests: Vec<&Request> = requests.iter().take(MOST_LOOKS).collect();
     let told: BTreeMap<TargetId, String> =
         each(requests, "targets:", progress, ask).await.into_iter().collect();

@@ -229,6 +229,7 @@ fn requested(request: &DeployRequest) -> String {
     let wanted = match wanted {
         Wanted::Refresh => "new tasks".to_owned(),
         Wanted::Definition(definition) => format!("definition {definition}"),
+        Wanted::Rollback(definition) => format!("a rollback to {definition}"),
         Wanted::Image(image) => format!("image {image}"),
         Wanted::Tag(tag) => format!("tag {tag}"),
     };
@@ -282,7 +283,7 @@ fn on_delete(setting: OnDelete) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ContainerName, Timestamp};
+    use crate::domain::{ContainerName, Subject, Timestamp};
 
     const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef";
 
@@ -378,7 +379,7 @@ mod tests {
         };
         let decision = Decision {
             verb: DecisionVerb::Pause,
-            about: "all".into(),
+            about: Subject::All,
             by: None,
             reason: Some("freeze".into()),
         };

@@ -1,13 +1,11 @@
 //! One letter: what was set aside, who did, and why. Read from a message, and from nothing else.
 
-use serde::Serialize;
-
 use super::desk::Key;
 use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        Event, EventId, MessageId, TargetId, Timestamp, Trigger,
+        Event, EventId, MessageId, PutBy, TargetId, Timestamp, Trigger,
         letter::{self, Said},
     },
 };
@@ -32,19 +30,6 @@ pub(in crate::cli) struct Letter {
     pub(in crate::cli) event: Event,
     /// The ARN of the queue from which SQS moved it, if it did.
     moved_from: Option<String>,
-}
-
-/// Who put a message into the dead-letter queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::cli) enum PutBy {
-    Lockkeeper,
-    /// SQS moved it there, by the redrive policy of a queue.
-    Sqs,
-    /// EventBridge could not deliver it.
-    EventBridge,
-    /// Somebody sent it there by hand.
-    Somebody,
 }
 
 /// The attributes that EventBridge gives to what it could not deliver.

@@ -31,7 +31,7 @@ use crate::{
     domain::Timestamp,
     settings::Settings,
 };
-use desk::{Desk, HOLD};
+use desk::{Bounds, Desk, HOLD, Swept};
 use outlook::Outlook;
 use pick::{Filter, Pick};
 
@@ -54,10 +54,29 @@ impl Office {
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone())?;
         let connections = Connections::load(settings.aws.region.clone(), Arc::new(Unobserved)).await?;
-        let desk = Desk::open(&connections, &settings, despite_redrive).await?;
+        Self::at(&connections, settings, filter, despite_redrive, stop).await
+    }
+
+    /// Finds the queues over these connections.
+    pub(super) async fn at(
+        connections: &Connections,
+        settings: Settings,
+        filter: Filter,
+        despite_redrive: bool,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let desk = Desk::open(connections, &settings, despite_redrive).await?;
         let outlook = Outlook::new(desk.account(), connections.region(), settings);
         let pick = Pick::new(filter, &outlook, now());
         Ok(Self { desk, outlook, pick, stop })
+    }
+
+    /// Looks at letters, and gives all of them back. Says how many stay hidden for a while, because that failed.
+    pub(super) async fn look(&self, bounds: Bounds) -> (Swept, usize) {
+        let wanted = |letter: &letter::Letter| self.pick.takes(letter, &self.outlook);
+        let swept = self.desk.sweep(wanted, bounds, &self.stop).await;
+        let hidden = self.desk.give_back(swept.all()).await;
+        (swept, hidden)
     }
 
     /// How many messages of the dead-letter queue could not be seen, because somebody else held or delayed them.
@@ -92,7 +111,7 @@ pub(super) fn width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

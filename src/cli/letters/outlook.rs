@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::letter::Letter;
 use crate::{
     cli::explain::{Reached, Targets},
-    domain::{AccountId, Region, TargetId, Timestamp},
+    domain::{AccountId, Region, TargetId, Timestamp, Verdict},
     route::Arrival,
     settings::Settings,
 };
@@ -24,20 +24,6 @@ pub(in crate::cli) struct Follows {
     pub(in crate::cli) reason: Option<String>,
     /// Those that it would reach.
     pub(in crate::cli) targets: Vec<Reached>,
-}
-
-/// What would follow, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::cli) enum Verdict {
-    /// It asks something of a target.
-    Asks,
-    /// It asks nothing, and is deleted.
-    AsksNothing,
-    /// It is of an account whose events are not allowed, and is deleted.
-    Refused,
-    /// Nobody understands it, and it is set aside again.
-    ComesBack,
 }
 
 impl Outlook {
@@ -80,15 +66,13 @@ impl Outlook {
     }
 }
 
-impl Verdict {
-    /// What it is for people.
-    pub(in crate::cli) fn in_words(self) -> &'static str {
-        match self {
-            Self::Asks => "it would be asked for",
-            Self::AsksNothing => "nothing would follow, and the message would be deleted",
-            Self::Refused => "it would be refused, and the message be deleted",
-            Self::ComesBack => "it would be set aside again",
-        }
+/// What a verdict is for people.
+pub(in crate::cli) fn in_words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Asks => "it would be asked for",
+        Verdict::AsksNothing => "nothing would follow, and the message would be deleted",
+        Verdict::Refused => "it would be refused, and the message be deleted",
+        Verdict::ComesBack => "it would be set aside again",
     }
 }
 

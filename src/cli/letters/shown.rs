@@ -2,48 +2,19 @@
 
 use serde::Serialize;
 
-use super::{
-    desk::Found,
-    letter::PutBy,
-    outlook::{Outlook, Verdict},
-};
+use super::{desk::Found, outlook::Outlook};
 use crate::{
     cli::explain::words,
-    domain::{EventId, TargetId, TargetName, Timestamp, TriggerKind},
+    domain::{LetterEvent, LetterRecord, Timestamp},
 };
 
-/// One letter; `docs/commands.md` gives its shape.
+/// One letter, and what people call its target; `docs/commands.md` gives its shape.
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct Shown {
-    pub(in crate::cli) id: String,
-    pub(in crate::cli) put_by: PutBy,
-    pub(in crate::cli) time: Timestamp,
-    pub(in crate::cli) target: Option<TargetId>,
-    pub(in crate::cli) deployment: Option<String>,
-    pub(in crate::cli) outcome: Option<String>,
-    pub(in crate::cli) cause: Option<String>,
-    pub(in crate::cli) attempts: Option<u32>,
-    pub(in crate::cli) reason: Option<String>,
-    pub(in crate::cli) version: Timestamp,
-    /// How many messages hold it.
-    pub(in crate::cli) copies: usize,
-    pub(in crate::cli) event: EventShown,
-    /// What would follow if it were put back.
-    pub(in crate::cli) result: Verdict,
-    /// The targets that it would reach then.
-    pub(in crate::cli) reaches: Vec<TargetName>,
+    #[serde(flatten)]
+    pub(in crate::cli) record: LetterRecord,
     #[serde(skip)]
     name: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct EventShown {
-    pub(in crate::cli) id: EventId,
-    pub(in crate::cli) source: String,
-    pub(in crate::cli) detail_type: String,
-    pub(in crate::cli) trigger: TriggerKind,
-    /// What happened, in one line; none where that is not understood.
-    pub(in crate::cli) meaning: Option<String>,
 }
 
 /// The heads of [`Shown::row`].
@@ -54,7 +25,7 @@ impl Shown {
         let Found { letter, copies, .. } = found;
         let follows = outlook.follows(letter, force);
         let event = &letter.event;
-        Self {
+        let record = LetterRecord {
             id: letter.id.clone(),
             put_by: letter.put_by,
             time: letter.time,
@@ -66,7 +37,7 @@ impl Shown {
             reason: letter.reason.clone().or_else(|| letter.is_not_understood()),
             version: letter.version,
             copies: copies.len(),
-            event: EventShown {
+            event: LetterEvent {
                 id: event.id.clone(),
                 source: event.source.to_string(),
                 detail_type: event.detail_type.to_string(),
@@ -75,33 +46,39 @@ impl Shown {
             },
             result: follows.result,
             reaches: follows.targets.into_iter().map(|reached| reached.name).collect(),
-            name: letter.target().map(|target| outlook.name_of(target)),
-        }
+        };
+        Self { record, name: letter.target().map(|target| outlook.name_of(target)) }
+    }
+
+    /// The oldest first.
+    pub(in crate::cli) fn place(&self) -> (Timestamp, &str) {
+        (self.record.time, &self.record.id)
     }
 
     /// The target's name; in brackets those that it would reach, where it names none.
     pub(in crate::cli) fn target_in_words(&self) -> String {
-        let reaches = || self.reaches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let reaches = || self.record.reaches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match &self.name {
             Some(name) => name.clone(),
-            None if self.reaches.is_empty() => "-".into(),
+            None if self.record.reaches.is_empty() => "-".into(),
             None => format!("({})", reaches()),
         }
     }
 
     /// One row, for people.
     pub(in crate::cli) fn row(&self) -> [String; 5] {
-        let ended = [&self.outcome, &self.cause].into_iter().flatten().map(String::as_str);
+        let LetterRecord { id, time, outcome, cause, reason, event, .. } = &self.record;
+        let ended = [outcome, cause].into_iter().flatten().map(String::as_str);
         let ended = ended.collect::<Vec<_>>().join(", ");
-        let why = match &self.reason {
+        let why = match reason {
             Some(reason) if ended.is_empty() => reason.clone(),
             Some(reason) => format!("{ended}: {reason}"),
             None if ended.is_empty() => "-".into(),
             None => ended,
         };
-        let kind = self.event.trigger.as_str();
-        let event = self.event.meaning.as_ref().map_or(kind.into(), |it| format!("{kind}: {it}"));
-        [self.id.clone(), seconds(self.time), self.target_in_words(), why, event]
+        let kind = event.trigger.as_str();
+        let event = event.meaning.as_ref().map_or(kind.into(), |it| format!("{kind}: {it}"));
+        [id.clone(), seconds(*time), self.target_in_words(), why, event]
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
         Office,
         desk::{Bounds, End, Found, Swept},
         hidden_in_words,
-        outlook::Follows,
+        outlook::{Follows, in_words},
         pick::Filter,
         shown::Shown,
         unseen_in_words,
@@ -60,15 +60,26 @@ pub(super) struct Options {
     despite_redrive: bool,
 }
 
+/// How letters are put back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// As something new.
+    pub(super) force: bool,
+    /// Not at all, but it is said what each would lead to.
+    pub(super) dry_run: bool,
+    /// No more than so many a second.
+    pub(super) rate: f64,
+}
+
 /// The answer; `docs/commands.md` gives its shape.
 #[derive(Debug, Default, Serialize)]
-struct Answer {
+pub(super) struct Answer {
     dry_run: bool,
-    selected: usize,
+    pub(super) selected: usize,
     replayed: usize,
     letters: Vec<Replayed>,
     /// Ids that were given and that no letter has.
-    missing: Vec<String>,
+    pub(super) missing: Vec<String>,
     interrupted: bool,
     /// How many messages somebody else held, so that they could not be seen.
     unseen: u64,
@@ -130,8 +141,14 @@ pub(super) fn replay(options: Options, files: &[PathBuf], output: Output) -> End
 async fn put_back(options: Options, settings: Settings, output: Output) -> anyhow::Result<Answer> {
     let Options { filter, all: _, force, dry_run, rate, despite_redrive } = options;
     let office = Office::open(settings, filter, despite_redrive).await?;
+    from(&office, How { force, dry_run, rate }, output).await
+}
+
+/// Puts back what is picked in this office.
+pub(super) async fn from(office: &Office, how: How, output: Output) -> anyhow::Result<Answer> {
+    let How { force, dry_run, rate } = how;
     let mut answer = Answer { dry_run, unseen: office.unseen(), ..Answer::default() };
-    let mut post = Post::new(&office, force, rate, output == Output::Text);
+    let mut post = Post::new(office, force, rate, output == Output::Text);
     let (mut known, mut named) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let wanted = |letter: &super::letters::letter::Letter| {
@@ -150,7 +167,7 @@ async fn put_back(options: Options, settings: Settings, output: Output) -> anyho
             office.desk.give_back(swept.all()).await;
             return Err(error.into());
         }
-        answer.round(&office, swept, &mut post, output).await;
+        answer.round(office, swept, &mut post, output).await;
         if office.stop.is_cancelled() || !matches!(end, End::Bounded) {
             break;
         }
@@ -205,6 +222,18 @@ impl Answer {
         self.letters.push(Replayed { letter, fate, why, would });
     }
 
+    /// How many were put back; in a dry run, would be.
+    pub(super) fn put_back(&self) -> usize {
+        if self.dry_run { self.selected } else { self.replayed }
+    }
+
+    /// Those that were not put back, and why.
+    pub(super) fn not_put_back(self) -> Vec<(String, String)> {
+        let is_left = |it: &Replayed| !matches!(it.fate, Fate::Replayed | Fate::WouldReplay);
+        let why = |it: Replayed| (it.letter.record.id, it.why.unwrap_or_else(|| it.fate.in_words().into()));
+        self.letters.into_iter().filter(is_left).map(why).collect()
+    }
+
     /// Whether all that was asked for was done.
     fn is_done(&self) -> bool {
         let is_done = |it: &Replayed| match it.fate {
@@ -219,7 +248,9 @@ impl Answer {
         for it in &self.letters {
             match (&it.would, &it.why) {
                 (Some(follows), _) => lines.extend(would(it, follows)),
-                (None, Some(why)) => lines.push(format!("{}: {}: {why}", it.letter.id, it.fate.in_words())),
+                (None, Some(why)) => {
+                    lines.push(format!("{}: {}: {why}", it.letter.record.id, it.fate.in_words()));
+                }
                 (None, None) => {}
             }
         }
@@ -240,9 +271,9 @@ impl Answer {
 fn would(it: &Replayed, follows: &Follows) -> Vec<String> {
     let mut lines = vec![format!(
         "{}  {}: {}",
-        it.letter.id,
+        it.letter.record.id,
         it.letter.target_in_words(),
-        it.letter.event.meaning.as_deref().unwrap_or(it.letter.event.trigger.as_str())
+        it.letter.record.event.meaning.as_deref().unwrap_or(it.letter.record.event.trigger.as_str())
     )];
     for reached in &follows.targets {
         lines.push(format!("    {} because {}", reached.name, reached.because));
@@ -250,7 +281,7 @@ fn would(it: &Replayed, follows: &Follows) -> Vec<String> {
     }
     if follows.targets.is_empty() {
         let reason = follows.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("    {}{reason}", follows.result.in_words()));
+        lines.push(format!("    {}{reason}", in_words(follows.result)));
     }
     lines
 }

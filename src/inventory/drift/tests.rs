@@ -217,6 +217,7 @@ fn look(rollouts: &[(i64, RolloutState, Option<&str>)]) -> Look {
         base: Ok(definition.clone()),
         wanted: None,
         rollouts: rollouts.iter().map(rollout).collect(),
+        holds: crate::domain::Holds::default(),
         going_back: false,
         events: vec![],
         stopped: vec![],

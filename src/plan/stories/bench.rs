@@ -11,8 +11,9 @@ use super::{
     API, ecs, revision, target,
 };
 use crate::domain::{
-    CallFailure, Cause, DeploymentRecord, LeaseId, Look, LookOrder, MarkOrder, Moment, Origin, Outcome,
-    Remedy, Report, Request, RolloutState, SettledBy, StartOrder, TargetId, TargetSettings, Timestamp,
+    CallFailure, Cause, DeploymentRecord, HoldKind, HoldMove, LeaseId, Look, LookOrder, MarkOrder, Moment,
+    Origin, Outcome, Remedy, Report, Request, RolloutState, SettledBy, StartOrder, TagOrder, TargetId,
+    TargetSettings, Timestamp,
 };
 
 /// The calls that a story may leave unanswered.
@@ -22,6 +23,7 @@ pub(in crate::plan) enum Verb {
     Glance,
     Start,
     Mark,
+    Tag,
     Extend,
     SetAside,
     Delete,
@@ -42,6 +44,7 @@ pub(in crate::plan) struct Bench {
     pub(super) failing_looks: VecDeque<CallFailure>,
     pub(super) failing_glances: VecDeque<CallFailure>,
     pub(super) failing_marks: VecDeque<CallFailure>,
+    pub(super) failing_tags: VecDeque<CallFailure>,
     pub(super) failing_letters: u32,
     pub(super) failing_deletions: u32,
     pub(super) log: Vec<(Moment, Command)>,
@@ -73,6 +76,7 @@ impl Bench {
             failing_looks: VecDeque::new(),
             failing_glances: VecDeque::new(),
             failing_marks: VecDeque::new(),
+            failing_tags: VecDeque::new(),
             failing_letters: 0,
             failing_deletions: 0,
             log: Vec::new(),
@@ -176,6 +180,7 @@ impl Bench {
             }
             Command::Start(order) if self.hears(Verb::Start) => vec![self.started(order)],
             Command::Mark(order) if self.hears(Verb::Mark) => vec![self.marked(order)],
+            Command::Tag(order) if self.hears(Verb::Tag) => vec![self.tagged(order)],
             Command::Extend(leases) if self.hears(Verb::Extend) => {
                 vec![Input::Extended { leases: leases.clone(), until: self.now + self.held_for }]
             }
@@ -194,6 +199,7 @@ impl Bench {
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Mark(_)
+            | Command::Tag(_)
             | Command::Extend(_)
             | Command::Renew { .. }
             | Command::SetAside { .. }
@@ -221,6 +227,28 @@ impl Bench {
             ecs::mark(self.scene_of(&order.target), order);
         }
         Input::Marked { target: order.target.clone(), marked }
+    }
+
+    pub(super) fn tagged(&mut self, order: &TagOrder) -> Input {
+        let target = order.target.clone();
+        if let Some(failure) = self.failing_tags.pop_front() {
+            return Input::Tagged { target, tagged: Err(failure) };
+        }
+        let scene = self.scene_of(&target);
+        scene.holds = scene.holds.after(&order.decision).unwrap_or_else(|| scene.holds.clone());
+        let tagged = Ok(scene.holds.clone());
+        Input::Tagged { target, tagged }
+    }
+
+    /// What became of what keeps targets back.
+    pub(super) fn hold_moves(&self) -> Vec<(HoldKind, &HoldMove)> {
+        self.reports()
+            .into_iter()
+            .filter_map(|it| match it {
+                Report::Hold { hold, moved, .. } => Some((hold.kind, moved)),
+                _ => None,
+            })
+            .collect()
     }
 
     pub(super) fn glanced(&mut self, target: &TargetId) -> Input {

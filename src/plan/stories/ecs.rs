@@ -19,6 +19,7 @@ pub(super) fn at_rest(definition: DefinitionView) -> Look {
         base: Ok(definition),
         wanted: None,
         rollouts: Vec::new(),
+        holds: crate::domain::Holds::default(),
         going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),

@@ -7,6 +7,7 @@ mod ecs;
 
 mod folding;
 mod glancing;
+mod holding;
 mod in_the_way;
 mod judging;
 mod lasting;

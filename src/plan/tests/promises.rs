@@ -54,7 +54,7 @@ fn a_deletion_that_comes_too_early_is_seen() {
 #[test]
 fn a_lane_that_nothing_would_wake_is_seen() {
     let request = restart(10);
-    let mut lane = Lane::new(&request);
+    let mut lane = Lane::new(request.target.clone(), request.settings.clone());
     assert!(!lane.is_asleep(), "it has nothing to do");
     lane.waiting.push(Ask::new(LeaseId(1), request));
     assert!(lane.is_asleep());

@@ -55,6 +55,7 @@ impl Teller {
             | Report::Dropped { .. }
             | Report::Settled { .. }
             | Report::LeaseLost { .. }
+            | Report::Hold { .. }
             | Report::PromiseBroken { .. } => Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! Events of one project, of explicit rules and of what discovery found, and what must come of them.
 
+mod decisions;
 mod discovered;
 mod every;
 mod explicit;

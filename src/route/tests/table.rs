@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::domain::{
-    Decision, DecisionVerb, DeployRequest, HookHint, NamedService, ScannedImage, StoppedTask, TaskHint,
-    TriggerSwitches, Wanted,
+    Decision, DecisionVerb, DeployRequest, HookHint, NamedService, ScannedImage, StoppedTask, Subject,
+    TaskHint, TriggerSwitches, Wanted,
 };
 
 const API: &str = "chubby_service_api_dev";
@@ -288,7 +288,7 @@ fn ecs_tells_of_our_services_only() {
 }
 
 #[test]
-fn scans_and_decisions_are_noted_because_nothing_waits_for_them() {
+fn scans_and_approvals_are_noted_because_nothing_waits_for_them() {
     let scan = ScannedImage {
         repository: "chubby_backend".into(),
         digest: DIGEST.into(),
@@ -296,12 +296,13 @@ fn scans_and_decisions_are_noted_because_nothing_waits_for_them() {
         critical: 0,
         high: 0,
     };
-    let decision = Decision { verb: DecisionVerb::Approve, about: "all".into(), by: None, reason: None };
+    let about = Subject::Deployment { id: "d-1".into(), target: None, events: Vec::new() };
+    let decision = Decision { verb: DecisionVerb::Approve, about, by: None, reason: None };
     check(
         &chubby(),
         vec![
             (Trigger::ImageScanned(scan), note("nothing waits for a scan")),
-            (Trigger::Decision(decision), note("nothing waits for a decision")),
+            (Trigger::Decision(decision), note("no deployment waits for an approval")),
         ],
     );
 }

@@ -84,7 +84,7 @@ env = "B"
     LOCKKEEPER_CONFIG_TOML:7: http.tokens[1] says nowhere where the token is; name an environment variable with `env`, or a file with `file`; the token itself is never written here
     LOCKKEEPER_CONFIG_TOML:7: http.tokens[1].name is missing; say what its bearer is called
     LOCKKEEPER_CONFIG_TOML:7: http.tokens[1].role is missing; write "read" or "operate"
-    LOCKKEEPER_CONFIG_TOML:8: http.tokens[1].token is no setting; remove it; known here are name, role, env, file
+    LOCKKEEPER_CONFIG_TOML:8: http.tokens[1].token is no setting; `token` belongs to `[notify.slack]`
     LOCKKEEPER_CONFIG_TOML:10: http.tokens[2].name is not a name for a token; use letters, digits, `_`, `-`, `.` and `@` only, at most 64
     LOCKKEEPER_CONFIG_TOML:11: http.tokens[2].role = "admin" is not one of the words for it; write one of read, operate
     LOCKKEEPER_CONFIG_TOML:12: http.tokens[2].env is not the name of an environment variable; write the name of the variable that holds the token, as "LOCKKEEPER_CI_TOKEN"

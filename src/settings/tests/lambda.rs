@@ -1,7 +1,7 @@
 //! The environment variables of the old Lambda.
 
 use super::*;
-use crate::domain::{Base, OnPush};
+use crate::domain::{Base, OnPush, Secret, SlackWay};
 
 const PROJECT: [(&str, &str); 2] = [("PROJECT_NAME", "chubby"), ("PROJECT_ENV", "dev")];
 
@@ -203,14 +203,28 @@ fn toml_wins_over_what_the_variables_imply_and_targets_are_not_touched_by_it() {
 }
 
 #[test]
-fn slack_is_a_warning_that_keeps_the_url_to_itself() {
-    let warnings = |pairs: &[(&str, &str)]| told(&with(pairs).expect("never an error"));
+fn slack_is_told_as_before_and_its_url_is_shown_nowhere() {
     let url = ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/SECRET");
-    let told = warnings(&[url]);
-    insta::assert_snapshot!(told, @"SLACK_WEBHOOK_URL is set, but this version sends nothing to Slack; remove it, or set ENABLE_SLACK_NOTIFICATIONS=false");
-    assert_eq!(warnings(&[url, ("ENABLE_SLACK_NOTIFICATIONS", "true")]), told);
-    assert_eq!(warnings(&[url, ("ENABLE_SLACK_NOTIFICATIONS", "perhaps")]), told);
-    assert_eq!(warnings(&[url, ("ENABLE_SLACK_NOTIFICATIONS", "off")]), "");
+    let slack = |more: &[(&str, &str)]| {
+        let settings = with(&[&[url], more].concat()).expect("valid");
+        assert!(!format!("{settings:?}").contains("SECRET"));
+        settings.notify.slack.map(|it| it.way)
+    };
+    let expected = Some(SlackWay::Webhook(Secret::from(url.1)));
+    assert_eq!(slack(&[]), expected);
+    assert_eq!(slack(&[("ENABLE_SLACK_NOTIFICATIONS", "Yes")]), expected);
+    assert_eq!(slack(&[("ENABLE_SLACK_NOTIFICATIONS", "off")]), None);
+    let told = with(&[url, ("ENABLE_SLACK_NOTIFICATIONS", "perhaps")]).expect_err("neither").to_string();
+    insta::assert_snapshot!(told, @r#"ENABLE_SLACK_NOTIFICATIONS: notify.slack.enabled = "perhaps" is neither true nor false; write true, 1, yes, on or enabled, or an opposite"#);
+    let other = "[notify.slack]\nwebhook_url = 'https://hooks.slack.com/services/SECRET-2'";
+    let told = with(&[url, ("LOCKKEEPER_CONFIG_TOML", other)]).expect_err("they differ").to_string();
+    insta::assert_snapshot!(told, @r#"SLACK_WEBHOOK_URL: notify.slack.webhook_url differs from what LOCKKEEPER_CONFIG_TOML:2 says; set one of them, or both alike"#);
+    let told = told_of_none(&[("ENABLE_SLACK_NOTIFICATIONS", "true")]);
+    insta::assert_snapshot!(told, @r#"ENABLE_SLACK_NOTIFICATIONS is on, and SLACK_WEBHOOK_URL is not set; set SLACK_WEBHOOK_URL, or notify.slack, or set it to false"#);
+}
+
+fn told_of_none(pairs: &[(&str, &str)]) -> String {
+    told(&with(pairs).expect("a warning only"))
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod discovery;
 mod http;
 mod lambda;
 mod list;
+mod notify;
 mod wrong;
 
 /// The environment variables of a process.
@@ -58,6 +59,9 @@ fn without_any_source_the_defaults_hold() {
             tokens: [],
             reads_per_second: 500,
             writes_per_second: 10,
+        },
+        approval: Approval {
+            events: false,
         },
         lease: Lease {
             table: None,
@@ -114,6 +118,12 @@ fn without_any_source_the_defaults_hold() {
         reconcile: Reconcile {
             mode: Repair,
             every: 300s,
+        },
+        notify: NotifyRules {
+            slack: None,
+            webhooks: [],
+            eventbridge: None,
+            sns: None,
         },
         warnings: [
             Warning {

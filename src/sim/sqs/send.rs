@@ -17,6 +17,7 @@ use crate::{
     sim::{
         call::{Call, Fail, Outcome, hex, list, text},
         rng::Rng,
+        sts::user_id,
     },
 };
 
@@ -29,7 +30,7 @@ impl Queues {
     pub(super) fn send_call(&mut self, call: &Call, desk: &mut Desk<'_>) -> Outcome {
         let key = self.key(call)?;
         let queue = self.all.get_mut(&key).expect("key() gives keys of queues that exist");
-        let sender = format!("AIDA{:0>17}", call.scope.account);
+        let sender = user_id(&call.scope.account);
         let mut send = |entry: &Value| {
             let sent = send(queue, entry, &sender, desk.now, desk.rng)?;
             desk.moved.push(moved("sent", &key, text(&sent, "MessageId")));

@@ -1,18 +1,24 @@
 //! The router from outside: requests in, answers out.
 
+mod access;
+mod changes;
+mod described;
+mod letters;
+mod stream;
+
 use std::sync::Arc;
 
 use axum::{
     body::{Body, to_bytes},
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, Method, Request, StatusCode, header},
 };
 use insta::assert_snapshot;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::{router, sample::Sample};
+use super::{Access, Desk, StatusState, router, sample::Sample};
 use crate::{
-    domain::{DeploymentRecord, Moment, Outcome},
+    domain::{DeploymentRecord, Moment, Outcome, Reads, Role, TokenPlace, TokenRule},
     report::sample::succeeded,
 };
 
@@ -40,16 +46,48 @@ impl Answer {
 }
 
 async fn ask(sample: &Sample, method: Method, path: &str, body: Body) -> Answer {
-    let request = Request::builder().method(method).uri(path).body(body).expect("a request");
-    let response = router(sample.state()).oneshot(request).await.expect("the router cannot fail");
+    answered(&sample.state(), method, path, &[], body).await
+}
+
+async fn get(sample: &Sample, path: &str) -> Answer {
+    ask(sample, Method::GET, path, Body::empty()).await
+}
+
+/// What this state answers to a request with these headers.
+async fn answered(
+    state: &StatusState,
+    method: Method,
+    path: &str,
+    headers: &[(HeaderName, &str)],
+    body: impl Into<Body>,
+) -> Answer {
+    let request = Request::builder().method(method).uri(path);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
+    let request = request.body(body.into()).expect("a request");
+    let response = router(state.clone()).oneshot(request).await.expect("the router cannot fail");
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a whole body");
     let body = String::from_utf8(body.to_vec()).expect("text");
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-async fn get(sample: &Sample, path: &str) -> Answer {
-    ask(sample, Method::GET, path, Body::empty()).await
+const CI: &str = "Bearer ci-token-ci-token-ci";
+const ANN: &str = "Bearer ann-token-ann-token";
+
+/// Takes the tokens of `ci`, which may operate, and of `ann`, who may read.
+fn guarded(reads: Reads, per_second: [u32; 2]) -> Access {
+    let rule = |name: &str, role| TokenRule { name: name.into(), role, kept: TokenPlace::Env(name.into()) };
+    let rules = vec![rule("ci", Role::Operate), rule("ann", Role::Read)];
+    let shown = |name: &str| if name == "ci" { CI } else { ANN }.strip_prefix("Bearer ").map(str::to_owned);
+    Access::open(reads, rules, shown, per_second[0], per_second[1]).expect("sound")
+}
+
+/// A state with both tokens, and this desk.
+fn operated(desk: Arc<dyn Desk>) -> StatusState {
+    let mut state = Sample::busy().state();
+    state.access = Arc::new(guarded(Reads::Open, [1_000, 1_000]));
+    state.desk.open(desk);
+    state
 }
 
 #[tokio::test]
@@ -244,6 +282,8 @@ async fn deployments_are_filtered() {
         ("outcome=succeeded", vec!["d-12ab"]),
         ("since=2026-11-01T12:03:00Z&limit=2", vec!["d-77fe", "d-bad0"]),
         ("target=nobody", vec![]),
+        ("event=e-3", vec!["d-bad0"]),
+        ("event=e-none", vec![]),
     ] {
         let answer = get(&sample, &format!("/api/v1/deployments?{query}")).await.json();
         let found: Vec<_> = answer["items"].as_array().expect("a list").iter().map(|it| &it["id"]).collect();
@@ -274,7 +314,7 @@ async fn what_cannot_be_understood_is_refused_with_what_would_be_right() {
     400 `limit` cannot be `0`: it is a number from 1 to 200
     400 `cursor` cannot be `x`: it is the `next` of the page before, unchanged
     400 `target` is given twice
-    400 there is no parameter `page` here: known are target, outcome, since, limit, cursor
+    400 there is no parameter `page` here: known are target, event, outcome, since, limit, cursor
     400 there is no parameter `outcome` here: known are limit, cursor
     400 `cursor` cannot be `a/b/c/d`: that target is gone
     ");
@@ -291,10 +331,9 @@ async fn what_is_not_there_is_a_problem() {
 }
 
 #[tokio::test]
-async fn no_path_takes_anything_but_a_question() {
+async fn what_is_only_seen_takes_nothing_but_a_question() {
     let sample = Sample::busy();
-    for path in ["/", "/health", "/metrics", "/api/v1/targets", "/api/v1/targets/api", "/api/v1/deployments"]
-    {
+    for path in ["/", "/health", "/metrics", "/api/v1/targets", "/api/v1/targets/api", "/openapi.json"] {
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let answer = ask(&sample, method, path, Body::empty()).await;
             assert_eq!(answer.problem().0, 405, "{path}");
@@ -317,16 +356,41 @@ async fn a_body_that_nobody_reads_is_refused() {
 }
 
 #[tokio::test]
-async fn every_answer_forbids_scripts_of_others_frames_and_guesses() {
+async fn every_answer_forbids_frames_guesses_and_all_that_is_not_from_here() {
     let sample = Sample::busy();
     for path in ["/", "/style.css", "/metrics", "/health", "/api/v1/targets", "/nothing"] {
         let headers = get(&sample, path).await.headers;
         let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
         assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"));
-        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
         assert!(headers.contains_key(header::CACHE_CONTROL), "{path}");
         assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_has_already_is_not_sent_again() {
+    let sample = Sample::busy();
+    for path in
+        ["/api/v1/targets", "/api/v1/targets/api", "/api/v1/deployments", "/api/v1/deployments/d-bad0"]
+    {
+        let first = get(&sample, path).await;
+        let tag = first.headers[header::ETAG].to_str().expect("text").to_owned();
+        assert_eq!(first.headers[header::CACHE_CONTROL], "private, no-cache");
+        for known in [tag.clone(), format!("\"x\", W/{tag}"), "*".to_owned()] {
+            let again = [(header::IF_NONE_MATCH, known.as_str())];
+            let answer = answered(&sample.state(), Method::GET, path, &again, Body::empty()).await;
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (StatusCode::NOT_MODIFIED, ""),
+                "{path} {known}"
+            );
+            assert_eq!(answer.headers[header::ETAG], tag.as_str());
+        }
+        let other = [(header::IF_NONE_MATCH, "\"x\"")];
+        let answer = answered(&sample.state(), Method::GET, path, &other, Body::empty()).await;
+        assert_eq!((answer.status, answer.body), (StatusCode::OK, first.body));
     }
 }
 

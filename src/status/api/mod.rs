@@ -1,0 +1,157 @@
+//! What is so, and what is asked for, as JSON. `docs/api.md` gives the shapes, and `/openapi.json` describes them.
+//!
+//! | file | does |
+//! |---|---|
+//! | `changes` | deployments, rollbacks and decisions that are asked for |
+//! | `letters` | what is set aside, and putting it back |
+//! | `shown`, `query`, `body` | answers, what stands behind the `?`, and what requests say |
+//! | `openapi` | describes all of it |
+
+mod body;
+mod changes;
+mod letters;
+mod openapi;
+mod query;
+mod shown;
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, Method},
+    response::Response,
+    routing::{MethodRouter, get, post},
+};
+
+pub(super) use openapi::ReadErrors;
+pub(super) use shown::{TargetShown, find_target};
+
+use self::{
+    query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
+    shown::{List, conditional, place_of},
+};
+use super::{StatusState, access::Reader, problem::Problem, stream};
+use crate::{
+    domain::{DeploymentId, DeploymentRecord, Outcome, TargetId, Timestamp},
+    report::history,
+};
+
+/// A path, how it is asked, and who answers. The description of the API is held against this list.
+pub(super) type Route = (&'static str, Method, fn() -> MethodRouter<StatusState>);
+
+pub(super) const ROUTES: [Route; 17] = [
+    ("/openapi.json", Method::GET, || get(openapi::openapi)),
+    ("/api/v1/targets", Method::GET, || get(targets)),
+    ("/api/v1/targets/{id}", Method::GET, || get(target)),
+    ("/api/v1/targets/{id}/pause", Method::POST, || post(changes::pause)),
+    ("/api/v1/targets/{id}/resume", Method::POST, || post(changes::resume)),
+    ("/api/v1/targets/{id}/rollback", Method::POST, || post(changes::rollback)),
+    ("/api/v1/pause", Method::POST, || post(changes::pause_all)),
+    ("/api/v1/resume", Method::POST, || post(changes::resume_all)),
+    ("/api/v1/deployments", Method::GET, || get(deployments)),
+    ("/api/v1/deployments", Method::POST, || post(changes::deploy)),
+    ("/api/v1/deployments/{id}", Method::GET, || get(deployment)),
+    ("/api/v1/deployments/{id}/approve", Method::POST, || post(changes::approve)),
+    ("/api/v1/deployments/{id}/reject", Method::POST, || post(changes::reject)),
+    ("/api/v1/deployments/{id}/cancel", Method::POST, || post(changes::cancel)),
+    ("/api/v1/dead-letters", Method::GET, || get(letters::letters)),
+    ("/api/v1/dead-letters/replay", Method::POST, || post(letters::replay)),
+    ("/api/v1/stream", Method::GET, || get(stream::stream)),
+];
+
+pub(super) fn routes() -> Router<StatusState> {
+    ROUTES.into_iter().fold(Router::new(), |router, (path, _, route)| router.route(path, route()))
+}
+
+/// Targets, in the order of names.
+#[utoipa::path(get, path = "/api/v1/targets", tag = "targets", security((), ("token" = [])),
+    params(
+        ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "How many there are on a page; 50"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses((status = 200, description = "A page of them", body = List<TargetShown>), ReadErrors))]
+async fn targets(
+    State(state): State<StatusState>,
+    _: Reader,
+    headers: HeaderMap,
+    query: Pairs,
+) -> Result<Response, Problem> {
+    let (mut limit, mut after) = (DEFAULT_LIMIT, None);
+    for (name, value) in pairs(query)? {
+        match name.as_str() {
+            "limit" => limit = limit_of(&value)?,
+            "cursor" => after = Some(value.parse::<TargetId>().map_err(|why| wrong(&name, &value, why))?),
+            _ => return Err(unknown(&name, "limit, cursor")),
+        }
+    }
+    let snapshot = state.latest();
+    let from = match &after {
+        Some(last) => {
+            place_of(&snapshot, last).ok_or_else(|| wrong("cursor", last, "that target is gone"))? + 1
+        }
+        None => 0,
+    };
+    let rest = &snapshot.targets[from..];
+    let page = &rest[..rest.len().min(limit)];
+    let next = page.last().filter(|_| page.len() < rest.len()).map(|last| last.id.to_string());
+    let clock = state.clock.now();
+    let items = page.iter().map(|target| TargetShown::new(target, clock)).collect();
+    Ok(conditional(&headers, &List { items, next }))
+}
+
+/// One target.
+#[utoipa::path(get, path = "/api/v1/targets/{id}", tag = "targets", security((), ("token" = [])),
+    params(("id" = String, Path, description = "The target's name, or its id percent-encoded")),
+    responses((status = 200, description = "It", body = TargetShown), ReadErrors))]
+async fn target(
+    State(state): State<StatusState>,
+    _: Reader,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let snapshot = state.latest();
+    let found = find_target(&snapshot, &id)?;
+    Ok(conditional(&headers, &TargetShown::new(found, state.clock.now())))
+}
+
+/// Deployments under way, then those that ended lately; the newest first.
+#[utoipa::path(get, path = "/api/v1/deployments", tag = "deployments", security((), ("token" = [])),
+    params(
+        ("target" = Option<String>, Query, description = "Those of this target: its name or its id"),
+        ("event" = Option<String>, Query, description = "Those that carry this event"),
+        ("outcome" = Option<Outcome>, Query, description = "Those that ended so"),
+        ("since" = Option<Timestamp>, Query, description = "Those that ended then or later, and those that have not ended"),
+        ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "How many there are on a page; 50"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses((status = 200, description = "A page of them", body = List<DeploymentRecord>), ReadErrors))]
+async fn deployments(
+    State(state): State<StatusState>,
+    _: Reader,
+    headers: HeaderMap,
+    query: Pairs,
+) -> Result<Response, Problem> {
+    let query = deployments_query(query)?;
+    let snapshot = state.latest();
+    let page = history::page(snapshot.all_deployments(), &query);
+    let next = page.next.map(|cursor| cursor.to_string());
+    Ok(conditional(&headers, &List { items: page.items, next }))
+}
+
+/// One deployment.
+#[utoipa::path(get, path = "/api/v1/deployments/{id}", tag = "deployments", security((), ("token" = [])),
+    params(("id" = String, Path, description = "The deployment's id")),
+    responses((status = 200, description = "It", body = DeploymentRecord), ReadErrors))]
+async fn deployment(
+    State(state): State<StatusState>,
+    _: Reader,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let snapshot = state.latest();
+    let found = snapshot.deployment(&DeploymentId::from(id.as_str())).ok_or_else(|| no_deployment(&id))?;
+    Ok(conditional(&headers, found))
+}
+
+fn no_deployment(id: &str) -> Problem {
+    Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
+}
