@@ -190,6 +190,7 @@ fn an_explanation_in_json_has_the_documented_shape() {
       },
       "version": "2026-11-01T12:00:00Z",
       "set_aside": null,
+      "beside": [],
       "home": {
         "account": "111122223333",
         "account_from": "queue_url",

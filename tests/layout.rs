@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("route", &["domain"]),
     ("plan", &["domain"]),
     ("standby", &["domain"]),
-    ("report", &["domain"]),
+    ("report", &["aws", "domain"]),
     ("sim", &["domain"]),
     ("aws", &["domain"]),
     ("inventory", &["domain"]),
@@ -61,6 +61,11 @@ const PURE: &[&str] = &[
     "report::steps",
     "report::history",
     "report::notice",
+    "report::bus::detail",
+    "report::slack::action",
+    "report::slack::blocks",
+    "report::topic::message",
+    "report::webhook::signature",
     "sim",
 ];
 

@@ -40,6 +40,9 @@ pub(super) fn run(files: &[PathBuf]) -> Ended {
     if let Err(problems) = settings.require_queue() {
         return Ended::Misused(problems.to_string());
     }
+    if let Err(problem) = access(&settings.http) {
+        return Ended::Misused(problem.to_string());
+    }
     if let Err(error) = log::install(log_settings(&settings)) {
         return Ended::Failed(error.into());
     }
@@ -204,7 +207,8 @@ async fn assemble(
             let sources = Sources::new(connections.clone(), account.clone());
             let sources = sources.with_share(settings.aws.budget_share);
             let sources = sources.with_accounts(&connections, &estate.accounts).await;
-            Some(Reconcile { mode, every: settings.reconcile.every, sources: Arc::new(sources) })
+            let settings::Reconcile { every, rule, .. } = settings.reconcile;
+            Some(Reconcile { mode, every, rule, sources: Arc::new(sources) })
         }
     };
     let mut accounts = settings.aws.allowed_accounts;

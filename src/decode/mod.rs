@@ -31,6 +31,7 @@ mod requests;
 mod rollbacks;
 mod s3;
 mod secrets;
+mod signs;
 mod ssm;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,8 @@ mod tests;
 use std::sync::Arc;
 
 use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
+pub use signs::sign;
+
 use envelope::{Envelope, Opened};
 use json::quoted;
 

@@ -17,7 +17,7 @@ pub enum Outcome {
     Failed,
     /// It failed, and ECS went back to what ran before.
     RolledBack,
-    /// It was not started, because somebody or the settings said so.
+    /// It was not started, or stopped before it was complete, because somebody or the settings said so.
     Cancelled,
     /// Everything was done but the calls that change something.
     DryRun,

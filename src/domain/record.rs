@@ -334,6 +334,13 @@ pub enum Report {
         /// What became of it.
         moved: HoldMove,
     },
+    /// A decision turned out to ask nothing, for this reason.
+    Moot {
+        /// The event that it came in.
+        origin: Arc<Origin>,
+        /// Why nothing follows from it.
+        reason: String,
+    },
     /// A deployment moved: it began, its rollout started, was adopted, or is being rolled back.
     Moved(Box<DeploymentRecord>),
     /// An attempt failed, and another follows.

@@ -30,6 +30,7 @@ mod drain;
 mod held;
 mod intake;
 mod lookup;
+mod losses;
 mod open;
 mod people;
 mod perform;
@@ -43,12 +44,13 @@ mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Moment, Report},
+    domain::{AccountId, Moment, Place, Report, Sign},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -62,6 +64,7 @@ pub use clock::EngineClock;
 pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
 pub use lookup::Lookups;
+pub use losses::{Loss, Needed, who_needs};
 pub use open::{Opened, open};
 pub use people::People;
 pub use publish::Publisher;
@@ -72,6 +75,7 @@ pub use watchdog::Watchdog;
 use discover::{Asks, Discovering, Gate, Word};
 use held::HeldMessages;
 use intake::Batch;
+use losses::Losses;
 use perform::Performer;
 use reconcile::{Question, Reconciler};
 use standby::Hold;
@@ -141,6 +145,9 @@ struct Running {
     term: CancellationToken,
     gate: watch::Sender<Gate>,
     asks: Asks,
+    losses: Losses,
+    /// Has lost events looked for at once.
+    reconcile_now: Arc<Notify>,
 }
 
 impl Engine {
@@ -167,7 +174,7 @@ impl Engine {
         let pollers = running.spawn_pollers(&batches_in);
         drop(batches_in);
         let counting = running.engine.spawn_counting(counts_in);
-        running.engine.spawn_reconciler(&running.term, questions_in);
+        running.engine.spawn_reconciler(&running.term, questions_in, Arc::clone(&running.reconcile_now));
         let is_lost = loop {
             let wakeup = running.next_wakeup();
             tokio::select! {
@@ -209,12 +216,16 @@ impl Engine {
             dropped: CancellationToken::new(),
         };
         let planner = Planner::new(settings);
+        let term = self.stop.child_token();
+        let losses = Losses::begin(Arc::clone(&self.ecs), self.publisher.metrics(), term.clone());
         Running {
             planner,
             held: HeldMessages::default(),
             performer,
             queues: Vec::new(),
-            term: self.stop.child_token(),
+            term,
+            losses,
+            reconcile_now: Arc::default(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
             engine: self,
@@ -247,7 +258,12 @@ impl Engine {
         }
     }
 
-    fn spawn_reconciler(&self, term: &CancellationToken, questions: mpsc::Sender<Question>) {
+    fn spawn_reconciler(
+        &self,
+        term: &CancellationToken,
+        questions: mpsc::Sender<Question>,
+        at_once: Arc<Notify>,
+    ) {
         let Some(reconcile) = self.reconcile.clone() else { return };
         let reconciler = Reconciler {
             reconcile,
@@ -255,6 +271,7 @@ impl Engine {
             queue: self.queue.clone(),
             clock: self.clock.clone(),
             questions,
+            at_once,
         };
         tokio::spawn(reconciler.keep_looking(term.clone()));
     }
@@ -372,6 +389,26 @@ impl Running {
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
+            if let Some((sign, place)) = understood.sign {
+                self.on_sign(sign, place);
+            }
+        }
+    }
+
+    /// What an event that asks for nothing is a sign of.
+    fn on_sign(&self, sign: Sign, place: Place) {
+        match sign {
+            Sign::ImageGone(gone) => {
+                let users = self.engine.routes.users_of(&gone.repository, &place);
+                self.losses.tell(Loss { gone, registry: place, users });
+            }
+            Sign::Tick { rule } => match &self.engine.reconcile {
+                Some(reconcile) if reconcile.rule.matches(&rule) => {
+                    info!(rule = &*rule, "reconcile: a pass begins, because its rule ticked");
+                    self.reconcile_now.notify_one();
+                }
+                Some(_) | None => {}
+            },
         }
     }
 

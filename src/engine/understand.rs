@@ -13,8 +13,8 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, TargetId, Timestamp, Trigger,
-        TriggerKind,
+        DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, Sign, TargetId, Timestamp,
+        Trigger, TriggerKind,
         letter::{self, Said},
     },
     plan, route,
@@ -30,6 +30,8 @@ pub(super) struct Understood {
     pub(super) hints: Vec<TargetId>,
     /// Services that may be other than what was read of them.
     pub(super) moved: Vec<TargetId>,
+    /// What an event that asks for nothing is a sign of, and where it happened.
+    pub(super) sign: Option<(Sign, Place)>,
 }
 
 /// What follows from an event.
@@ -56,6 +58,7 @@ pub(super) fn understand(
     let mut event = decode::decode(message.body.as_bytes(), message.sent_at);
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
+    let sign = sign(engine, &event, message.body.as_bytes());
     let said = Said::read(&message.attributes);
     let is_copy = renewal::read(&message.attributes).is_some();
     let is_replay = !is_copy && said.version(message.sent_at).is_some();
@@ -90,7 +93,18 @@ pub(super) fn understand(
     let message_id = message.message_id.clone();
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
-    Understood { arrival, hints, moved }
+    Understood { arrival, hints, moved, sign }
+}
+
+/// Only what is ignored can be one, and only of an account whose events are taken.
+fn sign(engine: &Engine, event: &Event, body: &[u8]) -> Option<(Sign, Place)> {
+    let (account, region) = engine.routes.home();
+    let (account, region) =
+        (event.account.clone().unwrap_or(account), event.region.clone().unwrap_or(region));
+    let is_ignored = event.trigger.kind() == TriggerKind::Ignored;
+    let place = Place { account, region };
+    let sign = (is_ignored && engine.accounts.contains(&place.account)).then(|| decode::sign(body));
+    Some((sign.flatten()?, place))
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it

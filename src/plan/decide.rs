@@ -278,6 +278,7 @@ impl Lane {
             tasks: Tasks::default(),
             failure: None,
             evidence: Evidence::default(),
+            cancelled: None,
             going_back_to: None,
         }
     }

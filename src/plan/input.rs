@@ -233,6 +233,8 @@ pub enum Flaw {
     NoMarkForWhatRuns,
     /// What the tags of a service say of a pause is not read.
     PausedInMemoryOnly,
+    /// The message of a cancellation is settled before what it gave up is.
+    CancelForgotten,
     /// A rollback does not hold its target.
     RollbackWithoutHold,
 }

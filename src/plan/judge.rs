@@ -43,6 +43,9 @@ impl Lane {
         passage.rollout = Some(watch.rollout.clone());
         match rollout.state {
             RolloutState::Succeeded => self.judge_complete(*passage, &watch, rollout, look, turn),
+            RolloutState::InProgress if passage.cancelled.is_some() && !watch.was_stopped => {
+                self.stop_cancelled(passage, watch, rollout, look, turn);
+            }
             RolloutState::InProgress | RolloutState::RollingBack if watch.overdue => {
                 self.time_out(passage, watch, Some(rollout), look, turn);
             }
@@ -104,7 +107,7 @@ impl Lane {
     }
 
     /// It is in progress: something newer that waits may take its place, with all that it carries.
-    fn go_on(
+    pub(super) fn go_on(
         &mut self,
         passage: Box<Passage>,
         mut watch: Watch,
@@ -199,8 +202,8 @@ impl Lane {
         if passage.evidence.stopped_tasks.is_empty() {
             passage.evidence = evidence;
         }
-        if failure.cause == Cause::Placement && passage.attempts <= self.settings.retries && !passage.adopted
-        {
+        let is_final = passage.adopted || passage.cancelled.is_some();
+        if failure.cause == Cause::Placement && passage.attempts <= self.settings.retries && !is_final {
             // What somebody has started since then may carry it.
             let since = rollout.map_or(look.taken_at, |failed| failed.created_at + Duration::from_millis(1));
             for ask in &mut passage.asks {
@@ -219,6 +222,10 @@ impl Lane {
 
     /// Another rollout took its place: the one rule decides what is left of what it carried.
     fn replaced(&mut self, passage: Passage, look: &Look, turn: &mut Turn<'_>) {
+        if let Some(why) = passage.cancelled {
+            self.cancel_waiting(&passage.asks, format!("{why}; another rollout took its place"), turn);
+            return self.decide(look, false, None, turn);
+        }
         let why = Failure::new(Cause::Unknown, "another rollout took its place");
         self.retrying = Some(passage.to_retry(passage.attempts.saturating_sub(1), why));
         self.take_back(passage.asks, turn);

@@ -149,6 +149,8 @@ pub(super) struct Passage {
     pub(super) tasks: Tasks,
     pub(super) failure: Option<Failure>,
     pub(super) evidence: Evidence,
+    /// Somebody cancelled it, and so it is to be stopped; in words.
+    pub(super) cancelled: Option<Arc<str>>,
     /// It failed, and this is being rolled out in its place.
     pub(super) going_back_to: Option<String>,
 }

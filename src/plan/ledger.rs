@@ -169,6 +169,18 @@ impl Ledger {
         self.held.get(&lease).into_iter().flat_map(|held| held.duties.keys().flatten())
     }
 
+    /// The message owes something that is about no target.
+    pub(super) fn owe(&mut self, lease: LeaseId) {
+        self.change(lease, |held| {
+            held.duties.entry(None).or_insert(Duty::Open);
+        });
+    }
+
+    /// What the message owed to no target is settled.
+    pub(super) fn settle_whole(&mut self, lease: LeaseId, by: SettledBy) {
+        self.change_duty(lease, None, |duty| *duty = Duty::Settled(by));
+    }
+
     /// What the message owed to this target is settled.
     pub(super) fn settle(&mut self, lease: LeaseId, target: &TargetId, by: SettledBy) {
         self.change_duty(lease, Some(target), |duty| *duty = Duty::Settled(by));

@@ -40,6 +40,7 @@
 //!   dies then, and ECS calls the digest by another name, it is rolled out once more.
 
 mod agenda;
+mod cancel;
 mod decide;
 mod diagnose;
 mod fold;
@@ -77,6 +78,7 @@ use std::{
 use crate::domain::{EventId, HoldRequest, LeaseId, MessageId, Moment, SettledBy, TargetId, TargetSettings};
 
 use agenda::Agenda;
+use cancel::Cancels;
 use lane::{Lane, Turn};
 use ledger::Ledger;
 use waves::Waves;
@@ -97,6 +99,7 @@ pub struct Planner {
     lanes: BTreeMap<TargetId, Arc<Lane>>,
     agenda: Agenda,
     waves: Waves,
+    cancels: Cancels,
     touched: Touched,
 }
 
@@ -135,6 +138,7 @@ impl Planner {
             lanes: BTreeMap::new(),
             agenda: Agenda::default(),
             waves: Waves::default(),
+            cancels: Cancels::default(),
             touched: Touched::default(),
         }
     }
@@ -144,6 +148,7 @@ impl Planner {
         let mut out = Vec::new();
         self.expire(now, &mut out);
         self.take(now, input, &mut out);
+        self.cancel(now, &mut out);
         self.wake(now, &mut out);
         while let Some(target) = self.waves.next_called() {
             self.with_lane(now, &target, &mut out, lane::Lane::called);
@@ -154,7 +159,8 @@ impl Planner {
 
     /// When [`Self::handle`] has something to do next, if nothing is told until then.
     pub fn next_wakeup(&self) -> Option<Moment> {
-        [self.agenda.first(), self.ledger.next_wakeup()].into_iter().flatten().min()
+        let wakeups = [self.agenda.first(), self.ledger.next_wakeup(), self.cancels.next_wakeup()];
+        wakeups.into_iter().flatten().min()
     }
 
     /// The leases to hand back when the process stops: all that still owe something.
@@ -187,10 +193,11 @@ impl Planner {
             }
             Input::Lost(leases) => self.lose(now, &leases, out),
             Input::Deleted(leases) => {
-                for lease in leases {
+                for &lease in &leases {
                     let settled = self.ledger.deletion_answered(lease, true, now.moment);
                     out.extend(settled.map(Command::Report));
                 }
+                self.cancels.gone(&leases);
                 self.waves.close(|lease| self.ledger.holds(lease));
             }
             Input::NotDeleted(leases) => {
@@ -233,7 +240,11 @@ impl Planner {
                 let hold = Hold { lease, message, event, expires };
                 return self.decided(now, hold, requests, out);
             }
-            Asks::Cancel(_) | Asks::Nothing => Vec::new(),
+            Asks::Cancel(about) => {
+                let hold = Hold { lease, message, event, expires };
+                return self.cancelled(now, hold, about);
+            }
+            Asks::Nothing => Vec::new(),
             Asks::Unknown { reason, version } => {
                 self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
                 self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
@@ -243,6 +254,7 @@ impl Planner {
         let targets = requests.iter().map(|request| request.target.clone());
         self.waves.open(&event, lease, &requests);
         let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
+        self.cancels.reissue(replaced, lease);
         for request in requests {
             let target = request.target.clone();
             if !self.ledger.owes(lease, &target) {
@@ -288,6 +300,7 @@ impl Planner {
         for lease in leases {
             out.extend(self.ledger.lose(*lease).map(Command::Report));
         }
+        self.cancels.lost(leases, now.moment + self.longest_return());
         self.waves.close(|lease| self.ledger.holds(lease));
         self.forget(now, leases, out);
     }
@@ -374,6 +387,7 @@ impl Planner {
             },
         );
         self.waves.update(lane);
+        self.cancels.stir(target);
         let deadline = lane.next_wakeup();
         let told = deadline.filter(|_| !(self.settings.flawed(Flaw::HiddenDeadline) && lane.is_gathering()));
         self.agenda.set(target, told, lane.is_watching(), lane.is_asleep());

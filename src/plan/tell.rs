@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::{
-    DeadLetter, Flaw, Planner, fold,
+    DeadLetter, Flaw, Planner, cancel, fold,
     fold::Ask,
     judge,
     lane::{Lane, Passage, Phase, Turn},
@@ -42,7 +42,11 @@ impl Lane {
         let outrun = judge::outrun(&passage.asks, rollout);
         let outcome = if outrun.is_some() { Outcome::Superseded } else { Outcome::Succeeded };
         let digests = outrun.or_else(|| judge::unverified(&passage.asks, rollout));
-        let parts = [Some(count), how.map(str::to_owned), digests];
+        let late = passage
+            .cancelled
+            .as_ref()
+            .map(|why| format!("it was complete before it could be stopped ({why})"));
+        let parts = [Some(count), how.map(str::to_owned), digests, late];
         record.reason = Some(parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
@@ -58,8 +62,11 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         let mut record = self.record(&passage);
-        record.cause = Some(failure.cause);
-        record.reason = Some(failure.reason);
+        let (outcome, cause, reason) = match &passage.cancelled {
+            Some(cancelled) => cancel::end(cancelled, outcome, failure),
+            None => (outcome, Some(failure.cause), failure.reason),
+        };
+        (record.cause, record.reason) = (cause, Some(reason));
         self.set_aside(&passage.asks, outcome, &record, turn);
         self.finish(record, outcome, turn);
     }

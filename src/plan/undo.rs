@@ -116,6 +116,7 @@ impl Lane {
         watch.rest(now, spacing);
         match stopped {
             Ok(()) => {
+                watch.was_stopped = passage.cancelled.is_some();
                 watch.going_back = true;
                 watch.overdue = false;
                 watch.progressed(now);
@@ -189,7 +190,8 @@ impl Lane {
         look: &Look,
         turn: &mut Turn<'_>,
     ) -> Result<(), (Box<Passage>, Failure)> {
-        if !self.is_to_undo(stuck, look, turn) {
+        let is_cancelled = passage.cancelled.is_some() && !self.settings.dry_run;
+        if !is_cancelled && !self.is_to_undo(stuck, look, turn) {
             return Err((passage, failure));
         }
         let Some(WayBack { order, shown }) = self.way_back(&passage, look) else {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::domain::{
-    CallFailure, Glance, LiveRollout, Moment, Rollout, RolloutKey, RolloutState, ServiceState, TargetId,
-    Tasks, Timestamp,
+    CallFailure, Glance, LiveRollout, Moment, Rollout, RolloutKey, RolloutState, ServiceState, Stage,
+    TargetId, Tasks, Timestamp,
 };
 
 use super::{
@@ -60,6 +60,8 @@ pub(super) struct Watch {
     pub(super) going_back: bool,
     /// Whether it is itself a rollback: what was there before is rolled out again.
     pub(super) undoes: bool,
+    /// Whether ECS was told to stop it, because it was cancelled.
+    pub(super) was_stopped: bool,
     /// Whether ECS cannot be told to stop it.
     pub(super) cannot_stop: bool,
     /// Whether nothing that waits would be started over it: only something new has to be looked at then.
@@ -98,6 +100,7 @@ impl Watch {
             overdue: false,
             going_back: false,
             undoes: false,
+            was_stopped: false,
             cannot_stop: false,
             spared: false,
         }
@@ -256,7 +259,10 @@ impl Lane {
         if let Phase::Watching(passage, _) = &mut self.phase {
             passage.tasks = tasks;
         }
-        let is_to_end = self.passage().is_some() && self.watch().is_some_and(|watch| watch.overdue);
+        let is_to_end = self.passage().is_some_and(|passage| {
+            let is_cancelled = passage.cancelled.is_some() && passage.stage != Stage::RollingBack;
+            is_cancelled || self.watch().is_some_and(|watch| watch.overdue)
+        });
         if goes_on && !is_to_end {
             self.wake(turn);
         } else {

@@ -263,7 +263,7 @@ impl Lane {
         }
     }
 
-    fn cancel_waiting(&self, asks: &[Ask], reason: String, turn: &mut Turn<'_>) {
+    pub(super) fn cancel_waiting(&self, asks: &[Ask], reason: String, turn: &mut Turn<'_>) {
         let mut record = self.waiting_record(asks);
         record.reason = Some(reason);
         self.set_aside(asks, Outcome::Cancelled, &record, turn);

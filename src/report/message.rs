@@ -57,6 +57,11 @@ pub fn line(report: &Report) -> LogLine {
             retrying(deployment, reason, Duration::from_millis(*delay_ms), *attempts_left)
         }
         Report::Hold { name, hold, moved, .. } => held(name, hold, moved),
+        Report::Moot { origin, reason } => LogLine::new(
+            Level::Warn,
+            format!("nothing follows from a decision ({}): {reason}", origin.reason),
+            Fields::default().text("event_id", &origin.event_id).text("error", reason),
+        ),
         Report::Finished(it) => finished(it),
         Report::Settled { event_id, reason } => LogLine::new(
             if *reason == SettledBy::NothingAsked { Level::Debug } else { Level::Info },

@@ -10,8 +10,13 @@
 //! | [`steps`] | what each deployment went through, and when (pure) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
+pub mod bus;
+#[cfg(feature = "daemon")]
+pub mod channel;
 pub mod dora;
 pub mod history;
+#[cfg(feature = "daemon")]
+mod http;
 #[cfg(feature = "daemon")]
 pub mod log;
 pub mod message;
@@ -19,4 +24,10 @@ pub mod notice;
 pub mod past;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod slack;
 pub mod steps;
+pub mod topic;
+pub mod webhook;
+
+#[cfg(feature = "daemon")]
+pub use http::Http;

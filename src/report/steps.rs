@@ -116,6 +116,7 @@ impl Recorder {
             Report::Settled { .. }
             | Report::LeaseLost { .. }
             | Report::Hold { .. }
+            | Report::Moot { .. }
             | Report::PromiseBroken { .. }
             | Report::Warned(_)
             | Report::Foreign(_) => {}

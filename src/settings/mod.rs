@@ -39,7 +39,7 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, NotifyRules, Reads, ReconcileMode, Region,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Glob, Naming, NotifyRules, Reads, ReconcileMode, Region,
     TargetRule, TargetSettings, TokenRule,
 };
 use merge::merge;
@@ -150,12 +150,14 @@ pub struct Aws {
 }
 
 /// What is done about changes whose events were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconcile {
     /// What is done about one.
     pub mode: ReconcileMode,
     /// How often they are looked for.
     pub every: Duration,
+    /// The rules whose schedule has them looked for at once, by name.
+    pub rule: Glob,
 }
 
 /// What is written to standard output.
@@ -199,6 +201,7 @@ const SHORTEST_VISIBILITY: Duration = Duration::from_secs(30);
 const MOST_POLLERS: u32 = 16;
 const LONGEST_START_DELAY: Duration = Duration::from_hours(1);
 const RECONCILE_EVERY: Duration = Duration::from_mins(5);
+const RECONCILE_RULE: &str = "lockkeeper*";
 /// More often, looking would take up the calls that AWS allows.
 const SHORTEST_RECONCILE: Duration = Duration::from_secs(10);
 const LONGEST_RECONCILE: Duration = Duration::from_hours(24);
@@ -360,7 +363,12 @@ fn reconcile(section: &mut Section<'_>) -> Reconcile {
     Reconcile {
         mode: section.take("mode", one_of(&modes)).unwrap_or(ReconcileMode::Repair),
         every: section.take("every", duration(bounds)).unwrap_or(RECONCILE_EVERY),
+        rule: section.take("rule", rule_name).unwrap_or_else(|| Glob::new(RECONCILE_RULE)),
     }
+}
+
+fn rule_name(written: &Written) -> Result<Glob, Wrong> {
+    patterns::glob_of(values::text(written)?, "_.-", "is not the name of a rule")
 }
 
 fn log(section: &mut Section<'_>) -> Log {

@@ -18,8 +18,8 @@ use prometheus::{
 use super::{HealthReport, QueueRecord, QueueRole, Snapshot};
 use crate::{
     domain::{
-        Cause, DeploymentRecord, LaneState, Outcome, ReconcileRecord, Report, SettledBy, Stage, Timestamp,
-        TriggerKind,
+        Cause, DeploymentRecord, LaneState, Outcome, ReconcileRecord, Report, SettledBy, Stage, TargetName,
+        Timestamp, TriggerKind,
     },
     report::message::took,
 };
@@ -180,6 +180,7 @@ impl Metrics {
             Report::Queued { .. }
             | Report::Dropped { .. }
             | Report::Hold { .. }
+            | Report::Moot { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
             | Report::Warned(_)
@@ -206,6 +207,11 @@ impl Metrics {
     /// A pass of reconcile ended. A target that has seen everything has no series.
     pub fn reconciled(&self, record: &ReconcileRecord) {
         self.reconcile.passed(record);
+    }
+
+    /// An image that this target needs is gone.
+    pub fn image_gone(&self, target: &TargetName) {
+        self.reconcile.image_gone(target);
     }
 
     /// A call to AWS ended so (`ok`, `throttled`, …), after so long. All three names are constants of the code.

@@ -14,9 +14,9 @@
 //! | `metrics` | counts what is reported, and the snapshot, for Prometheus |
 //! | `api` | JSON: what is so, and what is asked for |
 //! | `desk` | who does what is asked for |
-//! | `lookup` | what pages ask AWS for, by way of the engine |
 //! | `stream` | every change, as it happens |
 //! | `page` | pages for people |
+//! | `lookup` | what pages ask AWS for, by way of the engine |
 //! | `problem` | errors as `application/problem+json` |
 
 mod access;
@@ -133,8 +133,6 @@ pub struct StatusState {
     pub clock: Clock,
     /// Who this is.
     pub about: Arc<About>,
-    /// Asks for what is not in the snapshot.
-    pub lookup: Lookup,
     /// Who may see, and who may ask for changes.
     pub access: Arc<Access>,
     /// Who does what is asked for.
@@ -142,6 +140,8 @@ pub struct StatusState {
     /// Cancelled when the process ends: nobody is told anything any more.
     pub closing: CancellationToken,
     hub: stream::Hub,
+    /// Asks for what is not in the snapshot.
+    pub lookup: Lookup,
 }
 
 /// Tells the time of now, by the monotonic clock that the loop uses and by the wall's.
@@ -229,8 +229,8 @@ impl StatusState {
             about: Arc::new(about),
             access: Arc::new(Access::only_reads()),
             desk: DeskSlot::default(),
-            lookup: Lookup::unanswered(),
             closing: CancellationToken::new(),
+            lookup: Lookup::unanswered(),
             hub: stream::Hub::default(),
         }
     }

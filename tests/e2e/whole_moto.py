@@ -73,17 +73,17 @@ def logs_keep_queries() -> None:
     queries: dict[str, dict] = {}
 
     def put(self: LogsResponse) -> str:
-        asked = dict(self._get_params()) if hasattr(self, "_get_params") else json.loads(self.body)
+        asked = json.loads(self.body)
         identity = asked.get("queryDefinitionId") or str(uuid.uuid4())
         queries[identity] = {**asked, "queryDefinitionId": identity}
         return json.dumps({"queryDefinitionId": identity})
 
     def describe(self: LogsResponse) -> str:
-        prefix = self._get_param("queryDefinitionNamePrefix") or ""
+        prefix = json.loads(self.body).get("queryDefinitionNamePrefix", "")
         return json.dumps({"queryDefinitions": [it for it in queries.values() if it["name"].startswith(prefix)]})
 
     def delete(self: LogsResponse) -> str:
-        return json.dumps({"success": queries.pop(self._get_param("queryDefinitionId"), None) is not None})
+        return json.dumps({"success": queries.pop(json.loads(self.body)["queryDefinitionId"], None) is not None})
 
     LogsResponse.put_query_definition = put
     LogsResponse.describe_query_definitions = describe

@@ -248,6 +248,20 @@ fn what_is_paused_waits_and_goes_on_once_it_is_resumed() {
     holds_with_each("two targets, paused by one message", &both, faults);
 }
 
+#[test]
+fn what_is_cancelled_ends_and_does_not_come_back() {
+    let whenever =
+        Script::new(1).sent(10, &[(0, Wish::Image("main", 2))]).sent_later(&[(0, Wish::Cancel(0))]);
+    holds_with_each("cancelled whenever", &whenever, &EVERY_FAULT);
+    holds_with_each("cancelled whenever, undone", &whenever.rollback(), &A_FAILURE_AND);
+    let one_of_two = Script::new(1)
+        .sent(10, &[(0, Wish::Image("main", 2))])
+        .sent(20, &[(0, Wish::Restart)])
+        .sent_later(&[(0, Wish::Cancel(0))]);
+    let faults = if is_large() { &EVERY_FAULT[..] } else { &EVERY_FAULT[..3] };
+    holds_with_each("one of two is cancelled", &one_of_two, faults);
+}
+
 /// A message is renewed before its rollout is complete, unless that is soon.
 const RENEWED_AFTER: u64 = 15_000;
 
@@ -500,6 +514,12 @@ fn a_pause_that_only_this_process_knows_of_is_caught() {
         .sent_later(&[(0, Wish::Resume)])
         .budget(A_CRASH);
     assert_eq!(caught(Flaw::PausedInMemoryOnly, script), (Promise::P4, 5));
+}
+
+#[test]
+fn a_cancellation_that_is_forgotten_too_soon_is_caught() {
+    let script = Script::new(1).sent(10, &[(0, Wish::Restart)]).sent(20, &[(0, Wish::Cancel(0))]);
+    assert_eq!(caught(Flaw::CancelForgotten, script.budget(A_CRASH)), (Promise::P2, 4));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Output;
 use lockkeeper::sim::{Role, Service};
 use serde_json::{Value, json};
 
-use crate::lab::{ACCOUNT, Lab, image, is_read};
+use crate::lab::{ACCOUNT, Lab, TARGET as API, image, is_read};
 
 /// What the command says of these settings.
 async fn check(lab: &Lab, settings: &str, more: &[&str]) -> Output {
@@ -15,15 +15,6 @@ async fn check(lab: &Lab, settings: &str, more: &[&str]) -> Output {
 async fn told(lab: &Lab, settings: &str) -> String {
     lab.text(&check(lab, settings, &[]).await)
 }
-
-const API: &str = r#"
-[[target]]
-name = "api"
-cluster = "shop"
-service = "api"
-repositories = ["shop/api"]
-parameters = ["/prod/*"]
-"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_as_it_should_be_is_told_with_what_could_not_be_shown() {

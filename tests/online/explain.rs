@@ -121,6 +121,40 @@ async fn it_changes_nothing_and_reads_nothing_that_it_does_not_need() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_gone_is_warned_of_where_somebody_needs_it() {
+    let lab = Lab::new().await;
+    let gone = |tag: &str| {
+        let detail = json!({
+            "action-type": "DELETE", "result": "SUCCESS", "repository-name": "shop/api", "image-tag": tag,
+        });
+        event("aws.ecr", "ECR Image Action", LONG_AGO, &detail)
+    };
+    let needed = told(&lab, &gone("v1"), DISCOVERY).await;
+    let warning = "beside     a warning: image shop/api:v1 was deleted, and api needs it: container web names it by its tag in api:1; its next tasks cannot start";
+    assert!(needed.contains(warning), "{needed}");
+    let other = told(&lab, &gone("v2"), DISCOVERY).await;
+    assert!(other.contains("beside     none of the 1 that run images of shop/api needs it"), "{other}");
+    let offline = lab.text(&explain(&lab, &gone("v1"), crate::lab::TARGET, &["--offline"]).await);
+    assert!(offline.contains("beside     a warning, if it is needed by one of: api"), "{offline}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_is_told_apart_by_its_rule() {
+    let lab = Lab::new().await;
+    let tick = |rule: &str| {
+        let event = event("aws.events", "Scheduled Event", LONG_AGO, &json!({}));
+        let arn = format!(r#""resources":["arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"]"#);
+        event.replace(r#""resources":[]"#, &arn)
+    };
+    let ours = told(&lab, &tick("lockkeeper-nightly"), DISCOVERY).await;
+    assert!(ours.contains("beside     a pass of reconcile begins"), "{ours}");
+    let theirs = told(&lab, &tick("backup"), DISCOVERY).await;
+    assert!(theirs.contains("beside     nothing: the rule backup is not called as ours are"), "{theirs}");
+    let off = told(&lab, &tick("lockkeeper-nightly"), "[reconcile]\nmode = \"off\"\n").await;
+    assert!(off.contains("beside     nothing: reconcile.mode is \"off\""), "{off}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_machine_reads_what_would_happen_now_as_json() {
     let lab = Lab::new().await;
     let output = explain(&lab, &parameter("/prod/KEY", LONG_AGO), DISCOVERY, &["--output", "json"]).await;

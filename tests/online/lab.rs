@@ -15,6 +15,16 @@ use tokio::net::TcpListener;
 pub(super) const ACCOUNT: &str = "111122223333";
 pub(super) const REGION: &str = "eu-west-1";
 
+/// The service by name.
+pub(super) const TARGET: &str = r#"
+[[target]]
+name = "api"
+cluster = "shop"
+service = "api"
+repositories = ["shop/api"]
+parameters = ["/prod/*"]
+"#;
+
 /// A world with queues, a rule for pushes, and the service `shop/api` with what it reads.
 pub(super) struct Lab {
     pub(super) front: Front,

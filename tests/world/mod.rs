@@ -486,6 +486,7 @@ impl World {
             Report::Queued { .. }
             | Report::Dropped { .. }
             | Report::Hold { .. }
+            | Report::Moot { .. }
             | Report::Moved(_)
             | Report::Retrying { .. }
             | Report::Warned(_)

@@ -21,12 +21,27 @@ const RETRIES: usize = 2;
 pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     let place = world.place_of(&order.target);
     let service = &world.services[place];
-    let goes_back = world.script.rollback && service.goes_back(order, world.clock);
+    let goes_back = (world.script.rollback || has_cancels(world)) && service.goes_back(order, world.clock);
     if !goes_back && !world.may_supersede(place) {
         step.breaks(Promise::P1, format!("{} is started over a rollout in progress", service.family));
     }
     if !goes_back && service.holds.paused.is_some() {
         step.breaks(Promise::P4, format!("{} is started, and somebody has paused it", service.family));
+    }
+    let is_given_up = |message: usize| {
+        let event = &world.message(message).event;
+        world.all_wishes(place).any(|(cancel, wish)| match wish {
+            Wish::Cancel(of) => {
+                let is_known = matches!(world.letters[cancel].fate, Fate::InFlight(_, Some(_)));
+                is_known && world.script.messages[of].event == *event
+            }
+            _ => false,
+        })
+    };
+    let mut wanted =
+        world.owed(place).filter(|(_, wish)| !wish.decides()).map(|(message, _)| message).peekable();
+    if !goes_back && wanted.peek().is_some() && wanted.all(is_given_up) {
+        step.breaks(Promise::P4, format!("{} is started, and somebody has cancelled that", service.family));
     }
     let last = service.rollouts.last().expect("the first rollout stays");
     let is_wanted = |(message, wish)| {
@@ -83,6 +98,19 @@ pub fn about_to_stop(world: &World, order: &StopOrder, step: &mut Step) {
     let is_it = |it: &&Real| ecs::name(it.id) == order.rollout;
     let is_sound =
         service.rollouts.iter().find(is_it).is_some_and(|it| it.state.is_live() && !it.is_stuck(world.clock));
+    let is_cancelled = |(message, wish): (usize, Wish)| {
+        let Letter { receives, fate, .. } = world.letters[message];
+        let is_known = receives > 0 || fate == Fate::Deleted;
+        let Wish::Cancel(of) = wish else { return false };
+        let carries = |it: &Real| {
+            let wishes = &world.script.messages[of].wishes;
+            wishes.iter().any(|(_, wish)| carries(world, service, it, of, *wish))
+        };
+        is_known && service.rollouts.iter().filter(is_it).any(carries)
+    };
+    if world.all_wishes(world.place_of(&order.target)).any(is_cancelled) {
+        return;
+    }
     if is_sound || !world.script.rollback {
         step.breaks(Promise::P1, format!("a rollout of {} is stopped that is not stuck", service.family));
     }
@@ -163,7 +191,7 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     let Some(rollout) = service.rollouts.iter().find(named) else {
         let is_without_one = match outcome {
             Outcome::AlreadyRunning | Outcome::Superseded | Outcome::Failed => true,
-            Outcome::Cancelled => world.script.stop_after > 0,
+            Outcome::Cancelled => world.script.stop_after > 0 || has_cancels(world),
             Outcome::Succeeded | Outcome::RolledBack | Outcome::DryRun => false,
         };
         if !is_without_one {
@@ -178,6 +206,9 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
             rollout.state == RolloutState::Succeeded && is_last && is_as_said
         }
         Outcome::RolledBack => rollout.state == RolloutState::RolledBack || is_undone(service, rollout),
+        Outcome::Cancelled if has_cancels(world) => {
+            rollout.state == RolloutState::RolledBack || is_undone(service, rollout)
+        }
         Outcome::Superseded => !is_last || rollout.state == RolloutState::Stopped,
         Outcome::Failed if record.cause == Some(Cause::Timeout) => {
             let is_over = rollout.state.is_live() || is_abandoned(world, rollout);
@@ -192,6 +223,11 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     if !is_true {
         step.breaks(Promise::P5, format!("{outcome:?} is said of a rollout that is {:?}", rollout.state));
     }
+}
+
+fn has_cancels(world: &World) -> bool {
+    let wishes = world.script.messages.iter().flat_map(|it| &it.wishes);
+    wishes.clone().any(|(_, wish)| matches!(wish, Wish::Cancel(_)))
 }
 
 /// Whether a rollout that was to be undone gave way to its rollback, which came to nothing, or failed before it could be
@@ -275,7 +311,7 @@ impl World {
 
 /// Whether a rollout that still counts has been started for this, or reality is newer: nothing is to be started for it.
 fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
-    if wish.decision(0).is_some() {
+    if wish.decides() {
         return true;
     }
     let service = &world.services[place];
@@ -306,12 +342,19 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     if let Some(decision) = wish.decision(world.letters[message].version) {
         return service.holds.after(&decision).is_none();
     }
+    if let Wish::Cancel(of) = wish {
+        // Whatever of it comes back must meet the cancellation still.
+        return world.letters.iter().all(|it| {
+            let is_it = world.script.messages[it.message].event == world.script.messages[of].event;
+            !is_it || matches!(it.fate, Fate::Unsent | Fate::Deleted)
+        });
+    }
     let complete = |it: &&Real| it.state == RolloutState::Succeeded;
     let is_carried = match wish {
         Wish::Restart | Wish::Follow => {
             service.rollouts.iter().filter(complete).any(|it| carries(world, service, it, message, wish))
         }
-        Wish::Image(..) | Wish::Definition(_) | Wish::Pause | Wish::Resume => false,
+        Wish::Image(..) | Wish::Definition(_) | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
     };
     is_carried || runs_since(service.running(), wish, world.letters[message].version)
 }
@@ -319,7 +362,7 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
 /// Whether this definition has the content that is asked for, or some that was asked for at that time or later.
 fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
     let has_it = match wish {
-        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume => false,
+        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
         Wish::Image(container, number) => is_image(running, container, number),
         Wish::Definition(revision) => running.lineage.contains(&revision),
     };
@@ -329,7 +372,7 @@ fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
 /// Whether this definition has content that was asked for at that time or later.
 fn is_newer(running: &Definition, wish: Wish, version: u64) -> bool {
     match wish {
-        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume => false,
+        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
         Wish::Image(container, _) => running.asked_at[container] >= version,
         Wish::Definition(_) => running.asked_at.values().all(|at| *at >= version),
     }
@@ -346,7 +389,7 @@ fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wis
         Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,
         Wish::Image(container, number) => rollout.created >= floor && is_image(definition, container, number),
         Wish::Definition(revision) => rollout.created >= floor && definition.lineage.contains(&revision),
-        Wish::Pause | Wish::Resume => false,
+        Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
     }
 }
 
@@ -374,7 +417,7 @@ fn replaces(newer: Wish, older: Wish) -> bool {
 
 fn touches(wish: Wish, container: &str) -> bool {
     match wish {
-        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume => false,
+        Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
         Wish::Image(name, _) => name == container,
         Wish::Definition(_) => true,
     }

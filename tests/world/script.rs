@@ -7,8 +7,9 @@ use std::{
 };
 
 use lockkeeper::domain::{
-    Change, DefinitionRef, FollowedImage, HoldDecision, HoldRequest, HoldVerb, ImageChange, ImageSource,
-    Marks, OnNewer, Origin, Refresh, Request, TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
+    Cancellation, Change, DefinitionRef, FollowedImage, HoldDecision, HoldRequest, HoldVerb, ImageChange,
+    ImageSource, Marks, OnNewer, Origin, Refresh, Request, TagPolicy, TargetId, TargetSettings, Timestamp,
+    TriggerKind,
 };
 use lockkeeper::plan::{Asks, Flaw};
 
@@ -35,6 +36,8 @@ pub enum Wish {
     Pause,
     /// Things may be started again.
     Resume,
+    /// The deployment of this message is given up.
+    Cancel(usize),
 }
 
 /// One message.
@@ -211,7 +214,9 @@ impl Script {
     fn definitions(&self, place: usize) -> Vec<Definition> {
         let wanted = self.wishes(place).filter_map(|(_, wish)| match wish {
             Wish::Definition(revision) => Some(revision),
-            Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Pause | Wish::Resume => None,
+            Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Pause | Wish::Resume | Wish::Cancel(_) => {
+                None
+            }
         });
         let last = wanted.max().unwrap_or(1);
         (1..=last).map(|revision| self.definition(place, revision)).collect()
@@ -264,7 +269,16 @@ impl Script {
             })
         };
         let holds = letter.wishes(message).filter_map(decided).collect();
-        Asks::of(self.requests(letter), holds, None)
+        let cancellation = letter.wishes(message).find_map(|(to, wish)| match wish {
+            Wish::Cancel(of) => Some(Cancellation {
+                deployment: "d-whatever".into(),
+                target: Some(target(*to)),
+                events: BTreeSet::from([self.messages[*of].event.as_str().into()]),
+                origin: self::origin(message, TriggerKind::Decision),
+            }),
+            _ => None,
+        });
+        Asks::of(self.requests(letter), holds, cancellation)
     }
 
     fn requests(&self, letter: &Letter) -> Vec<Request> {
@@ -319,7 +333,7 @@ impl Script {
                 let family = SERVICES[place].into();
                 Change::Definition(DefinitionRef { family, revision: Some(revision) }.into())
             }
-            Wish::Pause | Wish::Resume => return None,
+            Wish::Pause | Wish::Resume | Wish::Cancel(_) => return None,
         })
     }
 
@@ -345,12 +359,22 @@ impl Letter {
 }
 
 impl Wish {
+    /// Whether it is a decision, and no change.
+    pub fn decides(self) -> bool {
+        match self {
+            Self::Pause | Self::Resume | Self::Cancel(_) => true,
+            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) => false,
+        }
+    }
+
     /// What it decides, if it is a decision of this time.
     pub fn decision(self, version: u64) -> Option<HoldDecision> {
         let verb = match self {
             Self::Pause => HoldVerb::Pause,
             Self::Resume => HoldVerb::Resume,
-            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) => return None,
+            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) | Self::Cancel(_) => {
+                return None;
+            }
         };
         Some(HoldDecision { verb, version: at(version), by: None, reason: None })
     }

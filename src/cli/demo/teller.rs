@@ -84,6 +84,7 @@ fn is_worth_telling(report: &Report) -> bool {
         Report::Settled { .. } => false,
         Report::Dropped { .. }
         | Report::Hold { .. }
+        | Report::Moot { .. }
         | Report::Moved(_)
         | Report::Retrying { .. }
         | Report::Finished(_)

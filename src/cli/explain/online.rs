@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Explanation, Home, Question, Reached, Targets, words};
+use super::{Explanation, Home, Question, Reached, Targets, signs, words};
 use crate::{
     aws::{Connections, Unobserved, ecs::Ecs},
     cli::{
         estate::{self, Learnt, Progress, each},
         run::places,
     },
-    domain::{Place, Request, TargetId, Trigger},
+    domain::{Place, Request, Sign, TargetId},
     engine::EngineClock,
     plan,
     settings::Settings,
@@ -41,12 +41,19 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
     };
     let mut home = Home::told(&question.event, &settings, &place);
     let ecs = estate::ecs(&connections, &place, &settings).await;
-    let found = discovered(&question.event.trigger, &ecs, &settings, &place, progress).await;
+    let found = discovered(&question, &ecs, &settings, &place, progress).await;
     let more = found.failures.len().saturating_sub(MOST_FAILURES);
     home.remarks.extend(found.failures.into_iter().take(MOST_FAILURES));
     home.remarks.extend((more > 0).then(|| format!("and {more} more could not be read")));
+    let rule = signs::Rule::of(&settings);
     let mut at = Targets::new(&home, settings);
     at.learn(found.targets);
+    let beside = match &question.sign {
+        Some(sign) if home.refusal.is_none() => {
+            signs::online(sign, &question.place(&home), &at, &rule, &ecs).await
+        }
+        Some(_) | None => Vec::new(),
+    };
     let (mut explanation, mut routing) = question.explained(home, &at);
     let now = EngineClock::start().wall();
     for request in &mut routing.requests {
@@ -54,7 +61,7 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
         (request.version, request.floor) = (request.version.min(now), request.floor.min(now));
     }
     Box::pin(look(&ecs, &routing.requests, &mut explanation.targets, progress)).await;
-    explanation.online = true;
+    (explanation.online, explanation.beside) = (true, beside);
     explanation
 }
 
@@ -72,13 +79,15 @@ async fn reach(settings: &Settings) -> Result<(Connections, Place), String> {
 
 /// What discovery finds, as far as this event could be for it. What definitions read is not asked where a service is named.
 async fn discovered(
-    trigger: &Trigger,
+    question: &Question,
     ecs: &Ecs,
     settings: &Settings,
     place: &Place,
     progress: &Progress,
 ) -> Learnt {
-    let Some(rules) = settings.discovery.as_ref().filter(|_| words::concerns_targets(trigger)) else {
+    let trigger = &question.event.trigger;
+    let concerned = words::concerns_targets(trigger) || matches!(question.sign, Some(Sign::ImageGone(_)));
+    let Some(rules) = settings.discovery.as_ref().filter(|_| concerned) else {
         return Learnt::default();
     };
     let definitions = !words::names_a_service(trigger);

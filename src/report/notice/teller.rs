@@ -56,6 +56,7 @@ impl Teller {
             | Report::Settled { .. }
             | Report::LeaseLost { .. }
             | Report::Hold { .. }
+            | Report::Moot { .. }
             | Report::PromiseBroken { .. } => Vec::new(),
         }
     }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::{Home, Notice, Status, What};
 use crate::{
     domain::{
-        DeploymentRecord, ForeignRollout, ForeignState, Metadata, NoticeStage, Outcome, Region, RunningImage,
-        TargetId, harmless,
+        DeploymentRecord, ForeignRollout, ForeignState, Metadata, NoticeStage, Outcome, RunningImage,
+        TargetId, deployments_url, harmless,
     },
     report::message::{span, took},
 };
@@ -260,7 +260,7 @@ fn links(notice: &Notice, home: &Home) -> Vec<(&'static str, String)> {
     } else if let Some(url) = &home.public_url {
         links.push(("Lockkeeper", format!("{url}/")));
     }
-    links.push(("Console", console(target)));
+    links.push(("Console", deployments_url(target)));
     let Some(record) = notice.record() else { return links };
     let logs = record.evidence.stopped_tasks.iter().find_map(|task| task.log_url.as_deref());
     links.extend(logs.map(|url| ("Logs", url.to_owned())));
@@ -269,23 +269,4 @@ fn links(notice: &Notice, home: &Home) -> Vec<(&'static str, String)> {
         links.extend(metadata.run_url.as_deref().map(|url| ("Run", url.to_owned())));
     }
     links
-}
-
-/// The page of the service in AWS's console.
-fn console(target: &TargetId) -> String {
-    let region = target.region();
-    format!(
-        "https://{}/ecs/v2/clusters/{}/services/{}/deployments?region={region}",
-        console_host(region),
-        target.cluster(),
-        target.service(),
-    )
-}
-
-fn console_host(region: &Region) -> String {
-    match region.as_str() {
-        region if region.starts_with("cn-") => format!("{region}.console.amazonaws.cn"),
-        region if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com".to_owned(),
-        region => format!("{region}.console.aws.amazon.com"),
-    }
 }

@@ -118,6 +118,9 @@ fn without_any_source_the_defaults_hold() {
         reconcile: Reconcile {
             mode: Repair,
             every: 300s,
+            rule: Glob(
+                "lockkeeper*",
+            ),
         },
         notify: NotifyRules {
             slack: None,

@@ -37,6 +37,7 @@
     }
 
     async function refresh(options = {}) {
+        if (still && !options.always) return;
         if (busy) { again = true; return; }
         if (document.hidden && !options.always) { again = true; return; }
         // What somebody is marking, to copy it, is not taken from under their hands.
@@ -253,7 +254,7 @@
             });
             if (!answer.ok) { complain(box, await problem(answer)); return; }
             box.close();
-            say(`${title} It was asked for; what becomes of it is shown here.`);
+            say(`${title.slice(0, -1)}: it was asked for. What becomes of it is shown here.`);
             soon();
         } catch (why) {
             complain(box, why.name === "TimeoutError" ? "There was no answer in time. Look whether it was done before asking again." : "The daemon does not answer.");

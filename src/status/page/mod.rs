@@ -12,6 +12,7 @@ mod deployment;
 mod diff;
 mod frame;
 mod home;
+mod letters;
 mod parts;
 mod target;
 
@@ -48,6 +49,7 @@ pub(super) fn routes() -> Router<StatusState> {
         .route("/", get(home))
         .route("/targets/{id}", get(target::page))
         .route("/deployments/{id}", get(deployment::page))
+        .route("/dead-letters", get(letters::page))
         .route("/style.css", get(async || kept("text/css; charset=utf-8", STYLE)))
         .route("/live.js", get(async || kept("text/javascript; charset=utf-8", SCRIPT)))
         .route("/icon.svg", get(async || kept("image/svg+xml", ICON)))

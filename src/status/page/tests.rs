@@ -5,11 +5,14 @@ use insta::assert_snapshot;
 use super::*;
 use crate::{
     domain::{
-        DeploymentRecord, Difference, HoldKind, HoldRecord, Line, Moment, PastRollout, ReconcileRecord,
-        RolloutState, TargetRecord, Tasks, TriggerKind,
+        DeploymentRecord, Difference, HoldKind, HoldRecord, LetterEvent, LetterRecord, Line, Moment,
+        PastRollout, PutBy, ReconcileRecord, RolloutState, TargetRecord, Tasks, TriggerKind, Verdict,
     },
     report::sample::{at, origin},
-    status::sample::{Sample, about},
+    status::{
+        Letters, Refusal,
+        sample::{Sample, about},
+    },
 };
 
 /// What a page shows to whoever asks for this.
@@ -127,10 +130,7 @@ fn names_and_reasons_are_text_wherever_they_stand() {
 fn lines(html: &str) -> String {
     let main = html.split("<main id=\"main\" tabindex=\"-1\">").nth(1).expect("main");
     let main = main.split("</main>").next().unwrap_or_default();
-    let main = match (main.find("<div class=\"acts\""), main.find("<dl")) {
-        (Some(from), Some(to)) if from < to => format!("{}{}", &main[..from], &main[to..]),
-        _ => main.to_owned(),
-    };
+    let main = without_buttons(main);
     let ends = ["</dd>", "</li>", "</h1>", "</h2>", "</h3>", "</p>"];
     let main = ends.iter().fold(main, |main, end| main.replace(end, "|"));
     words(&main).split('|').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
@@ -483,4 +483,71 @@ fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
         "{told}"
     );
     assert!(view.target(target).into_string().contains("2 of 4"), "the figures count them");
+}
+
+#[test]
+fn what_was_set_aside_says_why_and_can_be_put_back() {
+    let letter = |id: &str, second: &str, target: Option<&str>, result| LetterRecord {
+        id: id.into(),
+        put_by: PutBy::Lockkeeper,
+        time: at(second),
+        target: target.map(|target| target.parse().expect("valid")),
+        deployment: Some("d-bad0".into()),
+        outcome: Some("rolled_back".into()),
+        cause: Some("crash_loop".into()),
+        attempts: Some(3),
+        reason: Some("container web exited with 1".into()),
+        version: at(second),
+        copies: 2,
+        event: LetterEvent {
+            id: "e-3".into(),
+            source: "aws.ecr".into(),
+            detail_type: "ECR Image Action".into(),
+            trigger: TriggerKind::ImagePushed,
+            meaning: Some("push of shop_api:broken".into()),
+        },
+        result,
+        reaches: vec!["api".into()],
+    };
+    let sample = Sample::busy();
+    let strange = LetterRecord {
+        put_by: PutBy::Sqs,
+        outcome: None,
+        cause: None,
+        deployment: None,
+        event: LetterEvent { meaning: None, ..letter("x", "12:00:00", None, Verdict::ComesBack).event },
+        ..letter("l-2", "12:05:00", None, Verdict::ComesBack)
+    };
+    let api = Some("111122223333/eu-west-1/shop/chubby_api");
+    let letters = Letters {
+        seen_at: at("12:05:55"),
+        letters: vec![letter("l-1", "12:04:00", api, Verdict::Asks), strange],
+        whole: false,
+        unseen: 1,
+    };
+    let html = seen(&sample, &Asked::default(), |view| view.letters(Ok(&letters)));
+    let told = html.split("<tbody role=\"rowgroup\">").nth(1).and_then(|rest| rest.split("</tbody>").next());
+    let told: Vec<String> = told
+        .expect("rows")
+        .split("<tr role=\"row\">")
+        .skip(1)
+        .map(|row| words(&without_buttons(row)))
+        .collect();
+    assert_snapshot!(told.join("\n"), @r#"
+    all that it reaches | Nobody understands it image pushed, event e-3 | container web exited with 1 put there by SQS: it was received too often tried 3 times | comes back: nobody understands it | 1 min ago 2 copies |
+    api d-bad0 | push of shop_api:broken image pushed, event e-3 | rolled back crash loop container web exited with 1 tried 3 times | reaches api | 2 min ago 2 copies |
+    "#);
+    assert!(html.contains("Not all could be seen: 1 are in somebody's hands."));
+    assert_eq!(html.matches("data-path=\"/api/v1/dead-letters/replay\"").count(), 3);
+    let asked = Asked { words: "crash".into(), ..Asked::default() };
+    assert_eq!(seen(&sample, &asked, |view| view.letters(Ok(&letters))).matches("data-act").count(), 2);
+    let refusal = Refusal::Unavailable("nobody answers".into());
+    let html = seen(&sample, &Asked::default(), |view| view.letters(Err(&refusal)));
+    assert!(html.contains("They cannot be shown now: nobody answers."));
+}
+
+fn without_buttons(html: &str) -> String {
+    let mut parts = html.split("<div class=\"acts\"");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + part.split_once("</div>").map_or("", |(_, rest)| rest))
 }

@@ -1,0 +1,257 @@
+//! Giving up a deployment, because somebody cancelled it.
+//!
+//! What waits is set aside and told as cancelled; a rollout that is under way is stopped, and told once what ran before runs
+//! again. It can be put back like everything that was set aside.
+//!
+//! The message that says so is held until all that it gave up is gone from the queue, and for two visibilities at least: after
+//! a crash the messages of a deployment come back one by one, before it or after it, and each of them must meet it. By the
+//! events that asked for a deployment each is known also where others are gone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::domain::{
+    Cancellation, Cause, Failure, LeaseId, Look, Moment, Outcome, Report, Rollout, SettledBy, Stage,
+    StopOrder, TargetId,
+};
+
+use super::{
+    Command, Flaw, Hold, Now, Planner,
+    fold::Ask,
+    lane::{Lane, Passage, Phase, Turn},
+    watch::Watch,
+};
+
+/// The cancellations whose messages are held.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Cancels {
+    by_lease: BTreeMap<LeaseId, Cancel>,
+    /// The lanes in which something moved since they were last held against them.
+    stirred: BTreeSet<TargetId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Cancel {
+    about: Cancellation,
+    /// Until then it is held in any case.
+    until: Moment,
+    /// The messages that it gave up and that are not gone yet.
+    messages: BTreeSet<LeaseId>,
+    /// Whether it has met its deployment.
+    has_met: bool,
+}
+
+impl Cancels {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_lease.is_empty()
+    }
+
+    /// Something moved in a lane.
+    pub(super) fn stir(&mut self, target: &TargetId) {
+        if !self.is_empty() {
+            self.stirred.insert(target.clone());
+        }
+    }
+
+    /// A message was received once more: its deletion is awaited by another receipt.
+    pub(super) fn reissue(&mut self, earlier: Option<LeaseId>, lease: LeaseId) {
+        let Some(earlier) = earlier else { return };
+        for cancel in self.by_lease.values_mut() {
+            if cancel.messages.remove(&earlier) {
+                cancel.messages.insert(lease);
+            }
+        }
+    }
+
+    /// These messages are gone from the queue.
+    pub(super) fn gone(&mut self, leases: &[LeaseId]) {
+        for cancel in self.by_lease.values_mut() {
+            cancel.messages.retain(|lease| !leases.contains(lease));
+        }
+        self.by_lease.retain(|lease, _| !leases.contains(lease));
+    }
+
+    /// These messages will be received again, and must meet the cancellation then.
+    pub(super) fn lost(&mut self, leases: &[LeaseId], until: Moment) {
+        for cancel in self.by_lease.values_mut() {
+            let before = cancel.messages.len();
+            cancel.messages.retain(|lease| !leases.contains(lease));
+            if cancel.messages.len() < before {
+                cancel.until = cancel.until.max(until);
+            }
+        }
+        self.by_lease.retain(|lease, _| !leases.contains(lease));
+    }
+
+    /// When the next one may be settled.
+    pub(super) fn next_wakeup(&self) -> Option<Moment> {
+        self.by_lease.values().filter(|it| it.messages.is_empty()).map(|it| it.until).min()
+    }
+}
+
+impl Planner {
+    /// A cancellation was received.
+    pub(super) fn cancelled(&mut self, now: Now, hold: Hold, about: Cancellation) {
+        let Hold { lease, message, event, expires } = hold;
+        let replaced = self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
+        self.ledger.owe(lease);
+        let before = replaced.and_then(|replaced| self.cancels.by_lease.remove(&replaced));
+        let until = now.moment + self.longest_return();
+        let new = Cancel { about, until, messages: BTreeSet::new(), has_met: false };
+        let cancel = before.unwrap_or(new);
+        match &cancel.about.target {
+            Some(target) => drop(self.cancels.stirred.insert(target.clone())),
+            None => self.cancels.stirred.extend(self.lanes.keys().cloned()),
+        }
+        self.cancels.by_lease.insert(lease, cancel);
+    }
+
+    /// However long ago a process died, by then what it held is received again.
+    pub(super) fn longest_return(&self) -> Duration {
+        self.settings.visibility * 2
+    }
+
+    /// Gives up what is cancelled in the lanes in which something moved, and settles what is done.
+    pub(super) fn cancel(&mut self, now: Now, out: &mut Vec<Command>) {
+        while let Some(target) = self.cancels.stirred.pop_first() {
+            let leases: Vec<LeaseId> = self.cancels.by_lease.keys().copied().collect();
+            for lease in leases {
+                self.cancel_in(now, &target, lease, out);
+            }
+        }
+        let is_forgotten = self.settings.flawed(Flaw::CancelForgotten);
+        let is_over =
+            |it: &Cancel| it.messages.is_empty() && it.until <= now.moment || is_forgotten && it.has_met;
+        let over: Vec<LeaseId> =
+            self.cancels.by_lease.iter().filter(|(_, it)| is_over(it)).map(|(lease, _)| *lease).collect();
+        for lease in over {
+            let Some(cancel) = self.cancels.by_lease.remove(&lease) else { continue };
+            let by = if cancel.has_met { SettledBy::Reality } else { SettledBy::NothingAsked };
+            self.ledger.settle_whole(lease, by);
+            if !cancel.has_met {
+                let deployment = &cancel.about.deployment;
+                let reason = format!("no deployment {deployment} waits or is under way");
+                out.push(Command::Report(Report::Moot { origin: Arc::clone(&cancel.about.origin), reason }));
+            }
+        }
+    }
+
+    fn cancel_in(&mut self, now: Now, target: &TargetId, lease: LeaseId, out: &mut Vec<Command>) {
+        let Some(cancel) = self.cancels.by_lease.get(&lease) else { return };
+        let about = cancel.about.clone();
+        if about.target.as_ref().is_some_and(|it| it != target) {
+            return;
+        }
+        let mut met = Vec::new();
+        self.with_lane(now, target, out, |lane, turn| met = lane.give_up(&about, turn));
+        // What followed in the lane from just this has been seen.
+        self.cancels.stirred.remove(target);
+        if let Some(cancel) = self.cancels.by_lease.get_mut(&lease) {
+            cancel.has_met |= !met.is_empty();
+            cancel.messages.extend(met.into_iter().filter(|it| self.ledger.holds(*it)));
+        }
+    }
+}
+
+impl Lane {
+    /// Gives up what of this waits or is under way here. Returns the messages behind it.
+    fn give_up(&mut self, about: &Cancellation, turn: &mut Turn<'_>) -> Vec<LeaseId> {
+        let mut met = self.give_up_waiting(about, turn);
+        let (Phase::Starting(passage, _) | Phase::Watching(passage, _)) = &mut self.phase else {
+            return met;
+        };
+        if !is_about(about, passage) {
+            return met;
+        }
+        met.extend(passage.asks.iter().map(|ask| ask.lease));
+        let is_failing = passage.stage == Stage::RollingBack;
+        if passage.cancelled.is_none() && !is_failing {
+            passage.cancelled = Some(about.origin.reason.as_str().into());
+            if self.watch().is_some_and(Watch::is_quiet) {
+                self.look_at_rollout(turn);
+            }
+        }
+        met
+    }
+
+    fn give_up_waiting(&mut self, about: &Cancellation, turn: &mut Turn<'_>) -> Vec<LeaseId> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let is_whole = self.waiting_record(&self.waiting).id == about.deployment;
+        let is_it = |ask: &Ask| is_whole || about.events.contains(&ask.request.origin.event_id);
+        let (given_up, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(is_it);
+        self.waiting = kept;
+        if given_up.is_empty() {
+            return Vec::new();
+        }
+        let leases: Vec<LeaseId> = given_up.iter().map(|ask| ask.lease).collect();
+        self.cancel_waiting(&given_up, about.origin.reason.clone(), turn);
+        self.forget(&leases, turn);
+        leases
+    }
+
+    /// A rollout that goes on is to end because somebody cancelled it: ECS is told to go back, or what was there before is
+    /// rolled out over it.
+    pub(super) fn stop_cancelled(
+        &mut self,
+        mut passage: Box<Passage>,
+        mut watch: Watch,
+        rollout: &Rollout,
+        look: &Look,
+        turn: &mut Turn<'_>,
+    ) {
+        let why = passage.cancelled.clone().unwrap_or_default();
+        let failure = Failure::new(Cause::Unknown, &*why);
+        let arn = watch.rollout.service_deployment.clone().filter(|_| !watch.cannot_stop);
+        if let Some(arn) = arn {
+            passage.failure = Some(failure);
+            passage.stage = Stage::RollingBack;
+            turn.report(Report::Moved(Box::new(self.record(&passage))));
+            turn.out.push(Command::Stop(StopOrder { target: self.target.clone(), rollout: arn }));
+            watch.stopping();
+            self.phase = Phase::Watching(passage, watch);
+            return;
+        }
+        if let Err((mut passage, failure)) = self.undo_by_rollout(passage, failure, Some(&watch), look, turn)
+        {
+            // There is nothing to go back to: it goes on to its own end.
+            passage.cancelled = None;
+            let origin = passage.asks.first().map(|ask| Arc::clone(&ask.request.origin));
+            if let Some(origin) = origin {
+                turn.report(Report::Moot { origin, reason: failure.reason });
+            }
+            self.go_on(passage, watch, rollout, look, turn);
+        }
+    }
+}
+
+/// Whether a deployment is the one that is given up: by its id, or because nothing else asked for it.
+fn is_about(about: &Cancellation, passage: &Passage) -> bool {
+    let is_its = |ask: &Ask| about.events.contains(&ask.request.origin.event_id);
+    passage.id == about.deployment || !about.events.is_empty() && passage.asks.iter().all(is_its)
+}
+
+/// How a deployment ends that was cancelled, and why; what it would have ended with otherwise.
+pub(super) fn end(cancelled: &str, outcome: Outcome, failure: Failure) -> (Outcome, Option<Cause>, String) {
+    match outcome {
+        Outcome::RolledBack => {
+            let end = failure.reason.strip_prefix(cancelled).unwrap_or("").trim_start_matches("; ");
+            let end = if end.is_empty() { "what ran before runs again" } else { end };
+            (Outcome::Cancelled, None, format!("{cancelled}; {end}"))
+        }
+        Outcome::Succeeded
+        | Outcome::AlreadyRunning
+        | Outcome::Superseded
+        | Outcome::Failed
+        | Outcome::Cancelled
+        | Outcome::DryRun => {
+            let reason = format!("{}; it was to be stopped ({cancelled})", failure.reason);
+            (outcome, Some(failure.cause), reason)
+        }
+    }
+}
