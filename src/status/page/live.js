@@ -67,6 +67,9 @@
             if (open.has(it.dataset.key)) it.open = true;
             if (closed.has(it.dataset.key)) it.open = false;
         }
+        const top = (it) => it.getBoundingClientRect().top;
+        const seen = [...main.children].find((it) => it.id && it.getBoundingClientRect().bottom > 0);
+        const [place, at] = [seen?.id, seen && top(seen)];
         const known = new Map([...main.children].map((it) => [it.id, it]));
         const parts = [...next.children].map((it) => {
             const before = known.get(it.id);
@@ -76,6 +79,9 @@
         const gone = [...main.children].filter((it) => !parts.includes(it));
         parts.forEach((it, place) => { if (main.children[place] !== it) main.insertBefore(it, main.children[place] ?? null); });
         gone.forEach((it) => it.remove());
+        // What is read stays where it is, whatever grows above it.
+        const there = scrollY > 0 && place && document.getElementById(place);
+        if (there) scrollBy({ top: top(there) - at, behavior: "instant" });
         if (focused && !document.activeElement?.matches("main *")) find(focused)?.focus({ preventScroll: true });
     }
 
