@@ -13,11 +13,17 @@ LOCKKEEPER_BIN=$(realpath "$1") WORLD_BIN=$(realpath "$2")
 shift 2
 cd "$(dirname "$0")"
 
-if [ -z "${CHROMIUM:-}" ]; then
+find_browser() {
     for name in chromium chromium-browser google-chrome google-chrome-stable; do
-        CHROMIUM=$(command -v "$name" || true)
-        [ -z "$CHROMIUM" ] || break
+        command -v "$name" && return
     done
+    true
+}
+
+CHROMIUM=${CHROMIUM:-$(find_browser)}
+if [ -z "$CHROMIUM" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } >/dev/null 2>&1 || true
+    CHROMIUM=$(find_browser)
 fi
 [ -n "$CHROMIUM" ] || skip "there is no Chromium on this machine: install the package \`chromium\`, or name one with CHROMIUM"
 command -v node >/dev/null || skip "there is no node on this machine"

@@ -12,6 +12,7 @@ mod deployment;
 mod diff;
 mod frame;
 mod home;
+mod inforce;
 mod letters;
 mod parts;
 mod target;
@@ -83,6 +84,16 @@ fn newest_first<'a>(snapshot: &'a Snapshot, past: &'a Past) -> Vec<&'a Deploymen
     ended
 }
 
+/// As much of an id as tells it from others: those that ECS gives are long.
+fn short_id(id: &str) -> String {
+    const ENOUGH: usize = 16;
+    if id.chars().count() <= ENOUGH + 1 {
+        id.to_owned()
+    } else {
+        id.chars().take(ENOUGH).chain(['…']).collect()
+    }
+}
+
 /// What changes only with the version, which stands in the address: a browser may keep it for a day.
 fn kept(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=86400")], text).into_response()
@@ -135,14 +146,16 @@ impl View<'_> {
     }
 
     fn ago(&self, then: Timestamp) -> Markup {
-        html! { time datetime=(then) title=(then) { (coarse(self.at.since(then))) " ago" } }
+        let passed = self.at.since(then);
+        let says = if passed < Duration::from_secs(1) { "just now".into() } else { coarse(passed) + " ago" };
+        html! { time datetime=(then) title=(then) { (says) } }
     }
 
     /// Whose deployment it is, and which.
     fn subject(&self, it: &DeploymentRecord) -> Markup {
         html! {
             a.name href=(self.target_path(&it.target, &it.name)) { (it.name) }
-            span.note { a href={ "/deployments/" (encoded(it.id.as_str())) } title=(it.target) { (it.id) } }
+            span.note { a href={ "/deployments/" (encoded(it.id.as_str())) } title=(it.target) { (short_id(it.id.as_str())) } }
         }
     }
 }

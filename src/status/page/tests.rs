@@ -5,8 +5,9 @@ use insta::assert_snapshot;
 use super::*;
 use crate::{
     domain::{
-        DeploymentRecord, Difference, HoldKind, HoldRecord, LetterEvent, LetterRecord, Line, Moment,
-        PastRollout, PutBy, ReconcileRecord, RolloutState, TargetRecord, Tasks, TriggerKind, Verdict,
+        DefinitionFacts, Dependency, DeploymentRecord, Difference, Glob, HoldKind, HoldRecord, LetterEvent,
+        LetterRecord, Line, Moment, OnPush, Outline, PastRollout, Place, PutBy, ReconcileRecord,
+        RolloutState, TargetRecord, TargetSettings, Tasks, TriggerKind, Verdict,
     },
     report::sample::{at, origin},
     status::{
@@ -119,7 +120,7 @@ fn names_and_reasons_are_text_wherever_they_stand() {
     sample.snapshot.reconciled = Some(Arc::new(drifted(evil)));
     let html = page(&sample, false)
         + &seen(&sample, &Asked::default(), |view| view.deployment(&ended, None))
-        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]))
+        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None))
         + &searched(&sample, evil);
     assert!(!html.contains("<script>") && !html.contains("alert('x')</script>\"'"), "not escaped");
     assert!(html.matches("&lt;script&gt;").count() >= 9, "{}", html.matches("&lt;script&gt;").count());
@@ -206,7 +207,8 @@ fn a_deployment_has_a_page_that_tells_all_of_it() {
 #[test]
 fn a_target_has_a_page_that_tells_what_it_runs_and_how_its_deployments_went() {
     let sample = Sample::busy();
-    let told = lines(&seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0])));
+    let told =
+        lines(&seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None)));
     assert_snapshot!(told.split("Ended").next().unwrap_or_default(), @r#"
     api
     Lane Watching Rolling out , 1 of 4 tasks
@@ -345,7 +347,7 @@ fn without_scripts_the_page_moves_only_for_those_who_asked() {
 fn nothing_is_inline_and_nothing_is_loaded_from_elsewhere() {
     let sample = Sample::busy();
     let html = page(&sample, true)
-        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]))
+        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None))
         + &seen(&sample, &Asked::default(), |view| {
             view.deployment(sample.snapshot.under_way().next().expect("one"), None)
         });
@@ -361,7 +363,7 @@ fn nothing_is_inline_and_nothing_is_loaded_from_elsewhere() {
 #[test]
 fn what_changes_something_is_hidden_until_somebody_has_signed_in() {
     let sample = Sample::busy();
-    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]));
+    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
     let bars = target.matches("<div class=\"acts\" role=\"group\"").count();
     assert_eq!((bars, target.matches(" hidden><button type=\"button\" data-act").count()), (1, 1));
     let offers = |html: &str, verb: &str| {
@@ -400,7 +402,7 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
     assert!(rows(&home, "targets").contains("Watching Paused by ann, 5 min ago : stocktaking"));
     let asked = Asked { state: Some(asked::Lanes::Held), ..Asked::default() };
     assert_eq!(rows(&seen(&sample, &asked, |view| view.home()), "targets").lines().count(), 1);
-    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]));
+    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
     assert!(target.contains("/resume\"") && !target.contains("/pause\""));
 }
 
@@ -482,7 +484,7 @@ fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
         told.contains("api d-old | Succeeded ECS's words seen in ECS, of a definition of ours"),
         "{told}"
     );
-    assert!(view.target(target).into_string().contains("2 of 4"), "the figures count them");
+    assert!(view.target(target, None).into_string().contains("2 of 4"), "the figures count them");
 }
 
 #[test]
@@ -550,4 +552,46 @@ fn without_buttons(html: &str) -> String {
     let mut parts = html.split("<div class=\"acts\"");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |all, part| all + part.split_once("</div>").map_or("", |(_, rest)| rest))
+}
+
+#[test]
+fn a_target_says_what_it_reads_and_how_it_is_deployed() {
+    let mut sample = Sample::busy();
+    let id = sample.snapshot.targets[0].id.clone();
+    let mut settings = TargetSettings::named("api".into());
+    (settings.on_push, settings.stop_after) = (OnPush::Pin, 2);
+    settings.tags = "glob:release-*".parse().expect("a policy");
+    settings.branches = vec![Glob::new("main")];
+    settings.triggers.files = false;
+    sample.snapshot.settings = Arc::new([(id.clone(), Arc::new(settings))].into());
+    let place = Place::of(&id);
+    let dependencies = vec![
+        Dependency::Parameter { place: place.clone(), name: "/prod/shop/KEY".into() },
+        Dependency::Secret { place, name: "shop/db-AbCdEf".into() },
+        Dependency::File { bucket: "b".into(), key: "k.env".into() },
+    ];
+    let facts = Ok(Arc::new(DefinitionFacts { outline: Outline::default(), dependencies }));
+    let html =
+        seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], Some(&facts)));
+    let told = lines(&html);
+    assert_snapshot!(told.split_once("Reads\n").expect("the section").1, @r#"
+    Parameter /prod/shop/KEY
+    Secret shop/db-AbCdEf
+    File s3://b/k.env
+    Settings in force
+    A push of a tag that glob:release-* takes is deployed by its tag
+    Starts from the definition that runs
+    Gathers for 5 s
+    Gives up after 30 min without progress, and goes back
+    Tries again 2 times what may pass
+    Something newer supersedes what is under way only if that fails
+    Of one event 10 at a time
+    Stops after 2 of one event have failed
+    Branches main
+    A deletion only warns
+    Switched off files
+    "#);
+    let why = Err("AWS cannot be asked now".to_owned());
+    let html = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], Some(&why)));
+    assert!(html.contains("AWS cannot be asked now"));
 }
