@@ -6,7 +6,9 @@ use super::{
     json::{Field, Object, quoted},
     unknown,
 };
-use crate::domain::{Digest, PushedImage, RepositoryName, ScannedImage, Trigger, is_digest, is_tag};
+use crate::domain::{
+    Digest, GoneImage, PushedImage, RepositoryName, ScannedImage, Trigger, is_digest, is_tag,
+};
 
 /// What an event of ECR, or of the Inspector that scans for it, means.
 pub(super) fn read(envelope: &Envelope) -> Reading {
@@ -39,6 +41,29 @@ fn image_action(detail: Object) -> Reading {
         }
         other => Ok(Trigger::Ignored(format!("the action {} is not a push", quoted(other)))),
     }
+}
+
+/// The image that this took away, if it did.
+pub(super) fn gone(detail: Object) -> Result<Option<GoneImage>, Reason> {
+    let [action, result, class, repository, tag, digest] = detail.pick([
+        "action-type",
+        "result",
+        "target-storage-class",
+        "repository-name",
+        "image-tag",
+        "image-digest",
+    ])?;
+    let archived = match &*action.filled()? {
+        "DELETE" => false,
+        "UPDATE_STORAGE_CLASS" if class.text()?.is_some_and(|class| class == "ARCHIVE") => true,
+        _ => return Ok(None),
+    };
+    let tag = tag.text()?.filter(|text| is_tag(text)).map(|text| (&*text).into());
+    let digest = digest.text()?.filter(|text| is_digest(text)).map(|text| Digest::from(&*text));
+    if result.filled()? != "SUCCESS" || (tag.is_none() && digest.is_none()) {
+        return Ok(None);
+    }
+    Ok(Some(GoneImage { repository: repository_of(repository)?, tag, digest, archived }))
 }
 
 fn replication(detail: Object) -> Reading {

@@ -19,6 +19,7 @@
 //! event that has none is made of its own text, so that the same event is the same through SNS and without. Where an
 //! event tells no time, the time at which it was sent stands for it. A replay keeps its time, and its name goes along.
 
+mod beside;
 mod cloudtrail;
 mod decisions;
 mod ecr;
@@ -36,6 +37,9 @@ mod ssm;
 mod tests;
 
 use std::sync::Arc;
+
+pub use beside::beside;
+pub use metadata::{Checkout, of_run};
 
 use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
 use envelope::{Envelope, Opened};

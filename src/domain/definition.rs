@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{ContainerName, DeploymentId, ImageReference, Tag, Timestamp, harmless, is_tag};
+use super::{
+    ContainerName, Dependency, DeploymentId, ImageReference, Outline, Tag, Timestamp, harmless, is_tag,
+};
 
 /// One revision of a family, written `family:12`. Revisions are ordered as numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +46,15 @@ pub struct DefinitionView {
     pub images: BTreeMap<ContainerName, ImageReference>,
     /// Our tags on it; empty on a definition that we did not register.
     pub marks: Marks,
+}
+
+/// What is shown of a revision, and what tasks of it read when they start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionFacts {
+    /// What it says, but for what may be secret.
+    pub outline: Outline,
+    /// What it depends on; in order, each once.
+    pub dependencies: Vec<Dependency>,
 }
 
 /// The tags by which a revision tells what we meant by it.

@@ -2,6 +2,7 @@
 
 mod access;
 mod ask;
+mod beside;
 mod change;
 mod claim;
 mod console;
@@ -22,6 +23,7 @@ mod metadata;
 mod notify;
 mod observation;
 mod outcome;
+mod outline;
 mod owner;
 mod reading;
 mod record;
@@ -37,6 +39,7 @@ mod time;
 
 pub use access::*;
 pub use ask::*;
+pub use beside::*;
 pub use change::*;
 pub use claim::*;
 pub use console::*;
@@ -57,6 +60,7 @@ pub use metadata::*;
 pub use notify::*;
 pub use observation::*;
 pub use outcome::*;
+pub use outline::*;
 pub use owner::*;
 pub use reading::*;
 pub use record::*;

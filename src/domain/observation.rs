@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Base, Cause, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, Holds, ImageReference,
-    Marks, RolloutId, StoppedTask, TargetId, Timestamp,
+    Base, Cause, ContainerName, DefinitionId, DefinitionRef, DefinitionView, DeploymentId, Digest, Holds,
+    ImageReference, Marks, RolloutId, StoppedTask, TargetId, Timestamp,
 };
 
 /// What to look at.
@@ -117,6 +117,29 @@ pub struct Rollout {
     pub tasks: Tasks,
     /// ECS's words.
     pub reason: Arc<str>,
+}
+
+/// A rollout that has ended, as ECS remembers it for 90 days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRollout {
+    /// The ARN of its service deployment.
+    pub id: RolloutId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub state: RolloutState,
+    /// ECS's words.
+    pub reason: Arc<str>,
+    /// The definition that it rolled out.
+    pub definition: DefinitionId,
+    /// The definition that the service had before, where it is known.
+    pub previous: Option<DefinitionId>,
+    /// The deployment of ours that registered the definition, where one did.
+    pub registered_by: Option<DeploymentId>,
+    /// Its tasks, where they are known.
+    pub tasks: Tasks,
 }
 
 /// The two ids by which ECS knows one rollout. Either may be unknown.

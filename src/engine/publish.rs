@@ -10,9 +10,9 @@ use crate::{
     aws::queue::Queue,
     domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
-    report::{history::History, steps::Recorder},
+    report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
-    status::{Metrics, QueueRecord, QueueRole, Snapshot},
+    status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
 
 /// Snapshots follow each other no faster than this, however fast the loop turns.
@@ -26,8 +26,12 @@ pub struct Publisher {
     history: Arc<History>,
     steps: Recorder,
     reconciled: Option<Arc<ReconcileRecord>>,
+    /// What ECS remembers, which is read beside the loop.
+    lookup: Option<Lookup>,
     /// Somebody who wants every report as it is told, such as the demo.
     listener: Option<mpsc::UnboundedSender<Report>>,
+    /// Those who are told elsewhere.
+    notifiers: Option<Notifiers>,
     /// What the last snapshot showed; `None` before the first.
     shown: Option<Shown>,
     /// Whether that is of a process that acts.
@@ -47,7 +51,9 @@ impl Publisher {
             history,
             steps: Recorder::default(),
             reconciled: None,
+            lookup: None,
             listener: None,
+            notifiers: None,
             shown: None,
             is_acting: false,
             published,
@@ -59,6 +65,24 @@ impl Publisher {
     #[must_use]
     pub fn with_listener(mut self, listener: mpsc::UnboundedSender<Report>) -> Self {
         self.listener = Some(listener);
+        self
+    }
+
+    /// Also shows what this has read.
+    #[must_use]
+    pub fn with_lookup(mut self, lookup: Lookup) -> Self {
+        self.lookup = Some(lookup);
+        self
+    }
+
+    fn past(&self) -> Arc<Past> {
+        self.lookup.as_ref().map(Lookup::past).unwrap_or_default()
+    }
+
+    /// Also tells those who are elsewhere.
+    #[must_use]
+    pub fn with_notifiers(mut self, notifiers: Notifiers) -> Self {
+        self.notifiers = Some(notifiers);
         self
     }
 
@@ -93,6 +117,9 @@ impl Publisher {
         if let Report::Finished(record) = report {
             Arc::make_mut(&mut self.history).push((**record).clone());
         }
+        if let Some(notifiers) = &mut self.notifiers {
+            notifiers.tell(report, at);
+        }
         if let Some(listener) = &self.listener {
             let _ = listener.send(report.clone());
         }
@@ -115,14 +142,17 @@ impl Publisher {
         if std::mem::take(&mut self.is_acting) {
             self.shown = None;
         }
+        let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         let snapshot = Snapshot {
             taken_at: now,
             active: false,
             home: Some(routes.home()),
             targets: shown.targets(),
+            settings: shown.settings(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            past,
             steps: self.steps.steps(),
             reconciled: self.reconciled.clone(),
             leases_held: 0,
@@ -149,6 +179,7 @@ impl Publisher {
         queues: &[QueueRecord],
         oldest: Option<Timestamp>,
     ) {
+        let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
         for moved in shown.follow(planner) {
             self.steps.seen(&moved, at);
@@ -159,8 +190,10 @@ impl Publisher {
             active: true,
             home: Some(routes.home()),
             targets: shown.targets(),
+            settings: shown.settings(),
             deployments: shown.deployments(),
             history: Arc::clone(&self.history),
+            past,
             steps: self.steps.steps(),
             reconciled: self.reconciled.clone(),
             leases_held: planner.held(),

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -25,8 +25,8 @@ use crate::{
         sources::Sources,
     },
     domain::{
-        CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, LookOrder, Moment, Place,
-        Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, ServiceState,
+        CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, Glob, LookOrder, Moment,
+        Place, Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, ServiceState,
         TargetId, TargetName, TargetSettings, Timestamp,
     },
     inventory::{
@@ -60,6 +60,8 @@ pub struct Reconcile {
     pub mode: ReconcileMode,
     /// How long after the end of one pass the next begins.
     pub every: Duration,
+    /// The rules whose schedule begins a pass at once, by name.
+    pub rule: Glob,
     /// Where the state of what targets depend on is read.
     pub sources: Arc<Sources>,
 }
@@ -71,6 +73,8 @@ pub(super) struct Reconciler {
     pub(super) queue: Queue,
     pub(super) clock: EngineClock,
     pub(super) questions: mpsc::Sender<Question>,
+    /// A pass is wanted at once.
+    pub(super) at_once: Arc<Notify>,
 }
 
 /// What is remembered between passes.
@@ -121,7 +125,8 @@ impl Reconciler {
 
     async fn look_on(&self, remembered: &mut Remembered) {
         loop {
-            tokio::time::sleep(self.reconcile.every).await;
+            // One that is asked for while another goes on begins after that.
+            let _ = tokio::time::timeout(self.reconcile.every, self.at_once.notified()).await;
             let began = self.clock.moment();
             let began_at = self.clock.wall();
             let mut pass = Pass {

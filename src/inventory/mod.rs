@@ -14,9 +14,11 @@
 //! **Definitions are read once.** A revision never changes, so what it depends on is kept with the services that have it
 //! live, and [`Inventory::unread`] names only those that none there had.
 //!
-//! What targets should have seen of what they depend on is found by [`drift`]; [`lost`] writes it as a message.
+//! What targets should have seen of what they depend on is found by [`drift`]; [`lost`] writes it as a message. Who needs an
+//! image that is gone is told by [`losses`].
 
 pub mod drift;
+pub mod losses;
 pub mod lost;
 mod select;
 #[cfg(test)]

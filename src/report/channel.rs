@@ -15,7 +15,7 @@ use std::{
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::{info, warn};
 
@@ -176,8 +176,7 @@ pub fn open(channels: Vec<Channel>, tally: Arc<dyn Tally>) -> (Notifiers, Courie
         let post = Arc::new(Post { name, state, changed: Notify::new() });
         let takes_warnings = !matches!(sender, Sender::Bus(_));
         boxes.push(Mailbox { filter, takes_warnings, post: Arc::clone(&post) });
-        let courier =
-            Courier { post: Arc::clone(&post), sender, tally: Arc::clone(&tally), outage: None };
+        let courier = Courier { post: Arc::clone(&post), sender, tally: Arc::clone(&tally), outage: None };
         couriers.push((post, tokio::spawn(courier.work())));
     }
     (Notifiers { teller: Teller::default(), boxes, tally: Arc::clone(&tally) }, Couriers { couriers, tally })
@@ -225,7 +224,11 @@ impl Couriers {
                 courier.abort();
                 let left = post.state().outbox.len() + 1;
                 self.tally.notified(&post.name, Delivery::Failed, left);
-                warn!(channel = post.name, notifications = left, "notifications were not delivered before the end");
+                warn!(
+                    channel = post.name,
+                    notifications = left,
+                    "notifications were not delivered before the end"
+                );
             }
         }
     }
@@ -241,7 +244,11 @@ impl Post {
         let mut state = self.state();
         let gone = state.outbox.push(notice);
         if gone > 0 && !std::mem::replace(&mut state.is_told, true) {
-            warn!(channel = self.name, waiting = state.outbox.len(), "notifications have no room, and are dropped");
+            warn!(
+                channel = self.name,
+                waiting = state.outbox.len(),
+                "notifications have no room, and are dropped"
+            );
         }
         drop(state);
         self.changed.notify_one();
@@ -357,7 +364,12 @@ impl Courier {
         let lost = self.outage.get_or_insert(0);
         *lost += 1;
         if *lost == 1 {
-            warn!(channel = self.post.name, notification = notice.id, error = why, "a notification was given up");
+            warn!(
+                channel = self.post.name,
+                notification = notice.id,
+                error = why,
+                "a notification was given up"
+            );
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What discovery found, beside what the settings say.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Known, Routes, Target,
     found::{FoundTarget, Thing},
     words::listed,
 };
-use crate::domain::{Discovered, Place, RepositoryName, TargetId, TargetSettings};
+use crate::domain::{Discovered, Place, RepositoryName, TargetId, TargetName, TargetSettings};
 
 impl Routes {
     /// Adds a target that discovery found, or replaces what was known of it. What the settings say of it stays.
@@ -37,6 +37,19 @@ impl Routes {
         let Target { settings, refused, .. } =
             known.or_else(|| self.found.get(target).map(|found| self.target_of(found)))?;
         Some((settings, refused))
+    }
+
+    /// The targets that may run images of this repository: because the settings list it, by name, or by their definitions.
+    pub fn users_of(&self, repository: &RepositoryName, registry: &Place) -> Vec<(TargetId, TargetName)> {
+        let name = repository.as_str();
+        let mut users = self.at(self.repositories.find(name));
+        users.extend(self.found.running(name, Some(registry)).into_iter().map(|it| self.target_of(it)));
+        let names = self.names.as_ref().filter(|_| *registry == self.home);
+        let by_name = names.and_then(|names| Some(self.named(names, names.of_repository(name)?)));
+        users.extend(by_name);
+        let users: BTreeMap<TargetId, TargetName> =
+            users.into_iter().map(|it| (it.id, it.settings.name.clone())).collect();
+        users.into_iter().collect()
     }
 
     /// With the settings of its rule where it has one, else by naming where that finds it, else by its own tags.

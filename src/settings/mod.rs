@@ -8,6 +8,7 @@
 //! problem: [`load`] tells all of them at once, and never yields settings that are partly wrong.
 
 mod catalogue;
+mod client;
 mod discovery;
 mod durations;
 mod estate;
@@ -30,7 +31,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use durations::parse as duration_of;
 pub use layers::Sources;
@@ -39,7 +40,7 @@ pub use tags::{Tagged, of_tags};
 pub use warnings::Warning;
 
 use crate::domain::{
-    AccountId, BudgetShare, DiscoveryRules, Estate, Naming, NotifyRules, Reads, ReconcileMode, Region,
+    AccountId, BudgetShare, DiscoveryRules, Estate, Glob, Naming, NotifyRules, Reads, ReconcileMode, Region,
     TargetRule, TargetSettings, TokenRule,
 };
 use merge::merge;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub http: Http,
     /// Whose decisions count.
     pub approval: Approval,
+    /// How commands reach a daemon.
+    pub client: Client,
     /// The lease by which one of several processes acts.
     pub lease: Lease,
     /// Accounts and Region.
@@ -127,6 +130,15 @@ pub struct Approval {
     pub events: bool,
 }
 
+/// How commands reach a daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Where it answers, without a slash at its end.
+    pub url: Option<String>,
+    /// The file that holds the token to show.
+    pub token_file: Option<PathBuf>,
+}
+
 /// The lease by which one of several processes acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -150,12 +162,14 @@ pub struct Aws {
 }
 
 /// What is done about changes whose events were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconcile {
     /// What is done about one.
     pub mode: ReconcileMode,
     /// How often they are looked for.
     pub every: Duration,
+    /// The rules whose schedule has them looked for at once, by name.
+    pub rule: Glob,
 }
 
 /// What is written to standard output.
@@ -199,6 +213,7 @@ const SHORTEST_VISIBILITY: Duration = Duration::from_secs(30);
 const MOST_POLLERS: u32 = 16;
 const LONGEST_START_DELAY: Duration = Duration::from_hours(1);
 const RECONCILE_EVERY: Duration = Duration::from_mins(5);
+const RECONCILE_RULE: &str = "lockkeeper*";
 /// More often, looking would take up the calls that AWS allows.
 const SHORTEST_RECONCILE: Duration = Duration::from_secs(10);
 const LONGEST_RECONCILE: Duration = Duration::from_hours(24);
@@ -264,6 +279,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         queue: root.within("queue", queue),
         http: root.within("http", |section| http::read(section, complaints)),
         approval: root.within("approval", approval),
+        client: root.within("client", client::read),
         lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,
@@ -360,7 +376,12 @@ fn reconcile(section: &mut Section<'_>) -> Reconcile {
     Reconcile {
         mode: section.take("mode", one_of(&modes)).unwrap_or(ReconcileMode::Repair),
         every: section.take("every", duration(bounds)).unwrap_or(RECONCILE_EVERY),
+        rule: section.take("rule", rule_name).unwrap_or_else(|| Glob::new(RECONCILE_RULE)),
     }
+}
+
+fn rule_name(written: &Written) -> Result<Glob, Wrong> {
+    patterns::glob_of(values::text(written)?, "_.-", "is not the name of a rule")
 }
 
 fn log(section: &mut Section<'_>) -> Log {

@@ -6,6 +6,7 @@
 //! cannot see the first step of a series that was not there.
 
 mod inventory;
+mod notify;
 mod reconcile;
 
 use std::{sync::Arc, time::Duration};
@@ -18,8 +19,8 @@ use prometheus::{
 use super::{HealthReport, QueueRecord, QueueRole, Snapshot};
 use crate::{
     domain::{
-        Cause, DeploymentRecord, LaneState, Outcome, ReconcileRecord, Report, SettledBy, Stage, Timestamp,
-        TriggerKind,
+        Cause, DeploymentRecord, LaneState, Outcome, ReconcileRecord, Report, SettledBy, Stage, TargetName,
+        Timestamp, TriggerKind,
     },
     report::message::took,
 };
@@ -48,6 +49,7 @@ pub struct Metrics {
     aws_budget_wait: HistogramVec,
     inventory: inventory::Inventory,
     reconcile: reconcile::Reconcile,
+    notifications: IntCounterVec,
     healthy: IntGaugeVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
@@ -154,6 +156,7 @@ impl Metrics {
             ),
             inventory: inventory::Inventory::new(&registry),
             reconcile: reconcile::Reconcile::new(&registry),
+            notifications: notify::notifications(&registry),
             healthy: healthy(&registry),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
@@ -207,6 +210,11 @@ impl Metrics {
     /// A pass of reconcile ended. A target that has seen everything has no series.
     pub fn reconciled(&self, record: &ReconcileRecord) {
         self.reconcile.passed(record);
+    }
+
+    /// An image that this target needs is gone.
+    pub fn image_gone(&self, target: &TargetName) {
+        self.reconcile.image_gone(target);
     }
 
     /// A call to AWS ended so (`ok`, `throttled`, …), after so long. All three names are constants of the code.

@@ -16,6 +16,8 @@
 //! | `desk` | who does what is asked for |
 //! | `stream` | every change, as it happens |
 //! | `page` | pages for people |
+//! | `lookup` | what pages ask AWS for, by way of the engine |
+//! | `slack` | what is pressed in Slack |
 //! | `problem` | errors as `application/problem+json` |
 
 mod access;
@@ -23,12 +25,14 @@ mod api;
 mod desk;
 mod health;
 mod listener;
+mod lookup;
 mod metrics;
 mod page;
 mod problem;
 mod router;
 #[cfg(test)]
 mod sample;
+mod slack;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -41,15 +45,17 @@ use tokio_util::sync::CancellationToken;
 pub use access::{Access, TokenProblem};
 pub use desk::{Answer, Desk, DeskSlot, Letters, Refusal, Replay, Replayed};
 pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
+pub use lookup::{Lookup, Question, Questions};
 pub use metrics::Metrics;
 pub use router::{router, serve};
+pub use slack::{ACTIONS, SlackDesk};
 
 use crate::{
     domain::{
         AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetRecord,
-        Timestamp,
+        TargetSettings, Timestamp,
     },
-    report::{history::History, steps::Steps},
+    report::{history::History, past::Past, steps::Steps},
 };
 
 /// All that is shown, as it was at one turn of the loop.
@@ -64,10 +70,14 @@ pub struct Snapshot {
     /// Every target, in the order of names. The loop keeps its own handles of these lists, and changes them with
     /// [`Arc::make_mut`].
     pub targets: Arc<Vec<Arc<TargetRecord>>>,
+    /// How those are deployed that the settings or discovery know.
+    pub settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
     /// The deployments that have not ended.
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
     pub history: Arc<History>,
+    /// What ECS remembers beside those.
+    pub past: Arc<Past>,
     /// What each of them went through.
     pub steps: Arc<Steps>,
     /// What the last pass of reconcile came to; `None` before the first.
@@ -132,9 +142,13 @@ pub struct StatusState {
     pub access: Arc<Access>,
     /// Who does what is asked for.
     pub desk: DeskSlot,
+    /// What buttons in Slack need; without it there are none.
+    pub slack: Option<SlackDesk>,
     /// Cancelled when the process ends: nobody is told anything any more.
     pub closing: CancellationToken,
     hub: stream::Hub,
+    /// Asks for what is not in the snapshot.
+    pub lookup: Lookup,
 }
 
 /// Tells the time of now, by the monotonic clock that the loop uses and by the wall's.
@@ -160,8 +174,10 @@ impl Snapshot {
             active: false,
             home: None,
             targets: Arc::default(),
+            settings: Arc::default(),
             deployments: Arc::default(),
             history: Arc::default(),
+            past: Arc::default(),
             steps: Arc::default(),
             reconciled: None,
             leases_held: 0,
@@ -182,14 +198,25 @@ impl Snapshot {
         self.deployments.values().map(|record| &**record)
     }
 
-    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout.
+    /// The deployment with this id: the one that is under way, or else the last that ended with a rollout, or else what
+    /// ECS remembers of it.
     fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
-        self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id))
+        let known = self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id));
+        known.or_else(|| self.remembered().find(|record| record.id == *id))
     }
 
     /// Deployments under way, then those that ended, newest first.
     fn all_deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.under_way().chain(self.history.iter())
+        self.under_way().chain(self.ended())
+    }
+
+    /// Those that ended: those of this process, the newest first, then those that only ECS remembers.
+    fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.history.iter().chain(self.remembered())
+    }
+
+    fn remembered(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.past.beside(&self.history, self.under_way())
     }
 }
 
@@ -210,7 +237,9 @@ impl StatusState {
             about: Arc::new(about),
             access: Arc::new(Access::only_reads()),
             desk: DeskSlot::default(),
+            slack: None,
             closing: CancellationToken::new(),
+            lookup: Lookup::unanswered(),
             hub: stream::Hub::default(),
         }
     }

@@ -39,11 +39,13 @@ class Moto:
 
     takes_aws_sources = True
     account = "123456789012"
+    name = "moto"
+    server = [str(Path(sys.executable).with_name("moto_server"))]
 
     def __init__(self, folder: Path):
         port = processes.free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.record = folder / "moto-record.jsonl"
+        self.record = folder / f"{self.name}-record.jsonl"
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -52,9 +54,8 @@ class Moto:
             # As many tasks run at once as are desired: new services are COMPLETED.
             "MOTO_ECS_SERVICE_RUNNING": "1",
         }
-        server = Path(sys.executable).with_name("moto_server")
-        log = folder / "moto.log"
-        command = [str(server), "-H", "127.0.0.1", "-p", str(port)]
+        log = folder / f"{self.name}.log"
+        command = [*self.server, "-H", "127.0.0.1", "-p", str(port)]
         self.process = processes.start(command, log, cwd=folder, env=environment)
         processes.until("moto answers", lambda: processes.fetch(f"{self.url}/moto-api/")[0] != 0, 60)
 
@@ -69,6 +70,13 @@ class Moto:
                 body = base64.b64decode(entry["body"]) if entry["body_encoded"] else entry["body"]
                 calls.append({"operation": operation, "request": json.loads(body or "{}")})
         return calls
+
+
+class WholeMoto(Moto):
+    """Moto with what Terraform's provider needs beside."""
+
+    name = "whole-moto"
+    server = [sys.executable, str(Path(__file__).with_name("whole_moto.py"))]
 
 
 class World:

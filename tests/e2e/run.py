@@ -20,23 +20,31 @@ from types import FunctionType
 
 import emulators
 import processes
+import terraform
 from stage import Stage
 
 # The lane of each module of stories. Those with the longest waits come first.
 MODULES = {
+    "applied": "terraform",
     "endings": "ministack",
     "standby": "ministack",
     "failures": "ministack",
     "health": "ministack",
     "watching": "ministack",
+    "scraped": "prometheus",
+    "waited": "ministack",
+    "created": "ministack",
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",
+    "api": "ministack",
+    "commands": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",
     "switches": "ministack",
     "permissions": "ministack",
+    "notifications": "moto",
     "second_opinion": "moto",
     "discovery": "moto",
     "reconcile": "moto",
@@ -95,11 +103,23 @@ def tell(story: Story, emulator: object, folder: Path) -> Told:
 def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
     """The emulators that can be had."""
     running = {}
-    if "ministack" in lanes and emulators.has_ministack():
+    if lanes & {"ministack", "prometheus"} and emulators.has_ministack():
         running["ministack"] = emulators.Ministack(folder)
+        if shutil.which("prometheus"):
+            running["prometheus"] = running["ministack"]
     if "moto" in lanes:
         running["moto"] = emulators.Moto(folder)
+    if "terraform" in lanes and not terraform.missing():
+        running["terraform"] = emulators.WholeMoto(folder)
     return running
+
+
+def why_not(lane: str) -> str:
+    """Why a lane's stories are not played."""
+    if lane == "prometheus" and not shutil.which("prometheus"):
+        return "there is no prometheus on this machine"
+    missing = terraform.missing() if lane == "terraform" else None
+    return missing or f"{lane} cannot be installed on this machine"
 
 
 def play_all(wanted: list[Story], jobs: int, folder: Path) -> bool:
@@ -107,7 +127,7 @@ def play_all(wanted: list[Story], jobs: int, folder: Path) -> bool:
     running = start_emulators({story.lane for story in wanted}, folder)
     skipped = [story for story in wanted if story.lane not in running]
     for story in skipped:
-        print(f"SKIPPED  {story.lane}: {story.name}: {story.lane} cannot be installed on this machine", flush=True)
+        print(f"SKIPPED  {story.lane}: {story.name}: {why_not(story.lane)}", flush=True)
     failures = []
     with ThreadPoolExecutor(jobs) as pool:
         played = [

@@ -5,6 +5,12 @@ set -euo pipefail
 directory=$1
 requirements=$2
 
+# `--clear` would empty what it leads to, which others may be using.
+if [ -L "$directory" ]; then
+    echo "$directory is a link: remove it, or bring what it leads to up to date there" >&2
+    exit 1
+fi
+
 # Debian has Python without `ensurepip`, which `venv` needs: a package of its own brings it.
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -38,7 +38,9 @@ def sqs_keeps_what_was_set() -> None:
                 self.as_sent[name] = value
 
     def show(self: Queue) -> dict:
-        return {**attributes(self), **{name: text for name, text in getattr(self, "as_sent", {}).items() if text}}
+        told = {**attributes(self), **getattr(self, "as_sent", {})}
+        # What is empty is not there: the provider waits for that.
+        return {name: value for name, value in told.items() if value not in ("", None)}
 
     Queue._set_attributes, Queue.attributes = remember, property(show)
     Queue.BASE_ATTRIBUTES.append("RedriveAllowPolicy")
@@ -73,17 +75,17 @@ def logs_keep_queries() -> None:
     queries: dict[str, dict] = {}
 
     def put(self: LogsResponse) -> str:
-        asked = dict(self._get_params()) if hasattr(self, "_get_params") else json.loads(self.body)
+        asked = json.loads(self.body)
         identity = asked.get("queryDefinitionId") or str(uuid.uuid4())
         queries[identity] = {**asked, "queryDefinitionId": identity}
         return json.dumps({"queryDefinitionId": identity})
 
     def describe(self: LogsResponse) -> str:
-        prefix = self._get_param("queryDefinitionNamePrefix") or ""
+        prefix = json.loads(self.body).get("queryDefinitionNamePrefix", "")
         return json.dumps({"queryDefinitions": [it for it in queries.values() if it["name"].startswith(prefix)]})
 
     def delete(self: LogsResponse) -> str:
-        return json.dumps({"success": queries.pop(self._get_param("queryDefinitionId"), None) is not None})
+        return json.dumps({"success": queries.pop(json.loads(self.body)["queryDefinitionId"], None) is not None})
 
     LogsResponse.put_query_definition = put
     LogsResponse.describe_query_definitions = describe

@@ -87,11 +87,15 @@ async fn a_change_that_nothing_has_brought_would_be_started_now() {
     let soon = "2999-01-01T00:00:00Z";
     let text = told(&lab, &parameter("/prod/KEY", soon), DISCOVERY).await;
     assert!(text.contains("\n    now     a rollout would be started\n"), "{text}");
-    let paused =
-        json!({"resourceArn": Lab::service_arn("api"), "tags": tag("lockkeeper:paused", "jo: freeze")});
+    let paused = json!({"resourceArn": Lab::service_arn("api"), "tags": tag("lockkeeper:paused", "2026-11-01T12:00:00Z / jo / freeze")});
     lab.ask(Service::Ecs, "TagResource", paused);
     let text = told(&lab, &parameter("/prod/KEY", soon), DISCOVERY).await;
-    assert!(text.contains("it is paused, so this would wait until it is resumed (jo: freeze)"), "{text}");
+    assert!(
+        text.contains(
+            "it is paused: this would wait until it is resumed (by jo, since 2026-11-01T12:00:00Z, freeze)"
+        ),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,6 +122,40 @@ async fn it_changes_nothing_and_reads_nothing_that_it_does_not_need() {
     explain(&lab, &event("x", "y", LONG_AGO, &json!({})), DISCOVERY, &[]).await;
     let calls: Vec<String> = lab.calls_after(before).into_iter().map(|it| it.operation).collect();
     assert_eq!(calls, ["GetCallerIdentity"], "nobody is concerned, so nobody is read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_gone_is_warned_of_where_somebody_needs_it() {
+    let lab = Lab::new().await;
+    let gone = |tag: &str| {
+        let detail = json!({
+            "action-type": "DELETE", "result": "SUCCESS", "repository-name": "shop/api", "image-tag": tag,
+        });
+        event("aws.ecr", "ECR Image Action", LONG_AGO, &detail)
+    };
+    let needed = told(&lab, &gone("v1"), DISCOVERY).await;
+    let warning = "beside     a warning: image shop/api:v1 was deleted, and api needs it: container web names it by its tag in api:1; its next tasks cannot start";
+    assert!(needed.contains(warning), "{needed}");
+    let other = told(&lab, &gone("v2"), DISCOVERY).await;
+    assert!(other.contains("beside     none of the 1 that run images of shop/api needs it"), "{other}");
+    let offline = lab.text(&explain(&lab, &gone("v1"), crate::lab::TARGET, &["--offline"]).await);
+    assert!(offline.contains("beside     a warning, if it is needed by one of: api"), "{offline}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_is_told_apart_by_its_rule() {
+    let lab = Lab::new().await;
+    let tick = |rule: &str| {
+        let event = event("aws.events", "Scheduled Event", LONG_AGO, &json!({}));
+        let arn = format!(r#""resources":["arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"]"#);
+        event.replace(r#""resources":[]"#, &arn)
+    };
+    let ours = told(&lab, &tick("lockkeeper-nightly"), DISCOVERY).await;
+    assert!(ours.contains("beside     a pass of reconcile begins"), "{ours}");
+    let theirs = told(&lab, &tick("backup"), DISCOVERY).await;
+    assert!(theirs.contains("beside     nothing: the rule backup is not called as ours are"), "{theirs}");
+    let off = told(&lab, &tick("lockkeeper-nightly"), "[reconcile]\nmode = \"off\"\n").await;
+    assert!(off.contains("beside     nothing: reconcile.mode is \"off\""), "{off}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

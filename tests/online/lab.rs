@@ -15,6 +15,16 @@ use tokio::net::TcpListener;
 pub(super) const ACCOUNT: &str = "111122223333";
 pub(super) const REGION: &str = "eu-west-1";
 
+/// The service by name.
+pub(super) const TARGET: &str = r#"
+[[target]]
+name = "api"
+cluster = "shop"
+service = "api"
+repositories = ["shop/api"]
+parameters = ["/prod/*"]
+"#;
+
 /// A world with queues, a rule for pushes, and the service `shop/api` with what it reads.
 pub(super) struct Lab {
     pub(super) front: Front,
@@ -56,6 +66,14 @@ impl Lab {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         panic!("the service never became steady");
+    }
+
+    /// From now on a rollout takes longer than any test, so that what is in progress stays so.
+    pub(super) fn slow_down(&self) {
+        self.front.with(|world, _| {
+            let ecs = EcsDials { speed: 0.001, ..world.settings().ecs.clone() };
+            world.set_settings(WorldSettings { ecs, ..world.settings().clone() });
+        });
     }
 
     fn queues(&self) {

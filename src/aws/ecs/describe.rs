@@ -85,7 +85,7 @@ impl Reach {
         self.definitions.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn remembered(&self, id: &DefinitionId) -> Option<Remembered> {
+    pub(super) fn remembered(&self, id: &DefinitionId) -> Option<Remembered> {
         self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(id)
     }
 

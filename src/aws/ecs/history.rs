@@ -38,6 +38,7 @@ const MAX_RECORDED: usize = 100;
 const MARGIN_SECONDS: i64 = 2;
 
 const LIST: &str = "ListServiceDeployments";
+const DESCRIBE: &str = "DescribeServiceDeployments";
 const REVISIONS: &str = "DescribeServiceRevisions";
 
 /// What revisions of services run, by their ARNs.
@@ -73,6 +74,15 @@ impl Reach {
         target: &TargetId,
         wanted: &Wanted,
     ) -> Result<Option<Vec<Recorded>>, Fault> {
+        self.list_by(target, wanted, Urgency::Soon).await
+    }
+
+    pub(super) async fn list_by(
+        &self,
+        target: &TargetId,
+        wanted: &Wanted,
+        urgency: Urgency,
+    ) -> Result<Option<Vec<Recorded>>, Fault> {
         if self.has_history.get() == Some(&false) {
             return Ok(None);
         }
@@ -87,7 +97,7 @@ impl Reach {
                 Wanted::Successful => call.status(ServiceDeploymentStatus::Successful),
                 Wanted::All => call,
             };
-            let answer = self.ask(LIST, attempts, Urgency::Soon, || call.clone().send()).await?;
+            let answer = self.ask(LIST, attempts, urgency, || call.clone().send()).await?;
             let _ = self.has_history.set(true);
             found.extend(answer.service_deployments().iter().filter_map(brief));
             token = answer.next_token;
@@ -103,8 +113,17 @@ impl Reach {
     /// Adds what only a description tells to those that need it, and the service's current one where it is missing.
     pub(super) async fn complete(
         &self,
+        recorded: Vec<Recorded>,
+        current: Option<&Arc<str>>,
+    ) -> Result<Vec<Recorded>, CallFailure> {
+        self.complete_by(recorded, current, Urgency::Soon).await
+    }
+
+    pub(super) async fn complete_by(
+        &self,
         mut recorded: Vec<Recorded>,
         current: Option<&Arc<str>>,
+        urgency: Urgency,
     ) -> Result<Vec<Recorded>, CallFailure> {
         // Before the oldest of them ran what only its description tells.
         let oldest = recorded.last().map(|it| it.arn.clone());
@@ -115,7 +134,8 @@ impl Reach {
         for some in arns.chunks(DESCRIBE_BATCH) {
             let call = self.reads.describe_service_deployments();
             let call = call.set_service_deployment_arns(Some(some.to_vec()));
-            let answer = self.read("DescribeServiceDeployments", || call.clone().send()).await?;
+            let answer = self.ask(DESCRIBE, READ_ATTEMPTS, urgency, || call.clone().send()).await;
+            let answer = answer.map_err(|fault| fault.of_call(DESCRIBE, Verb::Read))?;
             for described in answer.service_deployments().iter().filter_map(described) {
                 match recorded.iter_mut().find(|it| it.arn == described.arn) {
                     Some(known) => *known = described,
@@ -132,7 +152,7 @@ impl Reach {
         self.revisions_by(arns, Urgency::Soon).await
     }
 
-    async fn revisions_by(
+    pub(super) async fn revisions_by(
         &self,
         mut arns: Vec<Arc<str>>,
         urgency: Urgency,

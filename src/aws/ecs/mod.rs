@@ -8,6 +8,7 @@
 //! | `inspect` | what can be wrong with a service before anything is deployed |
 //! | `hold` | has the tags of a service say what was decided about it |
 //! | `history` | the calls about service deployments and revisions, which not every emulator has |
+//! | `past` | what is only shown: rollouts that ended, and what definitions say |
 //! | `rollouts` | pure: which rollouts there were, from the two lists that ECS keeps |
 //! | `base` | which definition a deployment starts from |
 //! | `definition` | pure: task definitions as raw JSON |
@@ -34,6 +35,7 @@ mod inspect;
 mod logs;
 mod look;
 mod owner;
+mod past;
 mod rollouts;
 mod service;
 mod start;

@@ -144,13 +144,13 @@ impl Recorded {
     }
 
     /// The definition that the service had when this had ended: that of the rollback, where there was one.
-    fn left(&self, revisions: &Revisions) -> Option<DefinitionId> {
+    pub(super) fn left(&self, revisions: &Revisions) -> Option<DefinitionId> {
         let undone = self.status.is_rollback().then(|| self.rollback()?.revision.as_ref()).flatten();
         Some(revisions.get(undone.or(self.revision.as_ref())?)?.definition.clone())
     }
 
     /// The one definition that ran when this began.
-    fn source(&self, revisions: &Revisions) -> Option<DefinitionId> {
+    pub(super) fn source(&self, revisions: &Revisions) -> Option<DefinitionId> {
         let mut sources = self.details.as_ref()?.sources.iter().map(|arn| revisions.get(arn));
         let first = sources.next()??;
         let same = sources.all(|it| it.is_some_and(|it| it.definition == first.definition));
@@ -312,7 +312,12 @@ fn of_record(
 
 /// ECS has no status for a rollout that failed with no way back: it is STOPPED like one that was superseded, and
 /// only what tripped tells them apart.
-fn state_of_record(record: &Recorded, entry: Option<&Entry>, newer: bool, rolls_back: bool) -> RolloutState {
+pub(super) fn state_of_record(
+    record: &Recorded,
+    entry: Option<&Entry>,
+    newer: bool,
+    rolls_back: bool,
+) -> RolloutState {
     let tripped = record.details.as_ref().is_some_and(|it| it.tripped);
     let failed = tripped || entry.is_some_and(|it| it.progress == Some(Progress::Failed));
     match record.status {

@@ -6,6 +6,7 @@
 //! With `--offline`, or where AWS does not answer, no call is made: what needs to know what runs is told as a condition, and
 //! what the settings tell of the own account and Region stands for them, or else those of the event; see [`home`].
 
+mod beside;
 mod home;
 mod message;
 mod online;
@@ -25,8 +26,8 @@ use super::{Ended, FAILED, Output, check, estate::Progress, say, say_json};
 use crate::{
     decode,
     domain::{
-        AccountId, Discovered, Event, EventId, Region, Request, TargetId, TargetName, TargetRule,
-        TargetSettings, Timestamp, Trigger, TriggerKind,
+        AccountId, Beside, Discovered, Event, EventId, Place, Region, RepositoryName, Request, TargetId,
+        TargetName, TargetRule, TargetSettings, Timestamp, Trigger, TriggerKind,
     },
     engine::when_asked,
     route::{Arrival, Asked, Routes, Routing},
@@ -112,6 +113,8 @@ struct Explanation {
     version: Option<Timestamp>,
     /// What is said on the message where it was set aside before.
     set_aside: Option<SetAside>,
+    /// What follows from it beside, of which nothing is deployed.
+    beside: Vec<String>,
     home: Home,
     targets: Vec<Reached>,
     others: Vec<Other>,
@@ -182,6 +185,7 @@ struct Question {
     version: Option<Timestamp>,
     set_aside: Option<SetAside>,
     wrappers: Vec<&'static str>,
+    sign: Option<Beside>,
 }
 
 impl Question {
@@ -197,10 +201,12 @@ impl Question {
                 Arrival { version: sent_at, floor: sent_at, confined_to: None }
             }
         };
+        let is_ignored = event.trigger.kind() == TriggerKind::Ignored;
         Self {
             version: (arrival.version != unknown).then_some(arrival.version),
             set_aside: SetAside::told(&message.attributes),
             wrappers: decode::wrappers(body),
+            sign: is_ignored.then(|| decode::beside(body)).flatten(),
             event,
             arrival,
         }
@@ -208,13 +214,23 @@ impl Question {
 
     fn explained_offline(self, settings: Settings) -> Explanation {
         let home = Home::guess(&self.event, &settings);
+        let rule = beside::Rule::of(&settings);
         let at = Targets::new(&home, settings);
-        self.explained(home, &at).0
+        let follows = self.sign.as_ref().map(|sign| beside::offline(sign, &self.place(&home), &at, &rule));
+        let explanation = self.explained(home, &at).0;
+        Explanation { beside: follows.into_iter().collect(), ..explanation }
+    }
+
+    /// Where it happened; what it does not say is ours.
+    fn place(&self, home: &Home) -> Place {
+        let account = self.event.account.as_ref().unwrap_or(&home.account).clone();
+        let region = self.event.region.as_ref().unwrap_or(&home.region).clone();
+        Place { account, region }
     }
 
     /// As it reaches these targets.
     fn explained(self, home: Home, at: &Targets) -> (Explanation, Routing) {
-        let Self { event, arrival, version, set_aside, wrappers } = self;
+        let Self { event, arrival, version, set_aside, wrappers, sign: _ } = self;
         let refusal = home.refusal.clone().filter(|_| words::is_checked(&event.trigger));
         let (routing, others) = match &refusal {
             Some(_) => (Routing::default(), Vec::new()),
@@ -231,6 +247,7 @@ impl Question {
             reason: refusal.or_else(whole),
             version,
             set_aside,
+            beside: Vec::new(),
             targets: at.reached(&event, &routing),
             others,
             more_others: 0,
@@ -292,6 +309,11 @@ impl Targets {
         let routes = Routes::new(own.clone(), here.clone(), settings.targets, settings.naming)
             .in_environment(settings.environment);
         Self { routes, rules }
+    }
+
+    /// Those that may run images of this repository.
+    fn users_of(&self, repository: &RepositoryName, registry: &Place) -> Vec<(TargetId, TargetName)> {
+        self.routes.users_of(repository, registry)
     }
 
     /// Knows these, too.

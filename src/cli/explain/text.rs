@@ -57,6 +57,9 @@ fn head(it: &Explanation) -> Vec<String> {
         }
     }
     say("result", result(it));
+    for follows in &it.beside {
+        say("beside", follows.clone());
+    }
     lines
 }
 

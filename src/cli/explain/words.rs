@@ -4,8 +4,8 @@ use super::check;
 use crate::{
     domain::{
         Base, Change, Decision, DecisionVerb, DefinitionChange, DeployRequest, Event, FollowedImage,
-        ImageChange, ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetId, TargetSettings,
-        Trigger, Wanted, Write,
+        HoldKind, HoldRecord, ImageChange, ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh,
+        TargetId, TargetSettings, Trigger, Wanted, Write,
     },
     plan::Foreseen,
 };
@@ -103,6 +103,19 @@ pub(super) fn names_a_service(trigger: &Trigger) -> bool {
         | Trigger::Ignored(_)
         | Trigger::Malformed(_) => false,
     }
+}
+
+/// What keeps a target back.
+pub(super) fn held_back(hold: &HoldRecord) -> String {
+    let what = match hold.kind {
+        HoldKind::Paused => "it is paused: this would wait until it is resumed",
+        HoldKind::Held => "it is held after a rollback: other content would wait until it is resumed",
+    };
+    let by = hold.by.as_ref().map(|by| format!("by {by}"));
+    let since = hold.since.map(|since| format!("since {since}"));
+    let why = hold.reason.as_ref().map(ToString::to_string);
+    let parts: Vec<String> = by.into_iter().chain(since).chain(why).collect();
+    if parts.is_empty() { what.into() } else { format!("{what} ({})", parts.join(", ")) }
 }
 
 /// What would become of a request as things are now.

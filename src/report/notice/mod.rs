@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`teller`] | reports to notices: which stage began, which ended |
 //! | [`words`] | a notice in words: headline, facts, evidence, links |
+//! | [`payload`] | a notice as JSON for programs |
 //! | [`outbox`] | what waits to be sent over one channel, within bounds |
 
 pub mod outbox;
+pub mod payload;
 pub mod teller;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod words;
 
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::{Home, Notice, Status, What};
 use crate::{
     domain::{
-        DeploymentRecord, ForeignRollout, ForeignState, Metadata, NoticeStage, Outcome, Region, RunningImage,
-        TargetId, harmless,
+        DeploymentRecord, ForeignRollout, ForeignState, Metadata, NoticeStage, Outcome, RunningImage,
+        TargetId, deployments_url, harmless,
     },
     report::message::{span, took},
 };
@@ -89,7 +89,7 @@ pub fn say(notice: &Notice, home: &Home) -> Said {
         }
     };
     fact("Service", Some(format!("{} in {}", target.service(), target.cluster())));
-    fact("Environment", environment(target, home));
+    fact("Environment", Some(environment(target, home)));
     match (notice.record(), &notice.what) {
         (Some(record), _) => of_deployment(record, &mut fact),
         (None, What::Foreign(it)) => of_foreign(it, &mut fact),
@@ -161,11 +161,11 @@ fn back_to(record: &DeploymentRecord) -> String {
     record.previous_definition.as_ref().map(|id| format!(" to {id}")).unwrap_or_default()
 }
 
-fn environment(target: &TargetId, home: &Home) -> Option<String> {
+fn environment(target: &TargetId, home: &Home) -> String {
     let parts = [home.project.as_deref(), home.environment.as_deref()];
     let named: Vec<&str> = parts.into_iter().flatten().collect();
     let place = format!("{} {}", target.account(), target.region());
-    Some(if named.is_empty() { place } else { format!("{} ({place})", named.join(" ")) })
+    if named.is_empty() { place } else { format!("{} ({place})", named.join(" ")) }
 }
 
 fn of_deployment(it: &DeploymentRecord, fact: &mut impl FnMut(&'static str, Option<String>)) {
@@ -240,7 +240,7 @@ fn of_record(it: &DeploymentRecord) -> Vec<String> {
         format!("task {} stopped:{container}{code} {}", task.task, words.join("; "))
     });
     let seen = tasks.take(LISTED).collect::<Vec<_>>();
-    let events = it.evidence.service_events.iter().take(LISTED).map(|event| event.to_string());
+    let events = it.evidence.service_events.iter().take(LISTED).map(ToString::to_string);
     it.reason.iter().cloned().chain(seen).chain(events).collect()
 }
 
@@ -260,7 +260,7 @@ fn links(notice: &Notice, home: &Home) -> Vec<(&'static str, String)> {
     } else if let Some(url) = &home.public_url {
         links.push(("Lockkeeper", format!("{url}/")));
     }
-    links.push(("Console", console(target)));
+    links.push(("Console", deployments_url(target)));
     let Some(record) = notice.record() else { return links };
     let logs = record.evidence.stopped_tasks.iter().find_map(|task| task.log_url.as_deref());
     links.extend(logs.map(|url| ("Logs", url.to_owned())));
@@ -269,23 +269,4 @@ fn links(notice: &Notice, home: &Home) -> Vec<(&'static str, String)> {
         links.extend(metadata.run_url.as_deref().map(|url| ("Run", url.to_owned())));
     }
     links
-}
-
-/// The page of the service in AWS's console.
-fn console(target: &TargetId) -> String {
-    let region = target.region();
-    format!(
-        "https://{}/ecs/v2/clusters/{}/services/{}/deployments?region={region}",
-        console_host(region),
-        target.cluster(),
-        target.service(),
-    )
-}
-
-fn console_host(region: &Region) -> String {
-    match region.as_str() {
-        region if region.starts_with("cn-") => format!("{region}.console.amazonaws.cn"),
-        region if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com".to_owned(),
-        region => format!("{region}.console.aws.amazon.com"),
-    }
 }

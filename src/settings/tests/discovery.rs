@@ -209,9 +209,23 @@ fn what_discovery_finds_needs_no_list_and_gives_no_warning() {
 #[test]
 fn reconcile_repairs_unless_it_is_told_otherwise() {
     let of = |toml: &str| from_document(toml).expect("valid").reconcile;
-    assert_eq!(of(""), Reconcile { mode: ReconcileMode::Repair, every: Duration::from_mins(5) });
-    let report = of("[reconcile]\nmode = 'report'\nevery = '1d'");
-    assert_eq!(report, Reconcile { mode: ReconcileMode::Report, every: Duration::from_hours(24) });
+    assert_eq!(
+        of(""),
+        Reconcile {
+            mode: ReconcileMode::Repair,
+            every: Duration::from_mins(5),
+            rule: Glob::new("lockkeeper*")
+        }
+    );
+    let report = of("[reconcile]\nmode = 'report'\nevery = '1d'\nrule = 'nightly-*'");
+    assert_eq!(
+        report,
+        Reconcile {
+            mode: ReconcileMode::Report,
+            every: Duration::from_hours(24),
+            rule: Glob::new("nightly-*")
+        }
+    );
     assert_eq!(of("[reconcile]\nmode = 'off'").mode, ReconcileMode::Off);
     insta::assert_snapshot!(told_of("[reconcile]\nmode = 'fix'\nevery = '3s'"), @r#"
     LOCKKEEPER_CONFIG_TOML:2: reconcile.mode = "fix" is not one of the words for it; write one of repair, report, off

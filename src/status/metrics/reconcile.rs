@@ -1,15 +1,16 @@
-//! What reconcile tells.
+//! What reconcile tells, and who looks beside it.
 
-use prometheus::{Histogram, IntCounter, IntGaugeVec, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
-use super::{ROLLOUT_SECONDS, counter, gauges, histogram, whole};
-use crate::domain::ReconcileRecord;
+use super::{ROLLOUT_SECONDS, counter, counters, gauges, histogram, whole};
+use crate::domain::{ReconcileRecord, TargetName};
 
 #[derive(Debug)]
 pub(super) struct Reconcile {
     drift: IntGaugeVec,
     repairs: IntCounter,
     duration: Histogram,
+    images_gone: IntCounterVec,
 }
 
 impl Reconcile {
@@ -32,7 +33,18 @@ impl Reconcile {
                 "How long passes of reconcile took.",
                 &ROLLOUT_SECONDS,
             ),
+            images_gone: counters(
+                registry,
+                "images_gone_total",
+                "Images that were deleted or archived although a target needs them.",
+                &["target"],
+            ),
         }
+    }
+
+    /// An image that this target needs is gone.
+    pub(super) fn image_gone(&self, target: &TargetName) {
+        self.images_gone.with_label_values(&[target.as_str()]).inc();
     }
 
     /// A target that has seen everything has no series.

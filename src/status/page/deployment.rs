@@ -9,10 +9,11 @@ use maud::{Markup, Render, html};
 use super::{
     Pairs, View, actions,
     attention::advice,
+    diff::{self, Diff},
     encoded,
     parts::{
-        MOST_LINES, clock_time, fact, outcome_kind, outcome_name, pill, spaced, stage_kind, stage_name,
-        stopped, tasks,
+        MOST_LINES, clock_time, fact, known_from, outcome_kind, outcome_name, pill, spaced, stage_kind,
+        stage_name, stopped, tasks,
     },
     show,
 };
@@ -34,15 +35,18 @@ pub(super) async fn page(
     query: Pairs,
 ) -> Result<Html<String>, Problem> {
     let id = DeploymentId::from(id);
-    let found = state.latest().deployment(&id).cloned();
+    let (snapshot, past) = (state.latest(), state.lookup.past());
+    let mut newest = past.beside(&snapshot.history, snapshot.under_way());
+    let found = snapshot.deployment(&id).or_else(|| newest.find(|it| it.id == id)).cloned();
     let it = found.ok_or_else(|| {
-        Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
+        Problem::not_found(format!("no deployment `{id}` is under way, or among those that ended"))
     })?;
-    Ok(show(&state, &query, |view| view.deployment(&it)))
+    let changes = diff::read(&state.lookup, &it).await;
+    Ok(show(&state, &query, |view| view.deployment(&it, changes.as_ref())))
 }
 
 impl View<'_> {
-    pub(super) fn deployment(&self, it: &DeploymentRecord) -> Markup {
+    pub(super) fn deployment(&self, it: &DeploymentRecord, changes: Option<&Diff>) -> Markup {
         let main = html! {
             section #deployment aria-labelledby="deployment-heading" {
                 h1 #deployment-heading {
@@ -53,6 +57,7 @@ impl View<'_> {
             }
             (cause(it))
             (self.timeline(it))
+            @if let Some(changes) = changes { (diff::shown(it, changes)) }
             (listed("changes", "What is asked", &it.changes))
             (because(it))
             (links(it))
@@ -69,6 +74,7 @@ impl View<'_> {
             dl.facts {
                 (fact(match it.outcome { Some(_) => "Outcome", None => "Stage" }, Some(&state(it))))
                 (fact("Reason", it.reason.as_ref().filter(|_| it.cause.is_none()).map(Render::render).as_ref()))
+                (fact("Known from", known_from(it.known_from).map(|from| html! { (from) }).as_ref()))
                 (fact("Time so far", it.outcome.is_none().then(|| self.so_far(it)).as_ref()))
                 (fact("Took", took(it).map(|took| self.took(it, took)).as_ref()))
                 (fact("Tasks", it.outcome.is_none().then(|| tasks(it)).as_ref()))

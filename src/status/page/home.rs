@@ -7,8 +7,8 @@ use super::{
     asked::Lanes,
     charts,
     parts::{
-        evidence, figure, hold_name, lane_kind, lane_name, note, outcome_kind, outcome_name, pill, row, runs,
-        spaced, stage_kind, stage_name, table, tasks, what, why,
+        evidence, figure, hold_name, known_from, lane_kind, lane_name, note, outcome_kind, outcome_name,
+        pill, row, runs, spaced, stage_kind, stage_name, table, tasks, what, why,
     },
 };
 use crate::{
@@ -288,7 +288,7 @@ impl View<'_> {
                 @if page.items.is_empty() {
                     p.nothing {
                         @if asked.is_narrowed() || asked.older.is_some() { "Nothing of that has ended." }
-                        @else { "No deployment has ended since this process began." }
+                        @else { "No deployment that ended is known." }
                     }
                 } @else {
                     (table("ended", "Deployments that ended, the newest first", &["Target", "Outcome", "Rolled out", "Why", "Took", "Ended"], &html! {
@@ -313,6 +313,7 @@ impl View<'_> {
             @if let Some(cause) = it.cause { " " span.cause { (spaced(cause.as_str())) } }
             (note(it.reason.as_deref()))
             (evidence(it))
+            (note(known_from(it.known_from)))
         };
         row(&[
             ("Target", self.subject(it)),

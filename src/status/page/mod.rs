@@ -9,8 +9,11 @@ mod asked;
 mod attention;
 mod charts;
 mod deployment;
+mod diff;
 mod frame;
 mod home;
+mod inforce;
+mod letters;
 mod parts;
 mod target;
 
@@ -32,7 +35,10 @@ use self::{
 use super::{About, HealthReport, Snapshot, StatusState};
 use crate::{
     domain::{DeploymentId, DeploymentRecord, Moment, TargetId, TargetName, Timestamp},
-    report::dora::{self, Figures},
+    report::{
+        dora::{self, Figures},
+        past::Past,
+    },
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -44,6 +50,7 @@ pub(super) fn routes() -> Router<StatusState> {
         .route("/", get(home))
         .route("/targets/{id}", get(target::page))
         .route("/deployments/{id}", get(deployment::page))
+        .route("/dead-letters", get(letters::page))
         .route("/style.css", get(async || kept("text/css; charset=utf-8", STYLE)))
         .route("/live.js", get(async || kept("text/javascript; charset=utf-8", SCRIPT)))
         .route("/icon.svg", get(async || kept("image/svg+xml", ICON)))
@@ -60,10 +67,31 @@ type Pairs = Query<Vec<(String, String)>>;
 fn show(state: &StatusState, query: &Pairs, page: impl FnOnce(View<'_>) -> Markup) -> Html<String> {
     let (now, at) = state.clock.now();
     let snapshot = state.latest();
+    let past = state.lookup.past();
     let health = state.health.assess(now);
     let asked = Asked::of(query);
-    let view = View { snapshot: &snapshot, about: &state.about, health: &health, now, at, asked: &asked };
+    let ended = newest_first(&snapshot, &past);
+    let (snapshot, about) = (&*snapshot, &*state.about);
+    let view = View { snapshot, ended: &ended, about, health: &health, now, at, asked: &asked };
     Html(page(view).into_string())
+}
+
+/// The deployments that ended, those too that only ECS remembers.
+fn newest_first<'a>(snapshot: &'a Snapshot, past: &'a Past) -> Vec<&'a DeploymentRecord> {
+    let past = past.beside(&snapshot.history, snapshot.under_way());
+    let mut ended: Vec<_> = snapshot.history.iter().chain(past).collect();
+    ended.sort_by_key(|it| std::cmp::Reverse(it.finished_at));
+    ended
+}
+
+/// As much of an id as tells it from others: those that ECS gives are long.
+fn short_id(id: &str) -> String {
+    const ENOUGH: usize = 16;
+    if id.chars().count() <= ENOUGH + 1 {
+        id.to_owned()
+    } else {
+        id.chars().take(ENOUGH).chain(['…']).collect()
+    }
 }
 
 /// What changes only with the version, which stands in the address: a browser may keep it for a day.
@@ -74,6 +102,8 @@ fn kept(kind: &'static str, text: &'static str) -> Response {
 /// What one page shows.
 struct View<'a> {
     snapshot: &'a Snapshot,
+    /// The newest first.
+    ended: &'a [&'a DeploymentRecord],
     about: &'a About,
     health: &'a HealthReport,
     now: Moment,
@@ -84,7 +114,7 @@ struct View<'a> {
 impl View<'_> {
     /// The deployments that ended, the newest first.
     fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.snapshot.history.iter()
+        self.ended.iter().copied()
     }
 
     /// The figures of one target, or of all of them.
@@ -100,7 +130,7 @@ impl View<'_> {
 
     /// Whether there is a page of this deployment.
     fn finds(&self, id: &DeploymentId) -> bool {
-        self.snapshot.deployment(id).is_some()
+        self.snapshot.under_way().chain(self.ended()).any(|it| it.id == *id)
     }
 
     /// The address of a target's page: its name, where only one has it.
@@ -116,14 +146,16 @@ impl View<'_> {
     }
 
     fn ago(&self, then: Timestamp) -> Markup {
-        html! { time datetime=(then) title=(then) { (coarse(self.at.since(then))) " ago" } }
+        let passed = self.at.since(then);
+        let says = if passed < Duration::from_secs(1) { "just now".into() } else { coarse(passed) + " ago" };
+        html! { time datetime=(then) title=(then) { (says) } }
     }
 
     /// Whose deployment it is, and which.
     fn subject(&self, it: &DeploymentRecord) -> Markup {
         html! {
             a.name href=(self.target_path(&it.target, &it.name)) { (it.name) }
-            span.note { a href={ "/deployments/" (encoded(it.id.as_str())) } title=(it.target) { (it.id) } }
+            span.note { a href={ "/deployments/" (encoded(it.id.as_str())) } title=(it.target) { (short_id(it.id.as_str())) } }
         }
     }
 }

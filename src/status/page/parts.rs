@@ -5,8 +5,8 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use crate::domain::{
-    DeploymentRecord, HoldKind, LaneState, Outcome, RunningImage, RunningRecord, Stage, StoppedTask,
-    Timestamp,
+    DeploymentRecord, HoldKind, KnownFrom, LaneState, Outcome, RunningImage, RunningRecord, Stage,
+    StoppedTask, Timestamp,
 };
 use crate::report::message::span;
 
@@ -183,6 +183,15 @@ pub(super) fn hold_name(kind: HoldKind) -> &'static str {
     match kind {
         HoldKind::Paused => "Paused",
         HoldKind::Held => "Held",
+    }
+}
+
+/// From where a deployment is known, where that is not this process.
+pub(super) fn known_from(it: KnownFrom) -> Option<&'static str> {
+    match it {
+        KnownFrom::Lane => None,
+        KnownFrom::EcsOurs => Some("seen in ECS, of a definition of ours"),
+        KnownFrom::Ecs => Some("seen in ECS, not ours"),
     }
 }
 

@@ -1,0 +1,177 @@
+//! What is only shown, and read for nobody but people: what ECS remembers of each target, and what definitions say. It is read
+//! on demand, and slowly beside that; every call goes behind all that something waits for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::EngineClock;
+use crate::{
+    aws::ecs::Ecs,
+    domain::{DefinitionFacts, DefinitionId, Place, TargetId, TargetName},
+    report::past::Past,
+    status::{Question, Questions, Snapshot},
+};
+
+/// Answers what pages ask, and reads what ECS remembers, target by target.
+#[derive(Debug)]
+pub struct Lookups {
+    /// ECS.
+    pub ecs: Arc<Ecs>,
+    /// What is asked, and where the past goes.
+    pub questions: Questions,
+    /// Which targets there are.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The time.
+    pub clock: EngineClock,
+}
+
+/// A target at a time is read for nobody in particular: a few calls, of which there are ten a second or more.
+const PACE: Duration = Duration::from_secs(2);
+/// First those calls are made that something waits for.
+const FIRST_AFTER: Duration = Duration::from_secs(15);
+/// What was read of a target is read again after so long, where nobody asks.
+const READ_AGAIN: Duration = Duration::from_hours(6);
+/// What was read so lately is not read again for whoever asks.
+const FRESH: Duration = Duration::from_secs(30);
+/// So many rollouts of each target: those that a page shows.
+const MOST_ROLLOUTS: usize = 50;
+/// So many definitions are kept, of a few kilobytes each.
+const MOST_DEFINITIONS: usize = 200;
+
+/// Answers what is asked.
+struct Desk {
+    past: Arc<PastReader>,
+    definitions: Definitions,
+}
+
+/// Reads what ECS remembers.
+struct PastReader {
+    ecs: Arc<Ecs>,
+    clock: EngineClock,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    past: watch::Sender<Arc<Past>>,
+}
+
+/// The definitions that were asked for last.
+#[derive(Default)]
+struct Definitions {
+    known: BTreeMap<(Place, DefinitionId), Arc<DefinitionFacts>>,
+    order: VecDeque<(Place, DefinitionId)>,
+}
+
+impl Lookups {
+    /// Begins beside everything else, and goes on until it is stopped.
+    pub fn spawn(self, stop: &CancellationToken) {
+        let Self { ecs, questions: Questions { asked, past }, snapshots, clock } = self;
+        let past = Arc::new(PastReader { ecs, clock, snapshots, past });
+        let desk = Desk { past: Arc::clone(&past), definitions: Definitions::default() };
+        let (ended, closed) = (stop.clone(), stop.clone());
+        tokio::spawn(async move { ended.run_until_cancelled(desk.keep_answering(asked)).await });
+        tokio::spawn(async move { closed.run_until_cancelled(past.keep_reading()).await });
+    }
+}
+
+impl PastReader {
+    /// Reads the target whose turn it is, again and again; on standby nobody's is.
+    async fn keep_reading(&self) {
+        let mut pace = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_AFTER, PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            pace.tick().await;
+            let snapshot = Arc::clone(&self.snapshots.borrow());
+            if !snapshot.active {
+                continue;
+            }
+            self.forget_unknown(&snapshot);
+            let past = Arc::clone(&self.past.borrow());
+            let next = snapshot.targets.iter().min_by_key(|it| past.read_at(&it.id));
+            if let Some(it) = next.filter(|it| self.is_older_than(&it.id, READ_AGAIN)) {
+                self.read(&it.id, &it.name).await;
+            }
+        }
+    }
+
+    /// Reads this target for whoever asks, unless that was done just before.
+    async fn read_for(&self, target: &TargetId) {
+        let snapshot = Arc::clone(&self.snapshots.borrow());
+        let known = snapshot.targets.iter().find(|it| it.id == *target);
+        if let Some(it) = known.filter(|_| self.is_older_than(target, FRESH)) {
+            self.read(target, &it.name).await;
+        }
+    }
+
+    fn is_older_than(&self, target: &TargetId, age: Duration) -> bool {
+        self.past.borrow().read_at(target).is_none_or(|at| self.clock.wall().since(at) >= age)
+    }
+
+    fn forget_unknown(&self, snapshot: &Snapshot) {
+        let known: BTreeSet<&TargetId> = snapshot.targets.iter().map(|it| &it.id).collect();
+        if !self.past.borrow().targets().all(|target| known.contains(target)) {
+            self.past.send_modify(|past| Arc::make_mut(past).keep_only(|target| known.contains(target)));
+        }
+    }
+
+    /// What could not be read counts as read, so that it is not asked for again and again.
+    async fn read(&self, target: &TargetId, name: &TargetName) {
+        let rollouts = match self.ecs.past(target, MOST_ROLLOUTS).await {
+            Ok(rollouts) => rollouts.unwrap_or_default(),
+            Err(failure) => {
+                debug!(target_id = %target, error = failure.reason, "what ECS remembers could not be read");
+                Vec::new()
+            }
+        };
+        let at = self.clock.wall();
+        self.past.send_modify(|past| Arc::make_mut(past).learn(target, name, &rollouts, at));
+    }
+}
+
+impl Desk {
+    /// One question after the other: two pages that ask for the same ask AWS once.
+    async fn keep_answering(mut self, mut asked: mpsc::Receiver<Question>) {
+        while let Some(question) = asked.recv().await {
+            match question {
+                Question::Definition { target, id, answer } => {
+                    let _ = answer.send(self.definition(&target, id).await);
+                }
+                Question::Past { target, answer } => {
+                    self.past.read_for(&target).await;
+                    let _ = answer.send(());
+                }
+            }
+        }
+    }
+
+    async fn definition(
+        &mut self,
+        target: &TargetId,
+        id: DefinitionId,
+    ) -> Result<Arc<DefinitionFacts>, String> {
+        let key = (Place::of(target), id);
+        if let Some(known) = self.definitions.known.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let facts = self.past.ecs.definition_facts(target, &key.1).await;
+        let facts = facts.map_err(|failure| failure.reason)?;
+        let facts = Arc::new(facts.ok_or_else(|| format!("there is no task definition {} any more", key.1))?);
+        self.definitions.keep(key, Arc::clone(&facts));
+        Ok(facts)
+    }
+}
+
+impl Definitions {
+    fn keep(&mut self, key: (Place, DefinitionId), facts: Arc<DefinitionFacts>) {
+        self.order.push_back(key.clone());
+        self.known.insert(key, facts);
+        while self.order.len() > MOST_DEFINITIONS {
+            let oldest = self.order.pop_front();
+            oldest.and_then(|key| self.known.remove(&key));
+        }
+    }
+}

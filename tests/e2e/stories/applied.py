@@ -1,0 +1,48 @@
+"""The Terraform module really applied: its rules bring events, and the daemon runs on what its task definition says."""
+
+import json
+
+import events
+import processes
+from daemon import Daemon
+from stage import REGION, Stage, short
+from terraform import Terraform
+
+DIGEST = "sha256:" + "a" * 64
+ALL = ("-var", "running=true")
+# What the emulator forgets: the description of a rule whose source is a security group.
+FORGOTTEN = ['module.lockkeeper.aws_vpc_security_group_ingress_rule.http["alb"]']
+
+
+def the_module_is_applied_and_what_its_rules_bring_is_deployed(stage: Stage) -> None:
+    terraform = Terraform("complete", stage.folder, stage.emulator.url, REGION)
+    terraform.run("apply", "-auto-approve", *ALL)
+    assert terraform.differences(*ALL) == FORGOTTEN
+    daemon = _daemon(stage)
+    stage.put(events.push("somebody-elses", "latest", DIGEST), events.parameter("/prod/other/KEY"))
+    assert stage.messages() == 0, "the rules let through what nobody asked for"
+    for number, event in enumerate((events.push("shop_api", "latest", DIGEST), events.parameter("/prod/shop/api/GREETING")), 1):
+        stage.put(event)
+        deployment = stage.finished(daemon, number, seconds=60)[-1]
+        assert deployment["outcome"] == "succeeded" and deployment["target"].endswith("/shop/api"), deployment
+    stage.rest(daemon)
+    updates = stage.updates()
+    assert [short(it["taskDefinition"]) for it in updates] == ["shop_api:1"] * 2, updates
+    assert stage.no_dead_letters()
+    assert daemon.get("/health")["parts"]["lease"]["state"] == "active"
+    processes.kill(daemon.process)
+    terraform.run("destroy", "-auto-approve", *ALL)
+    assert "lockkeeper" not in json.dumps(stage.sqs.list_queues().get("QueueUrls", []))
+
+
+def _daemon(stage: Stage) -> Daemon:
+    """The daemon as the applied task definition would start it, but for the image."""
+    ecs = stage.client("ecs")
+    (container,) = ecs.describe_task_definition(taskDefinition="lockkeeper")["taskDefinition"]["containerDefinitions"]
+    variables = {it["name"]: it["value"] for it in container["environment"]}
+    stage.bus_name, stage.mark = "default", "shop"
+    stage.queue_url = variables.pop("LOCKKEEPER__QUEUE__URL")
+    stage.dead_url = stage.sqs.get_queue_url(QueueName="lockkeeper-dead")["QueueUrl"]
+    assert stage.queue_url == stage.sqs.get_queue_url(QueueName="lockkeeper")["QueueUrl"]
+    assert variables["AWS_REGION"] == REGION and variables["LOCKKEEPER__LEASE__TABLE"] == "lockkeeper", variables
+    return stage.run(environment=variables)

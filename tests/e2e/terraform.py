@@ -1,0 +1,105 @@
+"""Terraform as a process, against an emulator: the module is copied, and its provider is told where to call."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SERVICES = (
+    "cloudtrail",
+    "cloudwatch",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "elbv2",
+    "events",
+    "iam",
+    "logs",
+    "route53",
+    "s3",
+    "servicediscovery",
+    "sns",
+    "sqs",
+    "ssm",
+    "sts",
+)
+
+
+def mirror() -> str | None:
+    """A folder with the provider, if there is one on this machine."""
+    if "TERRAFORM_PLUGIN_DIR" in os.environ:
+        return os.environ["TERRAFORM_PLUGIN_DIR"]
+    find = ["find", "/", "-xdev", "-maxdepth", "7", "-path", "/proc", "-prune", "-o", "-type", "d"]
+    find += ["-path", "*plugins*/hashicorp/aws", "!", "-path", "*/.terraform/*", "-print", "-quit"]
+    found = subprocess.run(find, capture_output=True, text=True, check=False).stdout.strip()
+    return str(Path(found).parents[2]) if found else None
+
+
+def missing() -> str | None:
+    """What of it is not on this machine."""
+    if not shutil.which("terraform"):
+        return "there is no terraform on this machine"
+    return None if mirror() else "there is no mirror of Terraform's provider on this machine"
+
+
+class Terraform:
+    """One example of the module, in a copy."""
+
+    def __init__(self, example: str, folder: Path, endpoint: str, region: str):
+        shutil.copytree(
+            REPOSITORY / "deploy/terraform", folder / "module", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
+        )
+        self._where = folder / "module/examples" / example
+        self._log = folder / "terraform.log"
+        provider = {
+            "region": region,
+            "access_key": "test",
+            "secret_key": "secret",
+            "skip_credentials_validation": True,
+            "skip_metadata_api_check": True,
+            "s3_use_path_style": True,
+            # It tries a 500 up to 25 times: a call that the emulator lacks would look like a hang.
+            "max_retries": 2,
+            "endpoints": dict.fromkeys(SERVICES, endpoint),
+        }
+        (self._where / "emulator_override.tf.json").write_text(json.dumps({"provider": {"aws": provider}}))
+        # One that is named but missing makes every command fail.
+        configuration = folder / "terraformrc"
+        configuration.touch()
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "TF_CLI_CONFIG_FILE": str(configuration),
+            "TF_IN_AUTOMATION": "1",
+            "TF_CLI_ARGS": "-no-color",
+            "TF_INPUT": "0",
+            "CHECKPOINT_DISABLE": "1",
+        }
+        self.run("init", "-backend=false", f"-plugin-dir={mirror()}")
+
+    def run(self, *words: str, seconds: float = 400) -> str:
+        """A command, which has to succeed; says what it wrote."""
+        command = ["terraform", *words]
+        done = subprocess.run(
+            command,
+            cwd=self._where,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+        with self._log.open("a") as log:
+            log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
+        assert done.returncode == 0, f"{command} ended with {done.returncode}: {done.stderr[-3000:] or done.stdout[-3000:]}"
+        return done.stdout
+
+    def differences(self, *words: str) -> list[str]:
+        """What another run would change, by address."""
+        self.run("plan", "-out=again.tfplan", *words)
+        plan = json.loads(self.run("show", "-json", "again.tfplan"))
+        return [it["address"] for it in plan["resource_changes"] if it["change"]["actions"] not in (["no-op"], ["read"])]

@@ -1,0 +1,144 @@
+//! What a pass of reconcile finds, and what it leaves alone; and what is looked at because of a sign.
+
+use std::time::Duration;
+
+use lockkeeper::{
+    domain::{AccountRule, ReconcileMode},
+    sim::Service,
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::lab::{ACCOUNT, Daemon, Estate, REGION};
+
+const OTHER: &str = "444455556666";
+
+/// Longer than any pass, grace and rollout; shorter than the time between two passes.
+const SOON: Duration = Duration::from_mins(4);
+/// Three passes, and what follows from them.
+const LONG: Duration = Duration::from_mins(20);
+
+fn primary(estate: &Estate, service: &str) -> Value {
+    let wanted = json!({"cluster": "shop", "services": [service]});
+    estate.call(Service::Ecs, "DescribeServices", wanted)["services"][0]["deployments"][0].clone()
+}
+
+fn definition(estate: &Estate, service: &str) -> String {
+    let arn = primary(estate, service)["taskDefinition"].as_str().unwrap().to_owned();
+    arn.rsplit('/').next().unwrap().to_owned()
+}
+
+fn event(estate: &Estate, source: &str, kind: &str, resources: Value, detail: Value) {
+    let event = json!({
+        "version": "0", "id": format!("e-{}", fastrand::u64(..)), "source": source, "detail-type": kind,
+        "account": ACCOUNT, "region": REGION, "time": estate.front.now().to_string(), "resources": resources,
+        "detail": detail,
+    });
+    estate.send(&event.to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_by_hand_is_no_drift() {
+    let mut estate = Estate::new(5).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = definition(&estate, "pinned-0");
+    estate.push("shop/pinned-0", "v1");
+    sleep(SOON).await;
+    assert_ne!(definition(&estate, "pinned-0"), before, "it was deployed");
+    // Back to what was there before, and for the one that follows a tag to the digest that ran.
+    let digest = estate.digest("follower-0");
+    estate.push("shop/app-0", "latest");
+    sleep(SOON).await;
+    let back = estate.definition_of("follower-0", &format!("shop/app-0@{digest}"));
+    for (service, definition) in [("pinned-0", &before), ("follower-0", &back)] {
+        let body = json!({"cluster": "shop", "service": service, "taskDefinition": definition});
+        estate.call(Service::Ecs, "UpdateService", body);
+    }
+    sleep(LONG).await;
+    assert_eq!((definition(&estate, "pinned-0"), definition(&estate, "follower-0")), (before, back));
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
+    let estate = Estate::new(6).await;
+    for (operation, body) in [
+        ("CreateCluster", json!({"clusterName": "shop"})),
+        (
+            "RegisterTaskDefinition",
+            json!({"family": "theirs", "containerDefinitions": [{
+                "name": "web", "image": "nginx:1", "secrets": [{"name": "KEY", "valueFrom": "/theirs/KEY"}],
+            }]}),
+        ),
+        (
+            "CreateService",
+            json!({
+                "cluster": "shop", "serviceName": "theirs", "taskDefinition": "theirs", "desiredCount": 1,
+            }),
+        ),
+    ] {
+        estate.call_in(OTHER, Service::Ecs, operation, body);
+    }
+    let role = format!("arn:aws:iam::{OTHER}:role/lockkeeper");
+    let rule = AccountRule { account: OTHER.into(), role_arn: role.into(), external_id: None };
+    let daemon = Daemon::begin_in(&estate, ReconcileMode::Repair, &[rule]).await;
+    sleep(Duration::from_mins(2)).await;
+    let write = || json!({"Name": "/theirs/KEY", "Value": "x", "Type": "String", "Overwrite": true});
+    estate.call_in(OTHER, Service::Ssm, "PutParameter", write());
+    let changed = estate.front.now();
+    sleep(LONG).await;
+    let wanted = json!({"cluster": "shop", "services": ["theirs"]});
+    let service = estate.call_in(OTHER, Service::Ecs, "DescribeServices", wanted)["services"][0].clone();
+    let created = service["deployments"][0]["createdAt"].as_f64().unwrap();
+    assert!(created > changed.as_millis() as f64 / 1_000.0, "{service}");
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
+    let estate = Estate::new(7).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_secs(30)).await;
+    let passes = |daemon: &Daemon| daemon.metric("lockkeeper_reconcile_duration_seconds_count");
+    assert_eq!(passes(&daemon), 0);
+    let tick = |rule: &str| {
+        let arn = format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}");
+        event(&estate, "aws.events", "Scheduled Event", json!([arn]), json!({}));
+    };
+    tick("nightly");
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!(passes(&daemon), 0, "it is somebody else's");
+    tick("lockkeeper-reconcile");
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!(passes(&daemon), 1);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_deleted_although_it_runs_is_warned_of_and_nothing_is_deployed() {
+    let mut estate = Estate::new(8).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let (runs, rollout) = (estate.digest("follower-0"), primary(&estate, "follower-0")["id"].clone());
+    let gone = |digest: &str| {
+        let detail = json!({
+            "action-type": "DELETE", "result": "SUCCESS", "repository-name": "shop/app-0",
+            "image-digest": digest, "image-tag": "",
+        });
+        event(&estate, "aws.ecr", "ECR Image Action", json!([]), detail);
+    };
+    gone(&format!("sha256:{}", "0".repeat(64)));
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(daemon.metric("lockkeeper_images_gone_total"), 0, "nobody runs it");
+    gone(&runs);
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(daemon.metric("lockkeeper_images_gone_total"), 2, "two services run it");
+    assert_eq!(primary(&estate, "follower-0")["id"], rollout);
+    estate.push("shop/app-0", "latest");
+    daemon.end().await;
+}
