@@ -35,6 +35,7 @@ MODULES = {
     "waited": "ministack",
     "created": "ministack",
     "rollbacks": "ministack",
+    "decisions": "ministack",
     "own": "ministack",
     "replay": "ministack",
     "api": "ministack",
