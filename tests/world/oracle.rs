@@ -412,8 +412,13 @@ fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wis
     match wish {
         Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,
         Wish::Image(container, number) => rollout.created >= floor && is_image(definition, container, number),
-        Wish::Definition(revision) | Wish::Rollback(_, revision) => {
-            rollout.created >= floor && definition.lineage.contains(&revision)
+        Wish::Definition(revision) => rollout.created >= floor && definition.lineage.contains(&revision),
+        // What was made of the same revision before somebody went back to it is not that.
+        Wish::Rollback(_, to) => {
+            let is_made_for_it = definition.marks.content == Some(super::at(world.letters[message].version));
+            rollout.created >= floor
+                && definition.lineage.contains(&to)
+                && (rollout.revision == to || is_made_for_it)
         }
         Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
     }
@@ -422,7 +427,10 @@ fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wis
 /// Whether a newer wish of the same kind was made, whose message is still there or was set aside.
 fn is_left_to_another(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     world.all_wishes(place).any(|(other, newer)| {
-        let is_kept = world.letters[other].fate != Fate::Deleted || world.dead.contains(&(other, place));
+        // Whoever went back decided about all that was asked for before, also where that was outdone since.
+        let is_kept = world.letters[other].fate != Fate::Deleted
+            || world.dead.contains(&(other, place))
+            || matches!(newer, Wish::Rollback(..));
         let is_newer = (world.letters[other].version, other) != (world.letters[message].version, message)
             && world.letters[other].version >= world.letters[message].version;
         is_kept && is_newer && replaces(newer, wish)
