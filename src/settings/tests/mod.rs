@@ -39,6 +39,7 @@ fn project(path: &str) -> std::path::PathBuf {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "each default has a line")]
 fn without_any_source_the_defaults_hold() {
     let settings = load(&Sources::default()).expect("valid");
     insta::assert_debug_snapshot!(settings, @r#"
