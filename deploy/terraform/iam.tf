@@ -125,13 +125,6 @@ resource "aws_iam_role_policy" "task" {
         Resource = [local.queue.arn, local.dead_letters.arn]
       },
       {
-        # Over HTTP, letters are shown and put back.
-        Sid      = "ShowAndPutBackLetters"
-        Effect   = "Allow"
-        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
-        Resource = [local.dead_letters.arn]
-      },
-      {
         # The redrive policy names an ARN; what is sent to is a URL.
         Sid      = "FindDeadLetters"
         Effect   = "Allow"

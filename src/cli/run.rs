@@ -145,8 +145,9 @@ pub(super) async fn serve(
         Ok(connections) => connections,
         Err(error) => return Err(end_of_answers(answering, answers, error).await),
     };
-    let behind =
-        FrontDesk::new(connections.clone(), settings.clone(), settings.require_queue()?, stop.clone());
+    let ecs_slot = Arc::new(OnceLock::new());
+    let (url, slot) = (settings.require_queue()?, Arc::clone(&ecs_slot));
+    let behind = FrontDesk::new(connections.clone(), settings.clone(), url, slot, stop.clone());
     desk.open(Arc::new(behind));
     let (notifiers, couriers) =
         engine::open_channels(settings.notify.clone(), &home, &connections, Arc::clone(&metrics) as Arc<_>);
@@ -155,6 +156,7 @@ pub(super) async fn serve(
     let stopping = when(stop.clone());
     match Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await {
         Ok(engine) => {
+            let _ = ecs_slot.set(Arc::clone(&engine.ecs));
             let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
             Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
             engine.run().await;

@@ -43,23 +43,20 @@ pub(super) fn status(options: &Options, files: &[PathBuf], output: Output) -> En
 
 async fn ask(client: &Client, options: &Options, output: Output) -> Result<Ended, Failure> {
     let paint = Paint::of(&io::stdout());
-    match &options.target {
-        Some(target) => {
-            let answer = client.get(&format!("/api/v1/targets/{}", encoded(target))).await?;
-            match output {
-                Output::Json => say_json(&answer),
-                Output::Text => say(&one(&read(&answer).map_err(Failure::Unreachable)?, paint)),
-            }
+    if let Some(target) = &options.target {
+        let answer = client.get(&format!("/api/v1/targets/{}", encoded(target))).await?;
+        match output {
+            Output::Json => say_json(&answer),
+            Output::Text => say(&one(&read(&answer).map_err(Failure::Unreachable)?, paint)),
         }
-        None => {
-            let items = client.list("/api/v1/targets", MOST_TARGETS).await?;
-            match output {
-                Output::Json => say_json(&json!({ "items": items })),
-                Output::Text => {
-                    let targets: Vec<Target> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
-                    say(&all(&targets, width(), paint));
-                }
-            }
+        return Ok(Ended::Done);
+    }
+    let items = client.list("/api/v1/targets", MOST_TARGETS).await?;
+    match output {
+        Output::Json => say_json(&json!({ "items": items })),
+        Output::Text => {
+            let targets: Vec<Target> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
+            say(&all(&targets, width(), paint));
         }
     }
     Ok(Ended::Done)
@@ -101,21 +98,20 @@ fn state(lane: &Lane) -> String {
 }
 
 fn why(lane: &Lane) -> Option<String> {
-    let held = |hold: &Hold| {
+    let of_hold = |hold: &Hold| {
         let by = hold.by.as_deref().map(|by| format!("by {by}"));
         let since = hold.since.as_deref().map(|since| format!("since {}", when(since)));
         [hold.reason.clone(), by, since].into_iter().flatten().collect::<Vec<_>>().join(", ")
     };
-    let hold = lane.hold.as_ref().map(held).filter(|told| !told.is_empty());
+    let hold = lane.hold.as_ref().map(of_hold).filter(|told| !told.is_empty());
     hold.or_else(|| lane.why.clone()).or_else(|| lane.deployment.clone())
 }
 
 fn tone(lane: &Lane) -> Tone {
     match (lane.state.as_str(), &lane.hold) {
-        (_, Some(_)) => Tone::Busy,
         ("idle", None) => Tone::Good,
         ("rolling_back" | "backing_off", None) => Tone::Bad,
-        (_, None) => Tone::Busy,
+        _ => Tone::Busy,
     }
 }
 
@@ -131,7 +127,7 @@ fn one(target: &Target, paint: Paint) -> String {
         for it in &running.images {
             let digest =
                 it.digest.as_deref().map(|digest| format!(" ({})", short(digest))).unwrap_or_default();
-            say("", format!("{}: {}{digest}", it.container, it.image));
+            say("", format!("{}: {}{digest}", it.container, it.name));
         }
     }
     if let Some(deployment) = &target.lane.deployment {

@@ -53,7 +53,7 @@ pub use slack::{ACTIONS, SlackDesk};
 use crate::{
     domain::{
         AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetRecord,
-        Timestamp,
+        TargetSettings, Timestamp,
     },
     report::{history::History, past::Past, steps::Steps},
 };
@@ -70,6 +70,8 @@ pub struct Snapshot {
     /// Every target, in the order of names. The loop keeps its own handles of these lists, and changes them with
     /// [`Arc::make_mut`].
     pub targets: Arc<Vec<Arc<TargetRecord>>>,
+    /// How those are deployed that the settings or discovery know.
+    pub settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
     /// The deployments that have not ended.
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
@@ -172,6 +174,7 @@ impl Snapshot {
             active: false,
             home: None,
             targets: Arc::default(),
+            settings: Arc::default(),
             deployments: Arc::default(),
             history: Arc::default(),
             past: Arc::default(),

@@ -10,7 +10,7 @@ import yaml
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 # What the template has no parameter for, and so no rule or permission.
-LEFT_OUT_RULES = {"decisions", "files-cloudtrail", "image-scans-basic", "image-scans-enhanced"}
+LEFT_OUT_RULES = {"decisions", "files-cloudtrail", "image-removals", "image-scans-basic", "image-scans-enhanced"}
 LEFT_OUT_ACTIONS = {"sts:AssumeRole", "events:PutEvents", "sns:Publish"}
 
 

@@ -38,6 +38,7 @@ MODULES = {
     "own": "ministack",
     "replay": "ministack",
     "api": "ministack",
+    "commands": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
     "messages": "ministack",

@@ -131,9 +131,8 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
   }
   assert {
     condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Resource } == {
-      Receive               = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper"]
+      Receive               = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper", "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
       SetAsideAndRenew      = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper", "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
-      ShowAndPutBackLetters = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
       FindDeadLetters       = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
       ReadAndUpdateServices = ["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*"]
       WatchAndStopRollouts = [

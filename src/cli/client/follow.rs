@@ -17,7 +17,10 @@ use crate::{cli::explain::text::harmless, domain::Outcome};
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// A deployment is there by then, as a rule. Until then nothing is said of there being none.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
+
+/// After so long without one there will be none: the request was refused, or asks nothing.
+const NEVER: Duration = Duration::from_mins(3);
 
 /// For so long the daemon may be away: it may be just being replaced.
 const LONGEST_SILENCE: Duration = Duration::from_mins(2);
@@ -77,6 +80,8 @@ pub(in crate::cli) async fn follow(
     let path = format!("/api/v1/deployments?event={}", encoded(event));
     let began = Instant::now();
     let (mut heard, mut progress) = (Instant::now(), Progress::new(for_people));
+    // A process on standby, which may answer in between, knows of none.
+    let mut is_seen = false;
     loop {
         match client.list(&path, 200).await {
             Ok(found) => {
@@ -84,12 +89,18 @@ pub(in crate::cli) async fn follow(
                 let newest = found.into_iter().next();
                 if let Some(answer) = newest {
                     let deployment: Deployment = read(&answer)?;
+                    is_seen = true;
                     progress.show(&of_stage(&deployment));
                     if deployment.outcome.is_some() {
                         progress.end();
                         return Ok(Followed { deployment, answer });
                     }
-                } else if began.elapsed() > SOON {
+                } else if !is_seen && began.elapsed() > NEVER {
+                    progress.end();
+                    anyhow::bail!(
+                        "no deployment carries event {event}: the daemon's log says what became of it"
+                    );
+                } else if !is_seen && began.elapsed() > SOON {
                     progress.show("no deployment carries it yet");
                 }
             }

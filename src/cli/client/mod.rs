@@ -105,10 +105,15 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        // Asked for twice, these are the same.
+        let is_same = !["/deployments", "/rollback", "/replay"].iter().any(|end| path.ends_with(end));
         for _ in 1..TRIES {
             match self.ask_once(method.clone(), path, body).await {
-                // It was not done, and is asked for again.
-                Err((Failure::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. }, wait)) => {
+                Err((Failure::Refused { status, .. }, wait))
+                    if status == StatusCode::TOO_MANY_REQUESTS
+                        || status == StatusCode::SERVICE_UNAVAILABLE
+                            && (is_same || method == Method::GET) =>
+                {
                     tokio::time::sleep(wait.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
                 }
                 answer => return answer.map_err(|(failure, _)| failure),

@@ -25,7 +25,8 @@ pub(in crate::cli) struct Running {
 #[derive(Debug, Deserialize)]
 pub(in crate::cli) struct Image {
     pub(in crate::cli) container: String,
-    pub(in crate::cli) image: String,
+    #[serde(rename = "image")]
+    pub(in crate::cli) name: String,
     pub(in crate::cli) digest: Option<String>,
 }
 
@@ -104,7 +105,7 @@ impl Running {
 impl Image {
     /// Its tag, or else the beginning of its digest.
     pub(in crate::cli) fn version(&self) -> Option<String> {
-        let image: ImageReference = self.image.parse().ok()?;
+        let image: ImageReference = self.name.parse().ok()?;
         let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
         image.tag.map(|tag| tag.to_string()).or_else(|| digest.map(|digest| short(&digest)))
     }
@@ -153,11 +154,8 @@ mod tests {
     #[test]
     fn what_runs_is_told_by_its_tag_or_else_its_digest() {
         let digest = format!("sha256:{}", "0a".repeat(32));
-        let image = |image: &str| Image {
-            container: "web".into(),
-            image: image.into(),
-            digest: Some(digest.clone()),
-        };
+        let image =
+            |image: &str| Image { container: "web".into(), name: image.into(), digest: Some(digest.clone()) };
         assert_eq!(image("h.x/shop/api:1.4").version().as_deref(), Some("1.4"));
         assert_eq!(image("h.x/shop/api").version().as_deref(), Some("sha256:0a0a0a0a0a0a"));
         let running = Running {

@@ -21,13 +21,10 @@ struct Notebook {
 
 impl Desk for Notebook {
     fn post(&self, event: &Value) -> Eventually<'_, ()> {
-        let result = match &self.refuses {
-            Some(refusal) => Err(refusal.clone()),
-            None => {
-                self.posted.lock().expect("sound").push(event.clone());
-                Ok(())
-            }
-        };
+        let result = self.refuses.clone().map_or(Ok(()), Err);
+        if result.is_ok() {
+            self.posted.lock().expect("sound").push(event.clone());
+        }
         Box::pin(async { result })
     }
 
