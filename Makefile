@@ -80,13 +80,14 @@ e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven f
 terraform: ## format, validity and tests of the Terraform module
 	deploy/terraform/check.sh
 
-deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, workflows, the Dockerfile's form
+deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, workflows, the Dockerfile's form, links of the pages
 	deploy/cloudformation/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/templates.py
 	deploy/prometheus/check.sh
 	deploy/github-actions/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/scripts.py
 	.venv-lint/bin/hadolint Dockerfile
+	.venv-lint/bin/python tests/deploy/links.py
 
 .venv-lint/ready: deploy/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv-lint $<
