@@ -4,11 +4,11 @@
 # One family of features for everything that is built for development: another one compiles the same crates again.
 FEATURES := --features sim
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh tests/image/*.sh deploy/*/*.sh)
+SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh tests/browser/*.sh tests/image/*.sh deploy/*/*.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e terraform deploy scripts bench image measure soak fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e browser terraform deploy scripts bench image measure soak fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ run: ## the daemon, with your AWS credentials; ARGS="--config my.toml"
 build: ## the production binary, target/release/lockkeeper
 	cargo build --release --locked
 
-test: unit e2e terraform deploy scripts ## everything that can be tested on this machine
+test: unit e2e browser terraform deploy scripts ## everything that can be tested on this machine
 
 unit: ## unit, simulation, integration and doc tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
@@ -69,6 +69,10 @@ fuzz: ## random inputs for all that reads what others wrote, each target for SEC
 e2e: .venv/ready .venv-ministack/ready ## the binary against emulators, driven from outside
 	cargo build $(FEATURES) --bins --examples --tests
 	LOCKKEEPER_BIN=$(TARGET_DIR)/debug/lockkeeper .venv/bin/python tests/e2e/run.py
+
+browser: ## the pages in a real browser; PICTURES=/folder keeps a picture of each
+	cargo build $(FEATURES) --bins --examples --tests
+	tests/browser/run.sh $(TARGET_DIR)/debug/lockkeeper $(TARGET_DIR)/debug/examples/world
 
 .venv/ready: tests/e2e/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv $<

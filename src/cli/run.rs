@@ -33,7 +33,9 @@ use crate::{
     },
     route::Routes,
     settings::{self, Settings},
-    status::{self, About, Access, Clock, Health, Lookup, Metrics, Snapshot, StatusState, TokenProblem},
+    status::{
+        self, About, Access, Clock, Health, Lookup, Metrics, SlackDesk, Snapshot, StatusState, TokenProblem,
+    },
 };
 
 /// After the loop has ended, answers that are being sent may take this much longer.
@@ -126,6 +128,8 @@ pub(super) async fn serve(
     );
     state.access = Arc::new(access(&settings.http)?);
     state.lookup = lookup.clone();
+    let buttons = settings.notify.slack.as_ref().and_then(|slack| slack.buttons.clone());
+    state.slack = buttons.map(SlackDesk::new);
     let (answering, desk) = (state.closing.clone(), state.desk.clone());
     let answers = answer(listener, status::router(state), answering.clone())?;
     let home = home(&settings);
@@ -141,8 +145,9 @@ pub(super) async fn serve(
         Ok(connections) => connections,
         Err(error) => return Err(end_of_answers(answering, answers, error).await),
     };
-    let behind =
-        FrontDesk::new(connections.clone(), settings.clone(), settings.require_queue()?, stop.clone());
+    let ecs_slot = Arc::new(OnceLock::new());
+    let (url, slot) = (settings.require_queue()?, Arc::clone(&ecs_slot));
+    let behind = FrontDesk::new(connections.clone(), settings.clone(), url, slot, stop.clone());
     desk.open(Arc::new(behind));
     let (notifiers, couriers) =
         engine::open_channels(settings.notify.clone(), &home, &connections, Arc::clone(&metrics) as Arc<_>);
@@ -151,6 +156,7 @@ pub(super) async fn serve(
     let stopping = when(stop.clone());
     match Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await {
         Ok(engine) => {
+            let _ = ecs_slot.set(Arc::clone(&engine.ecs));
             let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
             Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
             engine.run().await;

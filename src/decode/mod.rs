@@ -39,6 +39,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use beside::beside;
+pub use metadata::{Checkout, of_run};
 
 use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
 use envelope::{Envelope, Opened};

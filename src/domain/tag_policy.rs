@@ -200,6 +200,12 @@ impl fmt::Display for TagPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glob(Box<str>);
 
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Glob {
     /// Every text is a valid pattern.
     pub fn new(pattern: &str) -> Self {

@@ -19,6 +19,8 @@ pub(super) struct Shown {
     by_id: BTreeMap<TargetId, Arc<TargetRecord>>,
     /// Those that are known, as they are shown while nothing was asked of them.
     known: BTreeMap<TargetId, Arc<TargetRecord>>,
+    /// How those are deployed.
+    settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
     deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
 }
 
@@ -32,17 +34,24 @@ impl Shown {
         };
         let known = routes.targets().map(|(id, settings)| (id.clone(), record(id, &settings)));
         let known: BTreeMap<TargetId, Arc<TargetRecord>> = known.collect();
+        let settings = Arc::new(routes.targets().map(|(id, settings)| (id.clone(), settings)).collect());
         let mut targets: Vec<Arc<TargetRecord>> = known.values().cloned().collect();
         targets.sort_by(|one, other| place(one).cmp(&place(other)));
         let by_id = known.clone();
-        Self { targets: Arc::new(targets), by_id, known, deployments: Arc::default() }
+        Self { targets: Arc::new(targets), by_id, known, settings, deployments: Arc::default() }
     }
 
     /// Takes in what discovery says of a target: that it is there, is another one, or is gone. One of which something was
     /// asked is shown as the planner has it until it is at rest.
     pub(super) fn know(&mut self, target: &TargetId, routes: &Routes) {
-        let record = routes.settings_of(target);
-        let record = record.map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref())));
+        let settings = routes.settings_of(target);
+        match &settings {
+            Some((settings, _)) => {
+                drop(Arc::make_mut(&mut self.settings).insert(target.clone(), Arc::clone(settings)));
+            }
+            None => drop(Arc::make_mut(&mut self.settings).remove(target)),
+        }
+        let record = settings.map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref())));
         let shown = self.by_id.get(target);
         let is_at_rest = shown.is_none_or(|shown| {
             let is_idle = shown.lane.state == LaneState::Idle;
@@ -74,6 +83,11 @@ impl Shown {
     /// The targets, in the order of names.
     pub(super) fn targets(&self) -> Arc<Vec<Arc<TargetRecord>>> {
         Arc::clone(&self.targets)
+    }
+
+    /// How the targets that are known are deployed.
+    pub(super) fn settings(&self) -> Arc<BTreeMap<TargetId, Arc<TargetSettings>>> {
+        Arc::clone(&self.settings)
     }
 
     /// The deployments that have not ended.

@@ -279,6 +279,7 @@ impl Lane {
             failure: None,
             evidence: Evidence::default(),
             cancelled: None,
+            is_unstoppable: false,
             going_back_to: None,
         }
     }

@@ -151,6 +151,8 @@ pub(super) struct Passage {
     pub(super) evidence: Evidence,
     /// Somebody cancelled it, and so it is to be stopped; in words.
     pub(super) cancelled: Option<Arc<str>>,
+    /// It was cancelled, and there is nothing to go back to.
+    pub(super) is_unstoppable: bool,
     /// It failed, and this is being rolled out in its place.
     pub(super) going_back_to: Option<String>,
 }

@@ -17,6 +17,7 @@
 //! | `stream` | every change, as it happens |
 //! | `page` | pages for people |
 //! | `lookup` | what pages ask AWS for, by way of the engine |
+//! | `slack` | what is pressed in Slack |
 //! | `problem` | errors as `application/problem+json` |
 
 mod access;
@@ -31,6 +32,7 @@ mod problem;
 mod router;
 #[cfg(test)]
 mod sample;
+mod slack;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -46,11 +48,12 @@ pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
 pub use lookup::{Lookup, Question, Questions};
 pub use metrics::Metrics;
 pub use router::{router, serve};
+pub use slack::{ACTIONS, SlackDesk};
 
 use crate::{
     domain::{
         AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetRecord,
-        Timestamp,
+        TargetSettings, Timestamp,
     },
     report::{history::History, past::Past, steps::Steps},
 };
@@ -67,6 +70,8 @@ pub struct Snapshot {
     /// Every target, in the order of names. The loop keeps its own handles of these lists, and changes them with
     /// [`Arc::make_mut`].
     pub targets: Arc<Vec<Arc<TargetRecord>>>,
+    /// How those are deployed that the settings or discovery know.
+    pub settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
     /// The deployments that have not ended.
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
@@ -137,6 +142,8 @@ pub struct StatusState {
     pub access: Arc<Access>,
     /// Who does what is asked for.
     pub desk: DeskSlot,
+    /// What buttons in Slack need; without it there are none.
+    pub slack: Option<SlackDesk>,
     /// Cancelled when the process ends: nobody is told anything any more.
     pub closing: CancellationToken,
     hub: stream::Hub,
@@ -167,6 +174,7 @@ impl Snapshot {
             active: false,
             home: None,
             targets: Arc::default(),
+            settings: Arc::default(),
             deployments: Arc::default(),
             history: Arc::default(),
             past: Arc::default(),
@@ -229,6 +237,7 @@ impl StatusState {
             about: Arc::new(about),
             access: Arc::new(Access::only_reads()),
             desk: DeskSlot::default(),
+            slack: None,
             closing: CancellationToken::new(),
             lookup: Lookup::unanswered(),
             hub: stream::Hub::default(),

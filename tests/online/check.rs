@@ -34,6 +34,7 @@ async fn what_is_as_it_should_be_is_told_with_what_could_not_be_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_is_wrong_is_told_at_once_and_ends_in_exit_code_1() {
     let lab = Lab::new().await;
+    lab.slow_down();
     lab.define(&image("shop/api:never-pushed"), &["/prod/KEY", "/prod/MISSING"]);
     lab.ask(
         Service::Ecs,

@@ -95,7 +95,8 @@ fn buttons(notice: &Notice) -> Option<Value> {
     else {
         return None;
     };
-    let value = json!({ "deployment": record.id, "target": record.target }).to_string();
+    let value = json!({ "deployment": record.id, "target": record.target, "definition": record.definition });
+    let value = value.to_string();
     let button = |action: &str, label: &str, style: Option<&str>, question: &str| {
         let plain = |text: &str| json!({ "type": "plain_text", "text": text });
         let mut button = json!({
@@ -269,7 +270,7 @@ mod tests {
         (service chubby_api) rolling back to deployment ecs-svc/8001```
         <https://lockkeeper.example.com/deployments/d-bad0|Lockkeeper> · <https://eu-west-1.console.aws.amazon.com/ecs/v2/clusters/shop/services/chubby_api/deployments?region=eu-west-1|Console> · <https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1|Logs>
         "#);
-        insta::assert_snapshot!(message["blocks"][4]["elements"][0], @r#"{"action_id":"lockkeeper_replay","confirm":{"confirm":{"text":"Replay","type":"plain_text"},"deny":{"text":"Cancel","type":"plain_text"},"text":{"text":"Try again what failed for api?","type":"plain_text"},"title":{"text":"Replay","type":"plain_text"}},"text":{"text":"Replay","type":"plain_text"},"type":"button","value":"{\"deployment\":\"d-bad0\",\"target\":\"111122223333/eu-west-1/shop/chubby_api\"}"}"#);
+        insta::assert_snapshot!(message["blocks"][4]["elements"][0], @r#"{"action_id":"lockkeeper_replay","confirm":{"confirm":{"text":"Replay","type":"plain_text"},"deny":{"text":"Cancel","type":"plain_text"},"text":{"text":"Try again what failed for api?","type":"plain_text"},"title":{"text":"Replay","type":"plain_text"}},"text":{"text":"Replay","type":"plain_text"},"type":"button","value":"{\"definition\":\"chubby_api:13\",\"deployment\":\"d-bad0\",\"target\":\"111122223333/eu-west-1/shop/chubby_api\"}"}"#);
     }
 
     #[test]

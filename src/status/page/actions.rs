@@ -5,7 +5,10 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::encoded;
-use crate::domain::{DeploymentRecord, TargetRecord};
+use crate::domain::{DeploymentRecord, LetterRecord, TargetRecord};
+
+const REPLAY: &str = "/api/v1/dead-letters/replay";
+const PUT_BACK: &str = "What was set aside goes back to the queue, and is tried again. It never overwrites what was asked for since.";
 
 /// One thing that may be asked for.
 struct Action<'a> {
@@ -81,6 +84,39 @@ pub(super) fn of_deployment(it: &DeploymentRecord) -> Markup {
         does: "Cancel it",
     };
     html! { @if it.outcome.is_none() { (bar(&format!("What you may ask of this deployment of {name}"), &[cancel])) } }
+}
+
+/// What may be asked for of all these letters at once.
+pub(super) fn of_letters(letters: &[&LetterRecord]) -> Markup {
+    let ids: Vec<&str> = letters.iter().map(|it| it.id.as_str()).collect();
+    let count = ids.len();
+    let replay = Action {
+        name: "Replay all …",
+        path: REPLAY.into(),
+        body: json!({ "ids": ids }),
+        asks: "",
+        title: if count == 1 { "Replay it.".into() } else { format!("Replay all {count}.") },
+        says: format!(
+            "{PUT_BACK} Of each target they are deployed in the order in which they were asked for."
+        ),
+        does: "Replay",
+    };
+    bar("What you may ask of all of them", &[replay])
+}
+
+/// What may be asked for of a letter.
+pub(super) fn of_letter(it: &LetterRecord) -> Markup {
+    let what = it.event.meaning.as_deref().unwrap_or("a message that nobody understands");
+    let replay = Action {
+        name: "Replay …",
+        path: REPLAY.into(),
+        body: json!({ "ids": [it.id] }),
+        asks: "",
+        title: format!("Replay: {what}."),
+        says: PUT_BACK.into(),
+        does: "Replay",
+    };
+    bar(&format!("What you may ask of {}", it.id), &[replay])
 }
 
 fn bar(label: &str, actions: &[Action<'_>]) -> Markup {

@@ -129,7 +129,8 @@ impl Asked {
         self.has_words(|| words_of_deployment(it))
     }
 
-    fn has_words(&self, text: impl FnOnce() -> Vec<String>) -> bool {
+    /// Whether all words that are asked for are there.
+    pub(super) fn has_words(&self, text: impl FnOnce() -> Vec<String>) -> bool {
         if self.words.is_empty() {
             return true;
         }

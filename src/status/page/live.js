@@ -37,6 +37,7 @@
     }
 
     async function refresh(options = {}) {
+        if (still && !options.always) return;
         if (busy) { again = true; return; }
         if (document.hidden && !options.always) { again = true; return; }
         // What somebody is marking, to copy it, is not taken from under their hands.
@@ -66,6 +67,9 @@
             if (open.has(it.dataset.key)) it.open = true;
             if (closed.has(it.dataset.key)) it.open = false;
         }
+        const top = (it) => it.getBoundingClientRect().top;
+        const seen = [...main.children].find((it) => it.id && it.getBoundingClientRect().bottom > 0);
+        const [place, at] = [seen?.id, seen && top(seen)];
         const known = new Map([...main.children].map((it) => [it.id, it]));
         const parts = [...next.children].map((it) => {
             const before = known.get(it.id);
@@ -75,6 +79,9 @@
         const gone = [...main.children].filter((it) => !parts.includes(it));
         parts.forEach((it, place) => { if (main.children[place] !== it) main.insertBefore(it, main.children[place] ?? null); });
         gone.forEach((it) => it.remove());
+        // What is read stays where it is, whatever grows above it.
+        const there = scrollY > 0 && place && document.getElementById(place);
+        if (there) scrollBy({ top: top(there) - at, behavior: "instant" });
         if (focused && !document.activeElement?.matches("main *")) find(focused)?.focus({ preventScroll: true });
     }
 
@@ -253,7 +260,7 @@
             });
             if (!answer.ok) { complain(box, await problem(answer)); return; }
             box.close();
-            say(`${title} It was asked for; what becomes of it is shown here.`);
+            say(`${title.slice(0, -1)}: it was asked for. What becomes of it is shown here.`);
             soon();
         } catch (why) {
             complain(box, why.name === "TimeoutError" ? "There was no answer in time. Look whether it was done before asking again." : "The daemon does not answer.");

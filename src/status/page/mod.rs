@@ -12,6 +12,8 @@ mod deployment;
 mod diff;
 mod frame;
 mod home;
+mod inforce;
+mod letters;
 mod parts;
 mod target;
 
@@ -48,6 +50,7 @@ pub(super) fn routes() -> Router<StatusState> {
         .route("/", get(home))
         .route("/targets/{id}", get(target::page))
         .route("/deployments/{id}", get(deployment::page))
+        .route("/dead-letters", get(letters::page))
         .route("/style.css", get(async || kept("text/css; charset=utf-8", STYLE)))
         .route("/live.js", get(async || kept("text/javascript; charset=utf-8", SCRIPT)))
         .route("/icon.svg", get(async || kept("image/svg+xml", ICON)))
@@ -79,6 +82,16 @@ fn newest_first<'a>(snapshot: &'a Snapshot, past: &'a Past) -> Vec<&'a Deploymen
     let mut ended: Vec<_> = snapshot.history.iter().chain(past).collect();
     ended.sort_by_key(|it| std::cmp::Reverse(it.finished_at));
     ended
+}
+
+/// As much of an id as tells it from others: those that ECS gives are long.
+fn short_id(id: &str) -> String {
+    const ENOUGH: usize = 16;
+    if id.chars().count() <= ENOUGH + 1 {
+        id.to_owned()
+    } else {
+        id.chars().take(ENOUGH).chain(['…']).collect()
+    }
 }
 
 /// What changes only with the version, which stands in the address: a browser may keep it for a day.
@@ -133,14 +146,16 @@ impl View<'_> {
     }
 
     fn ago(&self, then: Timestamp) -> Markup {
-        html! { time datetime=(then) title=(then) { (coarse(self.at.since(then))) " ago" } }
+        let passed = self.at.since(then);
+        let says = if passed < Duration::from_secs(1) { "just now".into() } else { coarse(passed) + " ago" };
+        html! { time datetime=(then) title=(then) { (says) } }
     }
 
     /// Whose deployment it is, and which.
     fn subject(&self, it: &DeploymentRecord) -> Markup {
         html! {
             a.name href=(self.target_path(&it.target, &it.name)) { (it.name) }
-            span.note { a href={ "/deployments/" (encoded(it.id.as_str())) } title=(it.target) { (it.id) } }
+            span.note { a href={ "/deployments/" (encoded(it.id.as_str())) } title=(it.target) { (short_id(it.id.as_str())) } }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The page of one target: what it runs, what is asked of it, how its deployments went.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, State},
     response::Html,
@@ -7,12 +9,12 @@ use axum::{
 use maud::{Markup, html};
 
 use super::{
-    Pairs, View, actions,
+    Pairs, View, actions, inforce,
     parts::{fact, pill, runs, stage_kind, stage_name, tasks, what, why},
     show,
 };
 use crate::{
-    domain::{DeploymentRecord, RunningRecord, TargetRecord, deployments_url, service_url},
+    domain::{DefinitionFacts, DeploymentRecord, RunningRecord, TargetRecord, deployments_url, service_url},
     report::message::span,
     status::{StatusState, api::find_target, problem::Problem},
 };
@@ -24,13 +26,24 @@ pub(super) async fn page(
 ) -> Result<Html<String>, Problem> {
     let snapshot = state.latest();
     let it = find_target(&snapshot, &id)?;
+    let definition = it.running.as_ref().map(|running| &running.definition);
+    let facts = async {
+        match definition {
+            Some(definition) => Some(state.lookup.definition(&it.id, definition).await),
+            None => None,
+        }
+    };
     // What is shown has the newest of it.
-    state.lookup.past_of(&it.id).await;
-    Ok(show(&state, &query, |view| view.target(it)))
+    let (facts, _) = tokio::join!(facts, state.lookup.past_of(&it.id));
+    Ok(show(&state, &query, |view| view.target(it, facts.as_ref())))
 }
 
 impl View<'_> {
-    pub(super) fn target(&self, it: &TargetRecord) -> Markup {
+    pub(super) fn target(
+        &self,
+        it: &TargetRecord,
+        facts: Option<&Result<Arc<DefinitionFacts>, String>>,
+    ) -> Markup {
         let path = self.target_path(&it.id, &it.name);
         let ended = self.ended().filter(|record| record.target == it.id);
         let main = html! {
@@ -43,6 +56,12 @@ impl View<'_> {
             @if let Some(record) = self.snapshot.deployments.get(&it.id) { (self.target_does(record)) }
             (self.list_of_ended(&path, ended))
             (self.delivery(&path, &self.figures(Some(&it.id))))
+            @match facts {
+                Some(Ok(facts)) => (inforce::reads(Ok(&facts.dependencies))),
+                Some(Err(why)) => (inforce::reads(Err(why))),
+                None => {}
+            }
+            @if let Some(settings) = self.snapshot.settings.get(&it.id) { (inforce::settings(settings)) }
         };
         self.framed(&path, &format!("{} · {}", it.name, self.title()), &main)
     }

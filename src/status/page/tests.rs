@@ -5,11 +5,15 @@ use insta::assert_snapshot;
 use super::*;
 use crate::{
     domain::{
-        DeploymentRecord, Difference, HoldKind, HoldRecord, Line, Moment, PastRollout, ReconcileRecord,
-        RolloutState, TargetRecord, Tasks, TriggerKind,
+        DefinitionFacts, Dependency, DeploymentRecord, Difference, Glob, HoldKind, HoldRecord, LetterEvent,
+        LetterRecord, Line, Moment, OnPush, Outline, PastRollout, Place, PutBy, ReconcileRecord,
+        RolloutState, TargetRecord, TargetSettings, Tasks, TriggerKind, Verdict,
     },
     report::sample::{at, origin},
-    status::sample::{Sample, about},
+    status::{
+        Letters, Refusal,
+        sample::{Sample, about},
+    },
 };
 
 /// What a page shows to whoever asks for this.
@@ -116,7 +120,7 @@ fn names_and_reasons_are_text_wherever_they_stand() {
     sample.snapshot.reconciled = Some(Arc::new(drifted(evil)));
     let html = page(&sample, false)
         + &seen(&sample, &Asked::default(), |view| view.deployment(&ended, None))
-        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]))
+        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None))
         + &searched(&sample, evil);
     assert!(!html.contains("<script>") && !html.contains("alert('x')</script>\"'"), "not escaped");
     assert!(html.matches("&lt;script&gt;").count() >= 9, "{}", html.matches("&lt;script&gt;").count());
@@ -127,10 +131,7 @@ fn names_and_reasons_are_text_wherever_they_stand() {
 fn lines(html: &str) -> String {
     let main = html.split("<main id=\"main\" tabindex=\"-1\">").nth(1).expect("main");
     let main = main.split("</main>").next().unwrap_or_default();
-    let main = match (main.find("<div class=\"acts\""), main.find("<dl")) {
-        (Some(from), Some(to)) if from < to => format!("{}{}", &main[..from], &main[to..]),
-        _ => main.to_owned(),
-    };
+    let main = without_buttons(main);
     let ends = ["</dd>", "</li>", "</h1>", "</h2>", "</h3>", "</p>"];
     let main = ends.iter().fold(main, |main, end| main.replace(end, "|"));
     words(&main).split('|').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
@@ -206,7 +207,8 @@ fn a_deployment_has_a_page_that_tells_all_of_it() {
 #[test]
 fn a_target_has_a_page_that_tells_what_it_runs_and_how_its_deployments_went() {
     let sample = Sample::busy();
-    let told = lines(&seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0])));
+    let told =
+        lines(&seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None)));
     assert_snapshot!(told.split("Ended").next().unwrap_or_default(), @r#"
     api
     Lane Watching Rolling out , 1 of 4 tasks
@@ -345,7 +347,7 @@ fn without_scripts_the_page_moves_only_for_those_who_asked() {
 fn nothing_is_inline_and_nothing_is_loaded_from_elsewhere() {
     let sample = Sample::busy();
     let html = page(&sample, true)
-        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]))
+        + &seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None))
         + &seen(&sample, &Asked::default(), |view| {
             view.deployment(sample.snapshot.under_way().next().expect("one"), None)
         });
@@ -361,7 +363,7 @@ fn nothing_is_inline_and_nothing_is_loaded_from_elsewhere() {
 #[test]
 fn what_changes_something_is_hidden_until_somebody_has_signed_in() {
     let sample = Sample::busy();
-    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]));
+    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
     let bars = target.matches("<div class=\"acts\" role=\"group\"").count();
     assert_eq!((bars, target.matches(" hidden><button type=\"button\" data-act").count()), (1, 1));
     let offers = |html: &str, verb: &str| {
@@ -400,7 +402,7 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
     assert!(rows(&home, "targets").contains("Watching Paused by ann, 5 min ago : stocktaking"));
     let asked = Asked { state: Some(asked::Lanes::Held), ..Asked::default() };
     assert_eq!(rows(&seen(&sample, &asked, |view| view.home()), "targets").lines().count(), 1);
-    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0]));
+    let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
     assert!(target.contains("/resume\"") && !target.contains("/pause\""));
 }
 
@@ -482,5 +484,114 @@ fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
         told.contains("api d-old | Succeeded ECS's words seen in ECS, of a definition of ours"),
         "{told}"
     );
-    assert!(view.target(target).into_string().contains("2 of 4"), "the figures count them");
+    assert!(view.target(target, None).into_string().contains("2 of 4"), "the figures count them");
+}
+
+#[test]
+fn what_was_set_aside_says_why_and_can_be_put_back() {
+    let letter = |id: &str, second: &str, target: Option<&str>, result| LetterRecord {
+        id: id.into(),
+        put_by: PutBy::Lockkeeper,
+        time: at(second),
+        target: target.map(|target| target.parse().expect("valid")),
+        deployment: Some("d-bad0".into()),
+        outcome: Some("rolled_back".into()),
+        cause: Some("crash_loop".into()),
+        attempts: Some(3),
+        reason: Some("container web exited with 1".into()),
+        version: at(second),
+        copies: 2,
+        event: LetterEvent {
+            id: "e-3".into(),
+            source: "aws.ecr".into(),
+            detail_type: "ECR Image Action".into(),
+            trigger: TriggerKind::ImagePushed,
+            meaning: Some("push of shop_api:broken".into()),
+        },
+        result,
+        reaches: vec!["api".into()],
+    };
+    let sample = Sample::busy();
+    let strange = LetterRecord {
+        put_by: PutBy::Sqs,
+        outcome: None,
+        cause: None,
+        deployment: None,
+        event: LetterEvent { meaning: None, ..letter("x", "12:00:00", None, Verdict::ComesBack).event },
+        ..letter("l-2", "12:05:00", None, Verdict::ComesBack)
+    };
+    let api = Some("111122223333/eu-west-1/shop/chubby_api");
+    let letters = Letters {
+        seen_at: at("12:05:55"),
+        letters: vec![letter("l-1", "12:04:00", api, Verdict::Asks), strange],
+        whole: false,
+        unseen: 1,
+    };
+    let html = seen(&sample, &Asked::default(), |view| view.letters(Ok(&letters)));
+    let told = html.split("<tbody role=\"rowgroup\">").nth(1).and_then(|rest| rest.split("</tbody>").next());
+    let told: Vec<String> = told
+        .expect("rows")
+        .split("<tr role=\"row\">")
+        .skip(1)
+        .map(|row| words(&without_buttons(row)))
+        .collect();
+    assert_snapshot!(told.join("\n"), @r#"
+    all that it reaches | Nobody understands it image pushed, event e-3 | container web exited with 1 put there by SQS: it was received too often tried 3 times | comes back: nobody understands it | 1 min ago 2 copies |
+    api d-bad0 | push of shop_api:broken image pushed, event e-3 | rolled back crash loop container web exited with 1 tried 3 times | reaches api | 2 min ago 2 copies |
+    "#);
+    assert!(html.contains("Not all could be seen: 1 are in somebody's hands."));
+    assert_eq!(html.matches("data-path=\"/api/v1/dead-letters/replay\"").count(), 3);
+    let asked = Asked { words: "crash".into(), ..Asked::default() };
+    assert_eq!(seen(&sample, &asked, |view| view.letters(Ok(&letters))).matches("data-act").count(), 2);
+    let refusal = Refusal::Unavailable("nobody answers".into());
+    let html = seen(&sample, &Asked::default(), |view| view.letters(Err(&refusal)));
+    assert!(html.contains("They cannot be shown now: nobody answers."));
+}
+
+fn without_buttons(html: &str) -> String {
+    let mut parts = html.split("<div class=\"acts\"");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + part.split_once("</div>").map_or("", |(_, rest)| rest))
+}
+
+#[test]
+fn a_target_says_what_it_reads_and_how_it_is_deployed() {
+    let mut sample = Sample::busy();
+    let id = sample.snapshot.targets[0].id.clone();
+    let mut settings = TargetSettings::named("api".into());
+    (settings.on_push, settings.stop_after) = (OnPush::Pin, 2);
+    settings.tags = "glob:release-*".parse().expect("a policy");
+    settings.branches = vec![Glob::new("main")];
+    settings.triggers.files = false;
+    sample.snapshot.settings = Arc::new([(id.clone(), Arc::new(settings))].into());
+    let place = Place::of(&id);
+    let dependencies = vec![
+        Dependency::Parameter { place: place.clone(), name: "/prod/shop/KEY".into() },
+        Dependency::Secret { place, name: "shop/db-AbCdEf".into() },
+        Dependency::File { bucket: "b".into(), key: "k.env".into() },
+    ];
+    let facts = Ok(Arc::new(DefinitionFacts { outline: Outline::default(), dependencies }));
+    let html =
+        seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], Some(&facts)));
+    let told = lines(&html);
+    assert_snapshot!(told.split_once("Reads\n").expect("the section").1, @r#"
+    Parameter /prod/shop/KEY
+    Secret shop/db-AbCdEf
+    File s3://b/k.env
+    Settings in force
+    A push of a tag that glob:release-* takes is deployed by its tag
+    Starts from the definition that runs
+    Gathers for 5 s
+    Gives up after 30 min without progress, and goes back
+    Tries again 2 times what may pass
+    Something newer supersedes what is under way only if that fails
+    Of one event 10 at a time
+    Stops after 2 of one event have failed
+    Branches main
+    A deletion only warns
+    Switched off files
+    "#);
+    let why = Err("AWS cannot be asked now".to_owned());
+    let html = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], Some(&why)));
+    assert!(html.contains("AWS cannot be asked now"));
 }

@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod described;
 mod letters;
+mod slack;
 mod stream;
 
 use std::sync::Arc;
@@ -417,4 +418,16 @@ async fn the_page_and_what_it_loads_are_there() {
         let answer = get(&sample, path).await;
         assert_eq!((answer.status, answer.content_type()), (StatusCode::OK, kind), "{path}");
     }
+}
+
+#[tokio::test]
+async fn on_standby_nobody_says_that_there_is_no_such_deployment() {
+    let mut sample = Sample::busy();
+    sample.snapshot.active = false;
+    sample.snapshot.deployments = Arc::default();
+    let answer = get(&sample, "/api/v1/deployments/d-77fe").await;
+    assert_eq!(
+        (answer.problem().0, &answer.headers[header::RETRY_AFTER]),
+        (503, &"1".parse().expect("a value"))
+    );
 }
