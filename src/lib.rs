@@ -13,7 +13,7 @@
 //! | [`inventory`] | which targets there are, what each depends on, and what they should have seen of it | `domain` |
 //! | [`plan`] | lanes, folding, the one rule, judging a rollout, leases, retry, promises | `domain` |
 //! | [`standby`] | which of several processes acts: the lease in a table, its deadline, taking it over | `domain` |
-//! | [`report`] | what is told: words, log, history | `domain` |
+//! | [`report`] | what is told: words, log, history, notices; and to whom (senders: feature `daemon`) | `domain`; senders `aws` |
 //! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
 //! | `aws` (feature `daemon`) | one AWS call per function; SDK types end here | `domain` |
 //! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |

@@ -12,8 +12,9 @@ use lockkeeper::{
         queue::{Queue, QueueErrorKind},
     },
     domain::{
-        Base, Digest, ImageReference, Look, LookOrder, Marks, Moment, Prospect, Remedy, Rollout,
-        RolloutState, StartOrder, StoppedTask, TargetId, Timestamp,
+        Base, Cause, Digest, HoldDecision, HoldKind, HoldVerb, ImageReference, Look, LookOrder, Marks,
+        Moment, Prospect, Remedy, Rollout, RolloutState, StartOrder, StoppedTask, TagOrder, TargetId,
+        Timestamp,
     },
     sim::{
         Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
@@ -51,7 +52,7 @@ async fn lab_of(desired: u32) -> Lab {
         let tags = [String::from(tag)];
         (tag, front.with(|world, now| world.push(now, &scope(), "api", &tags, None)).into())
     };
-    let digests = ["1", "2", "crash"].map(push).into();
+    let digests = ["1", "2", "3", "crash"].map(push).into();
     let connections =
         Connections::simulated(&endpoint, &ACCOUNT.into(), REGION.into(), Arc::new(Unobserved)).await;
     let ecs = Ecs::new(connections.clone(), ACCOUNT.into());
@@ -334,4 +335,85 @@ async fn behind_a_closed_fence_nothing_is_changed_and_messages_still_go_back() {
     lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
     queue.send("a letter", &BTreeMap::new()).await.unwrap();
     assert_eq!(changes(&lab), ["RegisterTaskDefinition", "UpdateService", "SendMessage"]);
+}
+
+fn decided(verb: HoldVerb, second: i64) -> TagOrder {
+    let version = Timestamp::from_millis(second * 1_000);
+    let decision = HoldDecision { verb, version, by: Some("ann".into()), reason: Some("it's late".into()) };
+    TagOrder { target: target(), decision }
+}
+
+#[tokio::test]
+async fn the_tags_of_a_service_say_what_was_decided_last_and_a_look_reads_them() {
+    let lab = lab().await;
+    for (verb, second, paused, calls) in [
+        (HoldVerb::Pause, 10, true, 1),
+        (HoldVerb::Pause, 10, true, 0),
+        (HoldVerb::Resume, 9, true, 1),
+        (HoldVerb::Resume, 20, false, 2),
+        (HoldVerb::Pause, 15, false, 0),
+        (HoldVerb::Hold, 30, false, 1),
+    ] {
+        let before = lab.operations().len();
+        let told = lab.ecs.tag_service(&decided(verb, second)).await.unwrap();
+        let made = lab.operations().split_off(before);
+        assert_eq!(made.iter().filter(|it| it.contains("agResource")).count(), calls, "{verb:?} {made:?}");
+        let seen = lab.look().await.holds;
+        assert_eq!((&seen, seen.paused.is_some()), (&told, paused), "{verb:?} at {second}");
+    }
+    let held = lab.look().await.holds.record().unwrap();
+    assert_eq!(
+        (held.kind, held.by.as_deref(), held.reason.as_deref()),
+        (HoldKind::Held, Some("ann"), Some("it s late"))
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_cannot_be_tagged() {
+    let lab = lab().await;
+    let nobody = format!("{ACCOUNT}/{REGION}/shop/nobody").parse().unwrap();
+    let order = TagOrder { target: nobody, ..decided(HoldVerb::Pause, 10) };
+    let failure = lab.ecs.tag_service(&order).await.unwrap_err();
+    assert_eq!((failure.cause, failure.remedy), (Cause::TargetMissing, Remedy::GiveUp));
+}
+
+async fn rolled_out(lab: &Lab, order: &StartOrder) {
+    lab.ecs.start(order, Clearance::default()).await.unwrap();
+    lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
+}
+
+/// From where to where, with which images.
+async fn way_back(lab: &Lab, to: Option<&str>) -> Result<String, String> {
+    let way = lab.ecs.way_back(&target(), to).await.map_err(|why| why.to_string())?;
+    let follow: Vec<String> =
+        way.follow.iter().map(|(name, tag)| format!(", {name} follows {tag}")).collect();
+    Ok(format!("{} to {}{}", way.from, way.to, follow.concat()))
+}
+
+#[tokio::test]
+async fn the_way_back_leads_to_what_was_good_before_and_not_to_what_was_gone_back_from() {
+    let lab = lab().await;
+    let first = way_back(&lab, None).await.unwrap_err();
+    assert!(first.contains("no last good deployment of api within ECS's 90 days"), "{first}");
+    for tag in ["2", "3"] {
+        rolled_out(&lab, &order(tag)).await;
+    }
+    assert_eq!(way_back(&lab, None).await, Ok("api:3 to api:2".into()));
+    for (to, found) in [("1", "api:1"), ("api:2", "api:2"), ("2", "api:2")] {
+        assert_eq!(way_back(&lab, Some(to)).await, Ok(format!("api:3 to {found}")));
+    }
+    assert_eq!(way_back(&lab, Some("api:3")).await, Err("api:3 runs already".into()));
+    assert!(way_back(&lab, Some("api:9")).await.unwrap_err().contains("there is no task definition api:9"));
+    assert!(way_back(&lab, Some("v-unknown")).await.unwrap_err().contains("the tag v-unknown"));
+    let back = StartOrder { base: "api:2".parse().unwrap(), edits: BTreeMap::new(), ..order("2") };
+    rolled_out(&lab, &back).await;
+    assert_eq!(way_back(&lab, None).await, Ok("api:2 to api:1".into()), "api:3 was gone back from");
+}
+
+#[tokio::test]
+async fn while_a_rollout_goes_on_there_is_no_way_back() {
+    let lab = lab().await;
+    lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
+    let why = way_back(&lab, None).await.unwrap_err();
+    assert!(why.contains("a rollout of api:2 is in progress: cancel"), "{why}");
 }

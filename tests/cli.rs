@@ -747,6 +747,25 @@ fn each_command_shows_an_example_in_its_help() {
     for command in ["dead-letters", "replay"] {
         assert!(help(command).contains(&format!("Examples:\n  lockkeeper {command} --")), "{command}");
     }
+    for command in [
+        "deploy",
+        "rollback",
+        "cancel",
+        "pause",
+        "resume",
+        "status",
+        "history",
+        "completions",
+        "man",
+        "health",
+    ] {
+        let help = help(command);
+        let example = help.split_once("Example").map(|(_, behind)| behind).unwrap_or_default();
+        assert!(
+            example.contains(&format!("lockkeeper {command}")) || command == "health",
+            "{command}: {help}"
+        );
+    }
     insta::assert_snapshot!(help("explain"), @r#"
     [exit 0]
     Says what an event means, which targets it reaches and why, and what would happen; nothing is done
@@ -768,7 +787,7 @@ fn each_command_shows_an_example_in_its_help() {
               Tell why not of every other target, however many they are
 
           --output <FORM>
-              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
+              How to write what a command tells [default: text]
 
               Possible values:
               - text: Lines for people
@@ -797,7 +816,7 @@ fn each_command_shows_an_example_in_its_help() {
               Read and check the settings alone: nothing is asked of AWS
 
           --output <FORM>
-              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
+              How to write what a command tells [default: text]
 
               Possible values:
               - text: Lines for people
@@ -829,7 +848,7 @@ fn each_command_shows_an_example_in_its_help() {
               Settings to read beside the built-in ones; repeatable, the later wins
 
           --output <FORM>
-              How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
+              How to write what a command tells [default: text]
 
               Possible values:
               - text: Lines for people

@@ -58,6 +58,7 @@ locals {
     [for rule in aws_cloudwatch_event_rule.this : merge(
       { RuleName = rule.name }, { for bus in [rule.event_bus_name] : "EventBusName" => bus if bus != "default" }
     )],
+    [for rule in aws_cloudwatch_event_rule.reconcile : { RuleName = rule.name }],
     [for rule in aws_cloudwatch_event_rule.forwarded : { RuleName = rule.name, EventBusName = rule.event_bus_name }],
   )
   # An alarm looks at ten metrics at most.

@@ -111,10 +111,11 @@ resource "aws_iam_role_policy" "task" {
     Version = "2012-10-17"
     Statement = concat([for s in [
       {
+        # Of the dead-letter queue to show letters, and to put them back, over HTTP.
         Sid      = "Receive"
         Effect   = "Allow"
         Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
-        Resource = [local.queue.arn]
+        Resource = [local.queue.arn, local.dead_letters.arn]
       },
       {
         # Attributes tell the depth of both, and where the redrive policy leads.

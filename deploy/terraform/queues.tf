@@ -71,7 +71,10 @@ locals {
     { for q in aws_sqs_queue.main : "main" => { arn = q.arn, url = q.id, from_rules = true } },
     { for q in aws_sqs_queue.dead_letters : "dead_letters" => { arn = q.arn, url = q.id, from_rules = false } },
   )
-  rule_arns = sort(concat([for rule in aws_cloudwatch_event_rule.this : rule.arn], aws_cloudwatch_event_rule.forwarded[*].arn))
+  rule_arns = sort(concat(
+    [for rule in aws_cloudwatch_event_rule.this : rule.arn], aws_cloudwatch_event_rule.forwarded[*].arn,
+    aws_cloudwatch_event_rule.reconcile[*].arn,
+  ))
 }
 
 resource "aws_sqs_queue_policy" "this" {

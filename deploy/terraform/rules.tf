@@ -59,6 +59,31 @@ resource "aws_cloudwatch_event_target" "this" {
   depends_on = [aws_sqs_queue_policy.this, aws_iam_role_policy.send]
 }
 
+# Its name is one that `reconcile.rule` takes by default where the installation's begins with `lockkeeper`.
+resource "aws_cloudwatch_event_rule" "reconcile" {
+  count = var.reconcile_schedule == null ? 0 : 1
+
+  name                = "${var.name}-reconcile"
+  description         = "A pass of reconcile begins"
+  schedule_expression = var.reconcile_schedule
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_event_target" "reconcile" {
+  count = var.reconcile_schedule == null ? 0 : 1
+
+  rule      = aws_cloudwatch_event_rule.reconcile[0].name
+  target_id = "queue"
+  arn       = local.queue.arn
+  role_arn  = one(aws_iam_role.send[*].arn)
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+
+  depends_on = [aws_sqs_queue_policy.this, aws_iam_role_policy.send]
+}
+
 # A queue that was there before has a policy that is somebody else's: the rules send by a role instead.
 resource "aws_iam_role" "send" {
   count = var.existing_queue == null ? 0 : 1

@@ -9,6 +9,8 @@ locals {
       LOCKKEEPER__QUEUE__URL = local.queue.url
     },
     { for it in var.existing_queue[*] : "LOCKKEEPER__QUEUE__DEAD_LETTER_URL" => it.dead_letter_url },
+    # `reconcile.rule` takes names that begin with `lockkeeper`: another installation's says what its own is called.
+    { for rule in aws_cloudwatch_event_rule.reconcile : "LOCKKEEPER__RECONCILE__RULE" => rule.name if !startswith(rule.name, "lockkeeper") },
     { for table in aws_dynamodb_table.lease : "LOCKKEEPER__LEASE__TABLE" => table.name },
     { for k in ["LOCKKEEPER_CONFIG_TOML"] : k => var.settings_toml if var.settings_toml != "" },
   )

@@ -112,11 +112,13 @@ variable "pass_role_arns" {
 variable "triggers" {
   description = <<-EOT
     Which events are brought to the queue. `secrets_cloudtrail` needs a trail with management events,
-    `files_cloudtrail` one with S3 data events, `files` buckets that send their events to EventBridge.
+    `files_cloudtrail` one with S3 data events, `files` buckets that send their events to EventBridge. `image_removals` warns of
+    images that a target needs; a lifecycle policy may delete many. `decisions` counts only with `approval.events`.
   EOT
   type = object({
     image_pushes       = optional(bool, true)
     image_replications = optional(bool, true)
+    image_removals     = optional(bool, false)
     image_scans        = optional(bool, false)
     parameters         = optional(bool, true)
     secrets            = optional(bool, true)

@@ -195,6 +195,17 @@ variable "archive_days" {
   }
 }
 
+variable "reconcile_schedule" {
+  description = "When Lockkeeper compares what targets run with what they should have seen, beside every `reconcile.every`: `rate(1 day)`, `cron(0 4 * * ? *)`. `null`: no rule."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.reconcile_schedule == null || can(regex("^(rate|cron)\\(.+\\)$", var.reconcile_schedule))
+    error_message = "A schedule is rate(…) or cron(…)."
+  }
+}
+
 variable "create_trail" {
   description = "Whether the module makes a trail: `secrets_cloudtrail` and `files_cloudtrail` need one, and most accounts have it."
   type        = bool

@@ -5,7 +5,7 @@
 //! the queue what was put there by another.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,11 @@ use super::{
     replay::{self, How},
 };
 use crate::{
-    aws::{Connections, queue::Queue},
+    aws::{
+        Connections,
+        ecs::{Ecs, NoWayBack},
+        queue::Queue,
+    },
     domain::{Cause, Outcome, TargetId, WayBack},
     settings::Settings,
     status::{Answer, Desk, Letters, Refusal, Replay, Replayed},
@@ -59,6 +63,8 @@ struct BackOffice {
     connections: Connections,
     settings: Settings,
     queue: Queue,
+    /// As the loop reaches it, with its budget; once it does.
+    ecs: Arc<OnceLock<Arc<Ecs>>>,
     /// What was seen, and when.
     seen: Mutex<Option<(Instant, Arc<Letters>)>>,
     /// Who has it looks at letters, or puts them back: two of them would hide the letters from each other.
@@ -72,11 +78,12 @@ impl FrontDesk {
         connections: Connections,
         settings: Settings,
         queue_url: &str,
+        ecs: Arc<OnceLock<Arc<Ecs>>>,
         stop: CancellationToken,
     ) -> Self {
         let queue = connections.queue(queue_url);
         let (seen, turn) = (Mutex::default(), tokio::sync::Mutex::default());
-        let back = BackOffice { connections, settings, queue, seen, turn, stop };
+        let back = BackOffice { connections, settings, queue, ecs, seen, turn, stop };
         Self { back: Arc::new(back), runtime: Handle::current() }
     }
 
@@ -96,8 +103,10 @@ impl Desk for FrontDesk {
         Box::pin(async { finished(sent.await) })
     }
 
-    fn way_back(&self, _target: TargetId, _to: Option<String>) -> Answer<'_, WayBack> {
-        Box::pin(async { Err(Refusal::Unavailable("nobody finds ways back yet".into())) })
+    fn way_back(&self, target: TargetId, to: Option<String>) -> Answer<'_, WayBack> {
+        let back = Arc::clone(&self.back);
+        let found = self.spawn(async move { back.way_back(&target, to.as_deref()).await });
+        Box::pin(async { finished(found.await) })
     }
 
     fn letters(&self) -> Answer<'_, Arc<Letters>> {
@@ -126,6 +135,17 @@ impl Desk for FrontDesk {
 }
 
 impl BackOffice {
+    async fn way_back(&self, target: &TargetId, to: Option<&str>) -> Result<WayBack, Refusal> {
+        let unknown =
+            || Refusal::Unavailable("the process has just begun, and does not reach ECS yet".into());
+        let ecs = self.ecs.get().ok_or_else(unknown)?;
+        ecs.way_back(target, to).await.map_err(|why| match why {
+            NoWayBack::Wrong(why) => Refusal::Wrong(why),
+            NoWayBack::Conflict(why) => Refusal::Conflict(why),
+            NoWayBack::Failed(failure) => Refusal::Unavailable(failure.reason),
+        })
+    }
+
     async fn post(&self, body: &str) -> Result<(), Refusal> {
         let sent = self.queue.send(body, &std::collections::BTreeMap::new()).await;
         sent.map(drop).map_err(|error| {

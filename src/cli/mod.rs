@@ -1,16 +1,24 @@
 //! The commands, one file each.
 
+mod cancel;
 mod check;
+mod client;
 mod dead_letters;
 #[cfg(feature = "sim")]
 mod demo;
+mod deploy;
 mod desk;
 mod estate;
 mod explain;
 mod health;
+mod history;
 mod letters;
+mod pause;
 mod replay;
+mod rollback;
 mod run;
+mod shell;
+mod status;
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +49,7 @@ struct Arguments {
     /// Settings to read beside the built-in ones; repeatable, the later wins
     #[arg(long, value_name = "FILE", global = true)]
     config: Vec<PathBuf>,
-    /// How to write what a command tells (explain, check, dead-letters, replay, health) [default: text]
+    /// How to write what a command tells [default: text]
     #[arg(long, value_name = "FORM", global = true)]
     output: Option<Output>,
     #[command(subcommand)]
@@ -73,6 +81,48 @@ enum Command {
         lockkeeper check --offline --config config/prod.toml"
     )]
     Check(check::Options),
+    /// Asks a daemon for a deployment, and follows it to its outcome
+    #[command(
+        after_help = "Exit codes: 0 asked for, or with --wait: it succeeded, or something newer took its place; 1 it failed, was \
+        cancelled, or nobody answers; 2 wrong usage, token or settings.\n\n\
+        Examples:\n  lockkeeper deploy api --tag 1.5 --reason 'the fix for the leak' --wait\n  lockkeeper deploy api"
+    )]
+    Deploy(deploy::Options),
+    /// Takes a target back to what ran before, and holds it there until `resume`
+    #[command(
+        after_help = "Exit codes: 0 asked for, or with --wait: it is back; 1 it is not, or there is nothing to go back to; 2 wrong \
+        usage, token or settings, or somebody said no.\n\n\
+        Examples:\n  lockkeeper rollback api --wait\n  lockkeeper rollback api --to shop_api:12 --no-hold --yes"
+    )]
+    Rollback(rollback::Options),
+    /// Gives up a deployment that waits or is under way
+    #[command(
+        after_help = "Exit codes: 0 asked for; 1 it has ended, or there is none; 2 wrong usage, token or settings.\n\n\
+        Example:\n  lockkeeper cancel d-77fe3a01c2b4 --reason 'the wrong tag'"
+    )]
+    Cancel(cancel::Options),
+    /// Leaves a target alone, or all of them, until `resume`
+    #[command(
+        after_help = "Exit codes: 0 asked for; 1 there is no such target, or nobody answers; 2 wrong usage, token or settings.\n\n\
+        Examples:\n  lockkeeper pause api --reason 'an incident'\n  lockkeeper pause --all"
+    )]
+    Pause(pause::Options),
+    /// Deploys a target again, or all of them, that was paused or is held after a rollback
+    #[command(
+        after_help = "Exit codes: 0 asked for; 1 there is no such target, or nobody answers; 2 wrong usage, token or settings.\n\n\
+        Examples:\n  lockkeeper resume api\n  lockkeeper resume --all"
+    )]
+    Resume(pause::Options),
+    /// Shows what runs, and what is done about it
+    #[command(
+        after_help = "Exit codes: 0 shown; 1 there is no such target, or nobody answers; 2 wrong usage, token or settings.\n\n\
+        Examples:\n  lockkeeper status\n  lockkeeper status api --output json"
+    )]
+    Status(status::Options),
+    /// Shows the deployments that are under way, and those that ended lately
+    #[command(after_help = "Exit codes: 0 shown; 1 nobody answers; 2 wrong usage, token or settings.\n\n\
+        Examples:\n  lockkeeper history api --since 3d\n  lockkeeper history --outcome failed --output json")]
+    History(history::Options),
     /// Lists what is set aside and why; nothing is taken from the dead-letter queue
     #[command(
         after_help = "Exit codes: 0 listed; 1 a queue could not be read, or interrupted; 2 wrong usage or settings.\n\n\
@@ -94,6 +144,12 @@ enum Command {
         Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"/lockkeeper\", \"health\"]"
     )]
     Health,
+    /// Writes what a shell needs to complete the words of these commands
+    #[command(after_help = "Example:\n  lockkeeper completions bash > /etc/bash_completion.d/lockkeeper")]
+    Completions(shell::Options),
+    /// Writes the manual page
+    #[command(after_help = "Example:\n  lockkeeper man > /usr/local/share/man/man1/lockkeeper.1")]
+    Man,
 }
 
 /// How a command writes what it tells.
@@ -150,6 +206,17 @@ fn dispatch(Arguments { config, output, command }: Arguments) -> Ended {
         Command::Demo(options) => demo::demo(&options),
         Command::Explain(options) => explain::explain(&options, &config, form),
         Command::Check(options) => check::check(options, &config, form),
+        Command::Deploy(options) => deploy::deploy(&options, &config, form),
+        Command::Rollback(options) => rollback::rollback(&options, &config, form),
+        Command::Cancel(options) => cancel::cancel(&options, &config, form),
+        Command::Pause(options) => pause::pause_or_resume(pause::Way::Pause, &options, &config, form),
+        Command::Resume(options) => pause::pause_or_resume(pause::Way::Resume, &options, &config, form),
+        Command::Status(options) => status::status(&options, &config, form),
+        Command::History(options) => history::history(&options, &config, form),
+        Command::Completions(_) if output.is_some() => no_data("completions", "it writes a script"),
+        Command::Completions(options) => shell::completions(options),
+        Command::Man if output.is_some() => no_data("man", "it writes a page"),
+        Command::Man => shell::man(),
         Command::DeadLetters(options) => dead_letters::dead_letters(options, &config, form),
         Command::Replay(options) => replay::replay(options, &config, form),
         Command::Health => health::health(&config, form),
@@ -185,6 +252,15 @@ fn read_settings(files: &[PathBuf]) -> Result<Settings, Problems> {
     let folder = PathBuf::from(".");
     let sources = Sources { files: files.to_vec(), environment, folder };
     settings::load(&sources)
+}
+
+/// Runs what asks a daemon.
+fn run_client(work: impl Future<Output = Result<Ended, client::Failure>>) -> Ended {
+    match in_runtime(async { Ok(work.await) }) {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(failure)) => failure.ended(),
+        Err(error) => Ended::Failed(error),
+    }
 }
 
 /// Runs this to its end on a runtime of its own.

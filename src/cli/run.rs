@@ -1,12 +1,18 @@
 //! `lockkeeper run`: the daemon.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -23,14 +29,23 @@ use crate::{
     report::{
         log::{self, LogSettings},
         message::Level,
+        notice::Home,
     },
     route::Routes,
     settings::{self, Settings},
-    status::{self, About, Access, Clock, Health, Lookup, Metrics, Snapshot, StatusState, TokenProblem},
+    status::{
+        self, About, Access, Clock, Health, Lookup, Metrics, SlackDesk, Snapshot, StatusState, TokenProblem,
+    },
 };
 
 /// After the loop has ended, answers that are being sent may take this much longer.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// From the signal to the end of the process, with what is sent last.
+const LONGEST_END: Duration = Duration::from_millis(9_700);
+
+/// However long the rest took, notifications get this much.
+const LAST_NOTIFICATIONS: Duration = Duration::from_millis(700);
 
 pub(super) fn run(files: &[PathBuf]) -> Ended {
     let settings = match super::load(files) {
@@ -113,36 +128,76 @@ pub(super) async fn serve(
     );
     state.access = Arc::new(access(&settings.http)?);
     state.lookup = lookup.clone();
+    let buttons = settings.notify.slack.as_ref().and_then(|slack| slack.buttons.clone());
+    state.slack = buttons.map(SlackDesk::new);
     let (answering, desk) = (state.closing.clone(), state.desk.clone());
     let answers = answer(listener, status::router(state), answering.clone())?;
+    let home = home(&settings);
     let publisher = Publisher::new(Arc::clone(&metrics), snapshots).with_lookup(lookup);
     let publisher = match told {
         Some(told) => publisher.with_listener(told),
         None => publisher,
     };
     let _watchdog = Watchdog::start(Arc::clone(&health), clock.clone());
-    let counted = Counted { metrics, health: Arc::clone(&health), clock: clock.clone() };
-    let assembled = match way.open(&settings, Arc::new(counted)).await {
-        Ok(connections) => {
-            let url = settings.require_queue()?;
-            let behind = FrontDesk::new(connections.clone(), settings.clone(), url, stop.clone());
-            desk.open(Arc::new(behind));
-            Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await
-        }
-        Err(error) => Err(error),
+    let counted =
+        Counted { metrics: Arc::clone(&metrics), health: Arc::clone(&health), clock: clock.clone() };
+    let connections = match way.open(&settings, Arc::new(counted)).await {
+        Ok(connections) => connections,
+        Err(error) => return Err(end_of_answers(answering, answers, error).await),
     };
-    let ended = match assembled {
+    let ecs_slot = Arc::new(OnceLock::new());
+    let (url, slot) = (settings.require_queue()?, Arc::clone(&ecs_slot));
+    let behind = FrontDesk::new(connections.clone(), settings.clone(), url, slot, stop.clone());
+    desk.open(Arc::new(behind));
+    let (notifiers, couriers) =
+        engine::open_channels(settings.notify.clone(), &home, &connections, Arc::clone(&metrics) as Arc<_>);
+    metrics.notifies(&notifiers.names());
+    let publisher = publisher.with_notifiers(notifiers);
+    let stopping = when(stop.clone());
+    match Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await {
         Ok(engine) => {
+            let _ = ecs_slot.set(Arc::clone(&engine.ecs));
             let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
             Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
             engine.run().await;
-            Ok(())
         }
-        Err(error) => Err(error),
-    };
+        Err(error) => return Err(end_of_answers(answering, answers, error).await),
+    }
+    answering.cancel();
+    let left = LONGEST_END.saturating_sub(stopping().elapsed()).max(LAST_NOTIFICATIONS);
+    let _ = tokio::join!(tokio::time::timeout(LAST_ANSWERS, answers), couriers.finish(left));
+    Ok(())
+}
+
+/// The daemon did not come up: HTTP ends, and the error says why.
+async fn end_of_answers(
+    answering: CancellationToken,
+    answers: oneshot::Receiver<()>,
+    error: anyhow::Error,
+) -> anyhow::Error {
     answering.cancel();
     let _ = tokio::time::timeout(LAST_ANSWERS, answers).await;
-    ended
+    error
+}
+
+/// Says, later, when the process was told to stop; now, if it was not.
+fn when(stop: CancellationToken) -> impl FnOnce() -> Instant {
+    let at = Arc::new(OnceLock::new());
+    let noted = Arc::clone(&at);
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        let _ = noted.set(Instant::now());
+    });
+    move || *at.get_or_init(Instant::now)
+}
+
+/// What notifications say of where they are from.
+fn home(settings: &Settings) -> Home {
+    Home {
+        project: settings.naming.as_ref().map(|naming| naming.project.clone()),
+        environment: settings.environment.clone(),
+        public_url: settings.http.public_url.as_deref().map(Into::into),
+    }
 }
 
 /// Answers HTTP on a thread of its own, so that it says what stands still also where everything else does. The result

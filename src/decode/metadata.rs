@@ -5,7 +5,7 @@
 //! give. A name counts however it is written: `GITHUB_RUN_ID`, `githubRunId` and `{"github": {"run_id": …}}` are one. What
 //! cannot be read is passed over: nothing is decided by any of it, so it never makes an event malformed.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{envelope::Envelope, json::Object};
 use crate::domain::{Metadata, Trigger, harmless, is_commit};
@@ -176,6 +176,45 @@ pub(super) fn of(envelope: &Envelope, trigger: &Trigger) -> Option<Metadata> {
     (!metadata.is_empty()).then_some(metadata)
 }
 
+/// What git says of a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkout {
+    /// The commit that is checked out.
+    pub commit: Option<String>,
+    /// Its branch.
+    pub branch: Option<String>,
+    /// Where it was cloned from.
+    pub url: Option<String>,
+    /// Who git thinks works there.
+    pub user: Option<String>,
+}
+
+/// What the environment of a CI system's run tells, and for the rest what git says. Only names that a system has for itself
+/// count: everybody's environment has a `USER`.
+pub fn of_run(variables: &BTreeMap<String, String>, git: &Checkout) -> Metadata {
+    let names: Vec<(String, &String)> = variables.iter().map(|(name, value)| (plain(name), value)).collect();
+    let is_jenkins = names.iter().any(|(name, _)| OF_JENKINS.contains(&name.as_str()));
+    let mut found = Found::default();
+    for (name, value) in names.iter().filter(|(_, value)| !value.trim().is_empty()) {
+        found.take_of_systems(name, value.trim(), is_jenkins);
+    }
+    if is_jenkins {
+        found.is_of(SYSTEMS.len() - 1);
+    }
+    let said = [
+        (Part::Commit, &git.commit),
+        (Part::Branch, &git.branch),
+        (Part::RepositoryUrl, &git.url),
+        (Part::User, &git.user),
+    ];
+    for (part, value) in said {
+        if let Some(value) = value {
+            found.put(part, usize::MAX, value);
+        }
+    }
+    found.metadata(None)
+}
+
 /// Images are often tagged with the commit that they are built from, whole or after `sha-` or `git-`.
 fn of_tag(tag: &str) -> Metadata {
     let named = tag.strip_prefix("sha-").or_else(|| tag.strip_prefix("git-"));
@@ -205,8 +244,7 @@ struct Found {
 impl Found {
     fn look_in(&mut self, object: Object, prefix: &str, is_inner: bool) {
         object.each(|key, raw| {
-            let key: String = key.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-            let key = key.to_ascii_lowercase();
+            let key = plain(key);
             match Object::within(raw).filter(|_| !is_inner) {
                 Some(inner) if TRANSPARENT.contains(&&*key) => self.look_in(inner, "", true),
                 Some(inner) if PREFIXES.contains(&&*key) => self.look_in(inner, &key, true),
@@ -218,17 +256,7 @@ impl Found {
 
     fn take(&mut self, name: &str, raw: &str, is_inner: bool) {
         let Some(value) = value_of(raw) else { return };
-        let systems = SYSTEMS.iter().enumerate();
-        let of_system = systems.filter_map(|(at, (system, names))| {
-            let rank = names.iter().position(|(it, _)| *it == name)?;
-            Some((at, *system, rank, names[rank].1))
-        });
-        for (at, system, rank, part) in of_system {
-            self.put(part, 100 * (at + 1) + rank, &value);
-            if system != "jenkins" {
-                self.is_of(at);
-            }
-        }
+        self.take_of_systems(name, &value, true);
         if OF_JENKINS.contains(&name) {
             self.is_of(SYSTEMS.len() - 1);
         }
@@ -238,6 +266,22 @@ impl Found {
         // Beside the detail's own names it means a repository of images.
         if name == "repository" && is_inner {
             self.put(Part::Repository, COMMON.len(), &value);
+        }
+    }
+
+    /// Takes what a CI system calls so, Jenkins only where it may be one.
+    fn take_of_systems(&mut self, name: &str, value: &str, may_be_jenkins: bool) {
+        let systems =
+            SYSTEMS.iter().enumerate().filter(|(_, (system, _))| may_be_jenkins || *system != "jenkins");
+        let of_system = systems.filter_map(|(at, (system, names))| {
+            let rank = names.iter().position(|(it, _)| *it == name)?;
+            Some((at, *system, rank, names[rank].1))
+        });
+        for (at, system, rank, part) in of_system {
+            self.put(part, 100 * (at + 1) + rank, value);
+            if system != "jenkins" {
+                self.is_of(at);
+            }
         }
     }
 
@@ -304,6 +348,12 @@ fn value_of(raw: &str) -> Option<Cow<'_, str>> {
     };
     let value = value.trim();
     (!value.is_empty()).then(|| Cow::Owned(value.to_owned()))
+}
+
+/// A name without its case and signs.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric).take(64);
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 fn kept(text: &str) -> Arc<str> {
@@ -378,6 +428,48 @@ mod tests {
             .map(|(part, value)| format!("{part}: {}", value.as_str().expect("a text")))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    fn run(variables: &[(&str, &str)], git: &Checkout) -> String {
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        serde_json::to_string(&of_run(&variables, git)).expect("JSON")
+    }
+
+    #[test]
+    fn a_run_of_a_ci_system_is_known_by_its_environment_and_git_tells_the_rest() {
+        let git = Checkout {
+            commit: Some("4f2a9c1".into()),
+            branch: None,
+            url: Some("git@github.com:shop/api.git".into()),
+            user: Some("Ann".into()),
+        };
+        let github = [
+            ("USER", "runner"),
+            ("BUILD_NUMBER", "1"),
+            ("GITHUB_ACTOR", "ann"),
+            ("GITHUB_SHA", "5e2a9c1"),
+            ("GITHUB_REF", "refs/heads/main"),
+            ("GITHUB_REPOSITORY", "shop/api"),
+            ("GITHUB_RUN_ID", "77"),
+            ("GITHUB_HEAD_REF", ""),
+        ];
+        insta::assert_snapshot!(run(&github, &git), @r#"{"user":"ann","commit":"5e2a9c1","branch":"main","repository":"shop/api","repository_url":"https://github.com/shop/api","platform":"github","run_id":"77","run_url":"https://github.com/shop/api/actions/runs/77"}"#);
+        let gitlab = [
+            ("CI_COMMIT_SHA", "5e2a9c1"),
+            ("CI_PIPELINE_URL", "https://gitlab.example/p/1"),
+            ("GITLAB_USER_LOGIN", "ann"),
+        ];
+        insta::assert_snapshot!(run(&gitlab, &Checkout::default()), @r#"{"user":"ann","commit":"5e2a9c1","platform":"gitlab","run_url":"https://gitlab.example/p/1"}"#);
+        let jenkins = [
+            ("JENKINS_URL", "https://ci"),
+            ("GIT_COMMIT", "5e2a9c1"),
+            ("GIT_BRANCH", "origin/main"),
+            ("BUILD_NUMBER", "7"),
+        ];
+        insta::assert_snapshot!(run(&jenkins, &Checkout::default()), @r#"{"commit":"5e2a9c1","branch":"main","platform":"jenkins","run_id":"7"}"#);
+        insta::assert_snapshot!(run(&[("USER", "ann"), ("GIT_COMMIT", "5e2a9c1"), ("BRANCH", "x")], &git), @r#"{"user":"Ann","commit":"4f2a9c1","repository":"shop/api","repository_url":"https://github.com/shop/api"}"#);
+        assert!(of_run(&BTreeMap::new(), &Checkout::default()).is_empty());
     }
 
     #[test]

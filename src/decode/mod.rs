@@ -19,6 +19,7 @@
 //! event that has none is made of its own text, so that the same event is the same through SNS and without. Where an
 //! event tells no time, the time at which it was sent stands for it. A replay keeps its time, and its name goes along.
 
+mod beside;
 mod cloudtrail;
 mod decisions;
 mod ecr;
@@ -31,16 +32,16 @@ mod requests;
 mod rollbacks;
 mod s3;
 mod secrets;
-mod signs;
 mod ssm;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
-pub use signs::sign;
+pub use beside::beside;
+pub use metadata::{Checkout, of_run};
 
+use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
 use envelope::{Envelope, Opened};
 use json::quoted;
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod ask;
+mod beside;
 mod change;
 mod claim;
 mod console;
@@ -31,7 +32,6 @@ mod rules;
 mod schema;
 mod set_aside;
 mod settings;
-mod sign;
 mod source;
 mod tag_policy;
 mod target;
@@ -39,6 +39,7 @@ mod time;
 
 pub use access::*;
 pub use ask::*;
+pub use beside::*;
 pub use change::*;
 pub use claim::*;
 pub use console::*;
@@ -66,7 +67,6 @@ pub use record::*;
 pub use rules::*;
 pub use set_aside::*;
 pub use settings::*;
-pub use sign::*;
 pub use source::*;
 pub use tag_policy::*;
 pub use target::*;

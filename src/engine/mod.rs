@@ -17,6 +17,8 @@
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
+//! | `notify` | opens the channels by which it is told elsewhere |
+//! | `foreign` | rollouts that we did not start |
 //! | `watchdog` | logs what stands still, and what is well again |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
@@ -27,10 +29,12 @@
 mod clock;
 mod discover;
 mod drain;
+mod foreign;
 mod held;
 mod intake;
 mod lookup;
 mod losses;
+mod notify;
 mod open;
 mod people;
 mod perform;
@@ -50,7 +54,7 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Moment, Place, Report, Sign},
+    domain::{AccountId, Beside, Moment, Place, Report, ServiceWarning},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -65,6 +69,7 @@ pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
 pub use lookup::Lookups;
 pub use losses::{Loss, Needed, who_needs};
+pub use notify::open_channels;
 pub use open::{Opened, open};
 pub use people::People;
 pub use publish::Publisher;
@@ -73,12 +78,14 @@ pub use standby::Lease;
 pub use watchdog::Watchdog;
 
 use discover::{Asks, Discovering, Gate, Word};
+use foreign::Foreign;
 use held::HeldMessages;
 use intake::Batch;
 use losses::Losses;
 use perform::Performer;
 use reconcile::{Question, Reconciler};
 use standby::Hold;
+use understand::Stir;
 
 /// The loop turns at least this often, so that its health shows that it does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -89,6 +96,9 @@ const MOST_HELD_BYTES: usize = 128 << 20;
 /// With a lease nobody has to be waited for after taking over. But reads of ECS may be so old, and not show yet what
 /// was begun last.
 const OLDEST_READ: Duration = Duration::from_secs(5);
+
+/// What a process before this one held is held again this much after its visibility has ended.
+const FIRST_TURNS: Duration = Duration::from_secs(30);
 
 /// How often the queues are asked for their counts.
 const COUNT_PERIOD: Duration = Duration::from_secs(30);
@@ -148,6 +158,7 @@ struct Running {
     losses: Losses,
     /// Has lost events looked for at once.
     reconcile_now: Arc<Notify>,
+    foreign: Foreign,
 }
 
 impl Engine {
@@ -228,6 +239,7 @@ impl Engine {
             reconcile_now: Arc::default(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
+            foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
             engine: self,
         }
     }
@@ -386,23 +398,26 @@ impl Running {
             understood.moved.iter().for_each(|target| self.asks.about(target));
             // First the message itself: what the planner does not hold yet could be forgotten by the turn of a hint.
             self.turn(Input::Arrived(understood.arrival));
+            for stir in &understood.stirs {
+                self.stirred(stir);
+            }
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
-            if let Some((sign, place)) = understood.sign {
-                self.on_sign(sign, place);
+            if let Some((beside, place)) = understood.beside {
+                self.on_beside(beside, place);
             }
         }
     }
 
     /// What an event that asks for nothing is a sign of.
-    fn on_sign(&self, sign: Sign, place: Place) {
-        match sign {
-            Sign::ImageGone(gone) => {
+    fn on_beside(&self, beside: Beside, place: Place) {
+        match beside {
+            Beside::ImageGone(gone) => {
                 let users = self.engine.routes.users_of(&gone.repository, &place);
                 self.losses.tell(Loss { gone, registry: place, users });
             }
-            Sign::Tick { rule } => match &self.engine.reconcile {
+            Beside::Tick { rule } => match &self.engine.reconcile {
                 Some(reconcile) if reconcile.rule.matches(&rule) => {
                     info!(rule = &*rule, "reconcile: a pass begins, because its rule ticked");
                     self.reconcile_now.notify_one();
@@ -442,12 +457,29 @@ impl Running {
         if let Some(target) = looked {
             self.performer.decided(&target);
         }
+        for rollout in self.foreign.due(now.moment) {
+            self.tell(&Report::Foreign(Box::new(rollout)));
+        }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
     }
 
+    /// ECS told of a service of ours: that it is not well, or that a rollout moved which may be somebody's.
+    fn stirred(&mut self, stir: &Stir) {
+        let Stir { target, name, hint, at } = stir;
+        if foreign::is_warning(&hint.event_name) {
+            let (event, reason) = (hint.event_name.clone(), hint.reason.clone());
+            let warning =
+                ServiceWarning { target: target.clone(), name: name.clone(), event, reason, at: *at };
+            self.tell(&Report::Warned(Box::new(warning)));
+        } else {
+            self.foreign.heard(self.engine.clock.moment(), (target, name), hint, *at);
+        }
+    }
+
     fn tell(&mut self, report: &Report) {
         log::tell(report);
+        self.foreign.learn(self.engine.clock.moment(), report);
         // It may have another definition now.
         if let Report::Moved(it) | Report::Finished(it) = report {
             self.asks.about(&it.target);

@@ -10,7 +10,7 @@ use crate::{
     aws::queue::Queue,
     domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
-    report::{history::History, past::Past, steps::Recorder},
+    report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
     status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
@@ -30,6 +30,8 @@ pub struct Publisher {
     lookup: Option<Lookup>,
     /// Somebody who wants every report as it is told, such as the demo.
     listener: Option<mpsc::UnboundedSender<Report>>,
+    /// Those who are told elsewhere.
+    notifiers: Option<Notifiers>,
     /// What the last snapshot showed; `None` before the first.
     shown: Option<Shown>,
     /// Whether that is of a process that acts.
@@ -51,6 +53,7 @@ impl Publisher {
             reconciled: None,
             lookup: None,
             listener: None,
+            notifiers: None,
             shown: None,
             is_acting: false,
             published,
@@ -74,6 +77,13 @@ impl Publisher {
 
     fn past(&self) -> Arc<Past> {
         self.lookup.as_ref().map(Lookup::past).unwrap_or_default()
+    }
+
+    /// Also tells those who are elsewhere.
+    #[must_use]
+    pub fn with_notifiers(mut self, notifiers: Notifiers) -> Self {
+        self.notifiers = Some(notifiers);
+        self
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {
@@ -106,6 +116,9 @@ impl Publisher {
         }
         if let Report::Finished(record) = report {
             Arc::make_mut(&mut self.history).push((**record).clone());
+        }
+        if let Some(notifiers) = &mut self.notifiers {
+            notifiers.tell(report, at);
         }
         if let Some(listener) = &self.listener {
             let _ = listener.send(report.clone());

@@ -13,8 +13,8 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, Sign, TargetId, Timestamp,
-        Trigger, TriggerKind,
+        Beside, DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, RolloutHint, TargetId,
+        TargetName, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
     },
     plan, route,
@@ -31,7 +31,17 @@ pub(super) struct Understood {
     /// Services that may be other than what was read of them.
     pub(super) moved: Vec<TargetId>,
     /// What an event that asks for nothing is a sign of, and where it happened.
-    pub(super) sign: Option<(Sign, Place)>,
+    pub(super) beside: Option<(Beside, Place)>,
+    /// What ECS told of our targets.
+    pub(super) stirs: Vec<Stir>,
+}
+
+/// What ECS told of a target.
+pub(super) struct Stir {
+    pub(super) target: TargetId,
+    pub(super) name: TargetName,
+    pub(super) hint: RolloutHint,
+    pub(super) at: Timestamp,
 }
 
 /// What follows from an event.
@@ -40,6 +50,7 @@ struct Meaning {
     asks: Option<plan::Asks>,
     hints: Vec<TargetId>,
     moved: Vec<TargetId>,
+    stirs: Vec<Stir>,
 }
 
 /// The attribute of a message with this name does not name targets.
@@ -58,7 +69,7 @@ pub(super) fn understand(
     let mut event = decode::decode(message.body.as_bytes(), message.sent_at);
     let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
     debug!(event_id = %event.id, body = shown, "event received");
-    let sign = sign(engine, &event, message.body.as_bytes());
+    let beside = beside(engine, &event, message.body.as_bytes());
     let said = Said::read(&message.attributes);
     let is_copy = renewal::read(&message.attributes).is_some();
     let is_replay = !is_copy && said.version(message.sent_at).is_some();
@@ -75,7 +86,7 @@ pub(super) fn understand(
         Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
         Err(_) => Counted { version: message.sent_at, floor: message.sent_at },
     };
-    let Meaning { asks, hints, moved } = match asked {
+    let Meaning { asks, hints, moved, stirs } = match asked {
         // It was ours once: somebody put it back with credentials of their own.
         Ok(route::Arrival { version, .. }) if is_replay && refused.is_some() => {
             let reason = refused.unwrap_or_default();
@@ -93,18 +104,18 @@ pub(super) fn understand(
     let message_id = message.message_id.clone();
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
     let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
-    Understood { arrival, hints, moved, sign }
+    Understood { arrival, hints, moved, beside, stirs }
 }
 
 /// Only what is ignored can be one, and only of an account whose events are taken.
-fn sign(engine: &Engine, event: &Event, body: &[u8]) -> Option<(Sign, Place)> {
+fn beside(engine: &Engine, event: &Event, body: &[u8]) -> Option<(Beside, Place)> {
     let (account, region) = engine.routes.home();
     let (account, region) =
         (event.account.clone().unwrap_or(account), event.region.clone().unwrap_or(region));
     let is_ignored = event.trigger.kind() == TriggerKind::Ignored;
     let place = Place { account, region };
-    let sign = (is_ignored && engine.accounts.contains(&place.account)).then(|| decode::sign(body));
-    Some((sign.flatten()?, place))
+    let beside = (is_ignored && engine.accounts.contains(&place.account)).then(|| decode::beside(body));
+    Some((beside.flatten()?, place))
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it
@@ -199,7 +210,15 @@ fn meaning(
     // A task that stops is no sign that a known service is another one.
     let known = routing.hints.iter().filter(|_| event.trigger.kind() == TriggerKind::RolloutChanged);
     let moved = known.chain(&routing.strangers).cloned().collect();
-    Meaning { asks: Some(asks), hints: routing.hints, moved }
+    let stirs = routing.hints.iter().filter_map(|target| stir(engine, event, target)).collect();
+    Meaning { asks: Some(asks), hints: routing.hints, moved, stirs }
+}
+
+fn stir(engine: &Engine, event: &Event, target: &TargetId) -> Option<Stir> {
+    let Trigger::RolloutChanged(hint) = &event.trigger else { return None };
+    let name = engine.routes.settings_of(target).map(|(settings, _)| settings.name.clone());
+    let name = name.unwrap_or_else(|| target.service().as_str().into());
+    Some(Stir { target: target.clone(), name, hint: hint.clone(), at: event.time })
 }
 
 /// The first of these places in which there may be a target of this event.

@@ -167,8 +167,8 @@ impl Lane {
             return met;
         }
         met.extend(passage.asks.iter().map(|ask| ask.lease));
-        let is_failing = passage.stage == Stage::RollingBack;
-        if passage.cancelled.is_none() && !is_failing {
+        let is_left = passage.stage == Stage::RollingBack || passage.is_unstoppable;
+        if passage.cancelled.is_none() && !is_left {
             passage.cancelled = Some(about.origin.reason.as_str().into());
             if self.watch().is_some_and(Watch::is_quiet) {
                 self.look_at_rollout(turn);
@@ -220,7 +220,7 @@ impl Lane {
         if let Err((mut passage, failure)) = self.undo_by_rollout(passage, failure, Some(&watch), look, turn)
         {
             // There is nothing to go back to: it goes on to its own end.
-            passage.cancelled = None;
+            (passage.cancelled, passage.is_unstoppable) = (None, true);
             let origin = passage.asks.first().map(|ask| Arc::clone(&ask.request.origin));
             if let Some(origin) = origin {
                 turn.report(Report::Moot { origin, reason: failure.reason });

@@ -279,6 +279,7 @@ impl Lane {
             failure: None,
             evidence: Evidence::default(),
             cancelled: None,
+            is_unstoppable: false,
             going_back_to: None,
         }
     }
@@ -387,7 +388,7 @@ impl Lane {
     pub(super) fn needed_now(&mut self, look: &Look, turn: &mut Turn<'_>) -> Option<Vec<Ask>> {
         let verdicts = self.verdicts(look, turn);
         let is_early = verdicts.iter().any(|verdict| matches!(verdict, Verdict::NotBefore(_)));
-        if is_early || !self.is_looked_for() {
+        if is_early || !self.is_looked_for() || self.ask_for_hold(&verdicts, turn) {
             return None;
         }
         let waiting = std::mem::take(&mut self.waiting).into_iter().zip(verdicts);

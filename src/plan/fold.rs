@@ -15,7 +15,7 @@ use std::{
 
 use crate::domain::{
     Change, ContainerName, DefinitionView, DeploymentId, ImageChange, ImageReference, LeaseId, Marks, Origin,
-    Refresh, Request, StartOrder, Tag, TargetId, Timestamp, fingerprint,
+    Refresh, Request, Rollback, StartOrder, Tag, TargetId, Timestamp, fingerprint,
 };
 
 use super::{Flaw, settle};
@@ -209,6 +209,12 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         marks.versions.insert(container.clone(), version);
         edits.insert(container, image);
     }
+    let back = definition.and_then(|ask| rollback_of(&ask.request.change));
+    for (container, digest) in back.iter().flat_map(|back| &back.images) {
+        if let Some(image) = start.images.get(container) {
+            edits.insert(container.clone(), image.with_digest(digest.clone()));
+        }
+    }
     for (container, tag) in asks.iter().flat_map(|ask| unpinned(ask, start)) {
         edits.insert(container.clone(), start.images[&container].with_tag(tag));
     }
@@ -221,6 +227,12 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         }
     }
     marks.follows.retain(|container, _| !edits.contains_key(container));
+    for (container, tag) in back.iter().flat_map(|back| &back.follow) {
+        let digest = edits.get(container).and_then(|image| image.digest.as_ref());
+        if digest.is_some() && digest == back.and_then(|back| back.images.get(container)) {
+            marks.follows.insert(container.clone(), tag.clone());
+        }
+    }
     let is_as_it_is = || edits.iter().all(|(name, image)| start.images.get(name) == Some(image));
     let moves = || is_as_it_is() && running.is_none_or(|running| running.id != start.id);
     if let Some(content) = since.or(decided).or_else(|| moves().then_some(version)) {
@@ -254,6 +266,13 @@ fn newer_images<'a>(
     marked
         .filter(move |(name, at, _)| *at > since && start.images.contains_key(*name))
         .map(|(name, at, image)| (name.clone(), at, image.clone()))
+}
+
+fn rollback_of(change: &Change) -> Option<&Rollback> {
+    match change {
+        Change::Definition(definition) => definition.back.as_deref(),
+        Change::Image(_) | Change::Refresh(_) => None,
+    }
 }
 
 fn asks_for(ask: &Ask, definition: &DefinitionView) -> bool {
@@ -310,7 +329,10 @@ pub(super) fn describe(change: &Change) -> String {
             };
             format!("image {repository}{which}")
         }
-        Change::Definition(definition) => format!("definition {definition}"),
+        Change::Definition(definition) => match &definition.back {
+            Some(back) => format!("back from {} to {definition}", back.from),
+            None => format!("definition {definition}"),
+        },
     }
 }
 

@@ -38,6 +38,8 @@ const HOLD_PACE: Duration = Duration::from_secs(30);
 pub(super) struct Holding {
     /// As it was last seen, or tagged since.
     known: Holds,
+    /// The hold of a rollback that the service could not be tagged with: only this process knows of it.
+    untagged: Option<HoldNote>,
     /// In the order of their versions.
     decrees: Vec<Decree>,
     call: Call,
@@ -70,7 +72,13 @@ impl Holding {
     /// What is in force: what keeps back as soon as it was decided, and until the tags say that it was resumed.
     pub(super) fn in_force(&self) -> Holds {
         let keeps_back = self.decrees.iter().filter(|it| it.decision.verb != HoldVerb::Resume);
-        keeps_back.fold(self.known.clone(), |holds, decree| holds.after(&decree.decision).unwrap_or(holds))
+        keeps_back.fold(self.kept(), |holds, decree| holds.after(&decree.decision).unwrap_or(holds))
+    }
+
+    /// What the tags say, and what they cannot.
+    fn kept(&self) -> Holds {
+        let Holds { paused, held, resumed } = self.known.clone();
+        Holds { paused, held: held.or_else(|| self.untagged.clone()), resumed }
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -83,7 +91,7 @@ impl Holding {
 
     /// Whether nothing is known of it that has to be remembered.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.decrees.is_empty() && self.call == Call::Idle && self.known.record().is_none()
+        self.decrees.is_empty() && self.call == Call::Idle && self.kept().record().is_none()
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -215,6 +223,9 @@ impl Lane {
     fn took_effect(&mut self, decision: &HoldDecision, holds: Holds, turn: &mut Turn<'_>) {
         let has_changed = holds.record() != self.holding.known.record();
         self.holding.known = holds;
+        if decision.verb == HoldVerb::Resume {
+            self.holding.untagged = None;
+        }
         for (lease, _) in self.take_decrees(decision) {
             turn.ledger.settle(lease, &self.target, SettledBy::Reality);
         }
@@ -242,8 +253,10 @@ impl Lane {
             };
             turn.ledger.set_aside(lease, letter);
         }
-        if decision.verb == HoldVerb::Hold {
-            self.holding.known.held = Some(decision.note());
+        match decision.verb {
+            HoldVerb::Hold => self.holding.untagged = Some(decision.note()),
+            HoldVerb::Resume => self.holding.untagged = None,
+            HoldVerb::Pause => {}
         }
         let moved = HoldMove::Refused(failure.reason.clone());
         self.report_hold(&decision.note(), decision.verb, moved, turn);
@@ -310,18 +323,26 @@ impl Lane {
 
     /// A rollback that is to hold its target does so before anything else follows from it. Tells whether it waits for that.
     pub(super) fn hold_first(&mut self, verdicts: &[Verdict], turn: &mut Turn<'_>) -> bool {
+        let is_lacking = self.ask_for_hold(verdicts, turn);
+        if is_lacking {
+            self.pause(turn, HOLD_PACE, "the target is held first");
+        }
+        is_lacking
+    }
+
+    /// Whether a rollback that waits lacks its hold, which is then tagged.
+    pub(super) fn ask_for_hold(&mut self, verdicts: &[Verdict], turn: &mut Turn<'_>) -> bool {
         if self.settings.dry_run || turn.flawed(Flaw::RollbackWithoutHold) {
             return false;
         }
-        let decisions: Vec<HoldDecision> =
-            self.waiting.iter().zip(verdicts).filter_map(|(ask, verdict)| hold_of(ask, verdict)).collect();
-        let lacking = decisions.into_iter().filter(|it| self.holding.known.after(it).is_some()).max();
+        let decisions = self.waiting.iter().zip(verdicts).filter_map(|(ask, verdict)| hold_of(ask, verdict));
+        let kept = self.holding.kept();
+        let lacking = decisions.filter(|it| kept.after(it).is_some()).max();
         let Some(decision) = lacking else { return false };
         if self.holding.decrees.iter().all(|it| it.decision != decision) {
             self.decree(Decree { decision, from: None });
         }
         self.holding.is_awaited = true;
-        self.pause(turn, HOLD_PACE, "the target is held first");
         self.tag_what_is_due(turn);
         true
     }

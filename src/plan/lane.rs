@@ -151,6 +151,8 @@ pub(super) struct Passage {
     pub(super) evidence: Evidence,
     /// Somebody cancelled it, and so it is to be stopped; in words.
     pub(super) cancelled: Option<Arc<str>>,
+    /// It was cancelled, and there is nothing to go back to.
+    pub(super) is_unstoppable: bool,
     /// It failed, and this is being rolled out in its place.
     pub(super) going_back_to: Option<String>,
 }
@@ -362,7 +364,13 @@ impl Lane {
 
     /// What may be started once the waiting requests are decided on.
     fn prospect(&self) -> Prospect {
-        let brings_image = |ask: &Ask| matches!(ask.request.change, Change::Image(_));
+        let brings_image = |ask: &Ask| match &ask.request.change {
+            Change::Image(_) => true,
+            Change::Definition(definition) => {
+                definition.back.as_ref().is_some_and(|back| !back.images.is_empty())
+            }
+            Change::Refresh(_) => false,
+        };
         match () {
             () if self.settings.dry_run || self.waiting.is_empty() => Prospect::Nothing,
             () if self.waiting.iter().any(brings_image) => Prospect::Registration,

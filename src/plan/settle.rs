@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::domain::{
     Cause, Change, ContainerName, DefinitionChange, DefinitionId, DefinitionRef, DefinitionView, Digest,
     Failure, FollowedImage, ImageChange, ImageReference, ImageSource, Look, Outcome, Refresh, Request,
-    Rollout, RolloutKey, RolloutState, Timestamp,
+    Rollback, Rollout, RolloutKey, RolloutState, Timestamp,
 };
 
 use super::{
@@ -208,8 +208,10 @@ fn definition(
         // The look was for a newer request, which is being deployed.
         Some(Ok(_)) | None => return Verdict::Await,
     };
-    let is_it = |definition: &DefinitionView| {
-        definition.id == wanted.id || is_made_from(wanted, request.version, definition)
+    let pinned = asked.back.as_deref().filter(|back| !back.images.is_empty());
+    let is_it = |definition: &DefinitionView| match pinned {
+        Some(back) => is_made_to_go_back(back, wanted, request.version, definition),
+        None => definition.id == wanted.id || is_made_from(wanted, request.version, definition),
     };
     // What we go back to, or from there on to again, was made of it.
     let keeps_it =
@@ -222,6 +224,7 @@ fn definition(
     by_carrier
         .or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)))
         .or_else(|| superseded(request, Content::Definition(wanted), look, flawed))
+        .or_else(|| asked.back.as_deref().and_then(|back| moved_on(back, look)))
         .unwrap_or(Verdict::Needed)
 }
 
@@ -236,6 +239,34 @@ fn is_made_from(wanted: &DefinitionView, version: Timestamp, definition: &Defini
     definition.id.family == wanted.id.family
         && marks.content == Some(version)
         && marks.versions.values().any(|image| *image >= version)
+}
+
+/// Whether we made this revision to go back, with the images that ran, or with ones that were asked for since.
+fn is_made_to_go_back(
+    back: &Rollback,
+    wanted: &DefinitionView,
+    version: Timestamp,
+    definition: &DefinitionView,
+) -> bool {
+    let marks = &definition.marks;
+    let has = |(container, digest): (&ContainerName, &Digest)| {
+        let image = definition.images.get(container).and_then(|image| image.digest.as_ref());
+        image == Some(digest) || marks.versions.get(container).is_some_and(|image| *image >= version)
+    };
+    definition.id.family == wanted.id.family && marks.content == Some(version) && back.images.iter().all(has)
+}
+
+/// Whether something was deployed since somebody saw what was to be rolled back from: it may be what mends that.
+fn moved_on(back: &Rollback, look: &Look) -> Option<Verdict> {
+    let live = look.rollouts.iter().find(|rollout| rollout.state.is_live());
+    if look.going_back || live.is_some_and(|live| live.definition.id != back.from) {
+        return Some(Verdict::Await);
+    }
+    let runs = look.running.as_ref().map(|running| &running.definition.id);
+    (runs != Some(&back.from)).then(|| {
+        let runs = runs.map_or("nothing".into(), ToString::to_string);
+        superseded_as(format!("{} was to be rolled back from, and by now {runs} runs", back.from))
+    })
 }
 
 /// Whether we made this revision for this very request: then it has the image, whatever the digest is called.

@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::{
     Client, Response, StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
 
@@ -43,6 +43,17 @@ impl Http {
         let answer = request.send().await.map_err(lost)?;
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
         Ok(Answer { status, retry_after, body: read(answer).await })
+    }
+
+    /// Answers who pressed a button in Slack, where the button is, and for them alone.
+    ///
+    /// # Errors
+    /// If Slack does not take it.
+    pub async fn reply(&self, url: &str, text: &str) -> Result<(), Undelivered> {
+        let body =
+            serde_json::json!({ "response_type": "ephemeral", "replace_original": false, "text": text });
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        self.post(url, headers, body.to_string()).await?.verdict()
     }
 
     fn client(&self) -> Result<&Client, Undelivered> {

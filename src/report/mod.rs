@@ -8,6 +8,8 @@
 //! | [`dora`] | the four figures by which delivery is measured (pure) |
 //! | [`past`] | what ECS remembers of deployments that this process has not seen (pure) |
 //! | [`steps`] | what each deployment went through, and when (pure) |
+//! | `channel` | how notices leave: an outbox, a task and retries per channel (feature `daemon`) |
+//! | [`slack`], [`webhook`], [`bus`], [`topic`] | the form of each channel (pure), and its sender (feature `daemon`) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
 
 pub mod bus;

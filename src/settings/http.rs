@@ -105,7 +105,8 @@ fn variable(written: &Written) -> Result<String, Wrong> {
     Err(Wrong { secret: true, ..Wrong::new("is not the name of an environment variable", mend) })
 }
 
-fn file_path(written: &Written) -> Result<PathBuf, Wrong> {
+/// The path of a file that holds a token.
+pub(super) fn file_path(written: &Written) -> Result<PathBuf, Wrong> {
     let text = text(written)?;
     if text.contains('/') {
         return Ok(text.into());
@@ -115,7 +116,7 @@ fn file_path(written: &Written) -> Result<PathBuf, Wrong> {
 }
 
 /// A URL to which paths are added.
-fn public_url(written: &Written) -> Result<String, Wrong> {
+pub(super) fn public_url(written: &Written) -> Result<String, Wrong> {
     let text = text(written)?;
     let form = r#"write it as "https://lockkeeper.example.com""#;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));

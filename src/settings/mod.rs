@@ -8,6 +8,7 @@
 //! problem: [`load`] tells all of them at once, and never yields settings that are partly wrong.
 
 mod catalogue;
+mod client;
 mod discovery;
 mod durations;
 mod estate;
@@ -30,7 +31,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use durations::parse as duration_of;
 pub use layers::Sources;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub http: Http,
     /// Whose decisions count.
     pub approval: Approval,
+    /// How commands reach a daemon.
+    pub client: Client,
     /// The lease by which one of several processes acts.
     pub lease: Lease,
     /// Accounts and Region.
@@ -125,6 +128,15 @@ pub struct Http {
 pub struct Approval {
     /// Whether decisions and requests count that somebody else put on the queue.
     pub events: bool,
+}
+
+/// How commands reach a daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Where it answers, without a slash at its end.
+    pub url: Option<String>,
+    /// The file that holds the token to show.
+    pub token_file: Option<PathBuf>,
 }
 
 /// The lease by which one of several processes acts.
@@ -267,6 +279,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         queue: root.within("queue", queue),
         http: root.within("http", |section| http::read(section, complaints)),
         approval: root.within("approval", approval),
+        client: root.within("client", client::read),
         lease: root.within("lease", lease),
         log: root.within("log", log),
         aws,

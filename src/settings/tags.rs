@@ -18,7 +18,7 @@ use super::{
     values::{flag, target_name},
     written::{Raw, Table, Written, quoted},
 };
-use crate::domain::{Marks, Owner, TargetSettings, harmless};
+use crate::domain::{Holds, Marks, Owner, TargetSettings, harmless};
 
 /// What the tags of one service say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +31,6 @@ pub struct Tagged {
 
 /// What the keys of tags that are settings begin with.
 pub(super) const PREFIX: &str = "lockkeeper:";
-/// Set on a service by a pause, never by its owner.
-const PAUSED: &str = "lockkeeper:paused";
 /// The settings of a service that a `[[target]]` has no need of, or that `[defaults]` cannot have.
 const OF_SERVICES: [&str; 3] = ["name", "family", "enabled"];
 /// What a `[[target]]` says and a service need not: it is the service, and its definition tells what it reads.
@@ -71,7 +69,7 @@ pub fn of_tags(defaults: &TargetSettings, service: &str, tags: &BTreeMap<String,
 fn is_setting(tag: &str) -> bool {
     let ours = tag == Marks::DEPLOYMENT
         || tag == Marks::CONTENT
-        || tag == PAUSED
+        || [Holds::PAUSED, Holds::HELD, Holds::RESUMED].contains(&tag)
         || tag == Owner::TAG
         || tag.starts_with(Marks::VERSION_PREFIX)
         || tag.starts_with(Marks::FOLLOW_PREFIX);
@@ -245,6 +243,9 @@ mod tests {
             ("lockkeeper:version:web", "x"),
             ("lockkeeper:follow:web", "latest"),
             ("lockkeeper:paused", "2026-11-21T10:00:00Z by me"),
+            ("lockkeeper:held", "by me"),
+            ("lockkeeper:resumed", "by me"),
+            ("lockkeeper:owner", "111122223333/eu-west-1/q"),
             ("Lockkeeper:on_push", "x"),
             ("lockkeeper", "x"),
             ("aws:cloudformation:stack-name", "shop"),

@@ -6,6 +6,7 @@
 //! cannot see the first step of a series that was not there.
 
 mod inventory;
+mod notify;
 mod reconcile;
 
 use std::{sync::Arc, time::Duration};
@@ -48,6 +49,7 @@ pub struct Metrics {
     aws_budget_wait: HistogramVec,
     inventory: inventory::Inventory,
     reconcile: reconcile::Reconcile,
+    notifications: IntCounterVec,
     healthy: IntGaugeVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
@@ -154,6 +156,7 @@ impl Metrics {
             ),
             inventory: inventory::Inventory::new(&registry),
             reconcile: reconcile::Reconcile::new(&registry),
+            notifications: notify::notifications(&registry),
             healthy: healthy(&registry),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(

@@ -17,6 +17,7 @@
 //! | `stream` | every change, as it happens |
 //! | `page` | pages for people |
 //! | `lookup` | what pages ask AWS for, by way of the engine |
+//! | `slack` | what is pressed in Slack |
 //! | `problem` | errors as `application/problem+json` |
 
 mod access;
@@ -31,6 +32,7 @@ mod problem;
 mod router;
 #[cfg(test)]
 mod sample;
+mod slack;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
 pub use lookup::{Lookup, Question, Questions};
 pub use metrics::Metrics;
 pub use router::{router, serve};
+pub use slack::{ACTIONS, SlackDesk};
 
 use crate::{
     domain::{
@@ -139,6 +142,8 @@ pub struct StatusState {
     pub access: Arc<Access>,
     /// Who does what is asked for.
     pub desk: DeskSlot,
+    /// What buttons in Slack need; without it there are none.
+    pub slack: Option<SlackDesk>,
     /// Cancelled when the process ends: nobody is told anything any more.
     pub closing: CancellationToken,
     hub: stream::Hub,
@@ -232,6 +237,7 @@ impl StatusState {
             about: Arc::new(about),
             access: Arc::new(Access::only_reads()),
             desk: DeskSlot::default(),
+            slack: None,
             closing: CancellationToken::new(),
             lookup: Lookup::unanswered(),
             hub: stream::Hub::default(),

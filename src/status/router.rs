@@ -23,6 +23,7 @@ use super::{
     api::{self, ReadErrors},
     listener, page, problem,
     problem::Problem,
+    slack,
 };
 
 /// Far more than anything that can be asked for takes.
@@ -49,8 +50,10 @@ pub fn router(state: StatusState) -> Router {
         .merge(api::routes())
         .fallback(async || Problem::from(StatusCode::NOT_FOUND))
         .layer(middleware::from_fn_with_state(state.clone(), access::identify))
-        .with_state(state);
-    with_headers(within_limits(paths, SLOWEST_ANSWER))
+        .with_state(state.clone());
+    let pressed = slack::routes().with_state(state);
+    let pressed = within_limits(pressed, SLOWEST_ANSWER, slack::LARGEST_BODY_BYTES);
+    with_headers(pressed.merge(within_limits(paths, SLOWEST_ANSWER, LARGEST_BODY_BYTES)))
 }
 
 /// Answers until it is to stop, then lets requests in flight end.
@@ -58,11 +61,11 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     listener::serve(listener, router, stop).await;
 }
 
-fn within_limits(router: Router, slowest: Duration) -> Router {
+fn within_limits(router: Router, slowest: Duration, largest_body: usize) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, slowest))
-        .layer(RequestBodyLimitLayer::new(LARGEST_BODY_BYTES))
+        .layer(RequestBodyLimitLayer::new(largest_body))
         .layer(middleware::from_fn(problem::for_every_error))
 }
 
@@ -152,7 +155,7 @@ mod tests {
             .route("/panics", get(async || -> StatusCode { panic!("on purpose") }))
             .route("/hangs", get(async || std::future::pending::<StatusCode>().await));
         let request = Request::get(path).body(Body::empty()).expect("a request");
-        let response = within_limits(router, Duration::from_millis(20))
+        let response = within_limits(router, Duration::from_millis(20), LARGEST_BODY_BYTES)
             .oneshot(request)
             .await
             .expect("the router cannot fail");

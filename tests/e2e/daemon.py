@@ -26,6 +26,12 @@ class Tool:
             command, input=given, capture_output=True, text=True, check=False, timeout=seconds, **self._where
         )
 
+    def elsewhere(self, *words: str, environment: dict[str, str]) -> subprocess.CompletedProcess:
+        """A command of the binary without these settings, in another environment."""
+        command = [self._command[0], *words]
+        where = {**self._where, "env": environment}
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **where)
+
     def answer(self, *words: str, code: int = 0) -> dict:
         """What a command says in JSON, if it ends with this code."""
         done = self.command(*words, "--output", "json", seconds=60)

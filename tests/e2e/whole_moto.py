@@ -38,7 +38,9 @@ def sqs_keeps_what_was_set() -> None:
                 self.as_sent[name] = value
 
     def show(self: Queue) -> dict:
-        return {**attributes(self), **{name: text for name, text in getattr(self, "as_sent", {}).items() if text}}
+        told = {**attributes(self), **getattr(self, "as_sent", {})}
+        # What is empty is not there: the provider waits for that.
+        return {name: value for name, value in told.items() if value not in ("", None)}
 
     Queue._set_attributes, Queue.attributes = remember, property(show)
     Queue.BASE_ATTRIBUTES.append("RedriveAllowPolicy")

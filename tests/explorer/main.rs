@@ -262,6 +262,17 @@ fn what_is_cancelled_ends_and_does_not_come_back() {
     holds_with_each("one of two is cancelled", &one_of_two, faults);
 }
 
+#[test]
+fn what_somebody_goes_back_from_stays_away_until_the_target_is_resumed() {
+    let back = Script::new(1).sent(10, &[(0, Wish::Definition(2))]).sent_later(&[(0, Wish::Rollback(2, 1))]);
+    let fresh = back.clone().sent_later(&[(0, Wish::Restart)]);
+    holds_with_each("back, and freshness", &fresh, &EVERY_FAULT);
+    holds_with_each("back, undone", &back.clone().rollback(), &A_FAILURE_AND);
+    let later = back.sent_later(&[(0, Wish::Image("main", 3))]).sent_later(&[(0, Wish::Resume)]);
+    let faults = if is_large() { &EVERY_FAULT[..] } else { &EVERY_FAULT[..3] };
+    holds_with_each("back, an image, resumed later", &later, faults);
+}
+
 /// A message is renewed before its rollout is complete, unless that is soon.
 const RENEWED_AFTER: u64 = 15_000;
 
@@ -520,6 +531,13 @@ fn a_pause_that_only_this_process_knows_of_is_caught() {
 fn a_cancellation_that_is_forgotten_too_soon_is_caught() {
     let script = Script::new(1).sent(10, &[(0, Wish::Restart)]).sent(20, &[(0, Wish::Cancel(0))]);
     assert_eq!(caught(Flaw::CancelForgotten, script.budget(A_CRASH)), (Promise::P2, 4));
+}
+
+#[test]
+fn a_rollback_that_does_not_hold_its_target_is_caught() {
+    let script =
+        Script::new(1).sent(10, &[(0, Wish::Definition(2))]).sent_later(&[(0, Wish::Rollback(2, 1))]);
+    assert_eq!(caught(Flaw::RollbackWithoutHold, script), (Promise::P2, 16));
 }
 
 #[test]

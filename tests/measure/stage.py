@@ -125,7 +125,7 @@ class Daemon:
         settings = folder / "settings.toml"
         settings.write_text(
             f'[engine]\nstart_delay = "0s"\n[queue]\nurl = "{world.queue}"\npollers = 2\n'
-            f'[http]\nlisten = "127.0.0.1:{port}"\n[defaults]\nquiet = "0s"\non_push = "pin"\n'
+            f'[http]\nlisten = "127.0.0.1:{port}"\nreads_per_second = 100000\n[defaults]\nquiet = "0s"\non_push = "pin"\n'
             + "".join(
                 f'[[target]]\nname = "{name}"\ncluster = "{CLUSTER}"\nservice = "{name}"\nrepositories = ["{name}"]\n'
                 for name in names

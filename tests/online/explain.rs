@@ -87,11 +87,15 @@ async fn a_change_that_nothing_has_brought_would_be_started_now() {
     let soon = "2999-01-01T00:00:00Z";
     let text = told(&lab, &parameter("/prod/KEY", soon), DISCOVERY).await;
     assert!(text.contains("\n    now     a rollout would be started\n"), "{text}");
-    let paused =
-        json!({"resourceArn": Lab::service_arn("api"), "tags": tag("lockkeeper:paused", "jo: freeze")});
+    let paused = json!({"resourceArn": Lab::service_arn("api"), "tags": tag("lockkeeper:paused", "2026-11-01T12:00:00Z / jo / freeze")});
     lab.ask(Service::Ecs, "TagResource", paused);
     let text = told(&lab, &parameter("/prod/KEY", soon), DISCOVERY).await;
-    assert!(text.contains("it is paused, so this would wait until it is resumed (jo: freeze)"), "{text}");
+    assert!(
+        text.contains(
+            "it is paused: this would wait until it is resumed (by jo, since 2026-11-01T12:00:00Z, freeze)"
+        ),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,14 @@ impl Lab {
         panic!("the service never became steady");
     }
 
+    /// From now on a rollout takes longer than any test, so that what is in progress stays so.
+    pub(super) fn slow_down(&self) {
+        self.front.with(|world, _| {
+            let ecs = EcsDials { speed: 0.001, ..world.settings().ecs.clone() };
+            world.set_settings(WorldSettings { ecs, ..world.settings().clone() });
+        });
+    }
+
     fn queues(&self) {
         let fortnight = json!({"MessageRetentionPeriod": "1209600"});
         self.ask(Service::Sqs, "CreateQueue", json!({"QueueName": "q-dead", "Attributes": fortnight}));

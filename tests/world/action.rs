@@ -135,6 +135,7 @@ impl World {
         }
         for (place, letter) in self.letters.iter().enumerate() {
             match letter.fate {
+                Fate::Unsent if self.is_never_sent(place) => {}
                 Fate::Unsent => actions.push(Action::Send(place)),
                 Fate::Visible(_) => actions.push(Action::Receive(place)),
                 Fate::InFlight(_, Some(_)) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockkeeper::domain::{
     CallFailure, Cause, Holds, MarkOrder, Outcome, Remedy, RolloutState, StartOrder, Started, StopOrder,
-    TagOrder,
+    TagOrder, Timestamp,
 };
 use lockkeeper::plan::{Command, Input};
 
@@ -207,8 +207,10 @@ impl World {
         let versions = self.letters.clone();
         let script = Arc::clone(&self.script);
         let service = &mut self.services[place];
-        let revision =
-            service.register(order, |tag, claimed| script.asked_at(place, tag, claimed, &versions));
+        let back_at = script.rolled_back_at(order.marks.content, &versions);
+        let asked_at =
+            |tag: &str, claimed: Option<&Timestamp>| script.asked_at(place, tag, claimed, &versions);
+        let revision = service.register(order, asked_at, back_at);
         let real = service.roll_out(now, revision, true);
         let (id, created_at) = (ecs::key(real.id), at(real.created));
         Started { id, created_at, definition: service.view(revision) }

@@ -187,6 +187,7 @@ impl Service {
         &mut self,
         order: &StartOrder,
         asked_at: impl Fn(&str, Option<&Timestamp>) -> u64,
+        back_at: Option<u64>,
     ) -> u32 {
         let base = order.base.revision;
         let mut made = self.definition(base).clone();
@@ -199,6 +200,10 @@ impl Service {
                 let newest = made.asked_at.get_mut(name).expect("just inserted");
                 *newest = since.max(Some(*newest)).expect("one is there");
             }
+        }
+        // What somebody goes back to is what is asked for then, however old it is.
+        for asked_at in made.asked_at.values_mut() {
+            *asked_at = back_at.max(Some(*asked_at)).expect("one is there");
         }
         if made.tags == self.definition(base).tags {
             let marks = &mut self.definitions[base as usize - 1].marks;

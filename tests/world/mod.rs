@@ -171,9 +171,21 @@ impl World {
 
     /// Whether nothing is owed, and nothing goes on.
     pub fn is_at_rest(&self) -> bool {
+        let is_done = |place: usize| self.letters[place].fate == Fate::Deleted || self.is_never_sent(place);
         self.calls.is_empty()
-            && self.letters.iter().all(|letter| letter.fate == Fate::Deleted)
+            && (0..self.letters.len()).all(is_done)
             && self.services.iter().all(|service| service.live().is_none())
+    }
+
+    /// Whether a message is not sent while the world is as it is: nobody goes back from what does not run, and where
+    /// that is what holds targets, nobody resumes what is not held.
+    pub fn is_never_sent(&self, letter: usize) -> bool {
+        let is_senseless = |(place, wish): &(usize, Wish)| match wish {
+            Wish::Rollback(from, _) => self.services[*place].good().revision != *from,
+            Wish::Resume => self.script.has_rollbacks() && self.services[*place].holds.held.is_none(),
+            _ => false,
+        };
+        self.letters[letter].fate == Fate::Unsent && self.message(letter).wishes.iter().any(is_senseless)
     }
 
     /// Lets one thing happen.
@@ -391,11 +403,13 @@ impl World {
         // What is visible waits for as long as SQS is silent.
         let visible = visible.filter(|_| self.queue_lost.is_none());
         let by_itself = visible.chain(sound).map(|since| since + self.script.patience_millis);
-        let is_to_resume = |letter: &Letter| {
+        let is_to_resume = |place: usize| {
+            let letter = &self.letters[place];
             letter.fate == Fate::Unsent
+                && !self.is_never_sent(place)
                 && self.script.messages[letter.message].wishes.iter().any(|(_, wish)| *wish == Wish::Resume)
         };
-        let resumed = self.letters.iter().any(is_to_resume).then_some(LONGEST_PAUSE);
+        let resumed = (0..self.letters.len()).any(is_to_resume).then_some(LONGEST_PAUSE);
         let lost = self.queue_lost.map(|since| since + OUTAGE);
         by_itself.chain(lost).chain(resumed).min().unwrap_or(u64::MAX)
     }

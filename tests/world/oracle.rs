@@ -1,7 +1,8 @@
 //! The promises, held against what is true in the world.
 
 use lockkeeper::domain::{
-    Cause, DeploymentRecord, HoldVerb, LeaseId, Outcome, RolloutState, StartOrder, StopOrder,
+    Cause, DeploymentRecord, HoldDecision, HoldVerb, LeaseId, Outcome, RolloutState, StartOrder, StopOrder,
+    Timestamp,
 };
 use lockkeeper::plan::Promise;
 
@@ -62,7 +63,7 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
     if world.letters.len() == 1 && service.short_of_room() > RETRIES {
         step.breaks(Promise::P3, format!("{} is tried more often than the settings say", service.family));
     }
-    never_older(world, place, order, step);
+    never_older(world, place, order, goes_back, step);
 }
 
 /// Whether the settings allow one more of the targets of this message to be deployed.
@@ -117,11 +118,18 @@ pub fn about_to_stop(world: &World, order: &StopOrder, step: &mut Step) {
 }
 
 /// P4: no container gets something older than what it has.
-fn never_older(world: &World, place: usize, order: &StartOrder, step: &mut Step) {
+fn never_older(world: &World, place: usize, order: &StartOrder, goes_back: bool, step: &mut Step) {
     let mut after = world.services[place].clone();
-    let revision =
-        after.register(order, |tag, claimed| world.script.asked_at(place, tag, claimed, &world.letters));
+    let back_at = world.script.rolled_back_at(order.marks.content, &world.letters);
+    let asked_at =
+        |tag: &str, claimed: Option<&Timestamp>| world.script.asked_at(place, tag, claimed, &world.letters);
+    let revision = after.register(order, asked_at, back_at);
     let service = &world.services[place];
+    let is_other = !is_like(&after, revision, service.good().revision);
+    if service.holds.held.is_some() && back_at.is_none() && !goes_back && is_other {
+        let what = format!("{} gets other content, and is held after a rollback", service.family);
+        step.breaks(Promise::P4, what);
+    }
     let sound = service
         .live()
         .filter(|live| live.failed_tasks == 0 && !live.is_stalled && live.created + TIMEOUT > world.clock);
@@ -318,7 +326,7 @@ fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let carries = |it: &Real| carries(world, service, it, message, wish);
     // Older content that was received later may have taken the place of what was complete.
     let replaces = |it: &Real| it.state == RolloutState::Succeeded || it.state.is_live();
-    let is_content = matches!(wish, Wish::Image(..) | Wish::Definition(_));
+    let is_content = matches!(wish, Wish::Image(..) | Wish::Definition(_) | Wish::Rollback(..));
     let counts = |(place, it): &(usize, &Real)| match it.state {
         RolloutState::Stopped => false,
         RolloutState::Succeeded if is_content => {
@@ -339,6 +347,16 @@ fn is_met(world: &World, place: usize, message: usize, wish: Wish) -> bool {
 /// Whether what is asked is so.
 fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
     let service = &world.services[place];
+    if let Wish::Rollback(from, to) = wish {
+        let version = world.letters[message].version;
+        let hold = HoldDecision { verb: HoldVerb::Hold, version: super::at(version), by: None, reason: None };
+        return if service.running().lineage.contains(&to) {
+            service.holds.after(&hold).is_none()
+        } else {
+            // Something was deployed since.
+            service.good().revision != from
+        };
+    }
     if let Some(decision) = wish.decision(world.letters[message].version) {
         return service.holds.after(&decision).is_none();
     }
@@ -354,7 +372,12 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
         Wish::Restart | Wish::Follow => {
             service.rollouts.iter().filter(complete).any(|it| carries(world, service, it, message, wish))
         }
-        Wish::Image(..) | Wish::Definition(_) | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
+        Wish::Image(..)
+        | Wish::Definition(_)
+        | Wish::Rollback(..)
+        | Wish::Pause
+        | Wish::Resume
+        | Wish::Cancel(_) => false,
     };
     is_carried || runs_since(service.running(), wish, world.letters[message].version)
 }
@@ -364,7 +387,7 @@ fn runs_since(running: &Definition, wish: Wish, version: u64) -> bool {
     let has_it = match wish {
         Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
         Wish::Image(container, number) => is_image(running, container, number),
-        Wish::Definition(revision) => running.lineage.contains(&revision),
+        Wish::Definition(revision) | Wish::Rollback(_, revision) => running.lineage.contains(&revision),
     };
     has_it || is_newer(running, wish, version)
 }
@@ -374,7 +397,7 @@ fn is_newer(running: &Definition, wish: Wish, version: u64) -> bool {
     match wish {
         Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
         Wish::Image(container, _) => running.asked_at[container] >= version,
-        Wish::Definition(_) => running.asked_at.values().all(|at| *at >= version),
+        Wish::Definition(_) | Wish::Rollback(..) => running.asked_at.values().all(|at| *at >= version),
     }
 }
 
@@ -388,7 +411,9 @@ fn carries(world: &World, service: &Service, rollout: &Real, message: usize, wis
     match wish {
         Wish::Restart | Wish::Follow => rollout.created >= floor + MARGIN,
         Wish::Image(container, number) => rollout.created >= floor && is_image(definition, container, number),
-        Wish::Definition(revision) => rollout.created >= floor && definition.lineage.contains(&revision),
+        Wish::Definition(revision) | Wish::Rollback(_, revision) => {
+            rollout.created >= floor && definition.lineage.contains(&revision)
+        }
         Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
     }
 }
@@ -409,7 +434,10 @@ fn replaces(newer: Wish, older: Wish) -> bool {
         | (Wish::Resume, Wish::Pause | Wish::Resume)
         | (Wish::Restart, Wish::Restart)
         | (Wish::Follow, Wish::Follow)
-        | (Wish::Definition(_), Wish::Definition(_) | Wish::Image(..)) => true,
+        | (
+            Wish::Definition(_) | Wish::Rollback(..),
+            Wish::Definition(_) | Wish::Rollback(..) | Wish::Image(..),
+        ) => true,
         (Wish::Image(one, _), Wish::Image(other, _)) => one == other,
         (_, _) => false,
     }
@@ -419,6 +447,6 @@ fn touches(wish: Wish, container: &str) -> bool {
     match wish {
         Wish::Restart | Wish::Follow | Wish::Pause | Wish::Resume | Wish::Cancel(_) => false,
         Wish::Image(name, _) => name == container,
-        Wish::Definition(_) => true,
+        Wish::Definition(_) | Wish::Rollback(..) => true,
     }
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use lockkeeper::domain::{
-    Cancellation, Change, DefinitionRef, FollowedImage, HoldDecision, HoldRequest, HoldVerb, ImageChange,
-    ImageSource, Marks, OnNewer, Origin, Refresh, Request, TagPolicy, TargetId, TargetSettings, Timestamp,
-    TriggerKind,
+    Cancellation, Change, DefinitionChange, DefinitionId, DefinitionRef, FollowedImage, HoldDecision,
+    HoldRequest, HoldVerb, ImageChange, ImageSource, Marks, OnNewer, Origin, Refresh, Request, Rollback,
+    TagPolicy, TargetId, TargetSettings, Timestamp, TriggerKind,
 };
 use lockkeeper::plan::{Asks, Flaw};
 
@@ -32,6 +32,8 @@ pub enum Wish {
     Image(&'static str, u32),
     /// This revision.
     Definition(u32),
+    /// Back from the first of these revisions, which runs when that is asked for, to the second; and the target is held.
+    Rollback(u32, u32),
     /// Nothing is to be started.
     Pause,
     /// Things may be started again.
@@ -213,7 +215,7 @@ impl Script {
 
     fn definitions(&self, place: usize) -> Vec<Definition> {
         let wanted = self.wishes(place).filter_map(|(_, wish)| match wish {
-            Wish::Definition(revision) => Some(revision),
+            Wish::Definition(revision) | Wish::Rollback(revision, _) => Some(revision),
             Wish::Restart | Wish::Follow | Wish::Image(..) | Wish::Pause | Wish::Resume | Wish::Cancel(_) => {
                 None
             }
@@ -255,6 +257,22 @@ impl Script {
             |letter: &&Letter| letter.fate != Fate::Unsent && claimed == Some(&at(letter.version));
         let borne_out = all().find(bears_out).map(|letter| letter.version);
         borne_out.or_else(|| all().map(|letter| letter.version).min()).unwrap_or(0)
+    }
+
+    /// When a rollback was asked for, if this is its version.
+    pub fn rolled_back_at(&self, content: Option<Timestamp>, letters: &[Letter]) -> Option<u64> {
+        let is_rollback = |letter: &&Letter| {
+            let wishes = &self.messages[letter.message].wishes;
+            letter.fate != Fate::Unsent && wishes.iter().any(|(_, wish)| matches!(wish, Wish::Rollback(..)))
+        };
+        let mut versions = letters.iter().filter(is_rollback).map(|letter| letter.version);
+        versions.find(|version| content == Some(at(*version)))
+    }
+
+    /// Whether somebody ever goes back.
+    pub fn has_rollbacks(&self) -> bool {
+        let mut wishes = self.messages.iter().flat_map(|it| &it.wishes);
+        wishes.any(|(_, wish)| matches!(wish, Wish::Rollback(..)))
     }
 
     /// What a letter asks for: changes, or a decision.
@@ -333,6 +351,20 @@ impl Script {
                 let family = SERVICES[place].into();
                 Change::Definition(DefinitionRef { family, revision: Some(revision) }.into())
             }
+            Wish::Rollback(from, to) => {
+                let family: Arc<str> = SERVICES[place].into();
+                let from = DefinitionId { family: family.clone(), revision: from };
+                let back = Rollback {
+                    from,
+                    images: BTreeMap::new(),
+                    follow: BTreeMap::new(),
+                    hold: true,
+                    by: None,
+                    reason: None,
+                };
+                let definition = DefinitionRef { family, revision: Some(to) };
+                Change::Definition(DefinitionChange { back: Some(Arc::new(back)), ..definition.into() })
+            }
             Wish::Pause | Wish::Resume | Wish::Cancel(_) => return None,
         })
     }
@@ -363,7 +395,9 @@ impl Wish {
     pub fn decides(self) -> bool {
         match self {
             Self::Pause | Self::Resume | Self::Cancel(_) => true,
-            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) => false,
+            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) | Self::Rollback(..) => {
+                false
+            }
         }
     }
 
@@ -372,9 +406,12 @@ impl Wish {
         let verb = match self {
             Self::Pause => HoldVerb::Pause,
             Self::Resume => HoldVerb::Resume,
-            Self::Restart | Self::Follow | Self::Image(..) | Self::Definition(_) | Self::Cancel(_) => {
-                return None;
-            }
+            Self::Restart
+            | Self::Follow
+            | Self::Image(..)
+            | Self::Definition(_)
+            | Self::Rollback(..)
+            | Self::Cancel(_) => return None,
         };
         Some(HoldDecision { verb, version: at(version), by: None, reason: None })
     }

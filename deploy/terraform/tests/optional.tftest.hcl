@@ -17,7 +17,7 @@ run "nothing_is_made_that_was_not_asked_for" {
       + length(aws_lb_listener_rule.this) + length(aws_service_discovery_service.this) + length(aws_cloudwatch_event_archive.this)
       + length(aws_cloudwatch_event_bus.forwarded) + length(aws_cloudtrail.this) + length(aws_s3_bucket.trail)
       + length(aws_s3_bucket_notification.files) + length(aws_sns_topic.alarms) + length(aws_iam_role.send)
-    + length(aws_dynamodb_table.lease)) == 0
+    + length(aws_cloudwatch_event_rule.reconcile) + length(aws_dynamodb_table.lease)) == 0
     error_message = "something was made that nobody asked for"
   }
 }
@@ -295,4 +295,35 @@ run "the_queues_addresses_are_not_settings_of_the_user" {
   }
 
   expect_failures = [var.environment]
+}
+
+run "a_schedule_begins_a_pass_of_reconcile" {
+  command = apply
+
+  variables {
+    name               = "shop"
+    reconcile_schedule = "rate(1 day)"
+  }
+
+  assert {
+    condition = (aws_cloudwatch_event_rule.reconcile[0].name == "shop-reconcile"
+      && aws_cloudwatch_event_rule.reconcile[0].schedule_expression == "rate(1 day)"
+    && aws_cloudwatch_event_target.reconcile[0].arn == aws_sqs_queue.main[0].arn)
+    error_message = "no pass begins"
+  }
+  assert {
+    condition = { for e in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment : e.name => e.value
+    }["LOCKKEEPER__RECONCILE__RULE"] == "shop-reconcile"
+    error_message = aws_ecs_task_definition.this.container_definitions
+  }
+}
+
+run "a_schedule_is_a_rate_or_a_cron" {
+  command = plan
+
+  variables {
+    reconcile_schedule = "daily"
+  }
+
+  expect_failures = [var.reconcile_schedule]
 }

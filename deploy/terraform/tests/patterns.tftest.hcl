@@ -14,12 +14,12 @@ run "every_trigger_has_its_rule" {
 
   variables {
     files    = [{ bucket = "shop-env" }]
-    triggers = { image_scans = true, files_cloudtrail = true, decisions = true }
+    triggers = { image_scans = true, image_removals = true, files_cloudtrail = true, decisions = true }
   }
 
   assert {
     condition = toset(keys(aws_cloudwatch_event_rule.this)) == toset([
-      "decisions", "deploy-requests", "files", "files-cloudtrail", "hooks", "image-pushes", "image-ready", "image-replications",
+      "decisions", "deploy-requests", "files", "files-cloudtrail", "hooks", "image-pushes", "image-ready", "image-removals", "image-replications",
       "image-scans-basic", "image-scans-enhanced", "parameters", "rollouts", "secrets", "secrets-cloudtrail",
       "service-actions", "service-deploys", "stopped-tasks",
     ])

@@ -131,7 +131,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
   }
   assert {
     condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Resource } == {
-      Receive               = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper"]
+      Receive               = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper", "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
       SetAsideAndRenew      = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper", "arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
       FindDeadLetters       = ["arn:aws:sqs:eu-west-1:111122223333:lockkeeper-dead"]
       ReadAndUpdateServices = ["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*"]
@@ -140,7 +140,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
         "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop-prod/*",
         "arn:aws:ecs:eu-west-1:111122223333:service-revision/shop-prod/*",
       ]
-      HoldServices           = ["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*"]
+      MarkServices           = ["arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*"]
       ReadTasks              = ["arn:aws:ecs:eu-west-1:111122223333:task/shop-prod/*"]
       ListTasks              = ["*"]
       ReadDefinitions        = ["*"]
@@ -154,7 +154,7 @@ run "the_daemon_may_do_what_it_does_and_no_more" {
   assert {
     condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Condition if can(s.Condition) } == {
       ListTasks              = { ArnEquals = { "ecs:cluster" = ["arn:aws:ecs:eu-west-1:111122223333:cluster/shop-prod"] } }
-      HoldServices           = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
+      MarkServices           = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
       TagNewDefinitions      = { StringEquals = { "ecs:CreateAction" = "RegisterTaskDefinition" } }
       MarkDefinitions        = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
       PassRolesOfDefinitions = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }

@@ -8,7 +8,7 @@ use crate::{
         budget::Urgency,
         failure::{Fault, Verb},
     },
-    domain::{CallFailure, Cause, Holds, Remedy, TagOrder},
+    domain::{CallFailure, Cause, Holds, Owner, Remedy, ServiceState, TagOrder},
 };
 
 const TAG: &str = "TagResource";
@@ -27,6 +27,10 @@ impl Ecs {
             let reason = format!("there is no service {} in cluster {}", target.service(), target.cluster());
             return Err(CallFailure { cause: Cause::TargetMissing, reason, remedy: Remedy::GiveUp });
         };
+        if let ServiceState::OfAnother(owner) = reach.state(service) {
+            let reason = format!("service {} is {}", target.service(), Owner::belongs_to(&owner));
+            return Err(CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::GiveUp });
+        }
         let before = holds(service);
         let Some(after) = before.after(&order.decision) else { return Ok(before) };
         reach.write_tags(arn, &before, &after).await?;

@@ -18,6 +18,7 @@
 //! | `start` | registers where needed, and calls UpdateService |
 //! | `stop` | has ECS stop a rollout and go back |
 //! | `owner` | which Lockkeeper a service is deployed by |
+//! | `way_back` | what a service can be rolled back to |
 //! | `evidence` | stopped tasks and running digests |
 //! | `logs` | pure: where CloudWatch shows what a container wrote |
 
@@ -40,11 +41,13 @@ mod service;
 mod start;
 mod stop;
 mod tap;
+mod way_back;
 
 pub use discover::{PAGE, READ_BATCH};
 pub use glance::GLANCE_BATCH;
 pub use history::RevisionDigests;
 pub use inspect::{Guard, INSPECT_BATCH, Inspected, InspectedDefinition};
+pub use way_back::NoWayBack;
 
 use std::{
     collections::BTreeMap,

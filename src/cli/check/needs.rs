@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::targets::{Candidate, Reading};
 use crate::{
     aws::permissions::Need,
-    domain::{AccountId, Dependency, OnPush, Owner, Place, ReconcileMode, Region, RepositoryName, TargetId},
+    domain::{
+        AccountId, Dependency, OnPush, Owner, Place, ReconcileMode, Region, RepositoryName, Role, TargetId,
+    },
     settings::Settings,
 };
 
@@ -40,6 +42,11 @@ pub(super) fn of_home(
         needs.push(need(&["sqs:GetQueueAttributes", "sqs:SendMessage"], [dead.to_owned()]));
         if settings.queue.dead_letter_url.is_none() {
             needs.push(need(&["sqs:GetQueueUrl"], [dead.to_owned()]));
+        }
+        // Letters are shown and put back over HTTP.
+        if settings.http.tokens.iter().any(|token| token.role == Role::Operate) {
+            let actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
+            needs.push(need(&actions, [dead.to_owned()]));
         }
     }
     if let Some(table) = &settings.lease.table {

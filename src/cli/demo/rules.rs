@@ -64,8 +64,9 @@ mod tests {
     use super::*;
 
     /// Those that Terraform makes beside: off by default there, or of a service that is not emulated.
-    const LEFT_OUT: [&str; 6] = [
+    const LEFT_OUT: [&str; 7] = [
         "decisions",
+        "image-removals",
         "image-scans-basic",
         "image-scans-enhanced",
         "secrets-cloudtrail",

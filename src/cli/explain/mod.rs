@@ -6,10 +6,10 @@
 //! With `--offline`, or where AWS does not answer, no call is made: what needs to know what runs is told as a condition, and
 //! what the settings tell of the own account and Region stands for them, or else those of the event; see [`home`].
 
+mod beside;
 mod home;
 mod message;
 mod online;
-mod signs;
 pub(super) mod text;
 pub(super) mod words;
 
@@ -26,7 +26,7 @@ use super::{Ended, FAILED, Output, check, estate::Progress, say, say_json};
 use crate::{
     decode,
     domain::{
-        AccountId, Discovered, Event, EventId, Place, Region, RepositoryName, Request, Sign, TargetId,
+        AccountId, Beside, Discovered, Event, EventId, Place, Region, RepositoryName, Request, TargetId,
         TargetName, TargetRule, TargetSettings, Timestamp, Trigger, TriggerKind,
     },
     engine::when_asked,
@@ -185,7 +185,7 @@ struct Question {
     version: Option<Timestamp>,
     set_aside: Option<SetAside>,
     wrappers: Vec<&'static str>,
-    sign: Option<Sign>,
+    sign: Option<Beside>,
 }
 
 impl Question {
@@ -206,7 +206,7 @@ impl Question {
             version: (arrival.version != unknown).then_some(arrival.version),
             set_aside: SetAside::told(&message.attributes),
             wrappers: decode::wrappers(body),
-            sign: is_ignored.then(|| decode::sign(body)).flatten(),
+            sign: is_ignored.then(|| decode::beside(body)).flatten(),
             event,
             arrival,
         }
@@ -214,11 +214,11 @@ impl Question {
 
     fn explained_offline(self, settings: Settings) -> Explanation {
         let home = Home::guess(&self.event, &settings);
-        let rule = signs::Rule::of(&settings);
+        let rule = beside::Rule::of(&settings);
         let at = Targets::new(&home, settings);
-        let beside = self.sign.as_ref().map(|sign| signs::offline(sign, &self.place(&home), &at, &rule));
+        let follows = self.sign.as_ref().map(|sign| beside::offline(sign, &self.place(&home), &at, &rule));
         let explanation = self.explained(home, &at).0;
-        Explanation { beside: beside.into_iter().collect(), ..explanation }
+        Explanation { beside: follows.into_iter().collect(), ..explanation }
     }
 
     /// Where it happened; what it does not say is ours.

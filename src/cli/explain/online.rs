@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Explanation, Home, Question, Reached, Targets, signs, words};
+use super::{Explanation, Home, Question, Reached, Targets, beside, words};
 use crate::{
     aws::{Connections, Unobserved, ecs::Ecs},
     cli::{
         estate::{self, Learnt, Progress, each},
         run::places,
     },
-    domain::{Place, Request, Sign, TargetId},
+    domain::{Beside, Place, Request, TargetId},
     engine::EngineClock,
     plan,
     settings::Settings,
@@ -22,12 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_LOOKS: usize = 20;
 /// So much of what could not be read is told.
 const MOST_FAILURES: usize = 5;
-/// The tags by which people keep deployments from being started, and what each keeps back.
-const HOLDS: [(&str, &str); 2] = [
-    ("lockkeeper:paused", "it is paused, so this would wait until it is resumed"),
-    ("lockkeeper:held", "it is held after a rollback, so other content would wait until it is resumed"),
-];
-
 /// Explains it with what AWS tells; without that, if AWS does not answer.
 pub(super) async fn explain(question: Question, settings: Settings, progress: &Progress) -> Explanation {
     progress.show("whose credentials these are");
@@ -45,12 +39,12 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
     let more = found.failures.len().saturating_sub(MOST_FAILURES);
     home.remarks.extend(found.failures.into_iter().take(MOST_FAILURES));
     home.remarks.extend((more > 0).then(|| format!("and {more} more could not be read")));
-    let rule = signs::Rule::of(&settings);
+    let rule = beside::Rule::of(&settings);
     let mut at = Targets::new(&home, settings);
     at.learn(found.targets);
-    let beside = match &question.sign {
+    let follows = match &question.sign {
         Some(sign) if home.refusal.is_none() => {
-            signs::online(sign, &question.place(&home), &at, &rule, &ecs).await
+            beside::online(sign, &question.place(&home), &at, &rule, &ecs).await
         }
         Some(_) | None => Vec::new(),
     };
@@ -61,7 +55,7 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
         (request.version, request.floor) = (request.version.min(now), request.floor.min(now));
     }
     Box::pin(look(&ecs, &routing.requests, &mut explanation.targets, progress)).await;
-    (explanation.online, explanation.beside) = (true, beside);
+    (explanation.online, explanation.beside) = (true, follows);
     explanation
 }
 
@@ -86,7 +80,7 @@ async fn discovered(
     progress: &Progress,
 ) -> Learnt {
     let trigger = &question.event.trigger;
-    let concerned = words::concerns_targets(trigger) || matches!(question.sign, Some(Sign::ImageGone(_)));
+    let concerned = words::concerns_targets(trigger) || matches!(question.sign, Some(Beside::ImageGone(_)));
     let Some(rules) = settings.discovery.as_ref().filter(|_| concerned) else {
         return Learnt::default();
     };
@@ -108,14 +102,11 @@ async fn look(ecs: &Ecs, requests: &[Request], reached: &mut [Reached], progress
 
 /// What would become of this request now.
 async fn now(ecs: &Ecs, request: &Request) -> String {
-    let (order, target) = (plan::look_for(request), std::slice::from_ref(&request.target));
-    let (look, inspected) = tokio::join!(ecs.look(&order), ecs.inspect(target));
-    let would = match look {
-        Ok(look) => words::foreseen(plan::foresee(request, &look)),
+    let look = match ecs.look(&plan::look_for(request)).await {
+        Ok(look) => look,
         Err(failure) => return format!("not known: {}", failure.reason),
     };
-    let inspected = inspected.ok().and_then(|mut all| all.remove(&request.target)?.ok());
-    let tags = inspected.map(|service| service.tags).unwrap_or_default();
-    let holds = HOLDS.iter().filter_map(|(tag, what)| Some(format!("{what} ({})", tags.get(*tag)?)));
-    holds.chain([would]).collect::<Vec<_>>().join("; ")
+    let would = words::foreseen(plan::foresee(request, &look));
+    let hold = look.holds.record().map(|hold| words::held_back(&hold));
+    hold.into_iter().chain([would]).collect::<Vec<_>>().join("; ")
 }

@@ -4,8 +4,8 @@ use super::check;
 use crate::{
     domain::{
         Base, Change, Decision, DecisionVerb, DefinitionChange, DeployRequest, Event, FollowedImage,
-        ImageChange, ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh, TargetId, TargetSettings,
-        Trigger, Wanted, Write,
+        HoldKind, HoldRecord, ImageChange, ImageSource, OnDelete, PushedImage, Rank, ReadyImage, Refresh,
+        TargetId, TargetSettings, Trigger, Wanted, Write,
     },
     plan::Foreseen,
 };
@@ -105,6 +105,19 @@ pub(super) fn names_a_service(trigger: &Trigger) -> bool {
     }
 }
 
+/// What keeps a target back.
+pub(super) fn held_back(hold: &HoldRecord) -> String {
+    let what = match hold.kind {
+        HoldKind::Paused => "it is paused: this would wait until it is resumed",
+        HoldKind::Held => "it is held after a rollback: other content would wait until it is resumed",
+    };
+    let by = hold.by.as_ref().map(|by| format!("by {by}"));
+    let since = hold.since.map(|since| format!("since {since}"));
+    let why = hold.reason.as_ref().map(ToString::to_string);
+    let parts: Vec<String> = by.into_iter().chain(since).chain(why).collect();
+    if parts.is_empty() { what.into() } else { format!("{what} ({})", parts.join(", ")) }
+}
+
 /// What would become of a request as things are now.
 pub(super) fn foreseen(foreseen: Foreseen) -> String {
     match foreseen {
@@ -148,6 +161,10 @@ pub(super) fn would(change: &Change, target: &TargetId, settings: &TargetSetting
         Change::Image(image) => format!("a new revision of {base} {}", pins(image)),
         Change::Definition(asked) if let Some(why) = asked.is_foreign_to(target) => {
             return format!("a failure (definition_invalid): {why}");
+        }
+        Change::Definition(DefinitionChange { definition, back: Some(back), .. }) => {
+            let hold = if back.hold { ", after which the target is held" } else { "" };
+            format!("a rollout of {definition} if {} still runs{hold}", back.from)
         }
         Change::Definition(DefinitionChange { definition, .. }) => match definition.revision {
             Some(_) => format!("a rollout of {definition}, unless something newer was asked for"),

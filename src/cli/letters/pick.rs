@@ -97,7 +97,7 @@ fn failures() -> Vec<&'static str> {
 }
 
 /// A duration back from now, a day, or a point in time.
-fn since(text: &str) -> Result<Since, String> {
+pub(in crate::cli) fn since(text: &str) -> Result<Since, String> {
     if let Some(at) = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z"))) {
         return Ok(Since::At(at));
     }
@@ -105,7 +105,7 @@ fn since(text: &str) -> Result<Since, String> {
     settings::duration_of(text).map(Since::Ago).map_err(|_| how.to_owned())
 }
 
-fn before(now: Timestamp, ago: Duration) -> Timestamp {
+pub(in crate::cli) fn before(now: Timestamp, ago: Duration) -> Timestamp {
     let millis = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_sub(millis))
 }

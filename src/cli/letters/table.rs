@@ -1,6 +1,9 @@
 //! A table that fits where it is shown.
 
-use crate::cli::explain::text::harmless;
+use crate::cli::{
+    client::paint::{Paint, Tone},
+    explain::text::harmless,
+};
 
 /// What stands between two columns.
 const GAP: &str = "  ";
@@ -15,15 +18,43 @@ pub(in crate::cli) fn table<const N: usize>(
     rows: &[[String; N]],
     width: Option<usize>,
 ) -> String {
+    lines(heads, rows, width, |_, _, cell| cell.to_owned())
+}
+
+/// The same, in colours: each cell has the tone of its row and column.
+pub(in crate::cli) fn painted<const N: usize>(
+    heads: [&str; N],
+    rows: &[[String; N]],
+    width: Option<usize>,
+    tone: impl Fn(usize, usize) -> Tone,
+    paint: Paint,
+) -> String {
+    lines(heads, rows, width, |row, column, cell| match row.checked_sub(1) {
+        Some(row) => paint.paint(tone(row, column), cell),
+        None => cell.to_owned(),
+    })
+}
+
+/// What is painted is as wide as it was.
+fn lines<const N: usize>(
+    heads: [&str; N],
+    rows: &[[String; N]],
+    width: Option<usize>,
+    paint: impl Fn(usize, usize, &str) -> String,
+) -> String {
     let rows: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned))
         .chain(rows.iter().map(|row| row.clone().map(|cell| harmless(&cell))))
         .collect();
     let widths = widths(&rows, width);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{:width$}", cut(cell, width)));
+    let line = |(at, row): (usize, &[String; N])| {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+            let cell = cut(cell, width);
+            let gap = if column + 1 == N { 0 } else { width - cell.chars().count().min(width) };
+            paint(at, column, &cell) + &" ".repeat(gap)
+        });
         cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned() + "\n"
     };
-    rows.iter().map(line).collect()
+    rows.iter().enumerate().map(line).collect()
 }
 
 fn widths<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> [usize; N] {

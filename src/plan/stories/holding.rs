@@ -1,11 +1,11 @@
 //! Targets that somebody paused, or that a rollback holds.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::*;
 use crate::domain::{
-    HoldDecision, HoldKind, HoldMove, HoldNote, HoldRequest, HoldVerb, Holds, LeaseId, OnNewer, Outcome,
-    Remedy, RolloutState, SettledBy,
+    DefinitionChange, HoldDecision, HoldKind, HoldMove, HoldNote, HoldRequest, HoldVerb, Holds, LeaseId,
+    OnNewer, Outcome, Remedy, Rollback, RolloutState, SettledBy, TagOrder,
 };
 
 fn decision(verb: HoldVerb, version: i64) -> HoldDecision {
@@ -166,7 +166,7 @@ fn of_decisions_that_wait_the_newest_is_in_force_and_a_pause_takes_nothing_from_
     resume(&mut bench, 982);
     assert_eq!(bench.settled(), [("pause-980", SettledBy::Newer)]);
     bench.unanswered.clear();
-    let order = crate::domain::TagOrder { target: target(API), decision: decision(HoldVerb::Pause, 980) };
+    let order = TagOrder { target: target(API), decision: decision(HoldVerb::Pause, 980) };
     let answer = bench.tagged(&order);
     bench.tell(answer);
     let holds = bench.scene().holds.clone();
@@ -272,7 +272,7 @@ fn the_same_pause_received_again_is_the_same_pause() {
     decide(&mut bench, "m", HoldVerb::Pause, 990);
     let second = decide(&mut bench, "m", HoldVerb::Pause, 990);
     bench.unanswered.clear();
-    let order = crate::domain::TagOrder { target: target(API), decision: decision(HoldVerb::Pause, 990) };
+    let order = TagOrder { target: target(API), decision: decision(HoldVerb::Pause, 990) };
     let answer = bench.tagged(&order);
     bench.tell(answer);
     assert_eq!(bench.deletions(), [[second.0]]);
@@ -289,4 +289,155 @@ fn a_pause_whose_message_is_lost_is_decided_again_when_it_is_received() {
     decide(&mut bench, "m", HoldVerb::Pause, 990);
     bench.pass(600);
     assert!(is_paused(&mut bench));
+}
+
+/// Back from `api:2` to `api:1`, asked for at this second.
+fn rollback(version: i64, hold: bool) -> Request {
+    let back = Rollback {
+        from: "api:2".parse().unwrap(),
+        images: BTreeMap::new(),
+        follow: BTreeMap::new(),
+        hold,
+        by: Some("ann".into()),
+        reason: Some("it leaks".into()),
+    };
+    let asked: DefinitionChange = "api:1".parse().unwrap();
+    request(version, Change::Definition(DefinitionChange { back: Some(Arc::new(back)), ..asked }))
+}
+
+/// A service that runs `api:2`, and could be moved to `api:1`.
+fn running_two() -> Bench {
+    let mut bench = Bench::new();
+    let scene = bench.scene();
+    *scene = ecs::at_rest(marked(2, "v2", 900));
+    scene.wanted = Some(Ok(revision(1, "v1")));
+    bench
+}
+
+#[test]
+fn a_rollback_holds_its_target_before_it_starts_anything() {
+    let mut bench = running_two();
+    bench.unanswered.insert(Verb::Tag);
+    bench.receive("m", [rollback(980, true)]);
+    bench.pass(20);
+    assert!(bench.starts().is_empty());
+    let decision = HoldDecision { reason: Some("it leaks".into()), ..decision(HoldVerb::Hold, 980) };
+    let answer = bench.tagged(&TagOrder { target: target(API), decision });
+    bench.unanswered.clear();
+    bench.tell(answer);
+    assert_eq!((bench.ordered_base().as_str(), kind_of_hold(&bench)), ("api:1", Some(HoldKind::Held)));
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!(bench.outcomes(), [Outcome::Succeeded]);
+}
+
+#[test]
+fn a_rollback_that_is_not_to_hold_does_not() {
+    let mut bench = running_two();
+    bench.receive("m", [rollback(980, false)]);
+    bench.pass(6);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (1, None));
+}
+
+#[test]
+fn where_the_service_cannot_be_tagged_it_is_rolled_back_all_the_same() {
+    let mut bench = running_two();
+    bench.failing_tags.push_back(transient(Remedy::GiveUp));
+    bench.receive("m", [rollback(980, true)]);
+    bench.pass(6);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (1, Some(HoldKind::Held)));
+    assert!(matches!(bench.hold_moves()[..], [(HoldKind::Held, HoldMove::Refused(_))]));
+}
+
+#[test]
+fn while_a_target_is_held_content_waits_and_new_tasks_do_not() {
+    let mut bench = running_two();
+    bench.receive("m", [rollback(980, true)]);
+    bench.pass(6);
+    bench.rollout_is(RolloutState::Succeeded);
+    bench.receive("image", [image("v3", 1_010)]);
+    bench.receive("push", [followed("v1", None, 1_011)]);
+    bench.pass(60);
+    assert_eq!(bench.starts().len(), 1);
+    bench.receive("parameter", [restart(1_060)]);
+    bench.pass(10);
+    assert_eq!((bench.starts().len(), bench.ordered_base().as_str()), (2, "api:1"));
+    assert!(bench.starts()[1].edits.is_empty());
+    bench.rollout_is(RolloutState::Succeeded);
+    resume(&mut bench, 1_100);
+    bench.pass(60);
+    assert_eq!((bench.starts().len(), bench.ordered_image().as_deref()), (3, Some("v3")));
+}
+
+#[test]
+fn new_tasks_of_a_held_target_do_not_start_from_what_was_gone_back_from() {
+    let mut bench = Bench::new();
+    bench.settings.base = crate::domain::Base::Latest(None);
+    bench.scene().base = Ok(revision(2, "v2"));
+    bench.scene().holds = Holds::default().after(&decision(HoldVerb::Hold, 900)).expect("newer");
+    bench.receive("m", [restart(980)]);
+    bench.pass(6);
+    assert_eq!(bench.ordered_base(), "api:1");
+}
+
+#[test]
+fn a_rollback_of_what_does_not_run_any_more_is_superseded() {
+    let mut bench = running_two();
+    bench.scene().running.as_mut().expect("it runs").definition = marked(3, "v3", 950);
+    bench.receive("m", [rollback(980, true)]);
+    bench.pass(6);
+    let (outcome, _, reason) = bench.end();
+    assert_eq!((outcome, kind_of_hold(&bench)), (Outcome::Superseded, None));
+    assert!(reason.contains("api:2 was to be rolled back from, and by now api:3 runs"), "{reason}");
+}
+
+#[test]
+fn a_rollback_waits_for_the_end_of_a_rollout_of_something_else() {
+    let mut bench = running_two();
+    bench.settings.on_newer = OnNewer::Interrupt;
+    bench.scene().rollouts.push(rollout("theirs", 970, revision(3, "v3")));
+    bench.receive("m", [rollback(980, false)]);
+    bench.pass(60);
+    assert!(bench.starts().is_empty());
+    bench.rollout_is(RolloutState::RolledBack);
+    assert_eq!(bench.ordered_base(), "api:1", "what it goes back from runs still");
+}
+
+#[test]
+fn a_rollback_names_the_digests_that_ran_and_goes_on_following_the_tag() {
+    let mut bench = Bench::new();
+    let latest = || DefinitionView { id: "api:1".parse().unwrap(), ..revision(1, "latest") };
+    *bench.scene() = ecs::at_rest(latest());
+    bench.scene().wanted = Some(Ok(latest()));
+    let back = Rollback {
+        from: "api:1".parse().unwrap(),
+        images: [("web".into(), digest("a"))].into(),
+        follow: [("web".into(), "latest".into())].into(),
+        hold: false,
+        by: None,
+        reason: None,
+    };
+    let asked: DefinitionChange = "api:1".parse().unwrap();
+    let asked = DefinitionChange { back: Some(Arc::new(back)), ..asked };
+    bench.receive("m", [request(980, Change::Definition(asked.clone()))]);
+    bench.pass(6);
+    let order = bench.starts()[0].clone();
+    assert_eq!(order.edits[&"web".into()].digest, Some(digest("a")));
+    assert_eq!(order.marks.follows, [("web".into(), "latest".into())].into());
+    assert_eq!(order.marks.content, Some(at(980)));
+    bench.rollout_is(RolloutState::Succeeded);
+    bench.crash();
+    bench.receive("m", [request(980, Change::Definition(asked))]);
+    bench.pass(6);
+    assert_eq!((bench.starts().len(), bench.settled().len()), (1, 2), "it is done, and known to be");
+}
+
+#[test]
+fn an_older_push_that_comes_after_a_rollback_is_outdone_by_it() {
+    let mut bench = running_two();
+    bench.receive("m", [rollback(980, false)]);
+    bench.pass(6);
+    bench.rollout_is(RolloutState::Succeeded);
+    bench.receive("late", [image("v2", 970)]);
+    bench.pass(60);
+    assert_eq!((bench.starts().len(), bench.outcomes().last()), (1, Some(&Outcome::Superseded)));
 }

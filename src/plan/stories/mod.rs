@@ -5,6 +5,7 @@
 mod bench;
 mod ecs;
 
+mod cancelling;
 mod folding;
 mod glancing;
 mod holding;

@@ -89,7 +89,7 @@ pub fn say(notice: &Notice, home: &Home) -> Said {
         }
     };
     fact("Service", Some(format!("{} in {}", target.service(), target.cluster())));
-    fact("Environment", environment(target, home));
+    fact("Environment", Some(environment(target, home)));
     match (notice.record(), &notice.what) {
         (Some(record), _) => of_deployment(record, &mut fact),
         (None, What::Foreign(it)) => of_foreign(it, &mut fact),
@@ -161,11 +161,11 @@ fn back_to(record: &DeploymentRecord) -> String {
     record.previous_definition.as_ref().map(|id| format!(" to {id}")).unwrap_or_default()
 }
 
-fn environment(target: &TargetId, home: &Home) -> Option<String> {
+fn environment(target: &TargetId, home: &Home) -> String {
     let parts = [home.project.as_deref(), home.environment.as_deref()];
     let named: Vec<&str> = parts.into_iter().flatten().collect();
     let place = format!("{} {}", target.account(), target.region());
-    Some(if named.is_empty() { place } else { format!("{} ({place})", named.join(" ")) })
+    if named.is_empty() { place } else { format!("{} ({place})", named.join(" ")) }
 }
 
 fn of_deployment(it: &DeploymentRecord, fact: &mut impl FnMut(&'static str, Option<String>)) {
@@ -240,7 +240,7 @@ fn of_record(it: &DeploymentRecord) -> Vec<String> {
         format!("task {} stopped:{container}{code} {}", task.task, words.join("; "))
     });
     let seen = tasks.take(LISTED).collect::<Vec<_>>();
-    let events = it.evidence.service_events.iter().take(LISTED).map(|event| event.to_string());
+    let events = it.evidence.service_events.iter().take(LISTED).map(ToString::to_string);
     it.reason.iter().cloned().chain(seen).chain(events).collect()
 }
 

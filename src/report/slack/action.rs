@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::blocks::{REPLAY, ROLL_BACK};
 use crate::{
-    domain::{DeploymentId, Secret, SlackButtons, TargetId},
+    domain::{DefinitionId, DeploymentId, Secret, SlackButtons, TargetId},
     report::webhook::signature::mac,
 };
 
@@ -24,8 +24,12 @@ pub struct Pressed {
     pub deployment: DeploymentId,
     /// Its target.
     pub target: TargetId,
+    /// The definition that the deployment brought, where it brought one.
+    pub definition: Option<DefinitionId>,
     /// Who asks, for people: the name in Slack, and the id.
     pub by: String,
+    /// Where Slack takes how it went.
+    pub response_url: Option<String>,
 }
 
 /// What a button does.
@@ -98,7 +102,9 @@ pub fn read(body: &[u8], buttons: &SlackButtons) -> Result<Pressed, NotDone> {
     let about = value["deployment"].as_str().zip(value["target"].as_str());
     let about = about.and_then(|(deployment, target)| Some((deployment.into(), target.parse().ok()?)));
     let (deployment, target) = about.ok_or(NotDone::Unreadable("the button names no deployment"))?;
-    Ok(Pressed { verb, deployment, target, by })
+    let definition = value["definition"].as_str().and_then(|text| text.parse().ok());
+    let response_url = payload["response_url"].as_str().map(str::to_owned);
+    Ok(Pressed { verb, deployment, target, definition, by, response_url })
 }
 
 /// The one field of the form.
@@ -189,8 +195,8 @@ mod tests {
 
     fn form(payload: &Value) -> Vec<u8> {
         let text = payload.to_string();
-        let encoded: String = text.bytes().map(|byte| format!("%{}", hex(&[byte]))).collect();
-        format!("payload={encoded}").into_bytes()
+        let encoded: Vec<String> = text.bytes().map(|byte| format!("%{}", hex(&[byte]))).collect();
+        format!("payload={}", encoded.concat()).into_bytes()
     }
 
     fn buttons() -> SlackButtons {
@@ -201,11 +207,13 @@ mod tests {
         serde_json::json!({
             "type": "block_actions",
             "user": { "id": user, "username": "ann" },
+            "response_url": "https://hooks.slack.com/actions/1",
             "actions": [{ "action_id": action, "value": value }],
         })
     }
 
-    const VALUE: &str = r#"{"deployment":"d-bad0","target":"111122223333/eu-west-1/shop/api"}"#;
+    const VALUE: &str =
+        r#"{"deployment":"d-bad0","target":"111122223333/eu-west-1/shop/api","definition":"shop_api:7"}"#;
 
     #[test]
     fn an_operator_asks_for_what_the_button_says() {
@@ -213,7 +221,10 @@ mod tests {
             let pressed = read(&form(&press("U012AB3CD", action, VALUE)), &buttons()).expect("allowed");
             let target = "111122223333/eu-west-1/shop/api".parse().expect("valid");
             let by = "ann in Slack (U012AB3CD)".into();
-            assert_eq!(pressed, Pressed { verb, deployment: "d-bad0".into(), target, by });
+            let definition = Some("shop_api:7".parse().expect("valid"));
+            let response_url = Some("https://hooks.slack.com/actions/1".into());
+            let deployment = "d-bad0".into();
+            assert_eq!(pressed, Pressed { verb, deployment, target, definition, by, response_url });
         }
     }
 

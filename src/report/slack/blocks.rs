@@ -95,7 +95,8 @@ fn buttons(notice: &Notice) -> Option<Value> {
     else {
         return None;
     };
-    let value = json!({ "deployment": record.id, "target": record.target }).to_string();
+    let value = json!({ "deployment": record.id, "target": record.target, "definition": record.definition });
+    let value = value.to_string();
     let button = |action: &str, label: &str, style: Option<&str>, question: &str| {
         let plain = |text: &str| json!({ "type": "plain_text", "text": text });
         let mut button = json!({
@@ -209,7 +210,7 @@ mod tests {
                 }
                 "section" => assert!((1..=3_000).contains(&length(&block["text"]["text"]))),
                 "context" => {
-                    assert!(block["elements"].as_array().is_some_and(|it| (1..=10).contains(&it.len())))
+                    assert!(block["elements"].as_array().is_some_and(|it| (1..=10).contains(&it.len())));
                 }
                 "actions" => {
                     for button in block["elements"].as_array().expect("elements") {
@@ -234,118 +235,42 @@ mod tests {
         }
     }
 
-    fn pretty(value: &Value) -> String {
-        serde_json::to_string_pretty(value).expect("JSON")
-    }
-
     #[test]
     fn a_failure_as_a_message() {
         let message = ended(rolled_back());
         check(&message);
-        insta::assert_snapshot!(pretty(&message), @r#"
-        {
-          "blocks": [
-            {
-              "text": {
-                "emoji": false,
-                "text": "❌ api (prod): deployment failed and was rolled back to chubby_api:12 after 8 s",
-                "type": "plain_text"
-              },
-              "type": "header"
-            },
-            {
-              "fields": [
-                {
-                  "text": "*Service*\nchubby_api in shop",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Environment*\nshop prod (111122223333 eu-west-1)",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Image*\nshop_api:1.4 (sha256:4f2a9c1e)",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Asked for*\nimage shop_api:broken",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Deployment*\nd-bad0",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Definition*\nchubby_api:13 (before: chubby_api:12)",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Trigger*\nimage_ready: main at 0af3c1 is ready",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Duration*\n8 s",
-                  "type": "mrkdwn"
-                },
-                {
-                  "text": "*Cause*\ncrash_loop",
-                  "type": "mrkdwn"
-                }
-              ],
-              "type": "section"
-            },
-            {
-              "text": {
-                "text": "```container web exited with 1, three times\ntask 0af3c1 stopped: container web: exit code 1; Essential container in task exited\n(service chubby_api) rolling back to deployment ecs-svc/8001```",
-                "type": "mrkdwn"
-              },
-              "type": "section"
-            },
-            {
-              "elements": [
-                {
-                  "text": "<https://lockkeeper.example.com/deployments/d-bad0|Lockkeeper> · <https://eu-west-1.console.aws.amazon.com/ecs/v2/clusters/shop/services/chubby_api/deployments?region=eu-west-1|Console> · <https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1|Logs>",
-                  "type": "mrkdwn"
-                }
-              ],
-              "type": "context"
-            },
-            {
-              "elements": [
-                {
-                  "action_id": "lockkeeper_replay",
-                  "confirm": {
-                    "confirm": {
-                      "text": "Replay",
-                      "type": "plain_text"
-                    },
-                    "deny": {
-                      "text": "Cancel",
-                      "type": "plain_text"
-                    },
-                    "text": {
-                      "text": "Try again what failed for api?",
-                      "type": "plain_text"
-                    },
-                    "title": {
-                      "text": "Replay",
-                      "type": "plain_text"
-                    }
-                  },
-                  "text": {
-                    "text": "Replay",
-                    "type": "plain_text"
-                  },
-                  "type": "button",
-                  "value": "{\"deployment\":\"d-bad0\",\"target\":\"111122223333/eu-west-1/shop/chubby_api\"}"
-                }
-              ],
-              "type": "actions"
-            }
-          ],
-          "text": "❌ api (prod): deployment failed and was rolled back to chubby_api:12 after 8 s"
-        }
+        let kinds: Vec<&str> = message["blocks"]
+            .as_array()
+            .expect("blocks")
+            .iter()
+            .filter_map(|it| it["type"].as_str())
+            .collect();
+        assert_eq!(kinds, ["header", "section", "section", "context", "actions"]);
+        insta::assert_snapshot!(texts(&message["blocks"], "mrkdwn").join("\n"), @r#"
+        *Service*
+        chubby_api in shop
+        *Environment*
+        shop prod (111122223333 eu-west-1)
+        *Image*
+        shop_api:1.4 (sha256:4f2a9c1e)
+        *Asked for*
+        image shop_api:broken
+        *Deployment*
+        d-bad0
+        *Definition*
+        chubby_api:13 (before: chubby_api:12)
+        *Trigger*
+        image_ready: main at 0af3c1 is ready
+        *Duration*
+        8 s
+        *Cause*
+        crash_loop
+        ```container web exited with 1, three times
+        task 0af3c1 stopped: container web: exit code 1; Essential container in task exited
+        (service chubby_api) rolling back to deployment ecs-svc/8001```
+        <https://lockkeeper.example.com/deployments/d-bad0|Lockkeeper> · <https://eu-west-1.console.aws.amazon.com/ecs/v2/clusters/shop/services/chubby_api/deployments?region=eu-west-1|Console> · <https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/shop/log-events/ecs$252Fweb$252F0af3c1|Logs>
         "#);
+        insta::assert_snapshot!(message["blocks"][4]["elements"][0], @r#"{"action_id":"lockkeeper_replay","confirm":{"confirm":{"text":"Replay","type":"plain_text"},"deny":{"text":"Cancel","type":"plain_text"},"text":{"text":"Try again what failed for api?","type":"plain_text"},"title":{"text":"Replay","type":"plain_text"}},"text":{"text":"Replay","type":"plain_text"},"type":"button","value":"{\"definition\":\"chubby_api:13\",\"deployment\":\"d-bad0\",\"target\":\"111122223333/eu-west-1/shop/chubby_api\"}"}"#);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Slack {
                 self.http.post(url.expose(), headers, message.to_string()).await?.verdict()
             }
             SlackWay::Bot { token, channel, api_url } => {
-                let api = Api { http: self.http.clone(), token, api_url: api_url.to_string() };
+                let api = Api { http: self.http.clone(), token, url: api_url.to_string() };
                 self.put(&api, &channel, notice, message).await?;
                 let Some(mention) = mention else { return Ok(()) };
                 let mut message = blocks::mention(notice, &self.home, &mention);
@@ -128,12 +128,12 @@ fn is_alarming(notice: &Notice) -> bool {
 struct Api {
     http: Http,
     token: Secret,
-    api_url: String,
+    url: String,
 }
 
 impl Api {
     async fn call(&self, method: &str, message: &Value) -> Result<Said, Undelivered> {
-        let url = format!("{}/{method}", self.api_url);
+        let url = format!("{}/{method}", self.url);
         let headers = headers(Some(&self.token))?;
         let answer = self.http.post(&url, headers, message.to_string()).await?;
         answer.verdict()?;

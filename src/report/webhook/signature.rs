@@ -20,7 +20,9 @@ pub fn sign(secret: &Secret, timestamp: u64, body: &str) -> String {
 pub(in crate::report) fn mac(secret: &Secret, parts: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"));
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac
 }
 

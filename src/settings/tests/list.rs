@@ -45,6 +45,7 @@ fn every_key_is_in_default_toml_and_every_key_there_is_read() {
     let sections = [
         "approval",
         "aws",
+        "client",
         "defaults",
         "discovery",
         "engine",

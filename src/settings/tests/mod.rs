@@ -39,6 +39,7 @@ fn project(path: &str) -> std::path::PathBuf {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is the list of all of them")]
 fn without_any_source_the_defaults_hold() {
     let settings = load(&Sources::default()).expect("valid");
     insta::assert_debug_snapshot!(settings, @r#"
@@ -62,6 +63,10 @@ fn without_any_source_the_defaults_hold() {
         },
         approval: Approval {
             events: false,
+        },
+        client: Client {
+            url: None,
+            token_file: None,
         },
         lease: Lease {
             table: None,

@@ -195,7 +195,8 @@ pub(super) async fn cancel(
     Body(body): Body<ReasonBody>,
 ) -> Result<Response, Problem> {
     let snapshot = state.latest();
-    let record = snapshot.deployment(&id.as_str().into()).ok_or_else(|| super::no_deployment(&id))?;
+    let record =
+        snapshot.deployment(&id.as_str().into()).ok_or_else(|| super::no_deployment(&snapshot, &id))?;
     if let Some(outcome) = record.outcome {
         let detail = format!("the deployment `{}` has ended: {}", record.id, outcome.as_str());
         return Err(Problem::conflict(detail));
@@ -337,6 +338,16 @@ fn decided(decision: Decision, by: &Arc<str>, reason: Option<String>) -> Result<
 
 /// Puts it on the queue, and says by which event.
 async fn post(state: &StatusState, snapshot: &Snapshot, by: &str, ask: &Ask) -> Result<EventId, Problem> {
+    Ok(put(state, snapshot, by, ask).await?)
+}
+
+/// Puts it on the queue, and says under which id.
+pub(in crate::status) async fn put(
+    state: &StatusState,
+    snapshot: &Snapshot,
+    by: &str,
+    ask: &Ask,
+) -> Result<EventId, Refusal> {
     let desk = state.desk.get()?;
     let home: Option<&(AccountId, Region)> = snapshot.home.as_ref();
     let starting =
@@ -372,7 +383,7 @@ fn accepted(
 fn awaits_no_approval(state: &StatusState, id: &str) -> Problem {
     let snapshot = state.latest();
     match snapshot.deployment(&id.into()) {
-        None => super::no_deployment(id),
+        None => super::no_deployment(&snapshot, id),
         Some(record) => {
             Problem::conflict(format!("the deployment `{}` does not wait for an approval", record.id))
         }

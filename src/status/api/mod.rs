@@ -14,14 +14,17 @@ mod openapi;
 mod query;
 mod shown;
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::{Path, State},
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, StatusCode},
     response::Response,
     routing::{MethodRouter, get, post},
 };
 
+pub(super) use changes::put;
 pub(super) use openapi::ReadErrors;
 pub(super) use shown::{TargetShown, find_target};
 
@@ -29,7 +32,7 @@ use self::{
     query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
     shown::{List, conditional, place_of},
 };
-use super::{StatusState, access::Reader, problem::Problem, stream};
+use super::{Snapshot, StatusState, access::Reader, problem::Problem, stream};
 use crate::{
     domain::{DeploymentId, DeploymentRecord, Outcome, TargetId, Timestamp},
     report::history,
@@ -148,10 +151,15 @@ async fn deployment(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let snapshot = state.latest();
-    let found = snapshot.deployment(&DeploymentId::from(id.as_str())).ok_or_else(|| no_deployment(&id))?;
+    let found =
+        snapshot.deployment(&DeploymentId::from(id.as_str())).ok_or_else(|| no_deployment(&snapshot, &id))?;
     Ok(conditional(&headers, found))
 }
 
-fn no_deployment(id: &str) -> Problem {
+fn no_deployment(snapshot: &Snapshot, id: &str) -> Problem {
+    if !snapshot.active {
+        let detail = "this process is on standby: what is under way, the one that acts knows";
+        return Problem::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1), detail);
+    }
     Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
 }

@@ -206,6 +206,7 @@ fn the_document_names_every_metric_and_no_other() {
     metrics.inventory_read(&place, Duration::ZERO, true);
     metrics.reconciled(&drifted());
     metrics.image_gone(&"api".into());
+    metrics.notifies(&["slack".to_owned()]);
     let text = rendered(&metrics);
     let exported: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -21,13 +21,10 @@ struct Notebook {
 
 impl Desk for Notebook {
     fn post(&self, event: &Value) -> Eventually<'_, ()> {
-        let result = match &self.refuses {
-            Some(refusal) => Err(refusal.clone()),
-            None => {
-                self.posted.lock().expect("sound").push(event.clone());
-                Ok(())
-            }
-        };
+        let result = self.refuses.clone().map_or(Ok(()), Err);
+        if result.is_ok() {
+            self.posted.lock().expect("sound").push(event.clone());
+        }
         Box::pin(async { result })
     }
 
@@ -125,7 +122,9 @@ async fn each_decision_is_put_on_the_queue() {
     let (notebook, state) = notebook();
     let all = json!({ "all": true, "by": "ci", "reason": "so" });
     let target = json!({ "target": API, "by": "ci", "reason": "so" });
-    let deployment = json!({ "deployment_id": "d-77fe", "by": "ci", "reason": "so" });
+    let deployment = json!({
+        "deployment_id": "d-77fe", "target": API, "events": ["e-1", "e-2"], "by": "ci", "reason": "so",
+    });
     for (path, kind, detail, location) in [
         ("/api/v1/pause", "Pause", &all, "/api/v1/targets"),
         ("/api/v1/resume", "Resume", &all, "/api/v1/targets"),

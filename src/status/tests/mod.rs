@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod described;
 mod letters;
+mod slack;
 mod stream;
 
 use std::sync::Arc;
@@ -434,4 +435,16 @@ async fn people_read_of_an_error_on_a_page_and_machines_in_json() {
         let (status, kind) = asked(path, "application/json").await;
         assert_eq!((status, kind.as_str()), (StatusCode::NOT_FOUND, "application/problem+json"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn on_standby_nobody_says_that_there_is_no_such_deployment() {
+    let mut sample = Sample::busy();
+    sample.snapshot.active = false;
+    sample.snapshot.deployments = Arc::default();
+    let answer = get(&sample, "/api/v1/deployments/d-77fe").await;
+    assert_eq!(
+        (answer.problem().0, &answer.headers[header::RETRY_AFTER]),
+        (503, &"1".parse().expect("a value"))
+    );
 }

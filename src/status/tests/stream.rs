@@ -33,8 +33,7 @@ async fn listen(state: &StatusState) -> Listening {
 impl Listening {
     /// The next event: its name, and its data where that is short.
     async fn next(&mut self) -> Option<String> {
-        let piece =
-            tokio::time::timeout(Duration::from_secs(60), self.body.next()).await.expect("in time")?;
+        let piece = tokio::time::timeout(Duration::from_mins(1), self.body.next()).await.expect("in time")?;
         let text = String::from_utf8(piece.expect("sound").to_vec()).expect("text");
         assert!(text.ends_with("\n\n"), "{text:?}");
         let field =

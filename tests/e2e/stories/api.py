@@ -2,10 +2,13 @@
 
 import json
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from email.message import Message
+from pathlib import Path
 
 import events
 from daemon import Daemon
@@ -70,7 +73,8 @@ def a_deployment_that_waits_is_cancelled(stage: Stage) -> None:
     assert status == 202, answer
     (ended,) = stage.finished(daemon, event=asked["event_id"])
     assert ended["outcome"] == "cancelled" and "never mind" in ended["reason"], ended
-    assert not stage.updates() and stage.no_dead_letters()
+    until("it is set aside", lambda: stage.set_aside() == (1, 0))
+    assert not stage.updates()
     assert _post(daemon, f"/api/v1/deployments/{waiting['id']}/cancel", {})[0] == 409
 
 
@@ -179,11 +183,28 @@ def who_says_nothing_is_cut_off_and_keeps_nobody_away(stage: Stage) -> None:
         it.close()
 
 
-def _operated(stage: Stage) -> tuple[Daemon, object]:
+def the_api_is_what_its_description_says(stage: Stage) -> None:
+    daemon, _ = _operated(stage, "[http]\nreads_per_second = 100000\nwrites_per_second = 1000\n")
+    # What is there, and then what is not.
+    for known in ('[[operations]]\ninclude-path-regex = "/targets/"\nparameters = { id = "api" }\n', ""):
+        (stage.folder / "schemathesis.toml").write_text(known)
+        command = [Path(sys.executable).with_name("schemathesis"), "run"]
+        command += [f"http://127.0.0.1:{daemon.port}/openapi.json", "--header", f"Authorization: Bearer {CI}"]
+        # The stream never ends.
+        command += ["--exclude-path", "/api/v1/stream"]
+        # A cursor is one that was given, and a request asks for one thing only: no schema says so.
+        command += ["--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "filter_too_much"]
+        command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "20", "--seed", "1", "--no-color"]
+        done = subprocess.run(command, cwd=stage.folder, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, f"{done.stdout[-8000:]}{done.stderr[-2000:]}"
+    assert daemon.status("/livez") == 200
+
+
+def _operated(stage: Stage, *settings: str) -> tuple[Daemon, object]:
     stage.queues()
     stage.with_rollouts()
     api = stage.service()
-    return _run(stage, stage.target()), api
+    return _run(stage, stage.target(), *settings), api
 
 
 def _run(stage: Stage, *targets: str) -> Daemon:

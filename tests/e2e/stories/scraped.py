@@ -94,7 +94,7 @@ def _alerts(prometheus: Prometheus) -> set[str]:
 
 def _rules_work(prometheus: Prometheus) -> None:
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
-    assert len(rules) == 18, len(rules)
+    assert len(rules) == 19, len(rules)
     failing = [f"{rule['name']}: {rule.get('lastError')}" for rule in rules if rule["health"] != "ok"]
     assert not failing, failing
     assert all(_names(rule["query"]) <= _documented() | _recorded() | {"up"} for rule in rules)

@@ -14,6 +14,11 @@ terraform {
 
 provider "aws" {
   region = var.region
+
+  # Lockkeeper marks the services that it deploys.
+  ignore_tags {
+    key_prefixes = ["lockkeeper:"]
+  }
 }
 
 variable "region" {

@@ -44,6 +44,7 @@ variable "triggers" {
   type = object({
     image_pushes       = optional(bool, true)
     image_replications = optional(bool, true)
+    image_removals     = optional(bool, false)
     image_scans        = optional(bool, false)
     parameters         = optional(bool, true)
     secrets            = optional(bool, true)

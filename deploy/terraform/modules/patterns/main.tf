@@ -86,6 +86,15 @@ locals {
         }, local.by_repository)
       }
     }
+    image-removals = {
+      enabled     = var.triggers["image_removals"] && length(var.repositories) > 0
+      description = "An image was deleted or archived"
+      pattern = {
+        source        = ["aws.ecr"]
+        "detail-type" = ["ECR Image Action"]
+        detail        = merge({ "action-type" = ["DELETE", "UPDATE_STORAGE_CLASS"], result = ["SUCCESS"] }, local.by_repository)
+      }
+    }
     image-scans-basic = {
       enabled     = var.triggers["image_scans"] && length(var.repositories) > 0
       description = "A basic image scan ended"

@@ -40,8 +40,8 @@ locals {
       Resource = local.rollout_arns
     },
     {
-      # A pause or a hold is a tag on the service.
-      Sid       = "HoldServices"
+      # A pause, a hold and whose it is are tags on the service.
+      Sid       = "MarkServices"
       Effect    = "Allow"
       Action    = ["ecs:TagResource", "ecs:UntagResource"]
       Resource  = local.service_arns

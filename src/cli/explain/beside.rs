@@ -3,7 +3,7 @@
 use super::Targets;
 use crate::{
     aws::ecs::Ecs,
-    domain::{Glob, GoneImage, Place, ReconcileMode, Sign},
+    domain::{Beside, Glob, GoneImage, Place, ReconcileMode},
     engine::{self, Loss},
     settings::Settings,
 };
@@ -39,10 +39,10 @@ impl Rule {
 }
 
 /// As far as the settings tell.
-pub(super) fn offline(sign: &Sign, place: &Place, at: &Targets, rule: &Rule) -> String {
+pub(super) fn offline(sign: &Beside, place: &Place, at: &Targets, rule: &Rule) -> String {
     match sign {
-        Sign::Tick { rule: name } => rule.ticks(name),
-        Sign::ImageGone(gone) => {
+        Beside::Tick { rule: name } => rule.ticks(name),
+        Beside::ImageGone(gone) => {
             let users = at.users_of(&gone.repository, place);
             let names: Vec<&str> = users.iter().take(MOST_NAMES).map(|(_, name)| name.as_str()).collect();
             match users.len().saturating_sub(MOST_NAMES) {
@@ -57,10 +57,16 @@ pub(super) fn offline(sign: &Sign, place: &Place, at: &Targets, rule: &Rule) -> 
 }
 
 /// As things are now.
-pub(super) async fn online(sign: &Sign, place: &Place, at: &Targets, rule: &Rule, ecs: &Ecs) -> Vec<String> {
+pub(super) async fn online(
+    sign: &Beside,
+    place: &Place,
+    at: &Targets,
+    rule: &Rule,
+    ecs: &Ecs,
+) -> Vec<String> {
     let gone = match sign {
-        Sign::Tick { rule: name } => return vec![rule.ticks(name)],
-        Sign::ImageGone(gone) => gone,
+        Beside::Tick { rule: name } => return vec![rule.ticks(name)],
+        Beside::ImageGone(gone) => gone,
     };
     let users = at.users_of(&gone.repository, place);
     if users.is_empty() {

@@ -5,14 +5,14 @@ use super::{
     envelope::{Envelope, Opened},
     readable, shallow,
 };
-use crate::domain::Sign;
+use crate::domain::Beside;
 
 /// What the event in this body is a sign of, where [`decode`](super::decode) ignores it.
-pub fn sign(body: &[u8]) -> Option<Sign> {
+pub fn beside(body: &[u8]) -> Option<Beside> {
     read(readable(body).ok()?, BODY, MAX_WRAPPERS).ok().flatten()
 }
 
-fn read(text: &str, called: &'static str, wrappers: usize) -> Result<Option<Sign>, Reason> {
+fn read(text: &str, called: &'static str, wrappers: usize) -> Result<Option<Beside>, Reason> {
     shallow(text, called)?;
     match envelope::open(text, called)? {
         Opened::Event(envelope) => of(&envelope),
@@ -21,14 +21,14 @@ fn read(text: &str, called: &'static str, wrappers: usize) -> Result<Option<Sign
     }
 }
 
-fn of(envelope: &Envelope) -> Result<Option<Sign>, Reason> {
+fn of(envelope: &Envelope) -> Result<Option<Beside>, Reason> {
     envelope.check()?;
     match (&*envelope.source, &*envelope.detail_type) {
-        ("aws.ecr", "ECR Image Action") => Ok(ecr::gone(envelope.detail()?)?.map(Sign::ImageGone)),
+        ("aws.ecr", "ECR Image Action") => Ok(ecr::gone(envelope.detail()?)?.map(Beside::ImageGone)),
         ("aws.events", "Scheduled Event") => {
             let resources = envelope.resources()?;
             let rule = resources.iter().find_map(|arn| rule_of(arn));
-            Ok(rule.map(|rule| Sign::Tick { rule: rule.into() }))
+            Ok(rule.map(|rule| Beside::Tick { rule: rule.into() }))
         }
         _ => Ok(None),
     }
@@ -50,11 +50,11 @@ mod tests {
 
     const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-    fn told(source: &str, kind: &str, resources: &str, detail: &str) -> Option<Sign> {
+    fn told(source: &str, kind: &str, resources: &str, detail: &str) -> Option<Beside> {
         let body = format!(
             r#"{{"source":"{source}","detail-type":"{kind}","resources":{resources},"detail":{detail}}}"#
         );
-        let sign = sign(body.as_bytes());
+        let sign = beside(body.as_bytes());
         if sign.is_some() {
             let trigger = decode(body.as_bytes(), Timestamp::default()).trigger;
             assert!(matches!(trigger, Trigger::Ignored(_)), "a sign deploys nothing: {trigger:?}");
@@ -62,27 +62,27 @@ mod tests {
         sign
     }
 
-    fn image(detail: &str) -> Option<Sign> {
+    fn image(detail: &str) -> Option<Beside> {
         let detail = format!(r#"{{"repository-name":"shop/web",{detail}}}"#);
         told("aws.ecr", "ECR Image Action", "[]", &detail)
     }
 
-    fn gone(tag: Option<&str>, archived: bool) -> Option<Sign> {
+    fn gone(tag: Option<&str>, archived: bool) -> Beside {
         let (repository, digest) = ("shop/web".into(), Some(DIGEST.into()));
-        Some(Sign::ImageGone(GoneImage { repository, tag: tag.map(Into::into), digest, archived }))
+        Beside::ImageGone(GoneImage { repository, tag: tag.map(Into::into), digest, archived })
     }
 
     #[test]
     fn an_image_that_was_deleted_or_archived_is_gone() {
         let digest = format!(r#""image-digest":"{DIGEST}""#);
         let deleted = format!(r#""action-type":"DELETE","result":"SUCCESS",{digest},"image-tag":"#);
-        assert_eq!(image(&format!(r#"{deleted}"v1""#)), gone(Some("v1"), false));
-        assert_eq!(image(&format!(r#"{deleted}"""#)), gone(None, false));
+        assert_eq!(image(&format!(r#"{deleted}"v1""#)), Some(gone(Some("v1"), false)));
+        assert_eq!(image(&format!(r#"{deleted}"""#)), Some(gone(None, false)));
         let moved = |class: &str| {
             let class = format!(r#""target-storage-class":"{class}""#);
             image(&format!(r#""action-type":"UPDATE_STORAGE_CLASS","result":"SUCCESS",{class},{digest}"#))
         };
-        assert_eq!(moved("ARCHIVE"), gone(None, true));
+        assert_eq!(moved("ARCHIVE"), Some(gone(None, true)));
         assert_eq!(moved("STANDARD"), None, "it is back");
     }
 
@@ -96,13 +96,13 @@ mod tests {
         ] {
             assert_eq!(image(&detail), None, "{detail}");
         }
-        assert_eq!(sign(b"no JSON"), None);
+        assert_eq!(beside(b"no JSON"), None);
     }
 
     #[test]
     fn a_tick_names_its_rule() {
         let tick = |arn: &str| told("aws.events", "Scheduled Event", &format!(r#"["{arn}"]"#), "{}");
-        let rule = |name: &str| Some(Sign::Tick { rule: name.into() });
+        let rule = |name: &str| Some(Beside::Tick { rule: name.into() });
         assert_eq!(tick("arn:aws:events:eu-west-1:1:rule/nightly"), rule("nightly"));
         assert_eq!(tick("arn:aws:events:eu-west-1:1:rule/bus/nightly"), rule("nightly"));
         assert_eq!(tick("arn:aws:sqs:eu-west-1:1:q"), None);

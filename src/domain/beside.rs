@@ -6,7 +6,7 @@ use super::{Digest, RepositoryName, Tag};
 
 /// What follows from an event that is ignored.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sign {
+pub enum Beside {
     /// An image is gone. Nothing is deployed, but tasks that need it cannot start any more.
     ImageGone(GoneImage),
     /// A schedule's rule ticked: one of ours begins a pass of reconcile.

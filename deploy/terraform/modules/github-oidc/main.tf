@@ -1,0 +1,118 @@
+# How GitHub's workflows act in AWS without a key: GitHub's word for who they are, and a role per environment that trusts one
+# repository and one environment or branch of it. A role may push images and put requests on a bus; it cannot touch ECS.
+
+terraform {
+  required_version = ">= 1.7"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.90, < 6.0"
+    }
+  }
+}
+
+locals {
+  issuer       = "token.actions.githubusercontent.com"
+  provider_arn = var.create_provider ? aws_iam_openid_connect_provider.github[0].arn : var.provider_arn
+
+  subjects = { for name, it in var.roles : name => concat(
+    [for e in it.environments : "repo:${it.repository}:environment:${e}"],
+    [for b in it.branches : "repo:${it.repository}:ref:refs/heads/${b}"],
+  ) }
+}
+
+# One per account.
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.create_provider ? 1 : 0
+
+  url            = "https://${local.issuer}"
+  client_id_list = ["sts.amazonaws.com"]
+  tags           = var.tags
+}
+
+resource "aws_iam_role" "this" {
+  for_each = var.roles
+
+  name                 = "${var.name}-${each.key}"
+  description          = "Workflows of ${each.value.repository}"
+  max_session_duration = 3600
+  tags                 = var.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Federated = local.provider_arn }
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Condition = {
+        StringEquals = {
+          "${local.issuer}:aud" = "sts.amazonaws.com"
+          # Whole, without `*`: `repo:shop/*` would be every repository of the owner, and its pull requests.
+          "${local.issuer}:sub" = local.subjects[each.key]
+        }
+      }
+    }]
+  })
+
+  lifecycle {
+    precondition {
+      condition     = var.create_provider || var.provider_arn != null
+      error_message = "Name the provider that the account has, or have it made."
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "this" {
+  for_each = { for name, it in var.roles : name => it if length(it.push_to) + length(it.buses) > 0 }
+
+  name = "release"
+  role = aws_iam_role.this[each.key].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [for s in [
+      {
+        # Takes no resource.
+        Sid      = "RegistryLogin"
+        Effect   = "Allow"
+        Action   = ["ecr:GetAuthorizationToken"]
+        Resource = length(each.value.push_to) > 0 ? ["*"] : []
+      },
+      {
+        # BatchGetImage and GetDownloadUrlForLayer: a push looks what is there already.
+        Sid    = "Push"
+        Effect = "Allow"
+        Action = [
+          "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
+          "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+        ]
+        Resource = each.value.push_to
+      },
+      {
+        Sid       = "AskForDeployments"
+        Effect    = "Allow"
+        Action    = ["events:PutEvents"]
+        Resource  = each.value.buses
+        Condition = { StringEquals = { "events:source" = each.value.sources } }
+      },
+    ] : s if length(s.Resource) > 0]
+  })
+}
+
+# What a workflow may do beside, such as applying Terraform.
+resource "aws_iam_role_policy_attachment" "this" {
+  for_each = merge([for name, it in var.roles : { for number, arn in it.policy_arns : "${name}-${number}" => { role = name, arn = arn } }]...)
+
+  role       = aws_iam_role.this[each.value.role].name
+  policy_arn = each.value.arn
+}
+
+output "role_arns" {
+  description = "The roles, by name: the variable AWS_ROLE_ARN of each environment."
+  value       = { for name, role in aws_iam_role.this : name => role.arn }
+}
+
+output "provider_arn" {
+  description = "The account's provider for GitHub."
+  value       = local.provider_arn
+}

@@ -1,0 +1,320 @@
+//! What a service can be rolled back to, as far as ECS remembers: 90 days.
+//!
+//! What was good is what completed. Where a service went back before, what it went back from is passed over: of the
+//! completed rollouts those are left out that lie between two of the same. A rollout of the same definition counts as
+//! another one where its tags meant other images then, and those are named by digest in what is rolled out.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    Ecs, Reach,
+    history::{Wanted, list_failed},
+    rollouts::{Recorded, last_good},
+    service::Progress,
+};
+use crate::domain::{
+    CallFailure, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, ImageReference,
+    ServiceState, Tag, TargetId, WayBack, is_digest,
+};
+
+/// Why nothing can be rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoWayBack {
+    /// What was named cannot be had.
+    #[error("{0}")]
+    Wrong(String),
+    /// It does not go together with what is so.
+    #[error("{0}")]
+    Conflict(String),
+    /// ECS could not be read.
+    #[error("{}", .0.reason)]
+    Failed(CallFailure),
+}
+
+impl From<CallFailure> for NoWayBack {
+    fn from(failure: CallFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What ran once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Past {
+    definition: DefinitionId,
+    digests: BTreeMap<ContainerName, Digest>,
+    /// Whether it was made to go back, by digest.
+    is_pinned: bool,
+}
+
+/// What somebody names.
+enum Named {
+    Definition(DefinitionRef),
+    Digest(Digest),
+    Tag(Tag),
+}
+
+impl Ecs {
+    /// From what a target runs, back to what was good before, or to what is named: a revision, a tag or a digest that ran.
+    ///
+    /// # Errors
+    /// If nothing can be gone back to: why, for people.
+    pub async fn way_back(&self, target: &TargetId, to: Option<&str>) -> Result<WayBack, NoWayBack> {
+        let reach = self.reach(target)?;
+        let past = reach.past(target).await?;
+        let [older @ .., now] = &past[..] else { return Err(nothing(target, "has run nothing")) };
+        let current = reach.view(&now.definition).await?;
+        let found = match to.map(str::trim).filter(|to| !to.is_empty()) {
+            Some(to) => reach.named(target, Named::read(to, &now.definition), &past).await?,
+            None => reach.newest_good(target, older, now).await?,
+        };
+        let (view, images) = found;
+        let pinned = moved_on(&view, &images, &current, now);
+        if view.id == now.definition && pinned.is_empty() {
+            return Err(NoWayBack::Conflict(format!("{} runs already", view.id)));
+        }
+        let follow = pinned.iter().filter_map(|(name, _)| Some((name.clone(), view.followed_tag(name)?)));
+        Ok(WayBack {
+            target: target.clone(),
+            from: now.definition.clone(),
+            to: view.id.clone(),
+            follow: follow.collect(),
+            images: pinned,
+            hold: true,
+            by: None,
+            reason: None,
+        })
+    }
+}
+
+type Found = (DefinitionView, BTreeMap<ContainerName, Digest>);
+
+impl Reach {
+    /// What completed, the oldest first, without what was gone back from. The last of it runs.
+    async fn past(&self, target: &TargetId) -> Result<Vec<Past>, NoWayBack> {
+        let (service, _) = self.service(target).await?;
+        match &service.state {
+            ServiceState::Active => {}
+            ServiceState::Draining | ServiceState::Inactive | ServiceState::Missing => {
+                return Err(nothing(target, "is not there"));
+            }
+            ServiceState::OfAnother(owner) => {
+                return Err(NoWayBack::Conflict(format!(
+                    "the service is deployed by another Lockkeeper: {owner}"
+                )));
+            }
+            ServiceState::OtherController(name) => {
+                return Err(NoWayBack::Conflict(format!("the service is deployed by {name}")));
+            }
+        }
+        if let Some(live) = service.primary().filter(|it| service.progress(it) == Progress::Ongoing) {
+            let what = live.definition.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+            return Err(NoWayBack::Conflict(format!(
+                "a rollout{what} is in progress: cancel its deployment, which goes back, or wait for its end"
+            )));
+        }
+        let listed = match self.list(target, &Wanted::Successful).await {
+            Ok(listed) => listed.unwrap_or_default(),
+            Err(fault) if self.lacks_history(&fault, service.current.as_ref()) => Vec::new(),
+            Err(fault) => return Err(list_failed(&fault).into()),
+        };
+        let named = listed.iter().flat_map(Recorded::named_revisions).chain(&service.revisions);
+        let revisions = self.revisions(named.cloned().collect()).await?;
+        let mut past: Vec<Past> = Vec::new();
+        for it in listed.iter().rev() {
+            let Some(revision) = it.revision.as_ref().and_then(|arn| revisions.get(arn)) else { continue };
+            let (definition, digests) = (revision.definition.clone(), revision.digests.clone());
+            past.push(Past { definition, digests, is_pinned: false });
+        }
+        if let Some(good) = last_good(&service, &listed, &revisions)
+            && past.last().is_none_or(|last| last.definition != good.definition)
+        {
+            let (definition, digests) = (good.definition, good.digests);
+            past.push(Past { definition, digests, is_pinned: false });
+        }
+        self.find_pinned(&mut past).await?;
+        Ok(standing(past))
+    }
+
+    /// Only what has the digests of another one may have been made to go back to that.
+    async fn find_pinned(&self, past: &mut [Past]) -> Result<(), CallFailure> {
+        for place in 0..past.len() {
+            let it = &past[place];
+            let is_like = |other: &Past| {
+                other.definition != it.definition && !it.digests.is_empty() && other.digests == it.digests
+            };
+            if past[..place].iter().any(is_like) {
+                let view = self.view(&past[place].definition).await?;
+                past[place].is_pinned = !view.marks.follows.is_empty();
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest that can still be rolled out.
+    async fn newest_good(&self, target: &TargetId, older: &[Past], now: &Past) -> Result<Found, NoWayBack> {
+        for it in older.iter().rev().filter(|it| !is_same(it, now)) {
+            if let Ok(view) = self.wanted(&it.definition.clone().into()).await? {
+                return Ok((view, it.digests.clone()));
+            }
+        }
+        Err(nothing(target, "has run nothing else that can be rolled out"))
+    }
+
+    async fn named(&self, target: &TargetId, named: Named, past: &[Past]) -> Result<Found, NoWayBack> {
+        if let Named::Definition(which) = named {
+            let view = self.wanted(&which).await?.map_err(NoWayBack::Wrong)?;
+            let ran = past.iter().rev().find(|it| it.definition == view.id);
+            return Ok((view, ran.map(|it| it.digests.clone()).unwrap_or_default()));
+        }
+        for it in past.iter().rev() {
+            let has_it = match &named {
+                Named::Digest(digest) => it.digests.values().any(|runs| runs == digest),
+                Named::Tag(tag) => {
+                    let view = self.view(&it.definition).await?;
+                    view.images.values().any(|image| image.effective_tag().as_ref() == Some(tag))
+                }
+                Named::Definition(_) => false,
+            };
+            if has_it && let Ok(view) = self.wanted(&it.definition.clone().into()).await? {
+                return Ok((view, it.digests.clone()));
+            }
+        }
+        Err(nothing(target, &format!("has run nothing with {named} that can be rolled out")))
+    }
+}
+
+impl Named {
+    /// A number alone is a revision of the family that runs.
+    fn read(text: &str, now: &DefinitionId) -> Self {
+        if let Ok(revision) = text.trim_start_matches(':').parse::<u32>() {
+            return Self::Definition(DefinitionId { revision, ..now.clone() }.into());
+        }
+        if is_digest(text) {
+            return Self::Digest(text.into());
+        }
+        match text.parse::<DefinitionRef>() {
+            Ok(which) if which.revision.is_some() => Self::Definition(which),
+            _ => Self::Tag(text.into()),
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Definition(which) => write!(f, "{which}"),
+            Self::Digest(digest) => write!(f, "{digest}"),
+            Self::Tag(tag) => write!(f, "the tag {}", crate::domain::harmless(tag.as_str(), 128)),
+        }
+    }
+}
+
+/// What is left of what completed, the oldest first: where the same came again, what lay between was gone back from.
+fn standing(past: Vec<Past>) -> Vec<Past> {
+    let mut standing: Vec<Past> = Vec::new();
+    for it in past {
+        if let Some(place) = standing.iter().rposition(|earlier| is_same(earlier, &it)) {
+            standing.truncate(place);
+        }
+        standing.push(it);
+    }
+    standing
+}
+
+/// Whether both are the same content: the same definition with the same images, or one that was made to be like it.
+fn is_same(one: &Past, other: &Past) -> bool {
+    let known = one.digests.iter().filter_map(|(name, digest)| Some((digest, other.digests.get(name)?)));
+    let agree = known.clone().all(|(one, other)| one == other);
+    let is_copy =
+        (one.is_pinned || other.is_pinned) && !one.digests.is_empty() && one.digests == other.digests;
+    agree && (one.definition == other.definition || is_copy)
+}
+
+/// The images that a definition ran with, where the tag that it names means another one now: that runs.
+fn moved_on(
+    view: &DefinitionView,
+    ran: &BTreeMap<ContainerName, Digest>,
+    current: &DefinitionView,
+    now: &Past,
+) -> Vec<(ContainerName, Digest)> {
+    let has_moved = |name: &ContainerName, image: &ImageReference, digest: &Digest| {
+        let runs = now.digests.get(name).filter(|runs| *runs != digest);
+        let is_followed = image.digest.is_none() && current.followed_tag(name) == image.effective_tag();
+        let is_same_repository =
+            current.images.get(name).is_some_and(|other| other.repository == image.repository);
+        runs.is_some() && is_followed && is_same_repository
+    };
+    let images = view.images.iter().filter_map(|(name, image)| {
+        let digest = ran.get(name)?;
+        has_moved(name, image, digest).then(|| (name.clone(), digest.clone()))
+    });
+    images.collect()
+}
+
+fn nothing(target: &TargetId, what: &str) -> NoWayBack {
+    NoWayBack::Wrong(format!(
+        "there is no last good deployment of {} within ECS's 90 days: it {what}; name a revision to go back to",
+        target.service()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn past(revision: u32, digest: &str, is_pinned: bool) -> Past {
+        Past {
+            definition: DefinitionId { family: "shop".into(), revision },
+            digests: BTreeMap::from([("web".into(), digest.into())]),
+            is_pinned,
+        }
+    }
+
+    /// The revisions that are left, with what each ran.
+    fn left(of: &[(u32, &str, bool)]) -> Vec<String> {
+        let past = of.iter().map(|(revision, digest, is_pinned)| past(*revision, digest, *is_pinned));
+        let left = standing(past.collect());
+        left.iter().map(|it| format!("{}@{}", it.definition.revision, it.digests[&"web".into()])).collect()
+    }
+
+    #[test]
+    fn what_was_gone_back_from_is_no_way_back() {
+        assert_eq!(left(&[(5, "a", false), (6, "b", false)]), ["5@a", "6@b"]);
+        assert_eq!(
+            left(&[(4, "z", false), (5, "a", false), (6, "b", false), (5, "a", false)]),
+            ["4@z", "5@a"]
+        );
+        assert_eq!(left(&[(5, "a", false), (6, "b", false), (6, "b", false)]), ["5@a", "6@b"]);
+        let once_more = [(5, "a", false), (6, "b", false), (5, "a", false), (7, "c", false)];
+        assert_eq!(left(&once_more), ["5@a", "7@c"]);
+    }
+
+    #[test]
+    fn the_same_definition_with_another_image_behind_its_tag_is_another_deployment() {
+        assert_eq!(left(&[(5, "a", false), (5, "b", false)]), ["5@a", "5@b"]);
+        assert_eq!(left(&[(5, "a", false), (5, "b", false), (6, "a", true)]), ["6@a"]);
+        assert_eq!(left(&[(5, "a", false), (5, "b", false), (6, "a", false)]), ["5@a", "5@b", "6@a"]);
+    }
+
+    #[test]
+    fn what_is_not_known_of_images_does_not_tell_two_apart() {
+        let unknown = Past { digests: BTreeMap::new(), ..past(5, "a", false) };
+        assert!(is_same(&unknown, &past(5, "a", false)) && !is_same(&unknown, &past(6, "a", true)));
+    }
+
+    #[test]
+    fn a_revision_a_tag_and_a_digest_are_told_apart() {
+        let now = DefinitionId { family: "shop".into(), revision: 7 };
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (text, said) in [
+            ("6", "shop:6"),
+            (":6", "shop:6"),
+            ("other:3", "other:3"),
+            ("v1.2", "the tag v1.2"),
+            ("latest", "the tag latest"),
+            (digest.as_str(), digest.as_str()),
+        ] {
+            assert_eq!(Named::read(text, &now).to_string(), said);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Waits for the outcome of what was asked for, and tells how far it is.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{
+    Client, Failure, encoded, read,
+    shapes::{Deployment, lasting},
+};
+use crate::{cli::explain::text::harmless, domain::Outcome};
+
+/// How often it is asked.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// A deployment is there by then, as a rule. Until then nothing is said of there being none.
+const SOON: Duration = Duration::from_mins(1);
+
+/// After so long without one there will be none: the request was refused, or asks nothing.
+const NEVER: Duration = Duration::from_mins(3);
+
+/// For so long the daemon may be away: it may be just being replaced.
+const LONGEST_SILENCE: Duration = Duration::from_mins(2);
+
+/// How a wait is to go.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(in crate::cli) struct Waiting {
+    /// Follow it to its outcome, and end by that
+    #[arg(long)]
+    pub(in crate::cli) wait: bool,
+    /// Wait no longer than this: `30m`, `1h`
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration, requires = "wait")]
+    timeout: Duration,
+}
+
+/// What became of it.
+pub(in crate::cli) struct Followed {
+    pub(in crate::cli) deployment: Deployment,
+    /// As the API tells it.
+    pub(in crate::cli) answer: Value,
+}
+
+impl Followed {
+    /// Whether it ended as it was meant to.
+    pub(in crate::cli) fn is_well(&self) -> bool {
+        let outcome = self.deployment.outcome.as_deref();
+        Outcome::ALL.into_iter().any(|it| match it {
+            Outcome::Succeeded | Outcome::AlreadyRunning | Outcome::Superseded | Outcome::DryRun => {
+                outcome == Some(it.as_str())
+            }
+            Outcome::Failed | Outcome::RolledBack | Outcome::Cancelled => false,
+        })
+    }
+
+    /// What people read of it.
+    pub(in crate::cli) fn in_words(&self) -> String {
+        let it = &self.deployment;
+        let outcome = it.outcome.as_deref().unwrap_or(&it.stage).replace('_', " ");
+        let cause =
+            it.cause.as_deref().map(|cause| format!(" ({})", cause.replace('_', " "))).unwrap_or_default();
+        let took = it.seconds().map(|seconds| format!(" after {}", lasting(seconds))).unwrap_or_default();
+        let reason = it.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        harmless(&format!("{outcome}{cause}{took}{reason}"))
+    }
+}
+
+/// Follows the deployment that carries this event to its outcome.
+///
+/// # Errors
+/// If it cannot be asked any more, or that takes too long.
+pub(in crate::cli) async fn follow(
+    client: &Client,
+    event: &str,
+    waiting: Waiting,
+    for_people: bool,
+) -> anyhow::Result<Followed> {
+    let path = format!("/api/v1/deployments?event={}", encoded(event));
+    let began = Instant::now();
+    let (mut heard, mut progress) = (Instant::now(), Progress::new(for_people));
+    // A process on standby, which may answer in between, knows of none.
+    let mut is_seen = false;
+    loop {
+        match client.list(&path, 200).await {
+            Ok(found) => {
+                heard = Instant::now();
+                let newest = found.into_iter().next();
+                if let Some(answer) = newest {
+                    let deployment: Deployment = read(&answer)?;
+                    is_seen = true;
+                    progress.show(&of_stage(&deployment));
+                    if deployment.outcome.is_some() {
+                        progress.end();
+                        return Ok(Followed { deployment, answer });
+                    }
+                } else if !is_seen && began.elapsed() > NEVER {
+                    progress.end();
+                    anyhow::bail!(
+                        "no deployment carries event {event}: the daemon's log says what became of it"
+                    );
+                } else if !is_seen && began.elapsed() > SOON {
+                    progress.show("no deployment carries it yet");
+                }
+            }
+            Err(failure @ Failure::Refused { .. }) if !is_passing(&failure) => return Err(failure.into()),
+            Err(failure) if heard.elapsed() > LONGEST_SILENCE => return Err(failure.into()),
+            Err(_) => progress.show("the daemon does not answer; asking again"),
+        }
+        if began.elapsed() > waiting.timeout {
+            progress.end();
+            anyhow::bail!("no outcome within {}; event {event}", lasting(waiting.timeout.as_secs()));
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// Whether the same question may be answered later.
+fn is_passing(failure: &Failure) -> bool {
+    match failure {
+        Failure::Refused { status, .. } => status.is_server_error() || status.as_u16() == 429,
+        Failure::Unreachable(_) => true,
+    }
+}
+
+/// How far a deployment is.
+fn of_stage(it: &Deployment) -> String {
+    let reason = it.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let again = if it.attempts > 1 { format!(", attempt {}", it.attempts) } else { String::new() };
+    harmless(&format!("{} {}{again}{reason}", it.id, it.stage.replace('_', " ")))
+}
+
+/// What is told while somebody waits: one line that changes on a terminal, and a line per change elsewhere.
+struct Progress {
+    shown: String,
+    began: Instant,
+    is_told: bool,
+    on_terminal: bool,
+}
+
+impl Progress {
+    fn new(for_people: bool) -> Self {
+        let on_terminal = io::stderr().is_terminal();
+        Self { shown: String::new(), began: Instant::now(), is_told: for_people || on_terminal, on_terminal }
+    }
+
+    fn show(&mut self, what: &str) {
+        if !self.is_told {
+            return;
+        }
+        if self.on_terminal {
+            let _ = write!(io::stderr(), "\r\x1b[K{what} ({})", lasting(self.began.elapsed().as_secs()));
+        } else if what != self.shown {
+            let _ = writeln!(io::stderr(), "{what}");
+        }
+        what.clone_into(&mut self.shown);
+    }
+
+    fn end(&self) {
+        if self.on_terminal && self.is_told {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::settings::duration_of(text).map_err(|_| "write how long, as 90s, 30m or 1h".into())
+}

@@ -1,0 +1,177 @@
+//! What the API answers, as far as commands read it. What is not here is passed over, so that a command understands newer
+//! daemons, too.
+
+use serde::Deserialize;
+
+use crate::domain::{ImageReference, Timestamp};
+
+/// A target.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Target {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) running: Option<Running>,
+    pub(in crate::cli) lane: Lane,
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Running {
+    pub(in crate::cli) definition: String,
+    pub(in crate::cli) images: Vec<Image>,
+    pub(in crate::cli) since: Option<String>,
+    pub(in crate::cli) by: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Image {
+    pub(in crate::cli) container: String,
+    #[serde(rename = "image")]
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) digest: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Lane {
+    pub(in crate::cli) state: String,
+    pub(in crate::cli) deployment: Option<String>,
+    pub(in crate::cli) waiting: u64,
+    pub(in crate::cli) until: Option<String>,
+    pub(in crate::cli) why: Option<String>,
+    pub(in crate::cli) hold: Option<Hold>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Hold {
+    pub(in crate::cli) kind: String,
+    pub(in crate::cli) by: Option<String>,
+    pub(in crate::cli) since: Option<String>,
+    pub(in crate::cli) reason: Option<String>,
+}
+
+/// A deployment.
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::cli) struct Deployment {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) target: String,
+    pub(in crate::cli) changes: Vec<String>,
+    #[serde(default)]
+    pub(in crate::cli) triggers: Vec<Trigger>,
+    pub(in crate::cli) stage: String,
+    pub(in crate::cli) outcome: Option<String>,
+    pub(in crate::cli) cause: Option<String>,
+    pub(in crate::cli) reason: Option<String>,
+    pub(in crate::cli) definition: Option<String>,
+    pub(in crate::cli) previous_definition: Option<String>,
+    pub(in crate::cli) attempts: u32,
+    pub(in crate::cli) started_at: Option<String>,
+    pub(in crate::cli) finished_at: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::cli) struct Trigger {
+    pub(in crate::cli) kind: String,
+    pub(in crate::cli) reason: String,
+}
+
+/// What was put on the queue.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Accepted {
+    pub(in crate::cli) event_id: String,
+}
+
+/// The way back.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct WayBack {
+    pub(in crate::cli) target: String,
+    pub(in crate::cli) from: String,
+    pub(in crate::cli) to: String,
+    pub(in crate::cli) images: std::collections::BTreeMap<String, String>,
+    pub(in crate::cli) follow: std::collections::BTreeMap<String, String>,
+    pub(in crate::cli) hold: bool,
+}
+
+impl Running {
+    /// The tag of each image, or the beginning of its digest, and the definition.
+    pub(in crate::cli) fn in_short(&self) -> String {
+        let tags: Vec<String> = self.images.iter().filter_map(Image::version).collect();
+        if tags.is_empty() {
+            self.definition.clone()
+        } else {
+            format!("{} ({})", tags.join(", "), self.definition)
+        }
+    }
+}
+
+impl Image {
+    /// Its tag, or else the beginning of its digest.
+    pub(in crate::cli) fn version(&self) -> Option<String> {
+        let image: ImageReference = self.name.parse().ok()?;
+        let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
+        image.tag.map(|tag| tag.to_string()).or_else(|| digest.map(|digest| short(&digest)))
+    }
+}
+
+impl Deployment {
+    /// How long it took, in seconds.
+    pub(in crate::cli) fn seconds(&self) -> Option<u64> {
+        let at = |text: &Option<String>| text.as_deref().and_then(Timestamp::parse);
+        let (began, ended) = (at(&self.started_at)?, at(&self.finished_at)?);
+        Some(ended.since(began).as_secs())
+    }
+}
+
+/// The beginning of a digest, as people compare it.
+pub(in crate::cli) fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}
+
+/// The last part of a target's id, which is ECS's name of the service.
+pub(in crate::cli) fn service(target: &str) -> &str {
+    target.rsplit('/').next().unwrap_or(target)
+}
+
+/// A time without its fraction of a second.
+pub(in crate::cli) fn when(time: &str) -> String {
+    Timestamp::parse(time).map_or_else(
+        || time.to_owned(),
+        |at| Timestamp::from_millis(at.as_millis().div_euclid(1_000) * 1_000).to_string(),
+    )
+}
+
+/// So many seconds, as people say it.
+pub(in crate::cli) fn lasting(seconds: u64) -> String {
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_is_told_by_its_tag_or_else_its_digest() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let image =
+            |image: &str| Image { container: "web".into(), name: image.into(), digest: Some(digest.clone()) };
+        assert_eq!(image("h.x/shop/api:1.4").version().as_deref(), Some("1.4"));
+        assert_eq!(image("h.x/shop/api").version().as_deref(), Some("sha256:0a0a0a0a0a0a"));
+        let running = Running {
+            definition: "api:3".into(),
+            images: vec![image("a:1"), image("b:2")],
+            since: None,
+            by: None,
+        };
+        assert_eq!(running.in_short(), "1, 2 (api:3)");
+    }
+
+    #[test]
+    fn a_time_that_something_took_is_told_in_two_units_at_most() {
+        for (seconds, told) in [(5, "5 s"), (65, "1 min 5 s"), (3_725, "1 h 2 min")] {
+            assert_eq!(lasting(seconds), told);
+        }
+        assert_eq!(when("2026-11-01T12:00:00.123Z"), "2026-11-01T12:00:00Z");
+    }
+}

@@ -1,0 +1,137 @@
+//! `lockkeeper history`: the deployments that are under way, and those that ended lately.
+
+use std::{io, path::PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use serde_json::{Value, json};
+
+use super::{
+    Ended, Output,
+    client::{
+        Client, Failure, encoded,
+        paint::{Paint, Tone, of_outcome},
+        reach::Reach,
+        read,
+        shapes::{Deployment, lasting, service, when},
+    },
+    letters::{
+        now,
+        pick::{Since, before, since},
+        table::painted,
+        width,
+    },
+    say, say_json,
+};
+use crate::domain::Outcome;
+
+const HEADS: [&str; 6] = ["ENDED", "TARGET", "OUTCOME", "WHAT", "TOOK", "DEPLOYMENT"];
+
+/// Of which deployments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Those of this target: its name or its id
+    #[arg(value_name = "TARGET")]
+    target: Option<String>,
+    /// Those that ended so
+    #[arg(long, value_parser = PossibleValuesParser::new(Outcome::ALL.map(Outcome::as_str)))]
+    outcome: Option<String>,
+    /// Those that ended since then: `2h`, `3d`, 2026-11-01 or 2026-11-01T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Since>,
+    /// So many at most
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(super) fn history(options: &Options, files: &[PathBuf], output: Output) -> Ended {
+    let client = match options.reach.client(files) {
+        Ok(client) => client,
+        Err(ended) => return ended,
+    };
+    super::run_client(ask(&client, options, output))
+}
+
+async fn ask(client: &Client, options: &Options, output: Output) -> Result<Ended, Failure> {
+    let most = usize::try_from(options.limit).unwrap_or(usize::MAX);
+    let items = client.list(&path(options), most).await?;
+    match output {
+        Output::Json => say_json(&json!({ "items": items })),
+        Output::Text => {
+            let found: Vec<Deployment> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
+            say(&text(&found, width(), Paint::of(&io::stdout())));
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn path(options: &Options) -> String {
+    let since = options.since.map(|since| match since {
+        Since::At(at) => at,
+        Since::Ago(ago) => before(now(), ago),
+    });
+    let wanted = [
+        ("target", options.target.clone()),
+        ("outcome", options.outcome.clone()),
+        ("since", since.map(|at| at.to_string())),
+    ];
+    let wanted = wanted.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
+    let query = wanted.collect::<Vec<_>>().join("&");
+    if query.is_empty() { "/api/v1/deployments".into() } else { format!("/api/v1/deployments?{query}") }
+}
+
+fn text(found: &[Deployment], width: Option<usize>, paint: Paint) -> String {
+    if found.is_empty() {
+        return "No deployments are known.\n".into();
+    }
+    let rows: Vec<[String; 6]> = found.iter().map(row).collect();
+    painted(
+        HEADS,
+        &rows,
+        width,
+        |row, column| match column {
+            2 => found[row].outcome.as_deref().map_or(Tone::Busy, of_outcome),
+            1 | 3 => Tone::Plain,
+            _ => Tone::Quiet,
+        },
+        paint,
+    )
+}
+
+fn row(it: &Deployment) -> [String; 6] {
+    let ended = it.finished_at.as_deref().map_or_else(|| "-".into(), when);
+    let outcome = it.outcome.as_deref().unwrap_or(&it.stage).replace('_', " ");
+    let cause = it.cause.as_deref().map(|cause| format!(", {}", cause.replace('_', " "))).unwrap_or_default();
+    let asked = it.triggers.first().map(|why| format!("{}: {}", why.kind.replace('_', " "), why.reason));
+    let what = if it.changes.is_empty() { asked.unwrap_or_default() } else { it.changes.join("; ") };
+    let took = it.seconds().map_or_else(|| "-".into(), lasting);
+    [ended, service(&it.target).to_owned(), outcome + &cause, what, took, it.id.clone()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deployments_are_a_table_that_fits() {
+        let base = json!({
+            "id": "d-77fe", "target": "1/eu-west-1/shop/shop_api", "changes": ["image shop_api:1.5"], "stage": "rollout",
+            "outcome": null, "cause": null, "reason": null, "definition": "shop_api:8", "previous_definition": "shop_api:7",
+            "attempts": 1, "requested_at": "2026-11-01T12:00:00Z", "started_at": "2026-11-01T12:00:05Z", "finished_at": null,
+            "triggers": [{ "kind": "image_pushed", "event_id": "e", "reason": "1.5 was pushed" }],
+        });
+        let mut failed = base.clone();
+        failed["outcome"] = json!("rolled_back");
+        failed["cause"] = json!("crash_loop");
+        failed["finished_at"] = json!("2026-11-01T12:03:00.5Z");
+        failed["changes"] = json!([]);
+        let found: Vec<Deployment> = serde_json::from_value(json!([base, failed])).expect("deployments");
+        insta::assert_snapshot!(text(&found, Some(110), Paint::never()), @"
+        ENDED                 TARGET    OUTCOME                  WHAT                          TOOK        DEPLOYMENT
+        -                     shop_api  rollout                  image shop_api:1.5            -           d-77fe
+        2026-11-01T12:03:00Z  shop_api  rolled back, crash loop  image pushed: 1.5 was pushed  2 min 55 s  d-77fe
+        ");
+        assert_eq!(text(&[], None, Paint::never()), "No deployments are known.\n");
+    }
+}

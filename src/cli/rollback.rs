@@ -1,0 +1,127 @@
+//! `lockkeeper rollback`: says what going back would mean, and asks for it.
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    Ended, Output,
+    client::{
+        Client, Failure, encoded,
+        follow::Waiting,
+        reach::Reach,
+        read,
+        shapes::{WayBack, service, short},
+    },
+    deploy::finish,
+    explain::text::harmless,
+    say, say_json,
+};
+
+/// Where a target is to go back to.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The target: its name or its id
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Not to the last definition that was good, but to this revision, tag or digest
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
+    /// Go on deploying afterwards; otherwise the target is held until `resume`
+    #[arg(long)]
+    no_hold: bool,
+    /// Why; shown to people
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Change nothing, and say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask whether to go on, as is done on a terminal
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(super) fn rollback(options: &Options, files: &[PathBuf], output: Output) -> Ended {
+    let client = match options.reach.client(files) {
+        Ok(client) => client,
+        Err(ended) => return ended,
+    };
+    super::run_client(ask(&client, options, output))
+}
+
+async fn ask(client: &Client, options: &Options, output: Output) -> Result<Ended, Failure> {
+    let path = format!("/api/v1/targets/{}/rollback", encoded(&options.target));
+    let would = client.post(&path, &body(options, options.to.as_deref(), true)).await?;
+    let way: WayBack = read(&would).map_err(Failure::Unreachable)?;
+    if output == Output::Text {
+        say(&in_words(&way));
+    } else if options.dry_run {
+        say_json(&would);
+    }
+    if options.dry_run {
+        return Ok(Ended::Done);
+    }
+    if !options.yes && output == Output::Text && !is_meant() {
+        return Ok(Ended::Misused("nothing was changed".into()));
+    }
+    // What was said is done, whatever has become the last good one since; but for a digest, the revision says it all.
+    let to = if way.images.is_empty() { Some(way.to.as_str()) } else { options.to.as_deref() };
+    let answer = client.post(&path, &body(options, to, false)).await?;
+    let what = format!("rollback of {}", options.target);
+    finish(client, answer, &what, options.waiting, output).await
+}
+
+fn body(options: &Options, to: Option<&str>, dry_run: bool) -> Value {
+    json!({ "to": to, "hold": !options.no_hold, "dry_run": dry_run, "reason": options.reason })
+}
+
+fn in_words(way: &WayBack) -> String {
+    let WayBack { target, from, to, images, follow, hold } = way;
+    let mut lines = vec![format!("{} goes back from {from} to {to}", service(target))];
+    lines.extend(images.iter().map(|(container, digest)| format!("  {container} runs {}", short(digest))));
+    lines.extend(follow.iter().map(|(container, tag)| format!("  {container} goes on following {tag}")));
+    lines.push(if *hold {
+        "  nothing else is deployed afterwards, until it is resumed".into()
+    } else {
+        "  what is asked for afterwards is deployed".into()
+    });
+    lines.iter().map(|line| harmless(line) + "\n").collect()
+}
+
+/// Asks whoever sits at the terminal; a script means what it says.
+fn is_meant() -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return true;
+    }
+    let _ = write!(io::stderr(), "Go back? [y/N] ");
+    let mut answer = String::new();
+    let _ = io::stdin().lock().read_line(&mut answer);
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_going_back_means_is_said_before() {
+        let way = json!({
+            "event_id": null, "dry_run": true, "target": "1/eu-west-1/shop/shop_api", "from": "shop_api:7", "to": "shop_api:6",
+            "images": { "web": format!("sha256:{}", "0a".repeat(32)) }, "follow": { "web": "latest" }, "hold": true,
+        });
+        let way: WayBack = serde_json::from_value(way).expect("a way back");
+        insta::assert_snapshot!(in_words(&way), @"
+        shop_api goes back from shop_api:7 to shop_api:6
+          web runs sha256:0a0a0a0a0a0a
+          web goes on following latest
+          nothing else is deployed afterwards, until it is resumed
+        ");
+    }
+}

@@ -1,0 +1,238 @@
+//! Deployments that somebody cancels.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::{
+    CallFailure, Cancellation, Cause, LeaseId, Outcome, Remedy, Report, RolloutState, SettledBy, Stage,
+};
+
+fn cancellation(deployment: &str, events: &[&str]) -> Cancellation {
+    let reason = String::from("cancelled by ann: the wrong one");
+    let origin = Origin { kind: TriggerKind::Decision, event_id: "c".into(), reason, ..origin() };
+    let events: BTreeSet<_> = events.iter().map(|it| (*it).into()).collect();
+    let target = (!events.is_empty()).then(|| target(API));
+    Cancellation { deployment: deployment.into(), target, events, origin: Arc::new(origin) }
+}
+
+fn origin() -> Origin {
+    (*restart(0).origin).clone()
+}
+
+fn cancel(bench: &mut Bench, message: &str, deployment: &str, events: &[&str]) -> LeaseId {
+    bench.arrive(message, message, Asks::Cancel(cancellation(deployment, events)))
+}
+
+/// The id of what waits or is under way.
+fn id_of(bench: &Bench) -> String {
+    let (_, deployment) = bench.planner.target(&target(API)).expect("it is known");
+    deployment.expect("one waits or is under way").id.to_string()
+}
+
+/// As looks show rollouts whose service deployments are known, so that they can be stopped.
+fn with_arn(bench: &mut Bench) {
+    bench.scene().rollouts[0].id.service_deployment = Some("arn:one".into());
+}
+
+fn stops(bench: &Bench) -> usize {
+    bench.log.iter().filter(|(_, it)| matches!(it, Command::Stop(_))).count()
+}
+
+fn rolling_out() -> Bench {
+    let mut bench = Bench::new();
+    bench.receive("m", [image("v2", 980)]);
+    bench.pass(6);
+    assert_eq!(bench.starts().len(), 1);
+    with_arn(&mut bench);
+    bench
+}
+
+#[test]
+fn what_waits_is_set_aside_and_told_as_cancelled() {
+    let mut bench = Bench::new();
+    bench.receive("m", [restart(980)]);
+    let id = id_of(&bench);
+    cancel(&mut bench, "c", &id, &[]);
+    let (outcome, cause, reason) = bench.end();
+    assert_eq!(
+        (outcome, cause, reason.as_str()),
+        (Outcome::Cancelled, None, "cancelled by ann: the wrong one")
+    );
+    assert_eq!(bench.letters().iter().map(|it| it.0).collect::<Vec<_>>(), [1], "it can be put back");
+    assert_eq!(bench.settled(), [("m", SettledBy::SetAside)]);
+    bench.pass(24 * 3_600);
+    assert_eq!((bench.starts().len(), bench.settled().last()), (0, Some(&("c", SettledBy::Reality))));
+}
+
+#[test]
+fn a_rollout_that_goes_on_is_stopped_and_told_once_what_ran_before_runs_again() {
+    let mut bench = rolling_out();
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    assert_eq!(stops(&bench), 1);
+    assert!(bench.outcomes().is_empty());
+    let (_, deployment) = bench.planner.target(&target(API)).expect("it is known");
+    assert_eq!(deployment.expect("it goes on").stage, Stage::RollingBack);
+    bench.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
+    bench.rollout_is(RolloutState::RollingBack);
+    assert!(bench.outcomes().is_empty(), "ECS goes back still");
+    bench.rollout_is(RolloutState::RolledBack);
+    let (outcome, cause, reason) = bench.end();
+    assert_eq!((outcome, cause), (Outcome::Cancelled, None));
+    assert!(reason.starts_with("cancelled by ann: the wrong one; "), "{reason}");
+    assert_eq!((bench.letters().len(), stops(&bench)), (1, 1));
+}
+
+#[test]
+fn what_was_complete_before_it_could_be_stopped_succeeded_and_says_so() {
+    let mut bench = rolling_out();
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    let failure =
+        CallFailure { cause: Cause::Unknown, reason: "it has ended".into(), remedy: Remedy::GiveUp };
+    bench.tell(Input::Stopped { target: target(API), stopped: Err(failure) });
+    bench.rollout_is(RolloutState::Succeeded);
+    let (outcome, _, reason) = bench.end();
+    assert_eq!(outcome, Outcome::Succeeded);
+    assert!(reason.contains("complete before it could be stopped"), "{reason}");
+    assert!(bench.letters().is_empty());
+}
+
+#[test]
+fn what_ecs_cannot_stop_is_undone_by_rolling_out_what_was_good() {
+    let mut bench = rolling_out();
+    bench.scene().rollouts[0].id.service_deployment = None;
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    assert_eq!((bench.starts().len(), bench.ordered_base().as_str()), (2, "api:1"));
+    bench.rollout_is(RolloutState::Succeeded);
+    let (outcome, _, reason) = bench.end();
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert!(reason.contains("rolled back to api:1"), "{reason}");
+}
+
+#[test]
+fn what_has_nothing_to_go_back_to_goes_on_and_that_is_told() {
+    let mut bench = Bench::new();
+    bench.receive("m", [restart(980)]);
+    bench.pass(6);
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    let is_moot =
+        |it: &&Report| matches!(it, Report::Moot { reason, .. } if reason.contains("nothing to go back to"));
+    assert_eq!(bench.reports().into_iter().filter(is_moot).count(), 1);
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!(bench.outcomes(), [Outcome::Succeeded]);
+}
+
+#[test]
+fn a_start_that_is_under_way_is_stopped_as_soon_as_it_is_answered() {
+    let mut bench = Bench::new();
+    bench.unanswered.insert(Verb::Start);
+    bench.receive("m", [image("v2", 980)]);
+    bench.pass(6);
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    bench.unanswered.clear();
+    let order = bench.starts()[0].clone();
+    let answer = bench.started(&order);
+    with_arn(&mut bench);
+    bench.tell(answer);
+    bench.pass(1);
+    assert_eq!(stops(&bench), 1);
+}
+
+#[test]
+fn a_start_that_fails_after_it_was_cancelled_is_not_tried_again() {
+    let mut bench = Bench::new();
+    bench.unanswered.insert(Verb::Start);
+    bench.receive("m", [image("v2", 980)]);
+    bench.pass(6);
+    let id = id_of(&bench);
+    cancel(&mut bench, "c", &id, &[]);
+    bench.unanswered.clear();
+    bench.tell(Input::Started { target: target(API), started: Err(transient(Remedy::Retry)) });
+    bench.pass(600);
+    assert_eq!((bench.starts().len(), bench.outcomes()), (1, vec![Outcome::Cancelled]));
+}
+
+#[test]
+fn a_cancellation_that_comes_before_its_deployment_waits_for_it() {
+    let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
+    bench.receive("m", [restart(980)]);
+    let id = id_of(&bench);
+    bench.crash();
+    cancel(&mut bench, "c", &id, &["m"]);
+    bench.pass(100);
+    assert_eq!(bench.settled(), []);
+    bench.receive("m", [restart(980)]);
+    bench.pass(600);
+    assert_eq!((bench.starts().len(), bench.outcomes()), (0, vec![Outcome::Cancelled]));
+}
+
+#[test]
+fn what_comes_back_in_parts_is_cancelled_part_by_part() {
+    let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
+    cancel(&mut bench, "c", "d-of-both", &["m", "n"]);
+    bench.receive("m", [restart(980)]);
+    bench.pass(60);
+    bench.receive("n", [image("v2", 981)]);
+    bench.pass(600);
+    assert_eq!((bench.starts().len(), bench.outcomes()), (0, vec![Outcome::Cancelled; 2]));
+}
+
+#[test]
+fn one_that_meets_nothing_is_told_to_ask_nothing() {
+    let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
+    cancel(&mut bench, "c", "d-unknown", &[]);
+    bench.pass(239);
+    assert_eq!(bench.settled(), []);
+    bench.pass(2);
+    assert_eq!(bench.settled(), [("c", SettledBy::NothingAsked)]);
+    assert!(bench.reports().iter().any(|it| matches!(it, Report::Moot { .. })));
+}
+
+#[test]
+fn only_the_requests_of_a_cancelled_deployment_are_given_up() {
+    let mut bench = Bench::new();
+    bench.receive("m", [image("v2", 980)]);
+    bench.receive("n", [restart(981)]);
+    cancel(&mut bench, "c", "d-was", &["m"]);
+    bench.pass(60);
+    assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::Cancelled], 1));
+    assert!(bench.starts()[0].edits.is_empty(), "the image is not deployed");
+}
+
+#[test]
+fn a_rollout_that_others_asked_for_too_goes_on() {
+    let mut bench = Bench::new();
+    bench.receive("m", [image("v2", 980)]);
+    bench.receive("n", [restart(981)]);
+    bench.pass(6);
+    with_arn(&mut bench);
+    cancel(&mut bench, "c", "d-was", &["m"]);
+    bench.pass(60);
+    assert_eq!(stops(&bench), 0);
+}
+
+#[test]
+fn what_fails_by_itself_before_it_is_cancelled_has_failed() {
+    let mut bench = rolling_out();
+    bench.rollout_is(RolloutState::RollingBack);
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    bench.rollout_is(RolloutState::RolledBack);
+    assert_eq!((bench.outcomes(), stops(&bench)), (vec![Outcome::RolledBack], 0));
+}
+
+#[test]
+fn a_cancellation_is_held_until_the_messages_that_it_gave_up_are_gone() {
+    let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
+    bench.receive("m", [restart(980)]);
+    bench.unanswered.insert(Verb::Delete);
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    bench.pass(90);
+    let lost = LeaseId(1);
+    bench.tell(Input::Lost(vec![lost]));
+    bench.unanswered.clear();
+    bench.pass(200);
+    assert_eq!(bench.settled(), [], "it comes back, and must meet it");
+    bench.receive("m", [restart(980)]);
+    bench.pass(600);
+    assert_eq!((bench.starts().len(), bench.settled().len()), (0, 2));
+}

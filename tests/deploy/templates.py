@@ -1,0 +1,99 @@
+"""The CloudFormation templates say what the Terraform module says: the same filters, patterns, permissions and limits."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+
+# What the template has no parameter for, and so no rule or permission.
+LEFT_OUT_RULES = {"decisions", "files-cloudtrail", "image-removals", "image-scans-basic", "image-scans-enhanced"}
+LEFT_OUT_ACTIONS = {"sts:AssumeRole", "events:PutEvents", "sns:Publish"}
+
+
+class Template(yaml.SafeLoader):
+    """YAML with CloudFormation's functions, each as an object with one key."""
+
+
+def _function(loader: Template, suffix: str, node: yaml.Node) -> dict:
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {suffix: loader.construct_sequence(node, deep=True)}
+    return {suffix: loader.construct_mapping(node, deep=True)}
+
+
+Template.add_multi_constructor("!", _function)
+
+
+def load(name: str) -> dict:
+    """The resources of a template."""
+    return yaml.load((DEPLOY / "cloudformation" / name).read_text(), Template)["Resources"]  # noqa: S506, a SafeLoader
+
+
+def of_type(resources: dict, kind: str) -> list[dict]:
+    """The properties of the resources of a type."""
+    return [it["Properties"] for it in resources.values() if it["Type"] == kind]
+
+
+def actions(resources: dict) -> set[str]:
+    """What the daemon's role may do."""
+    found: set[str] = set()
+    for policy in of_type(resources, "AWS::IAM::Policy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            found |= set([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    return found
+
+
+def terraforms_actions() -> set[str]:
+    """The same of the module: all that its two files name for the task."""
+    task = (DEPLOY / "terraform/iam.tf").read_text().partition('resource "aws_iam_role" "task"')[2]
+    permissions = (DEPLOY / "terraform/modules/permissions/main.tf").read_text()
+    return set(re.findall(r'"([a-z0-9]+:[A-Z][A-Za-z]+)"', "".join(re.findall(r"Action\s*=\s*\[[^\]]*\]", task + permissions))))
+
+
+def check_core() -> None:
+    """The template of the core."""
+    resources = load("lockkeeper.yaml")
+    ours = json.loads((DEPLOY / "terraform/metric-filters.json").read_text())
+    filters = {it["MetricTransformations"][0]["MetricName"]: it for it in of_type(resources, "AWS::Logs::MetricFilter")}
+    assert {name: it["FilterPattern"] for name, it in filters.items()} == {it["metric"]: it["pattern"] for it in ours}
+    for it in ours:
+        dimensions = filters[it["metric"]]["MetricTransformations"][0].get("Dimensions", [])
+        assert {d["Key"]: d["Value"] for d in dimensions} == it["dimensions"], it["name"]
+    patterns = (DEPLOY / "terraform/modules/patterns/main.tf").read_text()
+    rules = set(re.findall(r"^    ([a-z-]+) = \{$", patterns.partition("\n  rules = {\n")[2], re.MULTILINE))
+    made = {it["Name"]["Sub"].removeprefix("${Name}-"): it["EventPattern"] for it in of_type(resources, "AWS::Events::Rule")}
+    assert set(made) == rules - LEFT_OUT_RULES, set(made) ^ (rules - LEFT_OUT_RULES)
+    for name, pattern in made.items():
+        block = patterns.partition(f"\n    {name} = {{\n")[2].partition("\n    }\n")[0]
+        said = set(re.findall(r'"((?:aws|github|action)\.[a-z0-9.]+)"', block))
+        sources = {it if isinstance(it, str) else next(iter(it.values())) for it in pattern["source"]}
+        assert sources == said, (name, sources, said)
+        types = {it if isinstance(it, str) else next(iter(it.values())) for it in pattern.get("detail-type", [])}
+        assert all(f'"{it}"' in block for it in types), (name, types)
+    assert actions(resources) == terraforms_actions() - LEFT_OUT_ACTIONS, actions(resources) ^ terraforms_actions()
+    for queue in of_type(resources, "AWS::SQS::Queue"):
+        assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600 and queue["SqsManagedSseEnabled"] is True, queue
+
+
+def check_archive() -> None:
+    """The template of the archive: its columns and queries are fields of the events that are sent."""
+    resources = load("archive.yaml")
+    (table,) = of_type(resources, "AWS::Glue::Table")
+    columns = table["TableInput"]["StorageDescriptor"]["Columns"]
+    (detail,) = [it["Type"] for it in columns if it["Name"] == "detail"]
+    fields = set(re.findall(r"([a-z]+):", detail))
+    for query in of_type(resources, "AWS::Athena::NamedQuery"):
+        named = set(re.findall(r"detail\.([a-z.]+)", query["QueryString"]))
+        assert named and all(set(it.split(".")) <= fields for it in named), (query["Name"], named, fields)
+
+
+if __name__ == "__main__":
+    check_core()
+    check_archive()
+    print("the templates say what the Terraform module says")
+    sys.exit(0)

@@ -1,0 +1,291 @@
+"""Who is told how deployments go: a bus, a topic, Slack, webhooks."""
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import events
+from processes import fetch, until
+from stage import Stage
+
+SIGNING_SECRET = "planted-signing-secret"
+TOKEN = "xoxb-planted-token"
+OPERATOR = "U012AB3CD"
+
+
+class Listener:
+    """A double of Slack and of a webhook: keeps what is posted, and answers as Slack does."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict] = []
+        self.answers: list[tuple[int, dict[str, str]]] = []
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                listener.heard.append({"path": self.path, "headers": headers, "body": body, "at": time.monotonic()})
+                status, more = listener.answers.pop(0) if listener.answers else (200, {})
+                answer = json.dumps({"ok": True, "channel": "C1", "ts": f"17{len(listener.heard):08}.1"}).encode()
+                self.send_response(status)
+                for name, value in {"content-type": "application/json", "content-length": len(answer), **more}.items():
+                    self.send_header(name, str(value))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def posts(self, path: str) -> list[dict]:
+        """What was posted to a path, in order."""
+        return [json.loads(it["body"]) for it in self.heard if it["path"].startswith(path)]
+
+
+def _queue(stage: Stage, name: str) -> tuple[str, str]:
+    """A queue to read from: its URL and its ARN."""
+    name = f"{stage.cluster}-{name}"
+    return stage.sqs.create_queue(QueueName=name)["QueueUrl"], stage.arn("sqs", name)
+
+
+def _received(stage: Stage, url: str, count: int) -> list[dict]:
+    """Waits until so many messages were received, and reads each as JSON."""
+    bodies: list[dict] = []
+
+    def probe() -> bool:
+        answer = stage.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        for message in answer.get("Messages", []):
+            bodies.append(json.loads(message["Body"]))
+            stage.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return len(bodies) >= count
+
+    until(f"{count} messages in {url}", probe)
+    return bodies
+
+
+def _told_bus(stage: Stage, pattern: dict) -> tuple[str, str]:
+    """A bus of its own that a queue listens to by a rule: the settings that tell it, and the queue's URL."""
+    url, arn = _queue(stage, "told")
+    bus = f"{stage.cluster}-told"
+    stage.events.create_event_bus(Name=bus)
+    stage.events.put_rule(Name=f"{bus}-rule", EventBusName=bus, EventPattern=json.dumps(pattern))
+    stage.events.put_targets(Rule=f"{bus}-rule", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+    return f'[notify.eventbridge]\nenabled = true\nbus = "{bus}"\n', url
+
+
+def _scene(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service()
+
+
+def each_stage_of_a_deployment_is_an_event_on_a_bus(stage: Stage) -> None:
+    _scene(stage)
+    notify, told = _told_bus(stage, {"source": ["lockkeeper"]})
+    daemon = stage.run(notify, stage.target())
+    stage.push("api", "1.4")
+    stage.put(events.deploy("api", tag="1.4", requested_by="ann", commit="4f2a9c1", run_id=77, branch="main"))
+    (deployment,) = stage.finished(daemon)
+    got = _received(stage, told, 6)
+    assert [it["detail-type"].removeprefix("Lockkeeper Deployment ") for it in got] == [
+        "Started",
+        "Definition Started",
+        "Definition Completed",
+        "Rollout Started",
+        "Rollout Completed",
+        "Completed",
+    ], got
+    end = got[-1]["detail"]
+    assert end["deploymentId"] == deployment["id"] and end["version"] == "1.0", end
+    assert (end["stage"], end["status"], end["outcome"]) == ("deployment", "completed", "succeeded"), end
+    assert end["change"]["definition"] == deployment["definition"], end
+    assert end["change"]["images"][0]["image"] == stage.image("api", "1.4"), end
+    target = {"name": "api", "cluster": stage.cluster, "account": stage.account, "region": "eu-west-1"}
+    assert end["target"] == {**target, "environment": None}, end
+    assert end["metadata"] == {"user": "ann", "gitCommit": "4f2a9c1", "gitBranch": "main", "runId": "77"}, end
+    until("each was counted", lambda: _count(daemon, "eventbridge", "sent") == 6)
+
+
+def one_pattern_catches_every_failure(stage: Stage) -> None:
+    _scene(stage)
+    pattern = {"source": ["lockkeeper"], "detail": {"status": ["failed"], "stage": ["deployment"]}}
+    notify, told = _told_bus(stage, pattern)
+    daemon = stage.run(notify, stage.target())
+    stage.put(events.deploy("api", tag="nope"))
+    (deployment,) = stage.finished(daemon)
+    (event,) = _received(stage, told, 1)
+    detail = event["detail"]
+    assert detail["outcome"] == deployment["outcome"] and detail["cause"] == "image_pull", detail
+    assert event["detail-type"] in ("Lockkeeper Deployment Rolled Back", "Lockkeeper Deployment Failed"), event
+
+
+def subscribers_of_a_topic_get_json(stage: Stage) -> None:
+    _scene(stage)
+    url, arn = _queue(stage, "told")
+    sns = stage.client("sns")
+    topic = sns.create_topic(Name=stage.cluster)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    daemon = stage.run(f'[notify.sns]\ntopic = "{topic}"\nstages = []\n', stage.target())
+    stage.put(events.deploy("api"))
+    (deployment,) = stage.finished(daemon)
+    (message,) = _received(stage, url, 1)
+    assert message["Subject"].startswith("Lockkeeper: api: deployment succeeded"), message
+    attributes = {name: it["Value"] for name, it in message["MessageAttributes"].items()}
+    assert attributes == {"id": f"{deployment['id']}/succeeded", "kind": "succeeded", "target": "api"}, message
+    told = json.loads(message["Message"])
+    assert told["deployment"]["id"] == deployment["id"] and told["kind"] == "succeeded", told
+
+
+def a_bot_updates_its_message_and_an_operator_replays_by_its_button(stage: Stage) -> None:
+    _scene(stage)
+    slack = Listener()
+    daemon = stage.run(_slack(slack), stage.target())
+    stage.put(events.deploy("api", tag="1.4"))
+    (failed,) = stage.finished(daemon)
+    stage.rest(daemon)
+    (posted,) = until("a message", lambda: slack.posts("/api/chat.postMessage"))
+    update = until("an update", lambda: slack.posts("/api/chat.update"))[-1]
+    assert update["ts"] == "1700000001.1" and posted["channel"] == "C012AB3CD", update
+    assert "deployment failed" in update["text"] and "image_pull" in json.dumps(update), update
+    buttons = next(it for it in update["blocks"] if it["type"] == "actions")["elements"]
+    (replay,) = [it for it in buttons if it["action_id"] == "lockkeeper_replay"]
+
+    assert _press(daemon, slack, replay, "U999") == 403
+    assert _press(daemon, slack, replay, OPERATOR, secret="another") == 401
+    assert not slack.posts("/answer") and stage.set_aside() == (1, 0)
+    stage.push("api", "1.4")
+    assert _press(daemon, slack, replay, OPERATOR) == 200
+    (told,) = until("an answer", lambda: slack.posts("/answer"))
+    assert told["text"] == f"1 of 1 messages of deployment {failed['id']} are put back", told
+    _, again = stage.finished(daemon, 2)
+    assert again["outcome"] == "succeeded" and stage.no_dead_letters(), again
+
+
+def a_webhook_is_signed_and_asked_again_when_it_says_so(stage: Stage) -> None:
+    _scene(stage)
+    hook = Listener()
+    hook.answers = [(429, {"retry-after": "2"}), (503, {})]
+    daemon = stage.run(_hook(hook, "stages = []\n"), stage.target())
+    stage.put(events.deploy("api"))
+    stage.finished(daemon)
+    until("three attempts", lambda: len(hook.heard) >= 3)
+    assert hook.heard[1]["at"] - hook.heard[0]["at"] >= 2, "it was to wait"
+    for request in hook.heard:
+        headers = request["headers"]
+        signed = f"{headers['x-lockkeeper-timestamp']}.{request['body']}".encode()
+        code = hmac.new(SIGNING_SECRET.encode(), signed, hashlib.sha256).hexdigest()
+        assert headers["x-lockkeeper-signature"] == f"v1={code}", headers
+    assert len({it["headers"]["x-lockkeeper-id"] for it in hook.heard}) == 1
+    until("it was counted", lambda: _count(daemon, "webhook_audit", "sent") == 1)
+    assert _count(daemon, "webhook_audit", "retried") == 2
+
+
+def a_dead_webhook_slows_no_deployment_and_no_stop(stage: Stage) -> None:
+    _scene(stage)
+    hook = Listener()
+    hook.server.shutdown()  # It accepts, and never answers.
+    daemon = stage.run(_hook(hook), stage.target())
+    began = time.monotonic()
+    stage.put(events.deploy("api"))
+    (deployment,) = stage.finished(daemon)
+    assert deployment["outcome"] == "succeeded" and time.monotonic() - began < 30
+    daemon.signal(15)
+    assert daemon.ends_within(11) == 0
+    assert daemon.says("notifications were not delivered before the end", channel="webhook_audit")
+
+
+def no_secret_reaches_a_log_a_page_an_event_or_a_notification(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    environment = [{"name": "PASSWORD", "value": "planted-in-the-definition"}]
+    container = {"name": "app", "image": stage.image("api", "latest"), "memory": 128, "environment": environment}
+    stage.service(definition={"containerDefinitions": [container]})
+    listener = Listener()
+    bus, told = _told_bus(stage, {"source": ["lockkeeper"]})
+    daemon = stage.run(
+        bus,
+        _slack(listener),
+        _hook(listener),
+        '[[http.tokens]]\nname = "ann"\nrole = "operate"\nenv = "ANN"\n',
+        stage.target(),
+        environment={"ANN": "planted-operate-token", "SLACK_SECRET": SIGNING_SECRET},
+    )
+    stage.put(events.deploy("api", tag="nope", repository_url="https://x:planted-in-a-url@github.com/shop/api"))
+    (deployment,) = stage.finished(daemon)
+    events_told = _received(stage, told, 5)
+    until("Slack and the webhook were told", lambda: _count(daemon, "slack", "sent") and len(listener.heard) > 6)
+    paths = ["/", "/metrics", "/health", "/openapi.json", "/api/v1/targets", "/api/v1/deployments"]
+    paths += [f"/deployments/{deployment['id']}", f"/api/v1/deployments/{deployment['id']}"]
+    pages = {path: fetch(f"http://127.0.0.1:{daemon.port}{path}") for path in paths}
+    assert all(status == 200 for status, _ in pages.values()), {path: it[0] for path, it in pages.items()}
+    letters = stage.dead_letters()
+    del letters[0]["body"]  # What was asked is kept as it was asked.
+    shown = {**{path: body for path, (_, body) in pages.items()}, "letters": json.dumps(letters)}
+    shown["events"] = json.dumps(events_told)
+    shown["notifications"] = json.dumps([it["body"] for it in listener.heard])
+    # At this level the log quotes events as they came: a URL with a password in it is its sender's doing.
+    shown["log"] = "\n".join(it for it in daemon.text().splitlines() if '"event received"' not in it)
+    for where, text in shown.items():
+        assert "planted" not in text, f"{where}: {text[max(0, text.index('planted') - 200) :][:400]}"
+
+
+def a_rollout_of_somebody_else_is_told_as_not_ours(stage: Stage) -> None:
+    _scene(stage)
+    hook = Listener()
+    daemon = stage.run(_hook(hook), stage.target())
+    body = json.loads(stage.body(events.rollout(), "ecs-1"))
+    body["resources"] = [stage.arn("ecs", f"service/{stage.cluster}/api")]
+    stage.send(json.dumps(body))
+    # After a start it is not certain at once that it is not ours.
+    (told,) = until("it is told", lambda: hook.posts("/hook"), 100)
+    assert told["kind"] == "foreign_in_progress" and told["rollout"]["rollout_id"] == "ecs-svc/123", told
+    assert "not ours" in told["text"] and told["target"]["name"] == "api", told
+    assert daemon.says("that Lockkeeper did not start is in progress")
+
+
+def _slack(listener: Listener) -> str:
+    return (
+        f'[notify.slack]\ntoken = "{TOKEN}"\nchannel = "C012AB3CD"\napi_url = "{listener.url}/api"\n'
+        f'signing_secret = "{SIGNING_SECRET}"\noperators = ["{OPERATOR}"]\n'
+    )
+
+
+def _hook(listener: Listener, more: str = "") -> str:
+    return (
+        f'[[notify.webhook]]\nname = "audit"\nurl = "{listener.url}/hook?key=planted-url-key"\n'
+        f'secret = "{SIGNING_SECRET}"\n{more}'
+    )
+
+
+def _count(daemon, channel: str, result: str) -> float:
+    return daemon.metric("lockkeeper_notifications_total", channel=channel, result=result)
+
+
+def _press(daemon, slack: Listener, button: dict, user: str, *, secret: str = SIGNING_SECRET) -> int:
+    """Presses a button as Slack does, and says how that was answered."""
+    payload = {
+        "type": "block_actions",
+        "user": {"id": user, "username": "ann"},
+        "response_url": f"{slack.url}/answer",
+        "actions": [{"action_id": button["action_id"], "value": button["value"]}],
+    }
+    body = urllib.parse.urlencode({"payload": json.dumps(payload)}).encode()
+    stamp = str(int(time.time()))
+    code = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={code}"}
+    request = urllib.request.Request(f"http://127.0.0.1:{daemon.port}/slack/actions", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code

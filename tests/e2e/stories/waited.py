@@ -1,0 +1,57 @@
+"""A job of a CI system asks for a deployment, and waits for its outcome by the script that is shipped for that."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import events
+from daemon import Daemon
+from stage import Stage
+
+WAIT = Path(__file__).resolve().parents[3] / "deploy/github-actions/wait.sh"
+
+
+def _ask(stage: Stage, event: events.Event) -> str:
+    """Puts an event, as `aws events put-events` does, and says its id."""
+    (entry,) = stage.events.put_events(Entries=[stage._entry(event)])["Entries"]
+    return entry["EventId"]
+
+
+def _wait(daemon: Daemon, event: str, *words: str, token: str | None = None) -> subprocess.CompletedProcess:
+    environment = {"PATH": os.environ["PATH"], "LOCKKEEPER_URL": f"http://127.0.0.1:{daemon.port}", "LOCKKEEPER_PAUSE": "0.2"}
+    if token:
+        environment["LOCKKEEPER_TOKEN"] = token
+    command = [str(WAIT), event, *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
+
+
+def a_job_ends_as_the_deployment_that_it_asked_for(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service(image=stage.image("api", "v1"))
+    daemon = stage.run(stage.target(on_push="pin"))
+    stage.push("api", "v2")
+    done = _wait(daemon, _ask(stage, events.deploy("api", tag="v2")), "60")
+    assert done.returncode == 0 and "succeeded" in done.stdout.splitlines()[-1], (done.stdout, done.stderr)
+    done = _wait(daemon, _ask(stage, events.ready("api", "nope")), "60")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1 and "rolled_back" in lines[-2], (done.stdout, done.stderr)
+    assert json.loads(lines[-1])["stopped_tasks"], lines
+    done = _wait(daemon, "00000000-0000-4000-8000-000000000000", "2")
+    assert done.returncode == 2 and "nothing was known" in done.stderr, (done.stdout, done.stderr)
+
+
+def a_job_that_waits_shows_its_token(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    stage.service(image=stage.image("api", "v1"))
+    secret = "0123456789abcdef0123456789abcdef"
+    tokens = '[http]\nreads = "token"\n[[http.tokens]]\nname = "ci"\nrole = "read"\nenv = "CI_TOKEN"\n'
+    daemon = stage.run(stage.target(on_push="pin"), tokens, environment={"CI_TOKEN": secret})
+    stage.push("api", "v2")
+    event = _ask(stage, events.deploy("api", tag="v2"))
+    done = _wait(daemon, event, "60", token=secret)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    done = _wait(daemon, event, "2")
+    assert done.returncode == 2 and "401" in done.stderr, (done.stdout, done.stderr)

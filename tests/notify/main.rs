@@ -1,0 +1,294 @@
+//! Notifications on their way: to a double of Slack and of webhooks that are slow, busy, broken or dead.
+
+mod double;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::http::StatusCode;
+use double::{Double, Mood, TOKEN};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use lockkeeper::{
+    domain::{
+        Cause, DeploymentRecord, Evidence, Glob, KnownFrom, NoticeFilter, NoticeStage, Origin, Outcome,
+        Report, Secret, SlackButtons, SlackRules, SlackWay, Stage, Tasks, Timestamp, TriggerKind,
+        WebhookRules,
+    },
+    report::{
+        Http,
+        channel::{Channel, Couriers, Delivery, Notifiers, Sender, Tally, open},
+        notice::Home,
+        slack::Slack,
+        webhook::Webhook,
+    },
+};
+use sha2::Sha256;
+
+const SIGNING: &str = "planted-signing-secret";
+
+fn all() -> NoticeFilter {
+    NoticeFilter {
+        targets: vec![Glob::new("*")],
+        outcomes: Outcome::ALL.into(),
+        stages: [NoticeStage::Deployment, NoticeStage::Rollback].into(),
+        foreign: true,
+    }
+}
+
+fn bot(url: &str) -> Channel {
+    let rules = SlackRules {
+        way: SlackWay::Bot {
+            token: Secret::from(TOKEN),
+            channel: "#deployments".into(),
+            api_url: format!("{url}/api").as_str().into(),
+        },
+        mention: Some("<!here>".into()),
+        buttons: Some(SlackButtons {
+            signing_secret: Secret::from(SIGNING),
+            operators: ["U012AB3CD".into()].into(),
+        }),
+        filter: all(),
+    };
+    let sender = Sender::Slack(Box::new(Slack::new(rules, Home::default(), Http::default())));
+    Channel { name: "slack".into(), filter: all(), sender }
+}
+
+fn webhook(url: &str) -> Channel {
+    let secret = Some(Secret::from(SIGNING));
+    let url = Secret::from(&*format!("{url}/hook/planted-url-secret"));
+    let rules = WebhookRules { name: "audit".into(), url, secret, filter: all() };
+    let sender = Sender::Webhook(Webhook::new(rules, Home::default(), Http::default()));
+    Channel { name: "webhook_audit".into(), filter: all(), sender }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Counts(Arc<Mutex<BTreeMap<(String, &'static str), usize>>>);
+
+impl Tally for Counts {
+    fn notified(&self, channel: &str, delivery: Delivery, count: usize) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((channel.to_owned(), delivery.as_str())).or_default() += count;
+    }
+}
+
+impl Counts {
+    fn of(&self, channel: &str, result: &'static str) -> usize {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(&(channel.to_owned(), result)).copied().unwrap_or_default()
+    }
+}
+
+struct Told {
+    notifiers: Notifiers,
+    couriers: Couriers,
+    counts: Counts,
+}
+
+fn told_by(channels: Vec<Channel>) -> Told {
+    let counts = Counts::default();
+    let (notifiers, couriers) = open(channels, Arc::new(counts.clone()));
+    Told { notifiers, couriers, counts }
+}
+
+fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord {
+    let origin = Origin {
+        kind: TriggerKind::ImagePushed,
+        event_id: "e-1".into(),
+        reason: "push of shop_api:1.4".into(),
+        metadata: None,
+    };
+    DeploymentRecord {
+        id: id.into(),
+        target: "111122223333/eu-west-1/shop/shop_api".parse().expect("valid"),
+        name: "api".into(),
+        version: Timestamp::from_millis(1_790_000_000_000),
+        changes: vec!["image shop_api:1.4".into()],
+        triggers: vec![Arc::new(origin)],
+        stage,
+        outcome,
+        cause: outcome.filter(|it| it.is_failure()).map(|_| Cause::CrashLoop),
+        reason: outcome.map(|_| format!("\"quoted\"\n🚀 {}", "x".repeat(10_000))),
+        evidence: Evidence::default(),
+        rollout_id: None,
+        definition: Some("shop_api:13".parse().expect("valid")),
+        previous_definition: Some("shop_api:12".parse().expect("valid")),
+        attempts: 1,
+        requested_at: Timestamp::from_millis(1_790_000_000_000),
+        started_at: Some(Timestamp::from_millis(1_790_000_001_000)),
+        finished_at: outcome.map(|_| Timestamp::from_millis(1_790_000_009_000)),
+        tasks: Tasks::default(),
+        rollout: None,
+        images: Vec::new(),
+        known_from: KnownFrom::Lane,
+    }
+}
+
+impl Told {
+    fn tell(&mut self, report: &Report) {
+        self.notifiers.tell(report, Timestamp::from_millis(1_790_000_010_000));
+    }
+
+    fn begins(&mut self, id: &str) {
+        self.tell(&Report::Moved(Box::new(record(id, Stage::Rollout, None))));
+    }
+
+    fn ends(&mut self, id: &str, outcome: Outcome) {
+        self.tell(&Report::Finished(Box::new(record(id, Stage::Finished, Some(outcome)))));
+    }
+}
+
+#[tokio::test]
+async fn a_bot_keeps_one_message_per_deployment_and_mentions_people_by_another() {
+    let (slack, url) = Double::listen().await;
+    let mut told = told_by(vec![bot(&url)]);
+    told.begins("d-1");
+    slack.until(1).await;
+    told.ends("d-1", Outcome::RolledBack);
+    slack.until(3).await;
+    told.begins("d-2");
+    slack.until(4).await;
+    told.couriers.finish(Duration::from_secs(5)).await;
+    let paths: Vec<String> = slack.heard().into_iter().map(|heard| heard.path).collect();
+    let [post, update] = ["/api/chat.postMessage", "/api/chat.update"];
+    assert_eq!(paths, [post, update, post, post]);
+    let messages = slack.messages();
+    assert_eq!(messages.len(), 3, "the first message was updated");
+    assert!(messages[0]["text"].as_str().is_some_and(|text| text.starts_with("❌ api: deployment failed")));
+    assert!(messages[1]["text"].as_str().is_some_and(|text| text.starts_with("<!here> ❌ api")));
+    assert_eq!(told.counts.of("slack", "sent"), 3);
+}
+
+#[tokio::test]
+async fn a_message_that_is_gone_is_posted_anew() {
+    let (slack, url) = Double::listen().await;
+    let mut told = told_by(vec![bot(&url)]);
+    told.begins("d-1");
+    slack.until(1).await;
+    slack.then(Mood::Error("message_not_found"));
+    told.ends("d-1", Outcome::Succeeded);
+    slack.until(3).await;
+    told.couriers.finish(Duration::from_secs(5)).await;
+    assert_eq!((slack.messages().len(), told.counts.of("slack", "sent")), (2, 2));
+}
+
+#[tokio::test]
+async fn what_a_webhook_gets_is_signed_and_has_the_same_id_when_it_is_sent_again() {
+    let (hook, url) = Double::listen().await;
+    hook.then(Mood::Status(StatusCode::BAD_GATEWAY));
+    let mut told = told_by(vec![webhook(&url)]);
+    told.ends("d-1", Outcome::Failed);
+    let heard = hook.until(2).await;
+    told.couriers.finish(Duration::from_secs(5)).await;
+    for request in &heard {
+        let signed = format!("{}.{}", request.header("x-lockkeeper-timestamp"), request.body);
+        let mut mac = Hmac::<Sha256>::new_from_slice(SIGNING.as_bytes()).expect("any length");
+        mac.update(signed.as_bytes());
+        let code = mac.finalize().into_bytes();
+        let hex: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(request.header("x-lockkeeper-signature"), format!("v1={hex}"));
+        assert_eq!(request.header("x-lockkeeper-id"), "d-1/failed");
+        let json = request.json();
+        assert_eq!((&json["id"], &json["kind"]), (&"d-1/failed".into(), &"failed".into()));
+        assert_eq!(json["deployment"]["cause"], "crash_loop");
+    }
+    assert_eq!((told.counts.of("webhook_audit", "retried"), told.counts.of("webhook_audit", "sent")), (1, 1));
+}
+
+#[tokio::test]
+async fn who_is_busy_is_left_alone_for_as_long_as_it_says() {
+    let (slack, url) = Double::listen().await;
+    slack.then(Mood::Busy(3));
+    let mut told = told_by(vec![bot(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    let heard = slack.until(2).await;
+    assert!(heard[1].at - heard[0].at >= Duration::from_secs(3));
+    told.couriers.finish(Duration::from_secs(5)).await;
+    assert_eq!(told.counts.of("slack", "sent"), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_counted_and_not_sent_again() {
+    let (slack, url) = Double::listen().await;
+    slack.then(Mood::Error("channel_not_found"));
+    let mut told = told_by(vec![bot(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    told.ends("d-2", Outcome::Succeeded);
+    slack.until(2).await;
+    told.couriers.finish(Duration::from_secs(5)).await;
+    let of = |result| told.counts.of("slack", result);
+    assert_eq!((of("failed"), of("sent"), of("retried"), slack.heard().len()), (1, 1, 0, 2));
+}
+
+#[tokio::test]
+async fn one_that_hangs_holds_up_neither_the_loop_nor_another_channel_nor_the_end() {
+    let (dead, dead_url) = Double::listen().await;
+    let (hook, url) = Double::listen().await;
+    dead.always(Some(Mood::Hangs));
+    let mut told = told_by(vec![bot(&dead_url), webhook(&url)]);
+    let began = Instant::now();
+    for number in 0..1_500 {
+        told.ends(&format!("d-{number}"), Outcome::Failed);
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    hook.until(100).await;
+    assert_eq!(dead.heard().len(), 1);
+    let ends = Instant::now();
+    told.couriers.finish(Duration::from_millis(500)).await;
+    assert!(ends.elapsed() < Duration::from_secs(2), "{:?}", ends.elapsed());
+    let of = |result| told.counts.of("slack", result);
+    assert!(of("dropped") >= 499, "{}", of("dropped"));
+    assert_eq!(of("dropped") + of("failed"), 1_500, "each is accounted for");
+}
+
+#[tokio::test]
+async fn at_the_end_what_waits_is_sent() {
+    let (hook, url) = Double::listen().await;
+    let mut told = told_by(vec![webhook(&url)]);
+    for number in 0..50 {
+        told.ends(&format!("d-{number}"), Outcome::Succeeded);
+    }
+    told.couriers.finish(Duration::from_secs(10)).await;
+    assert_eq!((hook.heard().len(), told.counts.of("webhook_audit", "sent")), (50, 50));
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_secret_reaches_the_log_however_sending_fails() {
+    let out = Written::default();
+    let writer = out.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let (slack, url) = Double::listen().await;
+    slack.then(Mood::Error("invalid_auth"));
+    let nobody = "http://127.0.0.1:1";
+    let mut told = told_by(vec![bot(&url), webhook(nobody)]);
+    told.ends("d-1", Outcome::Failed);
+    slack.until(1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    told.couriers.finish(Duration::from_millis(300)).await;
+    assert_eq!(told.counts.of("slack", "failed"), 1);
+    let log = String::from_utf8(out.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("text");
+    assert!(log.contains("invalid_auth") && log.contains("webhook_audit"), "{log}");
+    assert!(!log.contains("planted"), "{log}");
+    let channels = format!("{:?}", [bot(&url), webhook(nobody)]);
+    assert!(!channels.contains("planted"), "{channels}");
+}
