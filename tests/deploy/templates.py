@@ -90,8 +90,25 @@ def check_archive() -> None:
         assert named and all(set(it.split(".")) <= fields for it in named), (query["Name"], named, fields)
 
 
+def check_runbook() -> None:
+    """Each alarm and alert is in the runbook, and each one that it names is made."""
+    runbook = (DEPLOY.parent / "docs/runbook.md").read_text()
+    terraform = (DEPLOY / "terraform/alarms.tf").read_text()
+    alarms = set(re.findall(r"^    ([a-z-]+) = \{\n      description", terraform, re.MULTILINE))
+    alarms |= set(re.findall(r'alarm_name\s+= "\$\{var.name\}-([a-z-]+)"', terraform))
+    template = of_type(load("lockkeeper.yaml"), "AWS::CloudWatch::Alarm")
+    assert {it["AlarmName"]["Sub"].removeprefix("${Name}-") for it in template} <= alarms, template
+    rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"]
+    alerts = {rule["alert"] for group in rules for rule in group["rules"]}
+    missing = {it for it in alarms | alerts if f"`{it}`" not in runbook}
+    assert not missing, f"the runbook says nothing of {missing}"
+    unknown = set(re.findall(r"`(Lockkeeper[A-Z][A-Za-z]+)`", runbook)) - alerts
+    assert not unknown, f"the runbook tells of {unknown}, which nobody makes"
+
+
 if __name__ == "__main__":
     check_core()
+    check_runbook()
     check_archive()
     print("the templates say what the Terraform module says")
     sys.exit(0)
