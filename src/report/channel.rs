@@ -147,7 +147,8 @@ pub struct Couriers {
 #[derive(Debug)]
 struct Mailbox {
     filter: NoticeFilter,
-    takes_warnings: bool,
+    /// Whether it takes what has no event on a bus.
+    is_for_people: bool,
     post: Arc<Post>,
 }
 
@@ -174,8 +175,8 @@ pub fn open(channels: Vec<Channel>, tally: Arc<dyn Tally>) -> (Notifiers, Courie
         let outbox = Outbox::new(ROOM, sender.merges());
         let state = Mutex::new(State { outbox, is_closed: false, is_told: false });
         let post = Arc::new(Post { name, state, changed: Notify::new() });
-        let takes_warnings = !matches!(sender, Sender::Bus(_));
-        boxes.push(Mailbox { filter, takes_warnings, post: Arc::clone(&post) });
+        let is_for_people = !matches!(sender, Sender::Bus(_));
+        boxes.push(Mailbox { filter, is_for_people, post: Arc::clone(&post) });
         let courier = Courier { post: Arc::clone(&post), sender, tally: Arc::clone(&tally), outage: None };
         couriers.push((post, tokio::spawn(courier.work())));
     }
@@ -207,8 +208,11 @@ impl Notifiers {
 
 impl Mailbox {
     fn wants(&self, notice: &Notice) -> bool {
-        let is_warning = matches!(notice.what, What::Trouble(..) | What::Warned(..));
-        is_wanted(&self.filter, notice) && (self.takes_warnings || !is_warning)
+        let is_for_people = match notice.what {
+            What::Trouble(..) | What::Warned(..) | What::Hold(_) => true,
+            What::Stage(..) | What::Foreign(_) => false,
+        };
+        is_wanted(&self.filter, notice) && (self.is_for_people || !is_for_people)
     }
 }
 

@@ -34,6 +34,7 @@ MODULES = {
     "scraped": "prometheus",
     "waited": "ministack",
     "created": "ministack",
+    "recipes": "ministack",
     "rollbacks": "ministack",
     "own": "ministack",
     "replay": "ministack",
