@@ -174,6 +174,36 @@ test('whoever has a token pauses a target, sees it, and resumes it', async () =>
     await page.context().close();
 });
 
+test('whoever has a token deploys a tag, cancels what hangs, and puts back what was set aside', async () => {
+    const page = await lab.page();
+    await page.goto(`${lab.base}/targets/mail`);
+    await signIn(page, OPERATOR);
+    await lab.push('mail', 'v5-hang');
+    await page.getByRole('button', { name: 'Deploy …' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Deploy mail.' });
+    await dialog.getByLabel('Tag').fill('v5-hang');
+    await dialog.getByLabel('Reason').fill('a try');
+    await dialog.getByRole('button', { name: 'Deploy', exact: true }).click();
+    await page.getByText('Deploy mail: it was asked for.').waitFor();
+    await page.locator('#does').getByText('Rolling out').waitFor({ timeout: 30_000 });
+    await page.locator('#does').getByRole('link').first().click();
+    await page.locator('#timeline').getByText('Rollout started').waitFor();
+    assert.match(await page.locator('main').textContent(), /a try/);
+    await picture(page, 'under-way');
+    await page.getByRole('button', { name: 'Cancel …' }).click();
+    await page.getByRole('button', { name: 'Cancel it' }).click();
+    await page.getByText('Cancelled', { exact: true }).first().waitFor({ timeout: 30_000 });
+
+    await page.goto(`${lab.base}/dead-letters`);
+    const row = page.locator('table.letters tbody tr').filter({ hasText: 'v2-crash' });
+    await row.getByRole('button', { name: 'Replay …' }).click();
+    await page.getByRole('button', { name: 'Replay', exact: true }).click();
+    await page.getByText('it was asked for').waitFor();
+    await until('it is tried again', async () => (await lab.get('/api/v1/targets/web')).lane.state !== 'idle');
+    await lab.ended('web', 'rolled_back');
+    await page.context().close();
+});
+
 test('the diff of a definition shows the image, and no value of the environment', async () => {
     const page = await lab.page();
     await page.goto(`${lab.base}/deployments/${failed.id}`);
