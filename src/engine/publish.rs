@@ -116,6 +116,9 @@ impl Publisher {
         }
         if let Report::Finished(record) = report {
             Arc::make_mut(&mut self.history).push((**record).clone());
+            if let Some(shown) = &mut self.shown {
+                shown.ended(record);
+            }
         }
         if let Some(notifiers) = &mut self.notifiers {
             notifiers.tell(report, at);

@@ -83,8 +83,8 @@ async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
         estate.call_in(OTHER, Service::Ecs, operation, body);
     }
     let role = format!("arn:aws:iam::{OTHER}:role/lockkeeper");
-    let rule = AccountRule { account: OTHER.into(), role_arn: role.into(), external_id: None };
-    let daemon = Daemon::begin_in(&estate, ReconcileMode::Repair, &[rule]).await;
+    let account = AccountRule { account: OTHER.into(), role_arn: role.into(), external_id: None };
+    let daemon = Daemon::begin_in(&estate, ReconcileMode::Repair, &[account]).await;
     sleep(Duration::from_mins(2)).await;
     let write = || json!({"Name": "/theirs/KEY", "Value": "x", "Type": "String", "Overwrite": true});
     estate.call_in(OTHER, Service::Ssm, "PutParameter", write());
@@ -92,8 +92,9 @@ async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
     sleep(LONG).await;
     let wanted = json!({"cluster": "shop", "services": ["theirs"]});
     let service = estate.call_in(OTHER, Service::Ecs, "DescribeServices", wanted)["services"][0].clone();
-    let created = service["deployments"][0]["createdAt"].as_f64().unwrap();
-    assert!(created > changed.as_millis() as f64 / 1_000.0, "{service}");
+    let created = Duration::from_secs_f64(service["deployments"][0]["createdAt"].as_f64().unwrap());
+    let changed = u64::try_from(changed.as_millis()).unwrap();
+    assert!(created > Duration::from_millis(changed), "{service}");
     assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1);
     assert_eq!(daemon.metric("lockkeeper_drift"), 0);
     daemon.end().await;
