@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     domain::{
         DeploymentRecord, Difference, HoldKind, HoldRecord, Line, Moment, PastRollout, ReconcileRecord,
-        RolloutState, TargetRecord, Tasks, TriggerKind,
+        RolloutState, TargetRecord, Tasks, TriggerKind, UnwatchedRollout,
     },
     report::sample::{at, origin},
     status::sample::{Sample, about},
@@ -254,6 +254,9 @@ fn what_needs_somebody_comes_first_and_says_what_to_do() {
     → ECS tries on until its circuit breaker or the timeout ends it.
     ? mail waits for a rollout that is not ours
     a rollout that deployer started is in progress
+    ? mail was rolled back while nobody watched 8 min ago
+    mail:4: mail
+    → It is not started again. Ask for it once its cause is mended.
     ? 1 target has drifted
     mail has not seen a change of an image, parameter, secret or file.
     → Where reconcile only reports, deploy them.
@@ -321,6 +324,16 @@ fn a_name_that_two_targets_have_leads_to_neither_but_an_id_does() {
 fn drifted(name: &str) -> ReconcileRecord {
     let mut record = ReconcileRecord::begun(at("12:05:00"));
     record.drift = [(name.into(), 1)].into();
+    record.unwatched = vec![UnwatchedRollout {
+        target: "111122223333/eu-west-1/shop/mail".parse().expect("valid"),
+        name: name.into(),
+        rollout: None,
+        deployment: Some("d-4".into()),
+        definition: "mail:4".parse().expect("valid"),
+        rolled_back: true,
+        reason: name.into(),
+        ended_at: at("11:58:00"),
+    }];
     record
 }
 
