@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockkeeper::{
-    domain::{AccountRule, ReconcileMode},
+    domain::{AccountRule, ReconcileMode, Timestamp},
     sim::Service,
 };
 use serde_json::{Value, json};
@@ -82,8 +82,8 @@ async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
     ] {
         estate.call_in(OTHER, Service::Ecs, operation, body);
     }
-    let role = format!("arn:aws:iam::{OTHER}:role/lockkeeper");
-    let rule = AccountRule { account: OTHER.into(), role_arn: role.into(), external_id: None };
+    let role_arn = format!("arn:aws:iam::{OTHER}:role/lockkeeper");
+    let rule = AccountRule { account: OTHER.into(), role_arn: role_arn.into(), external_id: None };
     let daemon = Daemon::begin_in(&estate, ReconcileMode::Repair, &[rule]).await;
     sleep(Duration::from_mins(2)).await;
     let write = || json!({"Name": "/theirs/KEY", "Value": "x", "Type": "String", "Overwrite": true});
@@ -93,7 +93,7 @@ async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
     let wanted = json!({"cluster": "shop", "services": ["theirs"]});
     let service = estate.call_in(OTHER, Service::Ecs, "DescribeServices", wanted)["services"][0].clone();
     let created = service["deployments"][0]["createdAt"].as_f64().unwrap();
-    assert!(created > changed.as_millis() as f64 / 1_000.0, "{service}");
+    assert!(Timestamp::from_seconds(created) > changed, "{service}");
     assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1);
     assert_eq!(daemon.metric("lockkeeper_drift"), 0);
     daemon.end().await;
