@@ -41,6 +41,7 @@ MODULES = {
     "commands": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
+    "pressed": "ministack",
     "messages": "ministack",
     "switches": "ministack",
     "permissions": "ministack",
