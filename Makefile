@@ -84,13 +84,14 @@ browser: ## the pages in a real browser; PICTURES=/folder keeps a picture of eac
 terraform: ## format, validity and tests of the Terraform module
 	deploy/terraform/check.sh
 
-deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, workflows, the Dockerfile's form
+deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, workflows, the Dockerfile's form, links of the pages
 	deploy/cloudformation/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/templates.py
 	deploy/prometheus/check.sh
 	deploy/github-actions/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/scripts.py
 	.venv-lint/bin/hadolint Dockerfile
+	.venv-lint/bin/python tests/deploy/links.py
 
 .venv-lint/ready: deploy/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv-lint $<

@@ -99,6 +99,7 @@ impl Planner {
         let replaced = self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
         self.ledger.owe(lease);
         let before = replaced.and_then(|replaced| self.cancels.by_lease.remove(&replaced));
+        let before = before.or_else(|| self.take_over(&about));
         let until = now.moment + self.longest_return();
         let new = Cancel { about, until, messages: BTreeSet::new(), has_met: false };
         let cancel = before.unwrap_or(new);
@@ -107,6 +108,16 @@ impl Planner {
             None => self.cancels.stirred.extend(self.lanes.keys().cloned()),
         }
         self.cancels.by_lease.insert(lease, cancel);
+    }
+
+    /// The same came in another message, such as the one that this is a copy of: that has done its duty.
+    fn take_over(&mut self, about: &Cancellation) -> Option<Cancel> {
+        let is_same = |(_, it): &(&LeaseId, &Cancel)| {
+            it.about.origin.event_id == about.origin.event_id && it.about.deployment == about.deployment
+        };
+        let lease = self.cancels.by_lease.iter().find(is_same).map(|(lease, _)| *lease)?;
+        self.ledger.settle_whole(lease, SettledBy::Newer);
+        self.cancels.by_lease.remove(&lease)
     }
 
     /// However long ago a process died, by then what it held is received again.

@@ -224,7 +224,7 @@ fn definition(
     by_carrier
         .or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)))
         .or_else(|| superseded(request, Content::Definition(wanted), look, flawed))
-        .or_else(|| asked.back.as_deref().and_then(|back| moved_on(back, look)))
+        .or_else(|| asked.back.as_deref().and_then(|back| moved_on(back, request.version, look)))
         .unwrap_or(Verdict::Needed)
 }
 
@@ -256,16 +256,21 @@ fn is_made_to_go_back(
     definition.id.family == wanted.id.family && marks.content == Some(version) && back.images.iter().all(has)
 }
 
-/// Whether something was deployed since somebody saw what was to be rolled back from: it may be what mends that.
-fn moved_on(back: &Rollback, look: &Look) -> Option<Verdict> {
+/// Whether something newer was deployed since somebody saw what was to be rolled back from: it may be what mends that.
+/// What we deployed since, and was asked for before, only came late.
+fn moved_on(back: &Rollback, version: Timestamp, look: &Look) -> Option<Verdict> {
     let live = look.rollouts.iter().find(|rollout| rollout.state.is_live());
     if look.going_back || live.is_some_and(|live| live.definition.id != back.from) {
         return Some(Verdict::Await);
     }
-    let runs = look.running.as_ref().map(|running| &running.definition.id);
-    (runs != Some(&back.from)).then(|| {
-        let runs = runs.map_or("nothing".into(), ToString::to_string);
-        superseded_as(format!("{} was to be rolled back from, and by now {runs} runs", back.from))
+    let Some(running) = look.running.as_ref().map(|running| &running.definition) else {
+        return Some(superseded_as(format!("{} was to be rolled back from, and nothing runs", back.from)));
+    };
+    let marks = &running.marks;
+    let mut versions = marks.versions.values().chain(&marks.content);
+    let is_older = marks.deployment.is_some() && versions.all(|it| *it < version);
+    (running.id != back.from && !is_older).then(|| {
+        superseded_as(format!("{} was to be rolled back from, and by now {} runs", back.from, running.id))
     })
 }
 

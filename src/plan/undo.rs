@@ -258,7 +258,13 @@ impl Lane {
     fn undo_at_last(&mut self, mut passage: Box<Passage>, look: &Look, turn: &mut Turn<'_>) {
         let failure = passage.failure.take().expect("a failed passage has its failure");
         let undone = if passage.attempts > self.settings.retries {
-            let last = self.retrying_of(&passage.asks).map(|it| it.last.clone());
+            // Where the answer to the last start was lost, this is what became of it, and says why itself.
+            let failed =
+                look.rollouts.iter().find(|it| passage.rollout.as_ref().is_some_and(|id| it.id.is(id)));
+            let is_its_end = |since| failed.is_some_and(|it| it.created_at >= since);
+            let retrying =
+                self.retrying_of(&passage.asks).filter(|it| !it.lost_since.is_some_and(is_its_end));
+            let last = retrying.map(|it| it.last.clone());
             Err((passage, last.unwrap_or(failure)))
         } else {
             self.undo_by_rollout(passage, failure, None, look, turn)

@@ -68,6 +68,23 @@ fn script(dice: &mut Dice, messages: usize) -> Script {
             script = script.sent(paused + 1 + dice.roll(5) as u64, &[(place, Wish::Resume)]);
         }
     }
+    // Whoever goes back resumes the target, too.
+    for place in 0..services {
+        if dice.roll(5) == 0 {
+            let revision = u32::try_from(messages + 2 + place).expect("few");
+            script = script.sent(2 + dice.roll(90) as u64, &[(place, Wish::Definition(revision))]);
+            script = script.sent_later(&[(place, Wish::Rollback(revision, 1))]);
+            script = script.sent_later(&[(place, Wish::Resume)]);
+        }
+    }
+    for number in 0..messages {
+        if dice.roll(8) == 0 {
+            let (place, wish) = script.messages[number].wishes[0];
+            if !wish.decides() {
+                script = script.sent_later(&[(place, Wish::Cancel(number))]);
+            }
+        }
+    }
     let settings = [OnNewer::Queue, OnNewer::Interrupt, OnNewer::WhenFailing];
     let mut few = || u16::try_from(dice.roll(4)).expect("few");
     let budget = Budget {

@@ -77,8 +77,11 @@ impl World {
                 }
             }
             Command::Renew { lease, targets } => {
-                let only = Some(targets.iter().map(|target| self.place_of(target)).collect());
-                self.copy(Letter { only, ..self.letters[place_of(*lease)].clone() });
+                let renewed = self.letters[place_of(*lease)].clone();
+                let only = targets.iter().map(|target| self.place_of(target)).collect();
+                // What is about no target is confined to none.
+                let only = if targets.is_empty() { renewed.only } else { Some(only) };
+                self.copy(Letter { only, ..renewed });
             }
             Command::Look(_)
             | Command::Glance(_)

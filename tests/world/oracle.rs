@@ -364,7 +364,8 @@ fn is_true(world: &World, place: usize, message: usize, wish: Wish) -> bool {
         // Whatever of it comes back must meet the cancellation still.
         return world.letters.iter().all(|it| {
             let is_it = world.script.messages[it.message].event == world.script.messages[of].event;
-            !is_it || matches!(it.fate, Fate::Unsent | Fate::Deleted)
+            let asks = it.wishes(&world.script.messages[it.message]).any(|(to, _)| *to == place);
+            !(is_it && asks) || matches!(it.fate, Fate::Unsent | Fate::Deleted)
         });
     }
     let complete = |it: &&Real| it.state == RolloutState::Succeeded;
@@ -430,6 +431,7 @@ fn is_left_to_another(world: &World, place: usize, message: usize, wish: Wish) -
 
 fn replaces(newer: Wish, older: Wish) -> bool {
     match (newer, older) {
+        (Wish::Cancel(one), Wish::Cancel(other)) => one == other,
         (Wish::Pause, Wish::Pause)
         | (Wish::Resume, Wish::Pause | Wish::Resume)
         | (Wish::Restart, Wish::Restart)

@@ -287,7 +287,8 @@ impl Script {
             })
         };
         let holds = letter.wishes(message).filter_map(decided).collect();
-        let cancellation = letter.wishes(message).find_map(|(to, wish)| match wish {
+        // It names a deployment, and no target that a copy could be confined to.
+        let cancellation = message.wishes.iter().find_map(|(to, wish)| match wish {
             Wish::Cancel(of) => Some(Cancellation {
                 deployment: "d-whatever".into(),
                 target: Some(target(*to)),

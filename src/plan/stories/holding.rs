@@ -382,12 +382,21 @@ fn new_tasks_of_a_held_target_do_not_start_from_what_was_gone_back_from() {
 #[test]
 fn a_rollback_of_what_does_not_run_any_more_is_superseded() {
     let mut bench = running_two();
-    bench.scene().running.as_mut().expect("it runs").definition = marked(3, "v3", 950);
+    bench.scene().running.as_mut().expect("it runs").definition = marked(3, "v3", 985);
     bench.receive("m", [rollback(980, true)]);
     bench.pass(6);
     let (outcome, _, reason) = bench.end();
     assert_eq!((outcome, kind_of_hold(&bench)), (Outcome::Superseded, None));
     assert!(reason.contains("api:2 was to be rolled back from, and by now api:3 runs"), "{reason}");
+}
+
+#[test]
+fn what_was_asked_for_before_a_rollback_and_came_late_is_gone_back_from_too() {
+    let mut bench = running_two();
+    bench.scene().running.as_mut().expect("it runs").definition = marked(3, "v3", 970);
+    bench.receive("m", [rollback(980, true)]);
+    bench.pass(6);
+    assert_eq!(bench.ordered_base(), "api:1");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
     show,
 };
 use crate::{
-    domain::{LetterRecord, PutBy, Verdict},
+    domain::{LetterRecord, PutBy, TargetName, Verdict},
     status::{Letters, Refusal, StatusState},
 };
 
@@ -115,7 +115,7 @@ fn why(it: &LetterRecord) -> Markup {
 
 /// What would follow if it were put back.
 fn outlook(it: &LetterRecord) -> Markup {
-    let names: Vec<&str> = it.reaches.iter().take(5).map(|name| name.as_str()).collect();
+    let names: Vec<&str> = it.reaches.iter().take(5).map(TargetName::as_str).collect();
     let more = it.reaches.len().saturating_sub(names.len());
     html! {
         @match it.result {
