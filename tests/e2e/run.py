@@ -43,6 +43,7 @@ MODULES = {
     "commands": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
+    "pressed": "ministack",
     "messages": "ministack",
     "switches": "ministack",
     "permissions": "ministack",
