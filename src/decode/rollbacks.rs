@@ -22,10 +22,7 @@ pub(super) fn read(detail: Object) -> Reading {
     let (by, reason) = (by.note()?, reason.note()?);
     let back = Rollback {
         from: revision(from)?,
-        images: by_container(images, |field, text| match is_digest(text) {
-            true => Ok(Digest::from(text)),
-            false => Err(format!("{field} holds {}, which is no digest", quoted(text))),
-        })?,
+        images: by_container(images, digest)?,
         follow: by_container(follow, |field, text| read_tag(field, text))?,
         hold: hold.flag()?.unwrap_or(true),
         by: by.clone(),
@@ -40,6 +37,11 @@ pub(super) fn read(detail: Object) -> Reading {
         requested_by: by,
         ..DeployRequest::default()
     }))
+}
+
+fn digest(field: Field, text: &str) -> Result<Digest, Reason> {
+    let is_one = is_digest(text).then(|| Digest::from(text));
+    is_one.ok_or_else(|| format!("{field} holds {}, which is no digest", quoted(text)))
 }
 
 fn revision(field: Field) -> Result<DefinitionId, Reason> {

@@ -155,17 +155,17 @@ fn retrying(it: &DeploymentRecord, reason: &str, delay: Duration, left: u32) -> 
 fn held(name: &TargetName, hold: &HoldRecord, moved: &HoldMove) -> LogLine {
     let by = hold.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let reason = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let (held, tag) = match hold.kind {
+    let (state, tag) = match hold.kind {
         HoldKind::Paused => ("paused", Holds::PAUSED),
         HoldKind::Held => ("held after a rollback", Holds::HELD),
     };
     let (level, message) = match moved {
-        HoldMove::Begun => (Level::Info, format!("{name} is {held}{by}{reason}")),
+        HoldMove::Begun => (Level::Info, format!("{name} is {state}{by}{reason}")),
         HoldMove::Ended => (Level::Info, format!("{name} is resumed{by}{reason}")),
         HoldMove::Vanished => (
             Level::Warn,
             format!(
-                "{name} was {held}{by}, and is not any more: the tag {tag} is gone, though nobody resumed it"
+                "{name} was {state}{by}, and is not any more: the tag {tag} is gone, though nobody resumed it"
             ),
         ),
         HoldMove::Refused(why) => (

@@ -6,7 +6,8 @@ use super::targets::{Candidate, Reading};
 use crate::{
     aws::permissions::Need,
     domain::{
-        AccountId, Dependency, OnPush, Owner, Place, ReconcileMode, Region, RepositoryName, Role, TargetId,
+        AccountId, Dependency, Holds, OnPush, Owner, Place, ReconcileMode, Region, RepositoryName, Role,
+        TargetId,
     },
     settings::Settings,
 };
@@ -79,7 +80,15 @@ pub(super) fn of_targets(settings: &Settings, targets: &[(&Candidate, &Reading)]
         needs.should = of_things(targets);
     }
     needs.should.extend(targets.first().filter(|_| settings.aws.owner_tag).map(|it| of_owner(&it.0.id)));
+    needs.should.extend(targets.first().map(|it| of_holds(&it.0.id)));
     needs
+}
+
+/// The tags that keep what people decided; one service stands for all.
+fn of_holds(target: &TargetId) -> Need {
+    let arn = ecs(&Place::of(target), &format!("service/{}/{}", target.cluster(), target.service()));
+    let context = BTreeMap::from([("aws:TagKeys", Holds::PAUSED.to_owned())]);
+    Need { context, ..need(&["ecs:TagResource", "ecs:UntagResource"], [arn]) }
 }
 
 /// The tag by which Lockkeepers notice each other; one service stands for all.

@@ -45,7 +45,8 @@ struct Event {
 struct Replayed {
     dry_run: bool,
     done: bool,
-    replayed: Option<usize>,
+    #[serde(rename = "replayed")]
+    count: Option<usize>,
     left: Vec<Left>,
     missing: Vec<String>,
 }
@@ -158,7 +159,7 @@ impl Letter {
 fn in_words(replayed: &Replayed) -> String {
     let mut lines: Vec<String> = replayed.left.iter().map(|it| format!("{}: {}", it.id, it.why)).collect();
     lines.extend(replayed.missing.iter().map(|id| format!("{id}: no letter has this id")));
-    lines.push(match replayed.replayed {
+    lines.push(match replayed.count {
         Some(count) if replayed.dry_run => format!("{} would be put back.", counted(count, "letter")),
         Some(count) if replayed.done => format!("{} put back.", counted(count, "letter")),
         _ => "They are being put back: `dead-letters` shows what is left.".into(),
@@ -195,7 +196,7 @@ mod tests {
         let replayed = |done: bool, count: Option<usize>| Replayed {
             dry_run: false,
             done,
-            replayed: count,
+            count,
             left: vec![Left { id: "l-2".into(), why: "somebody else has it".into() }],
             missing: vec!["l-3".into()],
         };

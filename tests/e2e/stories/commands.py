@@ -19,7 +19,7 @@ def a_deployment_is_asked_for_and_followed_to_its_outcome(stage: Stage) -> None:
     github |= {"GITHUB_RUN_ID": "77", "GITHUB_STEP_SUMMARY": str(summary)}
     done = _ask(daemon, "deploy", "api", "--reason", "it leaks", "--wait", "--timeout", "1m", more=github)
     assert done.returncode == 0 and done.stdout.startswith("deploy api: succeeded after"), done
-    assert " waiting\n" in done.stderr and " finished: " in done.stderr, done.stderr
+    assert " waiting" in done.stderr and " finished: " in done.stderr, done.stderr
     (deployment,) = daemon.deployments()
     metadata = deployment["triggers"][0]["metadata"]
     assert (metadata["user"], metadata["commit"], metadata["platform"]) == ("ann", "4f2a9c1e5d", "github"), metadata
