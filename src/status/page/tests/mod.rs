@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     domain::{
         DefinitionFacts, Dependency, DeploymentRecord, Difference, Glob, HoldKind, HoldRecord, LetterEvent,
-        LetterRecord, Line, Moment, OnPush, Outline, PastRollout, Place, PutBy, ReconcileRecord,
+        LetterRecord, Line, Metadata, Moment, OnPush, Outline, PastRollout, Place, PutBy, ReconcileRecord,
         RolloutState, TargetRecord, TargetSettings, Tasks, TriggerKind, UnwatchedRollout, Verdict,
     },
     report::sample::{at, origin},
