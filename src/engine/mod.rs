@@ -13,7 +13,8 @@
 //! | `people` | whose decisions and requests count |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
-//! | `reconcile` | looks now and then for changes that targets have not seen |
+//! | `reconcile` | looks now and then for changes that targets have not seen, and for rollouts whose end nobody saw |
+//! | `losses` | looks whether a target needs an image that is gone |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
