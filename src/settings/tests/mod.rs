@@ -39,7 +39,6 @@ fn project(path: &str) -> std::path::PathBuf {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "it is the list of all of them")]
 fn without_any_source_the_defaults_hold() {
     insta::assert_debug_snapshot!(load(&Sources::default()).expect("valid"), @r#"
     Settings {
