@@ -163,6 +163,8 @@ struct Post {
 #[derive(Debug)]
 struct State {
     outbox: Outbox,
+    /// How many were taken out, and are not settled yet.
+    under_way: usize,
     is_closed: bool,
     /// Whether what had no room was logged since the outbox was last empty.
     is_told: bool,
@@ -173,7 +175,7 @@ pub fn open(channels: Vec<Channel>, tally: Arc<dyn Tally>) -> (Notifiers, Courie
     let (mut boxes, mut couriers) = (Vec::new(), Vec::new());
     for Channel { name, filter, sender } in channels {
         let outbox = Outbox::new(ROOM, sender.merges());
-        let state = Mutex::new(State { outbox, is_closed: false, is_told: false });
+        let state = Mutex::new(State { outbox, under_way: 0, is_closed: false, is_told: false });
         let post = Arc::new(Post { name, state, changed: Notify::new() });
         let is_for_people = !matches!(sender, Sender::Bus(_));
         boxes.push(Mailbox { filter, is_for_people, post: Arc::clone(&post) });
@@ -226,7 +228,10 @@ impl Couriers {
         for (post, mut courier) in self.couriers {
             if timeout_at(end, &mut courier).await.is_err() {
                 courier.abort();
-                let left = post.state().outbox.len() + 1;
+                let left = {
+                    let state = post.state();
+                    state.outbox.len() + state.under_way
+                };
                 self.tally.notified(&post.name, Delivery::Failed, left);
                 warn!(
                     channel = post.name,
@@ -275,12 +280,19 @@ impl Post {
                 let mut state = self.state();
                 let batch = state.outbox.take(most);
                 state.is_told &= !state.outbox.is_empty();
+                state.under_way = batch.len();
                 if !batch.is_empty() || state.is_closed {
                     return batch;
                 }
             }
             self.changed.notified().await;
         }
+    }
+
+    /// One of those that were taken out was taken by whom it is for, or given up.
+    fn settled(&self) {
+        let mut state = self.state();
+        state.under_way = state.under_way.saturating_sub(1);
     }
 
     /// Waits for as long, or until it is closed.
@@ -350,6 +362,7 @@ impl Courier {
     }
 
     fn sent(&mut self) {
+        self.post.settled();
         self.tally.notified(&self.post.name, Delivery::Sent, 1);
         if let Some(lost) = self.outage.take() {
             info!(channel = self.post.name, lost, "notifications are taken again");
@@ -364,6 +377,7 @@ impl Courier {
     }
 
     fn lost(&mut self, notice: &Notice, why: &str) {
+        self.post.settled();
         self.tally.notified(&self.post.name, Delivery::Failed, 1);
         let lost = self.outage.get_or_insert(0);
         *lost += 1;
