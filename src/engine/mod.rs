@@ -83,7 +83,7 @@ use held::HeldMessages;
 use intake::Batch;
 use losses::Losses;
 use perform::Performer;
-use reconcile::{Question, Reconciler};
+use reconcile::{Lately, Question, Reconciler};
 use standby::Hold;
 use understand::Stir;
 
@@ -284,6 +284,7 @@ impl Engine {
             clock: self.clock.clone(),
             questions,
             at_once,
+            began: self.clock.moment(),
         };
         tokio::spawn(reconciler.keep_looking(term.clone()));
     }
@@ -385,6 +386,14 @@ impl Running {
                 let arrival = route::Arrival { version: event.time, floor: event.time, confined_to };
                 let request = engine.routes.route(&event, &arrival).requests.pop();
                 let _ = answer.send(request.filter(|_| !is_busy));
+            }
+            Question::Lately(target, answer) => {
+                let lately = if planner.is_busy(&target) {
+                    Lately::Busy
+                } else {
+                    Lately::Ended(engine.publisher.ended(&target))
+                };
+                let _ = answer.send(lately);
             }
             Question::Passed(record) => engine.publisher.reconciled(record),
         }

@@ -15,8 +15,8 @@ ACTIONS = {
 }
 # Needs no permission.
 FREE = {"sts:GetCallerIdentity"}
-# Asked for by AWS when definitions are registered, and no operation of its own.
-IMPLIED = {"iam:PassRole"}
+# Asked for by AWS when definitions are registered, and no operation of its own; called for credentials, of which no log tells.
+IMPLIED = {"iam:PassRole", "sts:AssumeRole"}
 
 
 def allowed() -> set[str]:

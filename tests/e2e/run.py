@@ -37,6 +37,7 @@ MODULES = {
     "created": "ministack",
     "recipes": "ministack",
     "rollbacks": "ministack",
+    "decisions": "ministack",
     "own": "ministack",
     "replay": "ministack",
     "api": "ministack",

@@ -382,7 +382,7 @@ fn new_tasks_of_a_held_target_do_not_start_from_what_was_gone_back_from() {
 #[test]
 fn a_rollback_of_what_does_not_run_any_more_is_superseded() {
     let mut bench = running_two();
-    bench.scene().running.as_mut().expect("it runs").definition = marked(3, "v3", 985);
+    bench.scene().running.as_mut().expect("it runs").definition = revision(3, "v3");
     bench.receive("m", [rollback(980, true)]);
     bench.pass(6);
     let (outcome, _, reason) = bench.end();

@@ -4,6 +4,8 @@ Its rollouts are over at once, its services never show a new definition as deplo
 it answers those calls with status 500. So these stories are about calls, not about how rollouts end.
 """
 
+import signal
+
 import events
 from stage import CHANGING, Stage, short
 
@@ -43,6 +45,25 @@ def moto_sees_a_pinned_push_register_and_roll_out_that_revision(stage: Stage) ->
     assert {"key": "team", "value": "checkout"} in registered["tags"], registered["tags"]
     (update,) = stage.updates()
     assert short(update["taskDefinition"]) == f"{stage.cluster}-api:2", update
+
+
+def moto_sees_no_tag_for_a_decision_that_somebody_else_sent(stage: Stage) -> None:
+    stage.queues()
+    api = stage.service(breaker=None)
+    daemon = stage.run(stage.target())
+    # To moto everybody who sends is one stranger.
+    pause = events.Event("lockkeeper.decision", "Pause", {"target": "api", "by": "mallory"})
+    stage.send(stage.body(pause, "decided"))
+    stage.handled(daemon, 1, trigger="ignored", result="nothing_asked")
+    assert daemon.says("approval.events is off") and not stage.calls("TagResource")
+    daemon.signal(signal.SIGTERM)
+    stage.daemons.remove(daemon)
+    daemon = stage.run(stage.target(), environment={"LOCKKEEPER__APPROVAL__EVENTS": "true"})
+    stage.send(stage.body(pause, "decided-again"))
+    stage.handled(daemon, 1, trigger="decision", result="reality")
+    (tagged,) = stage.calls("TagResource")
+    assert tagged["request"]["tags"][0]["key"] == "lockkeeper:paused", tagged
+    assert api.describe()["status"] == "ACTIVE"
 
 
 def moto_sees_nothing_changed_for_a_service_that_is_missing(stage: Stage) -> None:

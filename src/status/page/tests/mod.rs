@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     domain::{
         DefinitionFacts, Dependency, DeploymentRecord, Difference, Glob, HoldKind, HoldRecord, LetterEvent,
-        LetterRecord, Line, Moment, OnPush, Outline, PastRollout, Place, PutBy, ReconcileRecord,
-        RolloutState, TargetRecord, TargetSettings, Tasks, TriggerKind, Verdict,
+        LetterRecord, Line, Metadata, Moment, OnPush, Outline, PastRollout, Place, PutBy, ReconcileRecord,
+        RolloutState, TargetRecord, TargetSettings, Tasks, TriggerKind, UnwatchedRollout, Verdict,
     },
     report::sample::{at, origin},
     status::{
@@ -165,6 +165,9 @@ fn what_needs_somebody_comes_first_and_says_what_to_do() {
     → ECS tries on until its circuit breaker or the timeout ends it.
     ? mail waits for a rollout that is not ours
     a rollout that deployer started is in progress
+    ? mail was rolled back while nobody watched 8 min ago
+    mail:4: mail
+    → It is not started again. Ask for it once its cause is mended.
     ? 1 target has drifted
     mail has not seen a change of an image, parameter, secret or file.
     → Where reconcile only reports, deploy them.
@@ -218,6 +221,16 @@ fn lists_go_on_where_they_are_cut() {
 fn drifted(name: &str) -> ReconcileRecord {
     let mut record = ReconcileRecord::begun(at("12:05:00"));
     record.drift = [(name.into(), 1)].into();
+    record.unwatched = vec![UnwatchedRollout {
+        target: "111122223333/eu-west-1/shop/mail".parse().expect("valid"),
+        name: name.into(),
+        rollout: None,
+        deployment: Some("d-4".into()),
+        definition: "mail:4".parse().expect("valid"),
+        rolled_back: true,
+        reason: name.into(),
+        ended_at: at("11:58:00"),
+    }];
     record
 }
 

@@ -224,3 +224,30 @@ fn a_target_says_what_it_reads_and_how_it_is_deployed() {
     let html = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], Some(&why)));
     assert!(html.contains("AWS cannot be asked now"));
 }
+
+#[test]
+fn a_deployment_says_where_its_change_came_from_and_links_only_to_pages() {
+    let sample = Sample::busy();
+    let mut it = sample.snapshot.history.iter().next().expect("one has ended").clone();
+    let told = |it: &DeploymentRecord| seen(&sample, &Asked::default(), |view| view.deployment(it, None));
+    let metadata = Metadata {
+        user: Some("ann".into()),
+        commit: Some("0af3c10af3c10af3c1".into()),
+        branch: Some("main".into()),
+        repository: Some("shop/api".into()),
+        repository_url: Some("https://github.com/shop/api".into()),
+        platform: Some("github".into()),
+        run_id: Some("77".into()),
+        run_url: Some("javascript:alert(1)".into()),
+    };
+    let origin = Arc::make_mut(&mut it.triggers[0]);
+    origin.metadata = Some(Arc::new(metadata));
+    let html = told(&it);
+    assert!(
+        words(&html).contains("by ann commit 0af3c10af3c1 of main in shop/api (github run 77)"),
+        "{}",
+        words(&html)
+    );
+    assert!(html.contains("href=\"https://github.com/shop/api/commit/0af3c10af3c10af3c1\""));
+    assert!(!html.contains("javascript:"));
+}
