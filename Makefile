@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh tests/browser/*.sh tests/image/*.sh
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e browser terraform deploy scripts bench image measure soak fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e browser terraform deploy scripts bench image measure soak watched fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,13 +84,14 @@ browser: ## the pages in a real browser; PICTURES=/folder keeps a picture of eac
 terraform: ## format, validity and tests of the Terraform module
 	deploy/terraform/check.sh
 
-deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, workflows, the Dockerfile's form
+deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, workflows, the Dockerfile's form, links of the pages
 	deploy/cloudformation/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/templates.py
 	deploy/prometheus/check.sh
 	deploy/github-actions/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/scripts.py
 	.venv-lint/bin/hadolint Dockerfile
+	.venv-lint/bin/python tests/deploy/links.py
 
 .venv-lint/ready: deploy/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv-lint $<
@@ -117,6 +118,12 @@ measure: .venv-measure/ready ## the release binary: latency, memory, CPU, beside
 	cargo build --release --locked $(FEATURES) --example world
 	.venv-measure/bin/python tests/measure/measure.py --daemon $(TARGET_DIR)/release/lockkeeper \
 	  --world $(TARGET_DIR)/release/examples/world --peer .venv-measure/bin/ecs $(ARGS)
+
+watched: ## storms of events, alone and while hundreds watch; ARGS="--pairs 3"
+	cargo build --release --locked
+	cargo build --release --locked $(FEATURES) --example world
+	python3 tests/measure/watched.py --daemon $(TARGET_DIR)/release/lockkeeper \
+	  --world $(TARGET_DIR)/release/examples/world $(ARGS)
 
 soak: ## an hour at 20 events in a second, and whether anything grows; ARGS="--minutes 5"
 	cargo build --release --locked

@@ -16,7 +16,7 @@
 //! | [`report`] | what is told: words, log, history, notices; and to whom (senders: feature `daemon`) | `domain`; senders `aws` |
 //! | `sim` (feature `sim`) | a seeded model of AWS with faults and a clock of its own, and an HTTP front for the real SDKs | `domain`; never `plan` |
 //! | `aws` (feature `daemon`) | one AWS call per function; SDK types end here | `domain` |
-//! | `status` (feature `daemon`) | health, metrics, API and page over HTTP: reads a snapshot, never the state | `domain`, `report` |
+//! | `status` (feature `daemon`) | health, metrics, API and pages over HTTP: reads a snapshot, never the state; what is asked for goes to a desk | `domain`, `report` |
 //! | `engine` (feature `daemon`) | the one loop: intake, perform, publish, drain | all of the above |
 //! | `cli` (feature `daemon`) | one file per command | all |
 

@@ -13,8 +13,8 @@ use lockkeeper::{
     },
     domain::{
         Base, Cause, Digest, HoldDecision, HoldKind, HoldVerb, ImageReference, Look, LookOrder, Marks,
-        Moment, Prospect, Remedy, Rollout, RolloutState, StartOrder, StoppedTask, TagOrder, TargetId,
-        Timestamp,
+        Moment, PastRollout, Prospect, Remedy, Rollout, RolloutState, StartOrder, StoppedTask, TagOrder,
+        TargetId, Timestamp,
     },
     sim::{
         Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
@@ -416,4 +416,34 @@ async fn while_a_rollout_goes_on_there_is_no_way_back() {
     lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
     let why = way_back(&lab, None).await.unwrap_err();
     assert!(why.contains("a rollout of api:2 is in progress: cancel"), "{why}");
+}
+
+#[tokio::test]
+async fn what_ended_is_remembered_with_how_it_ended_and_who_registered_it() {
+    let lab = lab().await;
+    lab.ecs.start(&order("crash"), Clearance::default()).await.unwrap();
+    lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
+    lab.ecs.start(&order("2"), Clearance::default()).await.unwrap();
+    let told = async |most| {
+        let past = lab.ecs.past(&target(), most).await.unwrap().unwrap();
+        let line = |it: PastRollout| {
+            assert!(it.ended_at >= it.created_at);
+            let previous = it.previous.map(|id| id.to_string()).unwrap_or_default();
+            format!("{} after `{previous}`: {:?} by {:?}", it.definition, it.state, it.registered_by)
+        };
+        past.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let before = ["api:2 after `api:1`: RolledBack by Some(\"d-1\")", "api:1 after ``: Succeeded by None"];
+    assert_eq!(told(9).await, before, "what goes on is not past");
+    lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
+    assert_eq!(told(1).await, ["api:3 after `api:1`: Succeeded by Some(\"d-1\")"]);
+}
+
+#[tokio::test]
+async fn of_a_definition_that_is_gone_nothing_can_be_shown() {
+    let lab = lab().await;
+    let facts = async |id: &str| lab.ecs.definition_facts(&target(), &id.parse().unwrap()).await.unwrap();
+    let there = facts("api:1").await.unwrap();
+    assert_eq!(there.dependencies.len(), 1, "its image: {:?}", there.dependencies);
+    assert!(facts("api:99").await.is_none());
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Ended, Output,
     check::counted,
+    client::{self, reach::Reach},
     complain,
     letters::{
         Office,
@@ -32,6 +33,8 @@ pub(super) struct Options {
     /// Look although the dead-letter queue has a redrive policy of its own, which counts each look as a receive
     #[arg(long)]
     despite_redrive: bool,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// The answer; `docs/commands.md` gives its shape.
@@ -46,6 +49,14 @@ struct Listing {
 }
 
 pub(super) fn dead_letters(options: Options, files: &[PathBuf], output: Output) -> Ended {
+    if options.reach.url.is_some() {
+        return match options.reach.client(files) {
+            Ok(client) => {
+                super::run_client(client::letters::list(&client, &options.filter, options.limit, output))
+            }
+            Err(ended) => ended,
+        };
+    }
     let settings = match super::load(files) {
         Ok(settings) => settings,
         Err(ended) => return ended,
@@ -60,7 +71,7 @@ pub(super) fn dead_letters(options: Options, files: &[PathBuf], output: Output) 
 }
 
 async fn list(options: Options, settings: Settings, output: Output) -> anyhow::Result<()> {
-    let Options { filter, limit, despite_redrive } = options;
+    let Options { filter, limit, despite_redrive, reach: _ } = options;
     let office = Office::open(settings, filter, despite_redrive).await?;
     let most = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let bounds = Bounds { letters: most, bytes: None };

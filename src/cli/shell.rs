@@ -1,7 +1,10 @@
 //! `lockkeeper completions` and `lockkeeper man`: what a shell and a reader need to know of the commands.
 
+use std::io::{self, Write as _};
+
 use clap::CommandFactory as _;
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use super::{Arguments, Ended, say};
 
@@ -22,22 +25,46 @@ pub(super) fn completions(options: Options) -> Ended {
 
 /// One page, with every command.
 pub(super) fn man() -> Ended {
-    let mut page = Vec::new();
-    let mut command = Arguments::command();
-    command.build();
-    let mut written = clap_mangen::Man::new(command.clone()).render(&mut page);
-    for sub in command.get_subcommands().filter(|it| !it.is_hide_set() && it.get_name() != "help") {
-        let of_sub = clap_mangen::Man::new(sub.clone());
-        let title = format!(".SH \"lockkeeper {}\"\n", sub.get_name());
-        page.extend(title.as_bytes());
-        let parts = [of_sub.render_description_section(&mut page), of_sub.render_options_section(&mut page)];
-        written = parts.into_iter().fold(written, Result::and).and(of_sub.render_extra_section(&mut page));
-    }
-    match written {
-        Ok(()) => {
+    match page() {
+        Ok(page) => {
             say(&String::from_utf8_lossy(&page));
             Ended::Done
         }
         Err(why) => Ended::Failed(why.into()),
+    }
+}
+
+fn page() -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let mut command = Arguments::command();
+    command.build();
+    let whole = Man::new(command.clone());
+    whole.render_title(&mut page)?;
+    whole.render_name_section(&mut page)?;
+    whole.render_synopsis_section(&mut page)?;
+    whole.render_options_section(&mut page)?;
+    for sub in command.get_subcommands().filter(|it| it.get_name() != "help") {
+        let part = Man::new(sub.clone());
+        writeln!(page, ".SH \"LOCKKEEPER {}\"", sub.get_name().to_uppercase())?;
+        part.render_description_section(&mut page)?;
+        part.render_options_section(&mut page)?;
+        part.render_extra_section(&mut page)?;
+    }
+    whole.render_extra_section(&mut page)?;
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_tells_of_every_command_and_refers_to_no_other() {
+        let page = String::from_utf8(page().expect("written")).expect("text");
+        for command in Arguments::command().get_subcommands() {
+            let title = format!(".SH \"LOCKKEEPER {}\"", command.get_name().to_uppercase());
+            assert!(page.contains(&title), "{title}");
+        }
+        assert!(page.contains("lockkeeper rollback api \\-\\-wait") && !page.contains("(1)"), "{page}");
     }
 }

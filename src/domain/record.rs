@@ -495,6 +495,27 @@ mod tests {
     }
 }
 
+/// A rollout that failed while nobody watched it, so that nobody was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnwatchedRollout {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// The rollout, where ECS tells its id.
+    pub rollout: Option<RolloutId>,
+    /// The deployment of ours that made its revision, if one did.
+    pub deployment: Option<DeploymentId>,
+    /// What it was to roll out.
+    pub definition: DefinitionId,
+    /// Whether ECS went back, rather than leave it where it was.
+    pub rolled_back: bool,
+    /// ECS's words.
+    pub reason: Arc<str>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
 /// What one pass of reconcile came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReconcileRecord {
@@ -510,6 +531,8 @@ pub struct ReconcileRecord {
     pub drift: BTreeMap<TargetName, usize>,
     /// For how many of those the event was put on the queue again.
     pub repaired: usize,
+    /// The newest rollouts of targets that failed while nobody watched them.
+    pub unwatched: Vec<UnwatchedRollout>,
     /// What could not be read, and why.
     pub failures: Vec<String>,
 }
@@ -524,6 +547,7 @@ impl ReconcileRecord {
             compared: 0,
             drift: BTreeMap::new(),
             repaired: 0,
+            unwatched: Vec::new(),
             failures: Vec::new(),
         }
     }

@@ -78,6 +78,8 @@ pub enum Verdict {
     Asks,
     /// It asks nothing, and is deleted.
     AsksNothing,
+    /// It is for a target that only discovery knows, which was not asked.
+    NotKnown,
     /// It is of an account whose events are not allowed, and is deleted.
     Refused,
     /// Nobody understands it, and it is set aside again.

@@ -125,7 +125,7 @@ fn state_of(event: &str) -> Option<ForeignState> {
 
 /// Whether ECS warns by an event of this name.
 pub(super) fn is_warning(event: &str) -> bool {
-    const WARNINGS: [&str; 10] = [
+    const WARNINGS: [&str; 9] = [
         "SERVICE_TASK_START_IMPAIRED",
         "SERVICE_DISCOVERY_INSTANCE_UNHEALTHY",
         "VPC_LATTICE_TARGET_UNHEALTHY",
@@ -135,7 +135,6 @@ pub(super) fn is_warning(event: &str) -> bool {
         "SERVICE_TASK_PLACEMENT_FAILURE",
         "SERVICE_TASK_CONFIGURATION_FAILURE",
         "SERVICE_HEALTH_UNKNOWN",
-        "SERVICE_DEPLOYMENT_IMPAIRED",
     ];
     WARNINGS.contains(&event)
 }

@@ -13,7 +13,8 @@
 //! | `people` | whose decisions and requests count |
 //! | `held` | the messages that are held, by lease |
 //! | `perform` | a command to a call, its answer to an input |
-//! | `reconcile` | looks now and then for changes that targets have not seen |
+//! | `reconcile` | looks now and then for changes that targets have not seen, and for rollouts whose end nobody saw |
+//! | `losses` | looks whether a target needs an image that is gone |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
 //! | `shown` | what a snapshot shows of targets and deployments |
@@ -83,7 +84,7 @@ use held::HeldMessages;
 use intake::Batch;
 use losses::Losses;
 use perform::Performer;
-use reconcile::{Question, Reconciler};
+use reconcile::{Lately, Question, Reconciler};
 use standby::Hold;
 use understand::Stir;
 
@@ -284,6 +285,7 @@ impl Engine {
             clock: self.clock.clone(),
             questions,
             at_once,
+            began: self.clock.moment(),
         };
         tokio::spawn(reconciler.keep_looking(term.clone()));
     }
@@ -385,6 +387,14 @@ impl Running {
                 let arrival = route::Arrival { version: event.time, floor: event.time, confined_to };
                 let request = engine.routes.route(&event, &arrival).requests.pop();
                 let _ = answer.send(request.filter(|_| !is_busy));
+            }
+            Question::Lately(target, answer) => {
+                let lately = if planner.is_busy(&target) {
+                    Lately::Busy
+                } else {
+                    Lately::Ended(engine.publisher.ended(&target))
+                };
+                let _ = answer.send(lately);
             }
             Question::Passed(record) => engine.publisher.reconciled(record),
         }

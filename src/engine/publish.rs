@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{held::HeldMessages, shown::Shown};
 use crate::{
     aws::queue::Queue,
-    domain::{Moment, ReconcileRecord, Report, TargetId, Timestamp},
+    domain::{DeploymentRecord, Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
     report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
@@ -116,6 +116,9 @@ impl Publisher {
         }
         if let Report::Finished(record) = report {
             Arc::make_mut(&mut self.history).push((**record).clone());
+            if let Some(shown) = &mut self.shown {
+                shown.ended(record);
+            }
         }
         if let Some(notifiers) = &mut self.notifiers {
             notifiers.tell(report, at);
@@ -123,6 +126,11 @@ impl Publisher {
         if let Some(listener) = &self.listener {
             let _ = listener.send(report.clone());
         }
+    }
+
+    /// The deployments of this target that ended, newest first, as far as they are remembered.
+    pub(super) fn ended(&self, target: &TargetId) -> Vec<Arc<DeploymentRecord>> {
+        self.history.shared().filter(|it| it.target == *target).cloned().collect()
     }
 
     /// A pass of reconcile ended.

@@ -3,10 +3,13 @@
 //! Of ten thousand targets few change between two snapshots. So what was shown is kept, and only the targets that the
 //! planner touched since are asked for anew; the others are shared from one snapshot to the next.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    domain::{DeploymentRecord, LaneRecord, LaneState, TargetId, TargetRecord, TargetSettings},
+    domain::{
+        DefinitionId, DeploymentId, DeploymentRecord, LaneRecord, LaneState, Outcome, RunningRecord,
+        TargetId, TargetRecord, TargetSettings, Timestamp,
+    },
     plan::Planner,
     route::Routes,
 };
@@ -22,6 +25,33 @@ pub(super) struct Shown {
     /// How those are deployed.
     settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
     deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+    /// What the last deployment of each target that succeeded has brought.
+    brought: BTreeMap<TargetId, Brought>,
+}
+
+/// What a deployment has brought. A definition bears the tag of the one that registered it; that new tasks of it were
+/// started is written nowhere.
+#[derive(Debug)]
+struct Brought {
+    by: DeploymentId,
+    definition: DefinitionId,
+    began: Timestamp,
+    ended: Timestamp,
+}
+
+/// The clock of ECS may be so far from ours.
+const SKEW: Duration = Duration::from_secs(2);
+
+impl Brought {
+    fn of(it: &DeploymentRecord) -> Option<Self> {
+        let definition = it.definition.clone().filter(|_| it.outcome == Some(Outcome::Succeeded))?;
+        Some(Self { by: it.id.clone(), definition, began: it.started_at?, ended: it.finished_at? })
+    }
+
+    fn is(&self, running: &RunningRecord) -> bool {
+        let is_of_then = |since: Timestamp| since + SKEW >= self.began && since <= self.ended + SKEW;
+        running.definition == self.definition && running.since.is_some_and(is_of_then)
+    }
 }
 
 impl Shown {
@@ -38,7 +68,8 @@ impl Shown {
         let mut targets: Vec<Arc<TargetRecord>> = known.values().cloned().collect();
         targets.sort_by(|one, other| place(one).cmp(&place(other)));
         let by_id = known.clone();
-        Self { targets: Arc::new(targets), by_id, known, settings, deployments: Arc::default() }
+        let (deployments, brought) = (Arc::default(), BTreeMap::new());
+        Self { targets: Arc::new(targets), by_id, known, settings, deployments, brought }
     }
 
     /// Takes in what discovery says of a target: that it is there, is another one, or is gone. One of which something was
@@ -66,12 +97,19 @@ impl Shown {
         }
     }
 
+    /// Takes in that a deployment has ended.
+    pub(super) fn ended(&mut self, it: &DeploymentRecord) {
+        if let Some(brought) = Brought::of(it) {
+            self.brought.insert(it.target.clone(), brought);
+        }
+    }
+
     /// Takes in what changed since; returns the deployments under way that did.
     pub(super) fn follow(&mut self, planner: &mut Planner) -> Vec<Arc<DeploymentRecord>> {
         let mut moved = Vec::new();
         for target in planner.take_touched() {
             let (record, deployment) = match planner.target(&target) {
-                Some((record, deployment)) => (Some(Arc::new(record)), deployment),
+                Some((record, deployment)) => (Some(Arc::new(self.with_bringer(record))), deployment),
                 None => (self.known.get(&target).cloned(), None),
             };
             self.replace(&target, record);
@@ -93,6 +131,17 @@ impl Shown {
     /// The deployments that have not ended.
     pub(super) fn deployments(&self) -> Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>> {
         Arc::clone(&self.deployments)
+    }
+
+    /// The record, with the deployment that brought what runs.
+    fn with_bringer(&self, mut record: TargetRecord) -> TargetRecord {
+        let brought = self.brought.get(&record.id);
+        if let Some((running, brought)) =
+            record.running.as_mut().zip(brought).filter(|(it, brought)| brought.is(it))
+        {
+            running.by = Some(brought.by.clone());
+        }
+        record
     }
 
     fn replace(&mut self, target: &TargetId, record: Option<Arc<TargetRecord>>) {
@@ -170,13 +219,11 @@ fn at_rest(id: &TargetId, settings: &TargetSettings, refused: Option<&str>) -> T
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         domain::{
             CallFailure, Cause, Change, Discovered, LeaseId, Moment, Origin, Refresh, Remedy, Request,
-            TargetRule, Timestamp, TriggerKind,
+            TargetRule, TriggerKind,
         },
         plan::{Arrival, Asks, Input, Jitter, Now, PlanSettings},
     };
@@ -194,6 +241,23 @@ mod tests {
             settings: Arc::new(TargetSettings::named((*name).into())),
         };
         Routes::new("111122223333".into(), "eu-west-1".into(), names.iter().map(rule).collect(), None)
+    }
+
+    #[test]
+    fn new_tasks_are_said_to_be_of_the_deployment_that_started_them() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let brought =
+            Brought { by: "d-2".into(), definition: "f:1".parse().unwrap(), began: at(100), ended: at(110) };
+        let running = |definition: &str, since| RunningRecord {
+            definition: definition.parse().unwrap(),
+            images: Vec::new(),
+            since: Some(at(since)),
+            by: None,
+        };
+        assert!(brought.is(&running("f:1", 101)) && brought.is(&running("f:1", 99)));
+        for other in [running("f:2", 101), running("f:1", 90), running("f:1", 130)] {
+            assert!(!brought.is(&other), "{other:?}");
+        }
     }
 
     fn target(service: &str) -> TargetId {

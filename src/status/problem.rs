@@ -24,6 +24,14 @@ impl Problem {
         Self { status, detail: detail.into(), header: None }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Nothing is there.
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
@@ -77,7 +85,9 @@ impl IntoResponse for Problem {
         });
         let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
         let mut response = (self.status, content_type, Json(body)).into_response();
-        response.headers_mut().extend(self.header);
+        response.headers_mut().extend(self.header.clone());
+        // Whoever answers people says it in another way.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -87,11 +97,11 @@ pub(super) async fn for_every_error(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    let is_json = response
+    let is_told = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
-    if !is_error || is_json {
+        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json") || kind.contains("html")));
+    if !is_error || is_told {
         return response;
     }
     let mut problem = Problem::from(status).into_response();

@@ -43,7 +43,9 @@ pub fn router(state: StatusState) -> Router {
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .merge(
-            page::routes().route_layer(middleware::from_fn_with_state(state.clone(), access::only_readers)),
+            page::routes()
+                .route_layer(middleware::from_fn_with_state(state.clone(), access::only_readers))
+                .route_layer(middleware::from_fn_with_state(state.clone(), page::for_people)),
         )
         .merge(api::routes())
         .fallback(async || Problem::from(StatusCode::NOT_FOUND))

@@ -160,6 +160,7 @@ start_delay = "0s"
 url = "${this.queue}"
 [http]
 listen = "127.0.0.1:${this.port}"
+reads = "${this.reads ?? 'open'}"
 [[http.tokens]]
 name = "ann"
 role = "operate"

@@ -140,10 +140,10 @@ test('a wrong token is refused in words, and one that may only look says so', as
     await page.getByRole('alert').filter({ hasText: 'This token is not accepted' }).waitFor();
     await page.getByLabel('Token').fill(READER);
     await page.getByRole('dialog').getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('This token may only look.').waitFor();
+    await page.getByText('it has the role `read`').waitFor();
     await page.getByRole('button', { name: 'Pause …' }).click();
     await page.getByRole('button', { name: 'Pause', exact: true }).click();
-    await page.getByRole('alert').filter({ hasText: 'This token may only look' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'it has the role `read`' }).waitFor();
     await page.keyboard.press('Escape');
     assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Pause …', 'the focus is where it was');
     await page.context().close();
@@ -171,6 +171,36 @@ test('whoever has a token pauses a target, sees it, and resumes it', async () =>
     assert.equal(await page.getByRole('button', { name: 'Pause …' }).count(), 0);
     // Signing in asks for nothing, and is told so.
     assert.deepEqual(page.complaints.filter((it) => !/status of 400/.test(it)), []);
+    await page.context().close();
+});
+
+test('whoever has a token deploys a tag, cancels what hangs, and puts back what was set aside', async () => {
+    const page = await lab.page();
+    await page.goto(`${lab.base}/targets/mail`);
+    await signIn(page, OPERATOR);
+    await lab.push('mail', 'v5-hang');
+    await page.getByRole('button', { name: 'Deploy …' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Deploy mail.' });
+    await dialog.getByLabel('Tag').fill('v5-hang');
+    await dialog.getByLabel('Reason').fill('a try');
+    await dialog.getByRole('button', { name: 'Deploy', exact: true }).click();
+    await page.getByText('Deploy mail: it was asked for.').waitFor();
+    await page.locator('#does').getByText('Rolling out').waitFor({ timeout: 30_000 });
+    await page.locator('#does').getByRole('link').first().click();
+    await page.locator('#timeline').getByText('Rollout started').waitFor();
+    assert.match(await page.locator('main').textContent(), /a try/);
+    await picture(page, 'under-way');
+    await page.getByRole('button', { name: 'Cancel …' }).click();
+    await page.getByRole('button', { name: 'Cancel it' }).click();
+    await page.getByText('Cancelled', { exact: true }).first().waitFor({ timeout: 30_000 });
+
+    await page.goto(`${lab.base}/dead-letters`);
+    const row = page.locator('table.letters tbody tr').filter({ hasText: 'v2-crash' });
+    await row.getByRole('button', { name: 'Replay …' }).click();
+    await page.getByRole('button', { name: 'Replay', exact: true }).click();
+    await page.getByText('it was asked for').waitFor();
+    await until('it is tried again', async () => (await lab.get('/api/v1/targets/web')).lane.state !== 'idle');
+    await lab.ended('web', 'rolled_back');
     await page.context().close();
 });
 
@@ -216,5 +246,37 @@ test('a page outlives its daemon, and says what ECS remembers after a restart', 
     await page.getByText('seen in ECS').first().waitFor();
     const { items } = await lab.get('/api/v1/deployments?target=web');
     assert.equal(new Set(items.map((it) => it.rollout_id)).size, items.length, 'no deployment is listed twice');
+    await page.context().close();
+});
+
+test('what is not there says so on a page, and leads back', async () => {
+    const page = await lab.page();
+    const answer = await page.goto(`${lab.base}/targets/nothing`);
+    assert.equal(answer.status(), 404);
+    await page.getByRole('heading', { name: 'Nothing is here' }).waitFor();
+    await checked(page, 'the page of what is not there');
+    await page.getByRole('link', { name: 'To the overview' }).click();
+    await page.getByRole('heading', { name: 'Needs attention' }).waitFor();
+    await page.context().close();
+});
+
+test('where seeing needs a token, a page asks for it, shows nothing before, and follows what happens then', async () => {
+    await lab.stop();
+    lab.reads = 'token';
+    await lab.start();
+    const page = await lab.page();
+    const answer = await page.goto(`${lab.base}/targets/web`);
+    assert.equal(answer.status(), 401);
+    assert.ok(!/shop|web:/.test(await answer.text()), 'it says what is there');
+    await page.getByRole('dialog', { name: 'Sign in' }).waitFor();
+    await picture(page, 'closed', {});
+    await page.getByLabel('Token').fill(READER);
+    await page.getByLabel('Token').press('Enter');
+    await page.getByRole('heading', { name: 'web', exact: true }).waitFor();
+    await page.getByText('Live', { exact: true }).waitFor();
+    await page.locator('header').getByText('eu-west-1').waitFor();
+    await page.getByRole('link', { name: 'Lockkeeper' }).click();
+    await page.getByRole('heading', { name: 'Needs attention' }).waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0, 'it is not asked for again');
     await page.context().close();
 });

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import yaml
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "e2e"))
+
+from permitted import allowed  # noqa: E402, from the folder of the stories
+
+DEPLOY = TESTS.parent / "deploy"
 
 # What the template has no parameter for, and so no rule or permission.
 LEFT_OUT_RULES = {"decisions", "files-cloudtrail", "image-removals", "image-scans-basic", "image-scans-enhanced"}
@@ -48,13 +53,6 @@ def actions(resources: dict) -> set[str]:
     return found
 
 
-def terraforms_actions() -> set[str]:
-    """The same of the module: all that its two files name for the task."""
-    task = (DEPLOY / "terraform/iam.tf").read_text().partition('resource "aws_iam_role" "task"')[2]
-    permissions = (DEPLOY / "terraform/modules/permissions/main.tf").read_text()
-    return set(re.findall(r'"([a-z0-9]+:[A-Z][A-Za-z]+)"', "".join(re.findall(r"Action\s*=\s*\[[^\]]*\]", task + permissions))))
-
-
 def check_core() -> None:
     """The template of the core."""
     resources = load("lockkeeper.yaml")
@@ -75,7 +73,7 @@ def check_core() -> None:
         assert sources == said, (name, sources, said)
         types = {it if isinstance(it, str) else next(iter(it.values())) for it in pattern.get("detail-type", [])}
         assert all(f'"{it}"' in block for it in types), (name, types)
-    assert actions(resources) == terraforms_actions() - LEFT_OUT_ACTIONS, actions(resources) ^ terraforms_actions()
+    assert actions(resources) == allowed() - LEFT_OUT_ACTIONS, actions(resources) ^ allowed()
     for queue in of_type(resources, "AWS::SQS::Queue"):
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600 and queue["SqsManagedSseEnabled"] is True, queue
 
@@ -92,8 +90,25 @@ def check_archive() -> None:
         assert named and all(set(it.split(".")) <= fields for it in named), (query["Name"], named, fields)
 
 
+def check_runbook() -> None:
+    """Each alarm and alert is in the runbook, and each one that it names is made."""
+    runbook = (DEPLOY.parent / "docs/runbook.md").read_text()
+    terraform = (DEPLOY / "terraform/alarms.tf").read_text()
+    alarms = set(re.findall(r"^    ([a-z-]+) = \{\n      description", terraform, re.MULTILINE))
+    alarms |= set(re.findall(r'alarm_name\s+= "\$\{var.name\}-([a-z-]+)"', terraform))
+    template = of_type(load("lockkeeper.yaml"), "AWS::CloudWatch::Alarm")
+    assert {it["AlarmName"]["Sub"].removeprefix("${Name}-") for it in template} <= alarms, template
+    rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"]
+    alerts = {rule["alert"] for group in rules for rule in group["rules"]}
+    missing = {it for it in alarms | alerts if f"`{it}`" not in runbook}
+    assert not missing, f"the runbook says nothing of {missing}"
+    unknown = set(re.findall(r"`(Lockkeeper[A-Z][A-Za-z]+)`", runbook)) - alerts
+    assert not unknown, f"the runbook tells of {unknown}, which nobody makes"
+
+
 if __name__ == "__main__":
     check_core()
+    check_runbook()
     check_archive()
     print("the templates say what the Terraform module says")
     sys.exit(0)

@@ -92,6 +92,10 @@ class Daemon(Tool):
         return self.get("/api/v1/targets?limit=200")["items"]
 
     def deployments(self, **filters: str) -> list[dict]:
+        """Those of its own deployments as the API shows them, newest first; not what it only found in ECS."""
+        return [it for it in self.all_deployments(**filters) if it["known_from"] == "lane"]
+
+    def all_deployments(self, **filters: str) -> list[dict]:
         """Deployments as the API shows them, newest first."""
         query = urllib.parse.urlencode({"limit": "200", **filters})
         return self.get(f"/api/v1/deployments?{query}")["items"]

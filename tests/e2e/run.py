@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FunctionType
 
 import emulators
+import permitted
 import processes
 import terraform
 from stage import Stage
@@ -34,6 +35,7 @@ MODULES = {
     "scraped": "prometheus",
     "waited": "ministack",
     "created": "ministack",
+    "recipes": "ministack",
     "rollbacks": "ministack",
     "decisions": "ministack",
     "own": "ministack",
@@ -42,6 +44,7 @@ MODULES = {
     "commands": "ministack",
     "pushes": "ministack",
     "announcements": "ministack",
+    "pressed": "ministack",
     "messages": "ministack",
     "switches": "ministack",
     "permissions": "ministack",
@@ -69,6 +72,7 @@ class Told:
     story: Story
     seconds: float
     failure: str | None
+    actions: set[str]
 
 
 def stories(words: list[str]) -> list[Story]:
@@ -85,7 +89,7 @@ def tell(story: Story, emulator: object, folder: Path) -> Told:
     """Plays one story on a stage of its own."""
     began = time.monotonic()
     folder.mkdir()
-    stage, failure = None, None
+    stage, failure, actions = None, None, set()
     try:
         stage = Stage(emulator, folder)
         story.play(stage)
@@ -98,7 +102,8 @@ def tell(story: Story, emulator: object, folder: Path) -> Told:
     finally:
         if stage:
             stage.close()
-    return Told(story, time.monotonic() - began, failure)
+            actions = permitted.called([line for daemon in stage.daemons for line in daemon.logs()])
+    return Told(story, time.monotonic() - began, failure, actions)
 
 
 def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
@@ -123,13 +128,13 @@ def why_not(lane: str) -> str:
     return missing or f"{lane} cannot be installed on this machine"
 
 
-def play_all(wanted: list[Story], jobs: int, folder: Path) -> bool:
+def play_all(wanted: list[Story], jobs: int, folder: Path, *, whole: bool) -> bool:
     """Plays the stories, tells how each ended, and says whether all is well."""
     running = start_emulators({story.lane for story in wanted}, folder)
     skipped = [story for story in wanted if story.lane not in running]
     for story in skipped:
         print(f"SKIPPED  {story.lane}: {story.name}: {why_not(story.lane)}", flush=True)
-    failures = []
+    failures, actions = [], set()
     with ThreadPoolExecutor(jobs) as pool:
         played = [
             pool.submit(tell, story, running[story.lane], folder / f"{number:02}-{story.name}")
@@ -140,12 +145,16 @@ def play_all(wanted: list[Story], jobs: int, folder: Path) -> bool:
             told = future.result()
             verdict = "FAILED" if told.failure else "ok"
             print(f"{verdict:8} {told.story.lane}: {told.story.name} ({told.seconds:.1f} s)", flush=True)
+            actions |= told.actions
             if told.failure:
                 failures.append(told)
     for told in failures:
         print(f"\n=== {told.story.name}\n{told.failure}", flush=True)
+    found = permitted.findings(actions, whole=whole and not skipped)
+    for line in found:
+        print(f"PERMISSIONS  {line}", flush=True)
     print(f"{len(played) - len(failures)} passed, {len(failures)} failed, {len(skipped)} skipped", flush=True)
-    return not failures
+    return not failures and not found
 
 
 def main() -> int:
@@ -160,7 +169,7 @@ def main() -> int:
     processes.die_with_the_terminal()
     folder = Path(tempfile.mkdtemp(prefix="lockkeeper-e2e-"))
     try:
-        return 0 if play_all(stories(arguments.words), arguments.jobs, folder) else 1
+        return 0 if play_all(stories(arguments.words), arguments.jobs, folder, whole=not arguments.words) else 1
     finally:
         if arguments.keep:
             print(f"kept: {folder}")

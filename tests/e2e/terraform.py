@@ -80,7 +80,7 @@ class Terraform:
         }
         self.run("init", "-backend=false", f"-plugin-dir={mirror()}")
 
-    def run(self, *words: str, seconds: float = 400) -> str:
+    def run(self, *words: str, seconds: float = 900) -> str:
         """A command, which has to succeed; says what it wrote."""
         command = ["terraform", *words]
         done = subprocess.run(

@@ -166,6 +166,11 @@ impl Estate {
         self.call(Service::Sqs, "SendMessage", json!({"QueueUrl": self.queue, "MessageBody": body}));
     }
 
+    /// Every message is lost.
+    pub(super) fn purge(&self) {
+        self.call(Service::Sqs, "PurgeQueue", json!({"QueueUrl": self.queue}));
+    }
+
     /// The digest that a service runs.
     pub(super) fn digest(&self, service: &str) -> String {
         let described =
@@ -346,6 +351,17 @@ impl Daemon {
         };
         let running = tokio::spawn(engine.run());
         Self { stop, running, metrics, health, snapshots, clock }
+    }
+
+    /// The rollouts that failed while nobody watched, by the last pass.
+    pub(super) fn unwatched(&self) -> Vec<String> {
+        let snapshot = self.snapshots.borrow();
+        let told = snapshot.reconciled.iter().flat_map(|record| &record.unwatched).map(|it| {
+            let whose = it.deployment.as_ref().map_or("somebody", |id| id.as_str());
+            let how = if it.rolled_back { "was rolled back" } else { "failed" };
+            format!("{}: {whose} {how}", it.name)
+        });
+        told.collect()
     }
 
     /// The sum of a metric of whole numbers over all its series.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockkeeper::{
-    domain::{AccountRule, ReconcileMode},
+    domain::{AccountRule, ReconcileMode, Timestamp},
     sim::Service,
 };
 use serde_json::{Value, json};
@@ -82,8 +82,8 @@ async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
     ] {
         estate.call_in(OTHER, Service::Ecs, operation, body);
     }
-    let role = format!("arn:aws:iam::{OTHER}:role/lockkeeper");
-    let rule = AccountRule { account: OTHER.into(), role_arn: role.into(), external_id: None };
+    let role_arn = format!("arn:aws:iam::{OTHER}:role/lockkeeper");
+    let rule = AccountRule { account: OTHER.into(), role_arn: role_arn.into(), external_id: None };
     let daemon = Daemon::begin_in(&estate, ReconcileMode::Repair, &[rule]).await;
     sleep(Duration::from_mins(2)).await;
     let write = || json!({"Name": "/theirs/KEY", "Value": "x", "Type": "String", "Overwrite": true});
@@ -93,9 +93,75 @@ async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
     let wanted = json!({"cluster": "shop", "services": ["theirs"]});
     let service = estate.call_in(OTHER, Service::Ecs, "DescribeServices", wanted)["services"][0].clone();
     let created = service["deployments"][0]["createdAt"].as_f64().unwrap();
-    assert!(created > changed.as_millis() as f64 / 1_000.0, "{service}");
+    assert!(Timestamp::from_seconds(created) > changed, "{service}");
     assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1);
     assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+/// Rolls out an image that crashes, from a revision of ours, and waits until ECS has gone back.
+async fn rolled_back(estate: &Estate, service: &str, tags: Value) {
+    let image = format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/shop/app-0:crash");
+    let containers = json!([{"name": "web", "image": image}]);
+    let made = json!({"family": service, "containerDefinitions": containers, "tags": tags});
+    estate.call(Service::Ecs, "RegisterTaskDefinition", made);
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    let body = json!({
+        "cluster": "shop", "service": service, "taskDefinition": service, "deploymentConfiguration": breaker,
+    });
+    estate.call(Service::Ecs, "UpdateService", body);
+    sleep(Duration::from_mins(10)).await;
+    let listed = json!({"cluster": "shop", "service": service});
+    let listed = estate.call(Service::Ecs, "ListServiceDeployments", listed);
+    assert_eq!(listed["serviceDeployments"][0]["status"], "ROLLBACK_SUCCESSFUL", "{listed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_of_ours_that_failed_while_nobody_ran_is_told_once_and_not_started_again() {
+    let mut estate = Estate::new(9).await;
+    estate.push("shop/app-0", "crash");
+    let ours = json!([{"key": "lockkeeper:deployment", "value": "d-1"}]);
+    rolled_back(&estate, "follower-0", ours).await;
+    estate.purge();
+    let before = primary(&estate, "follower-0")["id"].clone();
+    let daemon = Daemon::begin(&estate, ReconcileMode::Report).await;
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollouts_failed_unwatched"), 1);
+    assert_eq!(daemon.unwatched(), ["follower-0: d-1 was rolled back"]);
+    assert_eq!(primary(&estate, "follower-0")["id"], before, "nothing was started");
+    // Whoever rolls out anew has seen to it.
+    let body = json!({"cluster": "shop", "service": "follower-0", "forceNewDeployment": true});
+    estate.call(Service::Ecs, "UpdateService", body);
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollouts_failed_unwatched"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_long_before_this_process_began_is_old_news() {
+    let mut estate = Estate::new(10).await;
+    estate.push("shop/app-0", "crash");
+    rolled_back(&estate, "follower-0", json!([])).await;
+    estate.purge();
+    sleep(Duration::from_hours(1)).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Report).await;
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollouts_failed_unwatched"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_this_process_told_is_not_told_again() {
+    let mut estate = Estate::new(11).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    let body = json!({"cluster": "shop", "service": "pinned-0", "deploymentConfiguration": breaker});
+    estate.call(Service::Ecs, "UpdateService", body);
+    estate.push("shop/pinned-0", "crash");
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 1, "it was told when it failed");
+    assert_eq!(daemon.metric("lockkeeper_rollouts_failed_unwatched"), 0);
     daemon.end().await;
 }
 

@@ -188,8 +188,8 @@ async fn what_a_webhook_gets_is_signed_and_has_the_same_id_when_it_is_sent_again
         let mut mac = Hmac::<Sha256>::new_from_slice(SIGNING.as_bytes()).expect("any length");
         mac.update(signed.as_bytes());
         let code = mac.finalize().into_bytes();
-        let hex: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(request.header("x-lockkeeper-signature"), format!("v1={hex}"));
+        let hex: Vec<String> = code.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(request.header("x-lockkeeper-signature"), format!("v1={}", hex.concat()));
         assert_eq!(request.header("x-lockkeeper-id"), "d-1/failed");
         let json = request.json();
         assert_eq!((&json["id"], &json["kind"]), (&"d-1/failed".into(), &"failed".into()));

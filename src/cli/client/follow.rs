@@ -13,8 +13,10 @@ use super::{
 };
 use crate::{cli::explain::text::harmless, domain::Outcome};
 
-/// How often it is asked.
+/// How often it is asked: at first, while much may happen, and later.
+const FIRST_PERIOD: Duration = Duration::from_millis(500);
 const PERIOD: Duration = Duration::from_secs(2);
+const AT_FIRST: Duration = Duration::from_secs(15);
 
 /// A deployment is there by then, as a rule. Until then nothing is said of there being none.
 const SOON: Duration = Duration::from_mins(1);
@@ -112,7 +114,7 @@ pub(in crate::cli) async fn follow(
             progress.end();
             anyhow::bail!("no outcome within {}; event {event}", lasting(waiting.timeout.as_secs()));
         }
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(if began.elapsed() < AT_FIRST { FIRST_PERIOD } else { PERIOD }).await;
     }
 }
 

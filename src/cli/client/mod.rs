@@ -5,12 +5,14 @@
 //! | `reach` | where the daemon is, and who asks | reads files |
 //! | `shapes` | what it answers, as far as commands read it | pure |
 //! | `follow` | waits for the outcome of what was asked for, and tells how far it is | asks |
+//! | `letters` | lists letters, and has them put back | asks |
 //! | `summary` | what became of it, for the page of a run of GitHub Actions | writes a file |
 //! | `checkout` | where the request comes from: git, and the CI system | calls git |
 //! | `paint` | colours, where a person looks | pure |
 
 pub(super) mod checkout;
 pub(super) mod follow;
+pub(super) mod letters;
 pub(super) mod paint;
 pub(super) mod reach;
 pub(super) mod shapes;
@@ -83,6 +85,11 @@ impl Client {
 
     /// All items of a list, at most so many.
     pub(super) async fn list(&self, path: &str, most: usize) -> Result<Vec<Value>, Failure> {
+        Ok(self.pages(path, most).await?.0)
+    }
+
+    /// All items of a list, at most so many, and what its last page says beside them.
+    pub(super) async fn pages(&self, path: &str, most: usize) -> Result<(Vec<Value>, Value), Failure> {
         let (mut items, mut cursor) = (Vec::new(), None::<String>);
         let mark = if path.contains('?') { '&' } else { '?' };
         loop {
@@ -94,7 +101,7 @@ impl Client {
             }
             cursor = page["next"].as_str().map(str::to_owned);
             if cursor.is_none() || items.len() >= most {
-                return Ok(items);
+                return Ok((items, page));
             }
         }
     }

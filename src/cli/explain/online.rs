@@ -56,6 +56,11 @@ pub(super) async fn explain(question: Question, settings: Settings, progress: &P
     }
     Box::pin(look(&ecs, &routing.requests, &mut explanation.targets, progress)).await;
     (explanation.online, explanation.beside) = (true, follows);
+    let unseen = routing.requests.len().saturating_sub(MOST_LOOKS);
+    if unseen > 0 {
+        let what = format!("the first {MOST_LOOKS} targets were looked at, and {unseen} were not");
+        explanation.home.remarks.push(what);
+    }
     explanation
 }
 

@@ -14,6 +14,8 @@ use crate::{
 pub(in crate::cli) struct Outlook {
     targets: Targets,
     accounts: Vec<AccountId>,
+    /// Whether there are targets that the settings do not name.
+    discovers: bool,
 }
 
 /// What would follow.
@@ -30,9 +32,10 @@ impl Outlook {
     /// By these settings, in this account and Region.
     pub(in crate::cli) fn new(account: AccountId, region: &Region, settings: Settings) -> Self {
         let mut accounts = settings.aws.allowed_accounts.clone();
+        let discovers = settings.discovery.is_some();
         let targets = Targets::at(&account, region, settings);
         accounts.push(account);
-        Self { targets, accounts }
+        Self { targets, accounts, discovers }
     }
 
     /// The target that is called so.
@@ -61,8 +64,11 @@ impl Outlook {
             confined_to: letter.target().map(|target| [target.clone()].into()),
         };
         let (targets, reason) = self.targets.asked_by(&letter.event, &arrival, force);
-        let result = if targets.is_empty() { Verdict::AsksNothing } else { Verdict::Asks };
-        Follows { result, reason, targets }
+        match (targets.is_empty(), self.discovers) {
+            (true, true) => nothing(Verdict::NotKnown, "discovery was not asked".into()),
+            (true, false) => Follows { result: Verdict::AsksNothing, reason, targets },
+            (false, _) => Follows { result: Verdict::Asks, reason, targets },
+        }
     }
 }
 
@@ -71,6 +77,9 @@ pub(in crate::cli) fn in_words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Asks => "it would be asked for",
         Verdict::AsksNothing => "nothing would follow, and the message would be deleted",
+        Verdict::NotKnown => {
+            "it is for a target that discovery finds; `lockkeeper explain` tells what would follow"
+        }
         Verdict::Refused => "it would be refused, and the message be deleted",
         Verdict::ComesBack => "it would be set aside again",
     }
@@ -89,6 +98,10 @@ pub(super) mod tests {
 
     /// A shop whose api pins its images by semver, and whose web reads the same images.
     pub(in crate::cli::letters) fn shop() -> Outlook {
+        shop_with("")
+    }
+
+    fn shop_with(more: &str) -> Outlook {
         let document = r#"
             [defaults]
             on_push = "pin"
@@ -104,7 +117,7 @@ pub(super) mod tests {
             service = "web"
             repositories = ["web"]
         "#;
-        let environment = [("LOCKKEEPER_CONFIG_TOML".to_owned(), document.to_owned())].into();
+        let environment = [("LOCKKEEPER_CONFIG_TOML".to_owned(), format!("{document}{more}"))].into();
         let settings = settings::load(&Sources { environment, ..Sources::default() }).expect("valid");
         Outlook::new("111122223333".into(), &"eu-west-1".into(), settings)
     }
@@ -125,6 +138,14 @@ pub(super) mod tests {
         let mut other = set_aside();
         other.attributes.insert("lockkeeper.target".into(), "111122223333/eu-west-1/shop/web".into());
         assert_eq!(follows(&other, false).result, Verdict::AsksNothing);
+    }
+
+    #[test]
+    fn what_only_discovery_knows_is_not_said_to_lead_to_nothing() {
+        let outlook = shop_with("[discovery]\nclusters = ['*']");
+        let mut other = set_aside();
+        other.attributes.insert("lockkeeper.target".into(), "111122223333/eu-west-1/shop/found".into());
+        assert_eq!(outlook.follows(&Letter::read(&other), false).result, Verdict::NotKnown);
     }
 
     #[test]

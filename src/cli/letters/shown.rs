@@ -68,18 +68,39 @@ impl Shown {
     /// One row, for people.
     pub(in crate::cli) fn row(&self) -> [String; 5] {
         let LetterRecord { id, time, outcome, cause, reason, event, .. } = &self.record;
-        let ended = [outcome, cause].into_iter().flatten().map(String::as_str);
-        let ended = ended.collect::<Vec<_>>().join(", ");
-        let why = match reason {
-            Some(reason) if ended.is_empty() => reason.clone(),
-            Some(reason) => format!("{ended}: {reason}"),
-            None if ended.is_empty() => "-".into(),
-            None => ended,
-        };
-        let kind = event.trigger.as_str();
-        let event = event.meaning.as_ref().map_or(kind.into(), |it| format!("{kind}: {it}"));
-        [id.clone(), seconds(*time), self.target_in_words(), why, event]
+        row(Row {
+            id,
+            time: *time,
+            target: self.target_in_words(),
+            ended: [outcome.as_deref(), cause.as_deref()],
+            reason: reason.as_deref(),
+            event: [Some(event.trigger.as_str()), event.meaning.as_deref()],
+        })
     }
+}
+
+/// What a row is made of.
+pub(in crate::cli) struct Row<'a> {
+    pub(in crate::cli) id: &'a str,
+    pub(in crate::cli) time: Timestamp,
+    pub(in crate::cli) target: String,
+    /// How the deployment ended, and why.
+    pub(in crate::cli) ended: [Option<&'a str>; 2],
+    pub(in crate::cli) reason: Option<&'a str>,
+    /// The kind of its trigger, and what it means.
+    pub(in crate::cli) event: [Option<&'a str>; 2],
+}
+
+/// One row, below [`HEADS`].
+pub(in crate::cli) fn row(of: Row<'_>) -> [String; 5] {
+    let Row { id, time, target, ended, reason, event } = of;
+    let joined = |parts: [Option<&str>; 2], between: &str| {
+        parts.into_iter().flatten().collect::<Vec<_>>().join(between)
+    };
+    let ended = Some(joined(ended, ", ")).filter(|ended| !ended.is_empty());
+    let why = joined([ended.as_deref(), reason], ": ");
+    let why = if why.is_empty() { "-".into() } else { why };
+    [id.to_owned(), seconds(time), target, why, joined(event, ": ")]
 }
 
 /// A time without its fraction of a second.

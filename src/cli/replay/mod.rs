@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::{
     Ended, FAILED, Output,
     check::counted,
+    client::{self, reach::Reach},
     complain,
     letters::{
         Office,
@@ -58,6 +59,8 @@ pub(super) struct Options {
     /// Look although the dead-letter queue has a redrive policy of its own, which counts each look as a receive
     #[arg(long)]
     despite_redrive: bool,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// How letters are put back.
@@ -118,6 +121,15 @@ enum Fate {
 }
 
 pub(super) fn replay(options: Options, files: &[PathBuf], output: Output) -> Ended {
+    if options.reach.url.is_some() {
+        let Options { filter, all, force, dry_run, .. } = &options;
+        return match options.reach.client(files) {
+            Ok(client) => {
+                super::run_client(client::letters::replay(&client, filter, *all, [*force, *dry_run], output))
+            }
+            Err(ended) => ended,
+        };
+    }
     let settings = match super::load(files) {
         Ok(settings) => settings,
         Err(ended) => return ended,
@@ -139,7 +151,7 @@ pub(super) fn replay(options: Options, files: &[PathBuf], output: Output) -> End
 }
 
 async fn put_back(options: Options, settings: Settings, output: Output) -> anyhow::Result<Answer> {
-    let Options { filter, all: _, force, dry_run, rate, despite_redrive } = options;
+    let Options { filter, all: _, force, dry_run, rate, despite_redrive, reach: _ } = options;
     let office = Office::open(settings, filter, despite_redrive).await?;
     from(&office, How { force, dry_run, rate }, output).await
 }

@@ -22,7 +22,7 @@ pub fn event(notice: &Notice, home: &Home, with_metadata: bool) -> Option<(Strin
             (kind(*stage, *status, record.outcome), of_deployment(record, *stage, *status, with_metadata))
         }
         What::Foreign(rollout) => of_foreign(rollout),
-        What::Trouble(..) | What::Warned(..) => return None,
+        What::Trouble(..) | What::Warned(..) | What::Hold(_) => return None,
     };
     let (target, name) = notice.target();
     detail.insert("version".into(), json!(VERSION));

@@ -18,8 +18,8 @@ pub mod words;
 use std::sync::Arc;
 
 use crate::domain::{
-    DeploymentId, DeploymentRecord, ForeignRollout, ForeignState, NoticeFilter, NoticeStage, Outcome,
-    ServiceWarning, TargetId, TargetName, Timestamp,
+    DeploymentId, DeploymentRecord, ForeignRollout, ForeignState, HoldMove, HoldRecord, NoticeFilter,
+    NoticeStage, Outcome, ServiceWarning, TargetId, TargetName, Timestamp,
 };
 
 /// One thing that is told.
@@ -44,6 +44,34 @@ pub enum What {
     Warned(Arc<DeploymentRecord>, ServiceWarning),
     /// A rollout that we did not start moved.
     Foreign(ForeignRollout),
+    /// What keeps a target back changed.
+    Hold(Held),
+}
+
+/// A target that somebody keeps back, or does not any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The target.
+    pub target: TargetId,
+    /// Its name.
+    pub name: TargetName,
+    /// What was decided, by whom and when.
+    pub hold: HoldRecord,
+    /// What became of it.
+    pub moved: HoldMove,
+}
+
+impl Held {
+    /// As a label.
+    fn kind(&self) -> &'static str {
+        match &self.moved {
+            HoldMove::Begun => self.hold.kind.as_str(),
+            HoldMove::Ended => "resumed",
+            HoldMove::Vanished => "hold_vanished",
+            HoldMove::Refused(_) => "hold_refused",
+            HoldMove::DryRun => "hold_dry_run",
+        }
+    }
 }
 
 /// Whether something began, or how it ended.
@@ -84,7 +112,7 @@ impl Notice {
     pub fn record(&self) -> Option<&Arc<DeploymentRecord>> {
         match &self.what {
             What::Stage(_, _, record) | What::Trouble(record, _) | What::Warned(record, _) => Some(record),
-            What::Foreign(_) => None,
+            What::Foreign(_) | What::Hold(_) => None,
         }
     }
 
@@ -95,11 +123,11 @@ impl Notice {
 
     /// The target that it is about, and its name.
     pub fn target(&self) -> (&TargetId, &TargetName) {
-        match (&self.what, self.record()) {
-            (What::Foreign(it), _) => (&it.target, &it.name),
-            (_, Some(record)) => (&record.target, &record.name),
-            (What::Stage(..) | What::Trouble(..) | What::Warned(..), None) => {
-                unreachable!("each of them has a record")
+        match &self.what {
+            What::Foreign(it) => (&it.target, &it.name),
+            What::Hold(it) => (&it.target, &it.name),
+            What::Stage(_, _, record) | What::Trouble(record, _) | What::Warned(record, _) => {
+                (&record.target, &record.name)
             }
         }
     }
@@ -110,7 +138,7 @@ impl Notice {
             What::Stage(NoticeStage::Deployment, Status::Completed | Status::Failed, record) => {
                 record.outcome
             }
-            What::Stage(..) | What::Trouble(..) | What::Warned(..) | What::Foreign(_) => None,
+            What::Stage(..) | What::Trouble(..) | What::Warned(..) | What::Foreign(_) | What::Hold(_) => None,
         }
     }
 
@@ -118,6 +146,7 @@ impl Notice {
     pub fn is_end(&self) -> bool {
         match &self.what {
             What::Foreign(it) => it.state != ForeignState::InProgress,
+            What::Hold(_) => true,
             What::Stage(..) | What::Trouble(..) | What::Warned(..) => self.outcome().is_some(),
         }
     }
@@ -132,6 +161,7 @@ impl Notice {
             What::Stage(stage, status, _) => format!("{}_{}", stage.as_str(), status.as_str()),
             What::Trouble(..) | What::Warned(..) => "warning".into(),
             What::Foreign(it) => format!("foreign_{}", it.state.as_str()),
+            What::Hold(it) => it.kind().into(),
         }
     }
 }
@@ -144,7 +174,9 @@ pub fn is_wanted(filter: &NoticeFilter, notice: &Notice) -> bool {
             Some(outcome) => filter.outcomes.contains(&outcome),
             None => filter.stages.contains(stage),
         },
-        What::Trouble(..) | What::Warned(..) => filter.stages.contains(&NoticeStage::Deployment),
+        What::Trouble(..) | What::Warned(..) | What::Hold(_) => {
+            filter.stages.contains(&NoticeStage::Deployment)
+        }
         What::Foreign(_) => filter.foreign,
     };
     of_kind && filter.is_of(target, name)

@@ -44,6 +44,7 @@ pub fn payload(notice: &Notice, said: &Said, home: &Home) -> Value {
         What::Warned(_, warning) => {
             payload["warning"] = json!({ "event": warning.event, "reason": warning.reason });
         }
+        What::Hold(it) => payload["hold"] = serde_json::to_value(&it.hold).unwrap_or_default(),
         What::Foreign(rollout) => payload["rollout"] = serde_json::to_value(rollout).unwrap_or_default(),
     }
     payload

@@ -5,11 +5,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Notice, Status, What};
+use super::{Held, Notice, Status, What};
 use crate::{
     domain::{
-        DeploymentId, DeploymentRecord, ForeignRollout, NoticeStage, Outcome, Report, ServiceWarning, Stage,
-        TargetId, Timestamp,
+        DeploymentId, DeploymentRecord, ForeignRollout, HoldMove, NoticeStage, Outcome, Report,
+        ServiceWarning, Stage, TargetId, Timestamp,
     },
     report::message::span,
 };
@@ -51,11 +51,16 @@ impl Teller {
             }
             Report::Warned(warning) => self.warned(warning).into_iter().collect(),
             Report::Foreign(rollout) => vec![foreign(rollout)],
+            Report::Hold { target, name, hold, moved } => {
+                let (target, name) = (target.clone(), name.clone());
+                held(Held { target, name, hold: hold.clone(), moved: moved.clone() }, now)
+                    .into_iter()
+                    .collect()
+            }
             Report::Queued { .. }
             | Report::Dropped { .. }
             | Report::Settled { .. }
             | Report::LeaseLost { .. }
-            | Report::Hold { .. }
             | Report::Moot { .. }
             | Report::PromiseBroken { .. } => Vec::new(),
         }
@@ -152,6 +157,17 @@ fn trouble(record: &Arc<DeploymentRecord>, words: String, at: Timestamp) -> Noti
 fn foreign(rollout: &ForeignRollout) -> Notice {
     let id = format!("{}/{}", rollout.rollout_id, rollout.state.as_str());
     Notice { id, at: rollout.at, what: What::Foreign(rollout.clone()) }
+}
+
+/// What a dry run would have kept back, it does not.
+fn held(held: Held, now: Timestamp) -> Option<Notice> {
+    let at = match &held.moved {
+        HoldMove::Begun => held.hold.since.unwrap_or(now),
+        HoldMove::Ended | HoldMove::Vanished | HoldMove::Refused(_) => now,
+        HoldMove::DryRun => return None,
+    };
+    let id = format!("{}/{}/{}", held.target, held.kind(), at.as_millis());
+    Some(Notice { id, at: now, what: What::Hold(held) })
 }
 
 /// How the whole ended: only what failed is a failure.

@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    domain::{Glob, Metadata, Report, ServiceWarning, Stage, TriggerKind},
+    domain::{Glob, HoldKind, Metadata, Report, ServiceWarning, Stage, TriggerKind},
     report::sample::{active, at, origin, rolled_back, succeeded},
 };
 
@@ -310,4 +310,28 @@ fn where_one_message_is_kept_only_the_newest_state_waits() {
         outbox.push(Arc::clone(notice));
     }
     assert_eq!((outbox.len(), outbox.take(1)), (1, vec![ended]));
+}
+
+#[test]
+fn who_pauses_a_target_is_told_and_so_is_a_pause_that_vanishes() {
+    let told = |moved| {
+        let hold = HoldRecord {
+            kind: HoldKind::Paused,
+            by: Some("ann".into()),
+            since: Some(at("12:00:00")),
+            reason: Some("the database is being moved".into()),
+        };
+        let report = Report::Hold { target: active().target, name: "api".into(), hold, moved };
+        let notice = Teller::default().hear(&report, at("12:06:00")).pop()?;
+        let said = say(&notice, &home());
+        Some(format!("{} [{}] {} {}", notice.id, notice.kind(), said.tone.icon(), said.headline))
+    };
+    let moves = [HoldMove::Begun, HoldMove::Ended, HoldMove::Vanished, HoldMove::Refused("denied".into())];
+    assert_snapshot!(moves.map(|moved| told(moved).expect("told")).join("\n"), @r#"
+    111122223333/eu-west-1/shop/chubby_api/paused/1793534400000 [paused] ℹ️ api (prod): paused: nothing is rolled out until somebody resumes it
+    111122223333/eu-west-1/shop/chubby_api/resumed/1793534760000 [resumed] ℹ️ api (prod): resumed
+    111122223333/eu-west-1/shop/chubby_api/hold_vanished/1793534760000 [hold_vanished] ⚠️ api (prod): was paused, and is not any more, though nobody resumed it: the tag is gone
+    111122223333/eu-west-1/shop/chubby_api/hold_refused/1793534760000 [hold_refused] ❌ api (prod): could not be paused: denied
+    "#);
+    assert_eq!(told(HoldMove::DryRun), None);
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Home, Notice, Status, What};
+use super::{Held, Home, Notice, Status, What};
 use crate::{
     domain::{
-        DeploymentRecord, ForeignRollout, ForeignState, Metadata, NoticeStage, Outcome, RunningImage,
-        TargetId, deployments_url, harmless,
+        DeploymentRecord, ForeignRollout, ForeignState, HoldKind, HoldMove, Metadata, NoticeStage, Outcome,
+        RunningImage, TargetId, deployments_url, harmless,
     },
     report::message::{span, took},
 };
@@ -93,6 +93,10 @@ pub fn say(notice: &Notice, home: &Home) -> Said {
     match (notice.record(), &notice.what) {
         (Some(record), _) => of_deployment(record, &mut fact),
         (None, What::Foreign(it)) => of_foreign(it, &mut fact),
+        (None, What::Hold(it)) => {
+            fact("By", it.hold.by.as_deref().map(str::to_owned));
+            fact("Since", it.hold.since.map(|since| since.to_string()));
+        }
         (None, What::Stage(..) | What::Trouble(..) | What::Warned(..)) => {}
     }
     Said { tone, headline, facts, evidence: evidence(notice), links: links(notice, home) }
@@ -106,6 +110,7 @@ fn headline(notice: &Notice, home: &Home) -> (Tone, String) {
         What::Trouble(_, words) => (Tone::Warning, format!("deployment needs attention: {words}")),
         What::Warned(_, warning) => (Tone::Warning, format!("ECS warns: {}", warning.event)),
         What::Foreign(it) => of_somebody(it),
+        What::Hold(it) => of_hold(it),
     };
     (tone, harmless(&format!("{name}{environment}: {what}"), LONGEST_FACT))
 }
@@ -154,6 +159,29 @@ fn of_somebody(it: &ForeignRollout) -> (Tone, String) {
         ForeignState::InProgress => (Tone::Info, "a rollout that is not ours is in progress".into()),
         ForeignState::Completed => (Tone::Info, "a rollout that is not ours is complete".into()),
         ForeignState::Failed => (Tone::Warning, "a rollout that is not ours failed".into()),
+    }
+}
+
+fn of_hold(it: &Held) -> (Tone, String) {
+    let held = match it.hold.kind {
+        HoldKind::Paused => "paused",
+        HoldKind::Held => "held after a rollback",
+    };
+    match &it.moved {
+        HoldMove::Begun => {
+            let what = match it.hold.kind {
+                HoldKind::Paused => "nothing is rolled out",
+                HoldKind::Held => "nothing newer is rolled out",
+            };
+            (Tone::Info, format!("{held}: {what} until somebody resumes it"))
+        }
+        HoldMove::Ended => (Tone::Info, "resumed".into()),
+        HoldMove::Vanished => (
+            Tone::Warning,
+            format!("was {held}, and is not any more, though nobody resumed it: the tag is gone"),
+        ),
+        HoldMove::Refused(why) => (Tone::Bad, format!("could not be {held}: {why}")),
+        HoldMove::DryRun => (Tone::Info, format!("would be {held}, but for dry run")),
     }
 }
 
@@ -223,6 +251,7 @@ fn evidence(notice: &Notice) -> Vec<String> {
     match &notice.what {
         What::Warned(_, warning) => lines.extend(warning.reason.as_deref().map(str::to_owned)),
         What::Foreign(it) => lines.extend(it.reason.as_deref().map(str::to_owned)),
+        What::Hold(it) => lines.extend(it.hold.reason.as_deref().map(str::to_owned)),
         // The headline has it.
         What::Trouble(..) => {}
         What::Stage(_, Status::Started, record) if record.outcome.is_none() => {}

@@ -39,10 +39,8 @@ fn project(path: &str) -> std::path::PathBuf {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "it is the list of all of them")]
 fn without_any_source_the_defaults_hold() {
-    let settings = load(&Sources::default()).expect("valid");
-    insta::assert_debug_snapshot!(settings, @r#"
+    insta::assert_debug_snapshot!(load(&Sources::default()).expect("valid"), @r#"
     Settings {
         engine: Engine {
             start_delay: 10s,

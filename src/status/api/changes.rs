@@ -1,7 +1,7 @@
 //! What may be asked for. Everything is put on the queue as an event of ours, and is answered before it is done: what
 //! becomes of it is told where deployments are, and on the stream.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -9,15 +9,18 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use serde::{Deserialize, Serialize};
 use tracing::info;
-use utoipa::ToSchema;
 
-use super::{body::Body, openapi::ChangeErrors, shown::find_target};
+use super::{
+    asked::{Accepted, DeployBody, ReasonBody, RollbackAnswer, RollbackBody},
+    body::Body,
+    openapi::ChangeErrors,
+    shown::find_target,
+};
 use crate::{
     domain::{
-        AccountId, Ask, Decision, DecisionVerb, DefinitionId, DeployRequest, DeploymentId, EventId,
-        ImageReference, Region, Subject, TargetId, Wanted, WayBack, harmless, is_tag,
+        AccountId, Ask, Decision, DecisionVerb, DeployRequest, DeploymentId, EventId, ImageReference, Region,
+        Subject, TargetId, Wanted, WayBack, harmless, is_tag,
     },
     status::{Snapshot, StatusState, access::Operator, desk::Refusal, problem::Problem},
 };
@@ -27,110 +30,6 @@ const LONGEST_TEXT_CHARS: usize = 1_000;
 
 /// Whoever could not be reached may be reachable then.
 const AGAIN: Duration = Duration::from_secs(5);
-
-/// What is to be deployed. Without `image`, `tag` and `definition` it is what runs, with new tasks.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeployBody {
-    /// The target's name, or its id.
-    target: String,
-    /// An image: `[registry/]repository[:tag][@digest]`.
-    image: Option<String>,
-    /// A tag of the image that runs.
-    tag: Option<String>,
-    /// A task definition: its family, `family:revision`, or its ARN.
-    definition: Option<String>,
-    /// New tasks, also of what runs already.
-    #[serde(default)]
-    refresh: bool,
-    /// Also what runs already, and what is older than what runs.
-    #[serde(default)]
-    force: bool,
-    /// Why; shown to people.
-    #[schema(max_length = 1000)]
-    reason: Option<String>,
-    /// Where it came from; shown to people.
-    metadata: Option<MetadataBody>,
-}
-
-/// The commit, the branch, the run and the person behind a deployment.
-#[derive(Default, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct MetadataBody {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    commit: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    branch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repository: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repository_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    platform: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_url: Option<String>,
-}
-
-/// Why something is decided.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReasonBody {
-    /// Why; shown to people.
-    #[schema(max_length = 1000)]
-    reason: Option<String>,
-}
-
-/// Where a target is to go back to.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RollbackBody {
-    /// A revision, a tag or a digest; without it, the last definition that was good.
-    to: Option<String>,
-    /// Whether nothing is deployed afterwards until somebody resumes the target.
-    #[serde(default = "yes")]
-    #[schema(default = true)]
-    hold: bool,
-    /// Change nothing, and say what would be done.
-    #[serde(default)]
-    dry_run: bool,
-    /// Why; shown to people.
-    #[schema(max_length = 1000)]
-    reason: Option<String>,
-}
-
-/// What was put on the queue.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Accepted {
-    /// The event: the deployment that carries it is found by `/api/v1/deployments?event=`.
-    event_id: EventId,
-    /// The target that it is about, if it is about one.
-    target: Option<TargetId>,
-    /// The deployment that it is about, if it is about one.
-    deployment: Option<DeploymentId>,
-}
-
-/// The way back.
-#[derive(Serialize, ToSchema)]
-pub(super) struct RollbackAnswer {
-    /// The event; null where nothing was to be changed.
-    event_id: Option<EventId>,
-    dry_run: bool,
-    target: TargetId,
-    /// What runs.
-    from: DefinitionId,
-    /// What is to run.
-    to: DefinitionId,
-    /// The digest that is to run in each of these containers.
-    images: BTreeMap<String, String>,
-    /// The tag that each of these containers follows.
-    follow: BTreeMap<String, String>,
-    /// Whether nothing is deployed afterwards until somebody resumes the target.
-    hold: bool,
-}
 
 /// Asks for a deployment.
 #[utoipa::path(post, path = "/api/v1/deployments", tag = "deployments", request_body = DeployBody,
@@ -289,23 +188,6 @@ pub(super) async fn rollback(
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], answer).into_response())
 }
 
-impl RollbackAnswer {
-    fn new(way: WayBack, event_id: Option<EventId>) -> Self {
-        let WayBack { target, from, to, images, follow, hold, by: _, reason: _ } = way;
-        let texts = |(container, it): (_, _)| (ToString::to_string(&container), it);
-        Self {
-            dry_run: event_id.is_none(),
-            event_id,
-            target,
-            from,
-            to,
-            images: images.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
-            follow: follow.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
-            hold,
-        }
-    }
-}
-
 async fn decide_target(
     state: &StatusState,
     by: &Arc<str>,
@@ -439,10 +321,6 @@ fn encoded(text: &str) -> String {
         }
         encoded
     })
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl From<Refusal> for Problem {

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `changes` | deployments, rollbacks and decisions that are asked for |
 //! | `letters` | what is set aside, and putting it back |
-//! | `shown`, `query`, `body` | answers, what stands behind the `?`, and what requests say |
+//! | `shown`, `query`, `asked`, `body` | answers, what stands behind the `?`, and what requests say |
 //! | `openapi` | describes all of it |
 
+mod asked;
 mod body;
 mod changes;
 mod letters;

@@ -11,6 +11,7 @@ pub(super) struct Reconcile {
     repairs: IntCounter,
     duration: Histogram,
     images_gone: IntCounterVec,
+    unwatched: IntGaugeVec,
 }
 
 impl Reconcile {
@@ -33,6 +34,12 @@ impl Reconcile {
                 "How long passes of reconcile took.",
                 &ROLLOUT_SECONDS,
             ),
+            unwatched: gauges(
+                registry,
+                "rollouts_failed_unwatched",
+                "1 while the newest rollout of a target is one that failed while nobody watched it.",
+                &["target"],
+            ),
             images_gone: counters(
                 registry,
                 "images_gone_total",
@@ -51,6 +58,10 @@ impl Reconcile {
     pub(super) fn passed(&self, record: &ReconcileRecord) {
         self.duration.observe(record.took.as_secs_f64());
         self.repairs.inc_by(u64::try_from(record.repaired).unwrap_or(u64::MAX));
+        self.unwatched.reset();
+        for rollout in &record.unwatched {
+            self.unwatched.with_label_values(&[rollout.name.as_str()]).set(1);
+        }
         self.drift.reset();
         for (target, changes) in &record.drift {
             self.drift.with_label_values(&[target.as_str()]).set(whole(*changes));

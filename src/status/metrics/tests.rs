@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    domain::{Cause, Moment, Place, ReconcileRecord},
+    domain::{Cause, Moment, Place, ReconcileRecord, UnwatchedRollout},
     report::sample::{at, rolled_back, succeeded},
     status::sample,
 };
@@ -178,6 +178,16 @@ fn drifted() -> ReconcileRecord {
     let mut record = ReconcileRecord::begun(at("12:00:00"));
     record.drift.insert("api".into(), 2);
     record.repaired = 1;
+    record.unwatched = vec![UnwatchedRollout {
+        target: "111122223333/eu-west-1/shop/api".parse().expect("valid"),
+        name: "api".into(),
+        rollout: None,
+        deployment: None,
+        definition: "api:4".parse().expect("valid"),
+        rolled_back: true,
+        reason: "".into(),
+        ended_at: at("11:58:00"),
+    }];
     record
 }
 
@@ -188,9 +198,10 @@ fn drift_is_of_the_last_pass_alone() {
     let text = rendered(&metrics);
     assert!(text.contains("lockkeeper_drift{target=\"api\"} 2\n"), "{text}");
     assert!(text.contains("lockkeeper_drift_repairs_total 1\n"), "{text}");
+    assert!(text.contains("lockkeeper_rollouts_failed_unwatched{target=\"api\"} 1\n"), "{text}");
     metrics.reconciled(&ReconcileRecord::begun(at("12:05:00")));
     let text = rendered(&metrics);
-    assert!(!text.contains("lockkeeper_drift{"), "{text}");
+    assert!(!text.contains("lockkeeper_drift{") && !text.contains("unwatched{"), "{text}");
     assert!(text.contains("lockkeeper_reconcile_duration_seconds_count 2\n"), "{text}");
 }
 

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::domain::{
     Cause, DeploymentRecord, HoldKind, HoldRecord, LaneState, Outcome, TargetName, TargetRecord,
+    UnwatchedRollout,
 };
 
 /// One thing that needs somebody.
@@ -35,6 +36,7 @@ impl View<'_> {
         needs.extend(self.failed());
         needs.extend(self.kept_back());
         needs.extend(self.failing());
+        needs.extend(self.unwatched());
         needs.extend(self.drifted());
         needs.sort_by_key(|need| need.kind);
         html! {
@@ -146,6 +148,23 @@ impl View<'_> {
             detail: html! { (it.lane.why.as_deref().unwrap_or("Another rollout is in progress.")) },
             then: None,
         }
+    }
+
+    /// Rollouts that failed while nobody watched them.
+    fn unwatched(&self) -> Vec<Need> {
+        let unwatched = self.snapshot.reconciled.iter().flat_map(|record| &record.unwatched);
+        let need = |it: &UnwatchedRollout| Need {
+            kind: Kind::Look,
+            what: html! {
+                a href=(self.target_path(&it.target, &it.name)) {
+                    (it.name) @if it.rolled_back { " was rolled back" } @else { " failed" } " while nobody watched"
+                }
+                " " span.faint { (self.ago(it.ended_at)) }
+            },
+            detail: html! { (it.definition) ": " (if it.reason.is_empty() { "ECS says no more." } else { &it.reason }) },
+            then: Some("It is not started again. Ask for it once its cause is mended."),
+        };
+        unwatched.map(need).collect()
     }
 
     fn drifted(&self) -> Option<Need> {

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     domain::{
-        DeploymentId, DeploymentRecord, Outcome, StoppedTask, Timestamp, definition_url, deployments_url,
-        service_url, task_url,
+        DeploymentId, DeploymentRecord, Metadata, Outcome, StoppedTask, Timestamp, definition_url,
+        deployments_url, service_url, task_url,
     },
     report::{
         message::{span, took},
@@ -220,12 +220,40 @@ fn because(it: &DeploymentRecord) -> Markup {
                 h2 #why-heading { "Why" }
                 ul.sheet {
                     @for origin in it.triggers.iter().take(MOST_LINES) {
-                        li { (origin.reason) span.note { (spaced(origin.kind.as_str())) ", event " code { (origin.event_id) } } }
+                        li {
+                            (origin.reason)
+                            @if let Some(metadata) = &origin.metadata { (came_from(metadata)) }
+                            span.note { (spaced(origin.kind.as_str())) ", event " code { (origin.event_id) } }
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// Where the change came from, as whoever asked for it says.
+fn came_from(it: &Metadata) -> Markup {
+    let commit = it.commit.as_deref().map(|commit| commit.get(..12).unwrap_or(commit));
+    let run = it.run_id.as_deref().map(|run| format!("run {run}"));
+    let platform = it.platform.as_deref();
+    html! {
+        span.note {
+            @if let Some(user) = &it.user { "by " (user) " " }
+            @if let Some(commit) = commit { "commit " (link(it.commit_url().as_deref(), commit)) " " }
+            @if let Some(branch) = &it.branch { "of " (branch) " " }
+            @if let Some(repository) = &it.repository { "in " (link(it.repository_url.as_deref(), repository)) " " }
+            @if run.is_some() || platform.is_some() {
+                "(" (link(it.run_url.as_deref(), &[platform.map(str::to_owned), run].into_iter().flatten().collect::<Vec<_>>().join(" "))) ")"
+            }
+        }
+    }
+}
+
+/// Others wrote the address: it is followed only where it leads to a page.
+fn link(url: Option<&str>, text: &str) -> Markup {
+    let leads = |url: &&str| url.starts_with("https://") || url.starts_with("http://");
+    html! { @match url.filter(leads) { Some(url) => a href=(url) rel="noreferrer noopener" { (text) }, None => (text) } }
 }
 
 fn links(it: &DeploymentRecord) -> Markup {

@@ -236,7 +236,7 @@ impl View<'_> {
                 @match &running.by {
                     Some(by) if self.finds(by) => { "by " a href={ "/deployments/" (by) } { (by) } }
                     Some(by) => { "by " code { (by) } }
-                    None => "not by Lockkeeper",
+                    None => "not ours, as far as is known",
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::{
     show,
 };
 use crate::{
-    domain::{LetterRecord, PutBy, Verdict},
+    domain::{LetterRecord, PutBy, TargetName, Verdict},
     status::{Letters, Refusal, StatusState},
 };
 
@@ -115,12 +115,13 @@ fn why(it: &LetterRecord) -> Markup {
 
 /// What would follow if it were put back.
 fn outlook(it: &LetterRecord) -> Markup {
-    let names: Vec<&str> = it.reaches.iter().take(5).map(|name| name.as_str()).collect();
+    let names: Vec<&str> = it.reaches.iter().take(5).map(TargetName::as_str).collect();
     let more = it.reaches.len().saturating_sub(names.len());
     html! {
         @match it.result {
             Verdict::Asks => { "reaches " (names.join(", ")) @if more > 0 { " and " (more) " more" } },
             Verdict::AsksNothing => "asks nothing any more, and is deleted",
+            Verdict::NotKnown => "is for a target that discovery finds: `lockkeeper explain` tells what follows",
             Verdict::Refused => "is of an account whose events are not allowed, and is deleted",
             Verdict::ComesBack => "comes back: nobody understands it",
         }

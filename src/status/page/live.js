@@ -58,6 +58,11 @@
         if (version(fresh) !== version(document)) { location.reload(); return; }
         const [main, next] = [one("main"), one("main", fresh)];
         document.title = fresh.title;
+        // The page on which somebody signs in has none of these.
+        for (const name of [".place", ".home"]) {
+            const [before, after] = [one(name), one(name, fresh)];
+            if (after && before?.textContent !== after.textContent) before ? before.replaceWith(after) : one(".place").after(after);
+        }
         one("#as-of").replaceWith(one("#as-of", fresh));
         const focused = keyOf(document.activeElement);
         const open = new Set(all("details[open]", main).map((it) => it.dataset.key));
@@ -205,7 +210,6 @@
         const said = await answer.json().catch(() => ({}));
         const detail = said.detail ?? said.title ?? `the daemon answered ${answer.status}`;
         if (answer.status === 401) return `This token is not accepted: ${detail}.`;
-        if (answer.status === 403) return `This token may only look: ${detail}.`;
         if (answer.status === 429) return `Too many requests: ${detail}.`;
         return `${detail[0].toUpperCase()}${detail.slice(1)}.`;
     }
@@ -214,14 +218,15 @@
         const before = token;
         token = one("input", box).value.trim();
         try {
+            const seen = await ask("/api/v1/targets?limit=1", { signal: AbortSignal.timeout(PATIENCE_MS) });
+            if (!seen.ok) throw new Error(await problem(seen));
             // Asks for nothing, and is refused for that only if this token may ask.
             const body = { method: "POST", body: "{}", headers: { "content-type": "application/json" } };
-            const answer = await ask("/api/v1/deployments", { ...body, signal: AbortSignal.timeout(PATIENCE_MS) });
-            if (answer.status === 401) throw new Error(await problem(answer));
+            const asked = await ask("/api/v1/deployments", { ...body, signal: AbortSignal.timeout(PATIENCE_MS) });
             store.set("token", token);
             box.close();
             allow();
-            say(answer.status === 403 ? "Signed in. This token may only look." : "Signed in. The token is kept until this tab is closed.");
+            say(asked.status === 403 ? `Signed in. ${await problem(asked)}` : "Signed in. The token is kept until this tab is closed.");
             listen();
             refresh({ always: true });
         } catch (why) {
@@ -306,7 +311,7 @@
         allow();
         show("begun");
         listen();
-        if (document.body.dataset.closed !== undefined) refresh({ always: true });
+        if (one("#sorry")) refresh({ always: true });
     }
 
     begin();

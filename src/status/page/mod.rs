@@ -15,6 +15,7 @@ mod home;
 mod inforce;
 mod letters;
 mod parts;
+mod sorry;
 mod target;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
+pub(super) use self::sorry::for_people;
 use self::{
     asked::{Asked, encoded},
     parts::coarse,

@@ -421,6 +421,23 @@ async fn the_page_and_what_it_loads_are_there() {
 }
 
 #[tokio::test]
+async fn people_read_of_an_error_on_a_page_and_machines_in_json() {
+    let asked = async |path: &str, accept: &str| {
+        let request =
+            Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).expect("a request");
+        let response = router(Sample::busy().state()).oneshot(request).await.expect("the router cannot fail");
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().expect("text").to_owned();
+        (response.status(), kind)
+    };
+    for path in ["/targets/nothing", "/deployments/d-none"] {
+        let (status, kind) = asked(path, "text/html,*/*;q=0.8").await;
+        assert_eq!((status, kind.as_str()), (StatusCode::NOT_FOUND, "text/html; charset=utf-8"), "{path}");
+        let (status, kind) = asked(path, "application/json").await;
+        assert_eq!((status, kind.as_str()), (StatusCode::NOT_FOUND, "application/problem+json"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn on_standby_nobody_says_that_there_is_no_such_deployment() {
     let mut sample = Sample::busy();
     sample.snapshot.active = false;

@@ -3,53 +3,13 @@
 import hashlib
 import hmac
 import json
-import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import events
+from daemon import Daemon
+from listener import OPERATOR, SIGNING_SECRET, Listener, ended, press, slack
 from processes import fetch, until
 from stage import Stage
-
-SIGNING_SECRET = "planted-signing-secret"
-TOKEN = "xoxb-planted-token"
-OPERATOR = "U012AB3CD"
-
-
-class Listener:
-    """A double of Slack and of a webhook: keeps what is posted, and answers as Slack does."""
-
-    def __init__(self) -> None:
-        self.heard: list[dict] = []
-        self.answers: list[tuple[int, dict[str, str]]] = []
-        listener = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"])).decode()
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                listener.heard.append({"path": self.path, "headers": headers, "body": body, "at": time.monotonic()})
-                status, more = listener.answers.pop(0) if listener.answers else (200, {})
-                answer = json.dumps({"ok": True, "channel": "C1", "ts": f"17{len(listener.heard):08}.1"}).encode()
-                self.send_response(status)
-                for name, value in {"content-type": "application/json", "content-length": len(answer), **more}.items():
-                    self.send_header(name, str(value))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def posts(self, path: str) -> list[dict]:
-        """What was posted to a path, in order."""
-        return [json.loads(it["body"]) for it in self.heard if it["path"].startswith(path)]
 
 
 def _queue(stage: Stage, name: str) -> tuple[str, str]:
@@ -95,7 +55,7 @@ def each_stage_of_a_deployment_is_an_event_on_a_bus(stage: Stage) -> None:
     daemon = stage.run(notify, stage.target())
     stage.push("api", "1.4")
     stage.put(events.deploy("api", tag="1.4", requested_by="ann", commit="4f2a9c1", run_id=77, branch="main"))
-    (deployment,) = stage.finished(daemon)
+    (deployment,) = ended(daemon, 1)
     got = _received(stage, told, 6)
     assert [it["detail-type"].removeprefix("Lockkeeper Deployment ") for it in got] == [
         "Started",
@@ -122,7 +82,7 @@ def one_pattern_catches_every_failure(stage: Stage) -> None:
     notify, told = _told_bus(stage, pattern)
     daemon = stage.run(notify, stage.target())
     stage.put(events.deploy("api", tag="nope"))
-    (deployment,) = stage.finished(daemon)
+    (deployment,) = ended(daemon, 1)
     (event,) = _received(stage, told, 1)
     detail = event["detail"]
     assert detail["outcome"] == deployment["outcome"] and detail["cause"] == "image_pull", detail
@@ -137,7 +97,7 @@ def subscribers_of_a_topic_get_json(stage: Stage) -> None:
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     daemon = stage.run(f'[notify.sns]\ntopic = "{topic}"\nstages = []\n', stage.target())
     stage.put(events.deploy("api"))
-    (deployment,) = stage.finished(daemon)
+    (deployment,) = ended(daemon, 1)
     (message,) = _received(stage, url, 1)
     assert message["Subject"].startswith("Lockkeeper: api: deployment succeeded"), message
     attributes = {name: it["Value"] for name, it in message["MessageAttributes"].items()}
@@ -148,26 +108,26 @@ def subscribers_of_a_topic_get_json(stage: Stage) -> None:
 
 def a_bot_updates_its_message_and_an_operator_replays_by_its_button(stage: Stage) -> None:
     _scene(stage)
-    slack = Listener()
-    daemon = stage.run(_slack(slack), stage.target())
+    listener = Listener()
+    daemon = stage.run(slack(listener), stage.target())
     stage.put(events.deploy("api", tag="1.4"))
-    (failed,) = stage.finished(daemon)
+    (failed,) = ended(daemon, 1)
     stage.rest(daemon)
-    (posted,) = until("a message", lambda: slack.posts("/api/chat.postMessage"))
-    update = until("an update", lambda: slack.posts("/api/chat.update"))[-1]
+    (posted,) = until("a message", lambda: listener.posts("/api/chat.postMessage"))
+    update = until("an update", lambda: listener.posts("/api/chat.update"))[-1]
     assert update["ts"] == "1700000001.1" and posted["channel"] == "C012AB3CD", update
     assert "deployment failed" in update["text"] and "image_pull" in json.dumps(update), update
     buttons = next(it for it in update["blocks"] if it["type"] == "actions")["elements"]
     (replay,) = [it for it in buttons if it["action_id"] == "lockkeeper_replay"]
 
-    assert _press(daemon, slack, replay, "U999") == 403
-    assert _press(daemon, slack, replay, OPERATOR, secret="another") == 401
-    assert not slack.posts("/answer") and stage.set_aside() == (1, 0)
+    assert press(daemon, listener, replay, "U999") == 403
+    assert press(daemon, listener, replay, OPERATOR, secret="another") == 401
+    assert not listener.posts("/answer") and stage.set_aside() == (1, 0)
     stage.push("api", "1.4")
-    assert _press(daemon, slack, replay, OPERATOR) == 200
-    (told,) = until("an answer", lambda: slack.posts("/answer"))
+    assert press(daemon, listener, replay, OPERATOR) == 200
+    (told,) = until("an answer", lambda: listener.posts("/answer"))
     assert told["text"] == f"1 of 1 messages of deployment {failed['id']} are put back", told
-    _, again = stage.finished(daemon, 2)
+    _, again = ended(daemon, 2)
     assert again["outcome"] == "succeeded" and stage.no_dead_letters(), again
 
 
@@ -177,7 +137,7 @@ def a_webhook_is_signed_and_asked_again_when_it_says_so(stage: Stage) -> None:
     hook.answers = [(429, {"retry-after": "2"}), (503, {})]
     daemon = stage.run(_hook(hook, "stages = []\n"), stage.target())
     stage.put(events.deploy("api"))
-    stage.finished(daemon)
+    ended(daemon, 1)
     until("three attempts", lambda: len(hook.heard) >= 3)
     assert hook.heard[1]["at"] - hook.heard[0]["at"] >= 2, "it was to wait"
     for request in hook.heard:
@@ -197,7 +157,7 @@ def a_dead_webhook_slows_no_deployment_and_no_stop(stage: Stage) -> None:
     daemon = stage.run(_hook(hook), stage.target())
     began = time.monotonic()
     stage.put(events.deploy("api"))
-    (deployment,) = stage.finished(daemon)
+    (deployment,) = ended(daemon, 1)
     assert deployment["outcome"] == "succeeded" and time.monotonic() - began < 30
     daemon.signal(15)
     assert daemon.ends_within(11) == 0
@@ -214,14 +174,14 @@ def no_secret_reaches_a_log_a_page_an_event_or_a_notification(stage: Stage) -> N
     bus, told = _told_bus(stage, {"source": ["lockkeeper"]})
     daemon = stage.run(
         bus,
-        _slack(listener),
+        slack(listener),
         _hook(listener),
         '[[http.tokens]]\nname = "ann"\nrole = "operate"\nenv = "ANN"\n',
         stage.target(),
         environment={"ANN": "planted-operate-token", "SLACK_SECRET": SIGNING_SECRET},
     )
     stage.put(events.deploy("api", tag="nope", repository_url="https://x:planted-in-a-url@github.com/shop/api"))
-    (deployment,) = stage.finished(daemon)
+    (deployment,) = ended(daemon, 1)
     events_told = _received(stage, told, 5)
     until("Slack and the webhook were told", lambda: _count(daemon, "slack", "sent") and len(listener.heard) > 6)
     paths = ["/", "/metrics", "/health", "/openapi.json", "/api/v1/targets", "/api/v1/deployments"]
@@ -253,13 +213,6 @@ def a_rollout_of_somebody_else_is_told_as_not_ours(stage: Stage) -> None:
     assert daemon.says("that Lockkeeper did not start is in progress")
 
 
-def _slack(listener: Listener) -> str:
-    return (
-        f'[notify.slack]\ntoken = "{TOKEN}"\nchannel = "C012AB3CD"\napi_url = "{listener.url}/api"\n'
-        f'signing_secret = "{SIGNING_SECRET}"\noperators = ["{OPERATOR}"]\n'
-    )
-
-
 def _hook(listener: Listener, more: str = "") -> str:
     return (
         f'[[notify.webhook]]\nname = "audit"\nurl = "{listener.url}/hook?key=planted-url-key"\n'
@@ -267,25 +220,5 @@ def _hook(listener: Listener, more: str = "") -> str:
     )
 
 
-def _count(daemon, channel: str, result: str) -> float:
+def _count(daemon: Daemon, channel: str, result: str) -> float:
     return daemon.metric("lockkeeper_notifications_total", channel=channel, result=result)
-
-
-def _press(daemon, slack: Listener, button: dict, user: str, *, secret: str = SIGNING_SECRET) -> int:
-    """Presses a button as Slack does, and says how that was answered."""
-    payload = {
-        "type": "block_actions",
-        "user": {"id": user, "username": "ann"},
-        "response_url": f"{slack.url}/answer",
-        "actions": [{"action_id": button["action_id"], "value": button["value"]}],
-    }
-    body = urllib.parse.urlencode({"payload": json.dumps(payload)}).encode()
-    stamp = str(int(time.time()))
-    code = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
-    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={code}"}
-    request = urllib.request.Request(f"http://127.0.0.1:{daemon.port}/slack/actions", body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code

@@ -1,6 +1,6 @@
 """Nothing tells of a change: moto emits no events of ECR and SSM, and its S3 is not asked to, so every one of them is lost.
 
-Secrets are left out: moto says of each version of a secret that it was made just now.
+Of secrets only the call is looked at: moto says of each version of a secret that it was made just now.
 """
 
 import json
@@ -90,4 +90,15 @@ def a_change_of_which_nothing_told_is_only_told_where_the_settings_say_so(stage:
     shop.write("2")
     until("all drift is found", lambda: daemon.metric("lockkeeper_drift") == 3, 60)
     assert daemon.text().count("drift: ") == 3, daemon.text()
+    assert stage.updates() == [] and stage.no_dead_letters()
+
+
+def of_a_secret_only_its_versions_are_asked_for(stage: Stage) -> None:
+    stage.queues()
+    secret = stage.client("secretsmanager").create_secret(Name=f"{stage.cluster}/KEY", SecretString="hidden")["ARN"]
+    _service(stage, "api", {"secrets": [{"name": "KEY", "valueFrom": secret}]})
+    daemon = stage.run(_settings(stage, "report"))
+    asked = {"service": "secretsmanager", "operation": "ListSecretVersionIds", "result": "ok"}
+    until("its versions are asked for", lambda: daemon.metric("lockkeeper_aws_requests_total", **asked) >= 1, 60)
+    assert "GetSecretValue" not in daemon.text() and "hidden" not in daemon.text()
     assert stage.updates() == [] and stage.no_dead_letters()

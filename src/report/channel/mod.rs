@@ -5,20 +5,18 @@
 //! been dead for so long that it is full, what only says how far something is makes room. What is given up is counted, and
 //! the first of an outage is logged. At the end of the process each channel gets a moment to send what waits.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod courier;
+mod post;
+
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::Notify,
     task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
+use self::{courier::Courier, post::Post};
 use super::{
     bus::BusSender,
     notice::{Notice, What, is_wanted, outbox::Outbox, teller::Teller},
@@ -33,14 +31,6 @@ use crate::{
 
 /// What waits for one channel at most: an hour of a large estate.
 const ROOM: usize = 1_000;
-/// Nothing may take longer, whatever a sender's own limits are.
-const SLOWEST: Duration = Duration::from_secs(15);
-/// What could not be delivered for so long is given up: behind it waits what is newer.
-const LONGEST_TRY: Duration = Duration::from_mins(15);
-const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_mins(1);
-/// Who asks to be left alone for longer is asked again after this.
-const LONGEST_PATIENCE: Duration = Duration::from_mins(5);
 
 /// What became of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,24 +137,9 @@ pub struct Couriers {
 #[derive(Debug)]
 struct Mailbox {
     filter: NoticeFilter,
-    takes_warnings: bool,
+    /// Whether it takes what has no event on a bus.
+    is_for_people: bool,
     post: Arc<Post>,
-}
-
-/// What the loop and a courier share.
-#[derive(Debug)]
-struct Post {
-    name: String,
-    state: Mutex<State>,
-    changed: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    outbox: Outbox,
-    is_closed: bool,
-    /// Whether what had no room was logged since the outbox was last empty.
-    is_told: bool,
 }
 
 /// Opens these channels.
@@ -172,11 +147,10 @@ pub fn open(channels: Vec<Channel>, tally: Arc<dyn Tally>) -> (Notifiers, Courie
     let (mut boxes, mut couriers) = (Vec::new(), Vec::new());
     for Channel { name, filter, sender } in channels {
         let outbox = Outbox::new(ROOM, sender.merges());
-        let state = Mutex::new(State { outbox, is_closed: false, is_told: false });
-        let post = Arc::new(Post { name, state, changed: Notify::new() });
-        let takes_warnings = !matches!(sender, Sender::Bus(_));
-        boxes.push(Mailbox { filter, takes_warnings, post: Arc::clone(&post) });
-        let courier = Courier { post: Arc::clone(&post), sender, tally: Arc::clone(&tally), outage: None };
+        let post = Arc::new(Post::new(name, outbox));
+        let is_for_people = !matches!(sender, Sender::Bus(_));
+        boxes.push(Mailbox { filter, is_for_people, post: Arc::clone(&post) });
+        let courier = Courier::new(Arc::clone(&post), sender, Arc::clone(&tally));
         couriers.push((post, tokio::spawn(courier.work())));
     }
     (Notifiers { teller: Teller::default(), boxes, tally: Arc::clone(&tally) }, Couriers { couriers, tally })
@@ -207,8 +181,11 @@ impl Notifiers {
 
 impl Mailbox {
     fn wants(&self, notice: &Notice) -> bool {
-        let is_warning = matches!(notice.what, What::Trouble(..) | What::Warned(..));
-        is_wanted(&self.filter, notice) && (self.takes_warnings || !is_warning)
+        let is_for_people = match notice.what {
+            What::Trouble(..) | What::Warned(..) | What::Hold(_) => true,
+            What::Stage(..) | What::Foreign(_) => false,
+        };
+        is_wanted(&self.filter, notice) && (self.is_for_people || !is_for_people)
     }
 }
 
@@ -222,7 +199,7 @@ impl Couriers {
         for (post, mut courier) in self.couriers {
             if timeout_at(end, &mut courier).await.is_err() {
                 courier.abort();
-                let left = post.state().outbox.len() + 1;
+                let left = post.left();
                 self.tally.notified(&post.name, Delivery::Failed, left);
                 warn!(
                     channel = post.name,
@@ -230,146 +207,6 @@ impl Couriers {
                     "notifications were not delivered before the end"
                 );
             }
-        }
-    }
-}
-
-impl Post {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Says how many had to go.
-    fn put(&self, notice: Arc<Notice>) -> usize {
-        let mut state = self.state();
-        let gone = state.outbox.push(notice);
-        if gone > 0 && !std::mem::replace(&mut state.is_told, true) {
-            warn!(
-                channel = self.name,
-                waiting = state.outbox.len(),
-                "notifications have no room, and are dropped"
-            );
-        }
-        drop(state);
-        self.changed.notify_one();
-        gone
-    }
-
-    fn close(&self) {
-        self.state().is_closed = true;
-        self.changed.notify_one();
-    }
-
-    fn is_closed(&self) -> bool {
-        self.state().is_closed
-    }
-
-    /// The next notices; none once it is closed and empty.
-    async fn next(&self, most: usize) -> Vec<Arc<Notice>> {
-        loop {
-            {
-                let mut state = self.state();
-                let batch = state.outbox.take(most);
-                state.is_told &= !state.outbox.is_empty();
-                if !batch.is_empty() || state.is_closed {
-                    return batch;
-                }
-            }
-            self.changed.notified().await;
-        }
-    }
-
-    /// Waits for as long, or until it is closed.
-    async fn pause(&self, delay: Duration) {
-        let end = Instant::now() + delay;
-        while !self.is_closed() && timeout_at(end, self.changed.notified()).await.is_ok() {}
-    }
-}
-
-/// Carries what is in one outbox.
-struct Courier {
-    post: Arc<Post>,
-    sender: Sender,
-    tally: Arc<dyn Tally>,
-    /// How many notices were given up since something was taken last; `None` while all is well.
-    outage: Option<usize>,
-}
-
-impl Courier {
-    async fn work(mut self) {
-        loop {
-            let batch = self.post.next(self.sender.batch()).await;
-            if batch.is_empty() {
-                return;
-            }
-            self.deliver(batch).await;
-        }
-    }
-
-    async fn deliver(&mut self, mut left: Vec<Arc<Notice>>) {
-        let began = Instant::now();
-        let mut delay = FIRST_DELAY;
-        loop {
-            let is_last = self.post.is_closed() || began.elapsed() >= LONGEST_TRY;
-            let (later, patience) = self.attempt(left, is_last).await;
-            if later.is_empty() {
-                return;
-            }
-            // Between one and two delays: channels that failed together do not come back together.
-            let jitter = delay.mul_f64(fastrand::f64());
-            self.post.pause(patience.min(LONGEST_PATIENCE).max(delay + jitter)).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
-            left = later;
-        }
-    }
-
-    /// Sends these, and says which are to be sent again, after how long at least.
-    async fn attempt(&mut self, left: Vec<Arc<Notice>>, is_last: bool) -> (Vec<Arc<Notice>>, Duration) {
-        let results = match timeout(SLOWEST, self.sender.send(&left)).await {
-            Ok(results) => results,
-            Err(_) => vec![Err(Undelivered::later("no answer in time")); left.len()],
-        };
-        let (mut later, mut patience) = (Vec::new(), Duration::ZERO);
-        for (notice, result) in left.into_iter().zip(results) {
-            match result {
-                Ok(()) => self.sent(),
-                Err(Undelivered::Later { after, why }) if !is_last => {
-                    self.tally.notified(&self.post.name, Delivery::Retried, 1);
-                    self.stumbles(&why);
-                    patience = patience.max(after.unwrap_or_default());
-                    later.push(notice);
-                }
-                Err(Undelivered::Later { why, .. } | Undelivered::Never { why }) => self.lost(&notice, &why),
-            }
-        }
-        (later, patience)
-    }
-
-    fn sent(&mut self) {
-        self.tally.notified(&self.post.name, Delivery::Sent, 1);
-        if let Some(lost) = self.outage.take() {
-            info!(channel = self.post.name, lost, "notifications are taken again");
-        }
-    }
-
-    fn stumbles(&mut self, why: &str) {
-        if self.outage.is_none() {
-            self.outage = Some(0);
-            warn!(channel = self.post.name, error = why, "notifications are not taken, and sent again");
-        }
-    }
-
-    fn lost(&mut self, notice: &Notice, why: &str) {
-        self.tally.notified(&self.post.name, Delivery::Failed, 1);
-        let lost = self.outage.get_or_insert(0);
-        *lost += 1;
-        if *lost == 1 {
-            warn!(
-                channel = self.post.name,
-                notification = notice.id,
-                error = why,
-                "a notification was given up"
-            );
         }
     }
 }

@@ -7,6 +7,8 @@
 //! What is remembered between passes only saves work: the meaning of tags, so that one that moves is seen to, and what
 //! was decided about a change, until the target is rolled out again.
 
+mod ended;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -25,9 +27,9 @@ use crate::{
         sources::Sources,
     },
     domain::{
-        CallFailure, ClusterName, DefinitionId, DefinitionReading, Digest, Event, Glob, LookOrder, Moment,
-        Place, Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName, ServiceReading, ServiceState,
-        TargetId, TargetName, TargetSettings, Timestamp,
+        CallFailure, ClusterName, DefinitionId, DefinitionReading, DeploymentRecord, Digest, Event, Glob,
+        LookOrder, Moment, Place, Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName,
+        ServiceReading, ServiceState, TargetId, TargetName, TargetSettings, Timestamp,
     },
     inventory::{
         drift::{self, Answers, Memory, Questions, Subject, Suspect},
@@ -49,8 +51,18 @@ pub(super) enum Question {
     Targets(oneshot::Sender<Vec<(TargetId, Arc<TargetSettings>)>>),
     /// What this event would ask of this target, if nothing else is asked of it now.
     Request(TargetId, Box<Event>, oneshot::Sender<Option<Request>>),
+    /// Which deployments of this target ended, if none is under way.
+    Lately(TargetId, oneshot::Sender<Lately>),
     /// A pass ended.
     Passed(ReconcileRecord),
+}
+
+/// What this process has seen of a target's deployments.
+pub(super) enum Lately {
+    /// One waits, or is under way.
+    Busy,
+    /// None does. These ended, and were told, the newest first.
+    Ended(Vec<Arc<DeploymentRecord>>),
 }
 
 /// How lost events are looked for.
@@ -75,6 +87,8 @@ pub(super) struct Reconciler {
     pub(super) questions: mpsc::Sender<Question>,
     /// A pass is wanted at once.
     pub(super) at_once: Arc<Notify>,
+    /// When it began to act.
+    pub(super) began: Moment,
 }
 
 /// What is remembered between passes.
@@ -87,6 +101,8 @@ struct Remembered {
     children: BTreeMap<Digest, Vec<Digest>>,
     /// What was decided about changes that targets may have missed.
     decided: BTreeMap<(TargetId, String), Decided>,
+    /// The newest rollouts that were looked at.
+    ended: BTreeMap<TargetId, ended::Ended>,
 }
 
 /// A service of a cluster, and how it is deployed.
@@ -174,7 +190,7 @@ impl Pass<'_> {
             }
         }
         self.repair().await;
-        Some(())
+        self.find_ended(&subjects).await
     }
 
     /// What runs of each target, and what it depends on. Those that cannot be read are left out.
@@ -408,14 +424,15 @@ impl Pass<'_> {
 
 /// One line for each pass: a warning, if something could not be read.
 fn tell(record: &ReconcileRecord) {
-    let ReconcileRecord { took, targets, compared, drift, repaired, failures, .. } = record;
+    let ReconcileRecord { took, targets, compared, drift, repaired, unwatched, failures, .. } = record;
     let (took, drifted) = (span(*took), drift.len());
+    let unwatched = unwatched.len();
     let what = format!(
-        "reconcile: {targets} targets and {compared} things that they read, in {took}: {drifted} drifted, {repaired} repaired"
+        "reconcile: {targets} targets and {compared} things that they read, in {took}: {drifted} drifted, {repaired} repaired, {unwatched} failed unwatched"
     );
     match failures.first() {
         Some(first) => warn!(error = first, "{what}; {} things could not be read", failures.len()),
-        None if drifted > 0 => info!("{what}"),
+        None if drifted + unwatched > 0 => info!("{what}"),
         None => debug!("{what}"),
     }
 }

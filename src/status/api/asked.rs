@@ -1,0 +1,133 @@
+//! What requests for a change say, and what is answered to them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::{DefinitionId, DeploymentId, EventId, TargetId, WayBack};
+
+/// What is to be deployed. Without `image`, `tag` and `definition` it is what runs, with new tasks.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeployBody {
+    /// The target's name, or its id.
+    pub(super) target: String,
+    /// An image: `[registry/]repository[:tag][@digest]`.
+    pub(super) image: Option<String>,
+    /// A tag of the image that runs.
+    pub(super) tag: Option<String>,
+    /// A task definition: its family, `family:revision`, or its ARN.
+    pub(super) definition: Option<String>,
+    /// New tasks, also of what runs already.
+    #[serde(default)]
+    pub(super) refresh: bool,
+    /// Also what runs already, and what is older than what runs.
+    #[serde(default)]
+    pub(super) force: bool,
+    /// Why; shown to people.
+    #[schema(max_length = 1000)]
+    pub(super) reason: Option<String>,
+    /// Where it came from; shown to people.
+    pub(super) metadata: Option<MetadataBody>,
+}
+
+/// The commit, the branch, the run and the person behind a deployment.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetadataBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) branch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) repository_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) platform: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run_url: Option<String>,
+}
+
+/// Why something is decided.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReasonBody {
+    /// Why; shown to people.
+    #[schema(max_length = 1000)]
+    pub(super) reason: Option<String>,
+}
+
+/// Where a target is to go back to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollbackBody {
+    /// A revision, a tag or a digest; without it, the last definition that was good.
+    pub(super) to: Option<String>,
+    /// Whether nothing is deployed afterwards until somebody resumes the target.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub(super) hold: bool,
+    /// Change nothing, and say what would be done.
+    #[serde(default)]
+    pub(super) dry_run: bool,
+    /// Why; shown to people.
+    #[schema(max_length = 1000)]
+    pub(super) reason: Option<String>,
+}
+
+/// What was put on the queue.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    /// The event: the deployment that carries it is found by `/api/v1/deployments?event=`.
+    pub(super) event_id: EventId,
+    /// The target that it is about, if it is about one.
+    pub(super) target: Option<TargetId>,
+    /// The deployment that it is about, if it is about one.
+    pub(super) deployment: Option<DeploymentId>,
+}
+
+/// The way back.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RollbackAnswer {
+    /// The event; null where nothing was to be changed.
+    pub(super) event_id: Option<EventId>,
+    pub(super) dry_run: bool,
+    pub(super) target: TargetId,
+    /// What runs.
+    pub(super) from: DefinitionId,
+    /// What is to run.
+    pub(super) to: DefinitionId,
+    /// The digest that is to run in each of these containers.
+    pub(super) images: BTreeMap<String, String>,
+    /// The tag that each of these containers follows.
+    pub(super) follow: BTreeMap<String, String>,
+    /// Whether nothing is deployed afterwards until somebody resumes the target.
+    pub(super) hold: bool,
+}
+
+impl RollbackAnswer {
+    pub(super) fn new(way: WayBack, event_id: Option<EventId>) -> Self {
+        let WayBack { target, from, to, images, follow, hold, by: _, reason: _ } = way;
+        let texts = |(container, it): (_, _)| (ToString::to_string(&container), it);
+        Self {
+            dry_run: event_id.is_none(),
+            event_id,
+            target,
+            from,
+            to,
+            images: images.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
+            follow: follow.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
+            hold,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
