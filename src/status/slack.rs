@@ -120,7 +120,11 @@ async fn replay(state: &StatusState, pressed: &Pressed) -> Result<String, Refusa
 /// Only from what that deployment brought: an old message must not undo what is newer.
 async fn roll_back(state: &StatusState, pressed: &Pressed) -> Result<String, Refusal> {
     let found = state.desk.get()?.way_back(pressed.target.clone(), None).await?;
-    if pressed.definition.as_ref().is_some_and(|brought| *brought != found.from) {
+    let Some(brought) = &pressed.definition else {
+        let why = format!("deployment {} brought nothing that could be put back", pressed.deployment);
+        return Err(Refusal::Conflict(why));
+    };
+    if *brought != found.from {
         let why = format!("{} runs by now, which is not of deployment {}", found.from, pressed.deployment);
         return Err(Refusal::Conflict(why));
     }

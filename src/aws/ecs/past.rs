@@ -75,7 +75,7 @@ fn ended(recorded: &[Recorded], revisions: &Revisions) -> Vec<PastRollout> {
         Some(PastRollout {
             id: (&*it.arn).into(),
             created_at: it.created_at,
-            ended_at: it.updated_at,
+            ended_at: it.finished_at.unwrap_or(it.updated_at),
             state,
             reason: it.reason.clone(),
             definition: it.definition(revisions)?.clone(),
@@ -101,7 +101,8 @@ mod tests {
         Recorded {
             arn: arn.into(),
             created_at: Timestamp::from_millis(second * 1_000),
-            updated_at: Timestamp::from_millis(second * 1_000 + 500),
+            updated_at: Timestamp::from_millis(second * 1_000 + 90_000),
+            finished_at: Some(Timestamp::from_millis(second * 1_000 + 500)),
             status,
             reason: "".into(),
             revision: Some(format!("revision-of-{arn}").into()),

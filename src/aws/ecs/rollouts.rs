@@ -25,6 +25,8 @@ pub(super) struct Recorded {
     pub(super) arn: Arc<str>,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
+    /// When it ended. What ECS calls updated moves on also when the next one begins.
+    pub(super) finished_at: Option<Timestamp>,
     pub(super) status: Status,
     pub(super) reason: Arc<str>,
     /// The ARN of the revision that it rolls out.

@@ -19,6 +19,7 @@
         },
     };
     let token = store.get("token");
+    let mayAct = store.get("acts") !== null;
     let still = store.get("still") !== null;
 
     function ask(path, options = {}) {
@@ -182,7 +183,7 @@
     const dialog = (id) => document.getElementById(id);
 
     function allow(within = document) {
-        for (const it of all(".acts", within)) it.hidden = !token;
+        for (const it of all(".acts", within)) it.hidden = !(token && mayAct);
         one("#sign").textContent = token ? "Sign out" : "Sign in";
     }
 
@@ -223,7 +224,9 @@
             // Asks for nothing, and is refused for that only if this token may ask.
             const body = { method: "POST", body: "{}", headers: { "content-type": "application/json" } };
             const asked = await ask("/api/v1/deployments", { ...body, signal: AbortSignal.timeout(PATIENCE_MS) });
+            mayAct = asked.status !== 403;
             store.set("token", token);
+            store.set("acts", mayAct ? "yes" : null);
             box.close();
             allow();
             say(asked.status === 403 ? `Signed in. ${await problem(asked)}` : "Signed in. The token is kept until this tab is closed.");
@@ -293,6 +296,7 @@
             if (!token) { signIn(); return; }
             token = null;
             store.set("token", null);
+            store.set("acts", null);
             allow();
             say("Signed out.");
         });

@@ -175,6 +175,16 @@ async fn an_old_message_does_not_undo_what_is_newer() {
 }
 
 #[tokio::test]
+async fn what_brought_nothing_is_not_rolled_back() {
+    let mut scene = Scene::set().await;
+    let value = json!({ "deployment": "d-none", "target": API, "definition": null });
+    let body = scene.body("U012AB3CD", "lockkeeper_roll_back", &value);
+    assert_eq!(scene.send(&body, SECRET, 0).await.status, StatusCode::OK);
+    assert_eq!(scene.told().await, "Not done: deployment d-none brought nothing that could be put back");
+    assert!(scene.clerk.posted.lock().expect("sound").is_empty());
+}
+
+#[tokio::test]
 async fn an_operator_puts_back_what_was_set_aside_for_that_deployment() {
     let mut scene = Scene::set().await;
     let body = scene.body("U012AB3CD", "lockkeeper_replay", &about("d-bad0", "chubby_api:13"));

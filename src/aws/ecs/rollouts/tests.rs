@@ -36,6 +36,7 @@ fn record(name: &str, revision: u32, created: i64, status: Status) -> Recorded {
         arn: name.into(),
         created_at: at(created),
         updated_at: at(created),
+        finished_at: None,
         status,
         reason: "".into(),
         revision: Some(arn(revision)),
