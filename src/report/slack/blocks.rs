@@ -126,8 +126,7 @@ fn buttons(notice: &Notice) -> Option<Value> {
     let elements = match record.outcome? {
         Outcome::Succeeded => vec![roll_back()],
         Outcome::Failed if record.definition.is_some() => vec![replay(), roll_back()],
-        Outcome::Failed => vec![replay()],
-        Outcome::RolledBack | Outcome::Cancelled => vec![replay()],
+        Outcome::Failed | Outcome::RolledBack | Outcome::Cancelled => vec![replay()],
         Outcome::AlreadyRunning | Outcome::Superseded | Outcome::DryRun => return None,
     };
     Some(json!({ "type": "actions", "elements": elements }))
