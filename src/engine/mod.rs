@@ -248,18 +248,18 @@ impl Engine {
     /// Takes in what was read of services.
     fn learn(&mut self, updates: Vec<Update>) {
         for update in updates {
-            let target = match update {
-                Update::Learn(discovered) => {
-                    let target = discovered.target.clone();
+            let (target, hold) = match update {
+                Update::Learn(mut discovered) => {
+                    let (target, hold) = (discovered.target.clone(), discovered.hold.take());
                     self.routes.learn(discovered);
-                    target
+                    (target, hold)
                 }
                 Update::Forget(target) => {
                     self.routes.forget(&target);
-                    target
+                    (target, None)
                 }
             };
-            self.publisher.knows(&target, &self.routes);
+            self.publisher.knows(&target, hold, &self.routes);
         }
     }
 

@@ -5,10 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-use super::{held::HeldMessages, shown::Shown};
+use super::{
+    held::HeldMessages,
+    shown::{Held, Shown},
+};
 use crate::{
     aws::queue::Queue,
-    domain::{DeploymentRecord, Moment, ReconcileRecord, Report, TargetId, Timestamp},
+    domain::{DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
     report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
@@ -32,6 +35,8 @@ pub struct Publisher {
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// Those who are told elsewhere.
     notifiers: Option<Notifiers>,
+    /// What holds targets back that nobody looked at yet.
+    holds: Held,
     /// What the last snapshot showed; `None` before the first.
     shown: Option<Shown>,
     /// Whether that is of a process that acts.
@@ -54,6 +59,7 @@ impl Publisher {
             lookup: None,
             listener: None,
             notifiers: None,
+            holds: Held::new(),
             shown: None,
             is_acting: false,
             published,
@@ -91,10 +97,26 @@ impl Publisher {
     }
 
     /// Discovery found this target, or finds it no more.
-    pub(super) fn knows(&mut self, target: &TargetId, routes: &Routes) {
+    pub(super) fn knows(&mut self, target: &TargetId, hold: Option<HoldRecord>, routes: &Routes) {
+        match hold {
+            Some(hold) => drop(self.holds.insert(target.clone(), hold)),
+            None => drop(self.holds.remove(target)),
+        }
         if let Some(shown) = &mut self.shown {
-            shown.know(target, routes);
+            shown.know(target, routes, &self.holds);
             self.is_stale = true;
+        }
+    }
+
+    /// What holds a target back is another one now, whatever discovery read before.
+    fn is_held(&mut self, target: &TargetId, hold: &HoldRecord, moved: &HoldMove) {
+        match moved {
+            HoldMove::Begun => drop(self.holds.insert(target.clone(), hold.clone())),
+            HoldMove::Ended | HoldMove::Vanished => drop(self.holds.remove(target)),
+            HoldMove::Refused(_) | HoldMove::DryRun => return,
+        }
+        if let Some(shown) = &mut self.shown {
+            shown.hold(target, self.holds.get(target));
         }
     }
 
@@ -113,6 +135,9 @@ impl Publisher {
             if event.is_replay {
                 self.metrics.replayed(*reason);
             }
+        }
+        if let Report::Hold { target, hold, moved, .. } = report {
+            self.is_held(target, hold, moved);
         }
         if let Report::Finished(record) = report {
             Arc::make_mut(&mut self.history).push((**record).clone());
@@ -151,7 +176,7 @@ impl Publisher {
             self.shown = None;
         }
         let past = self.past();
-        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
+        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.holds));
         let snapshot = Snapshot {
             taken_at: now,
             active: false,
@@ -188,7 +213,7 @@ impl Publisher {
         oldest: Option<Timestamp>,
     ) {
         let past = self.past();
-        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes));
+        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.holds));
         for moved in shown.follow(planner) {
             self.steps.seen(&moved, at);
         }

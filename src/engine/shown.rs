@@ -7,12 +7,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
-        DefinitionId, DeploymentId, DeploymentRecord, LaneRecord, LaneState, Outcome, RunningRecord,
-        TargetId, TargetRecord, TargetSettings, Timestamp,
+        DefinitionId, DeploymentId, DeploymentRecord, HoldRecord, LaneRecord, LaneState, Outcome,
+        RunningRecord, TargetId, TargetRecord, TargetSettings, Timestamp,
     },
     plan::Planner,
     route::Routes,
 };
+
+/// What holds targets back that nobody looked at yet, as their tags say.
+pub(super) type Held = BTreeMap<TargetId, HoldRecord>;
 
 /// What is shown of every target: those in the settings, those that discovery found, and those that events found by name.
 #[derive(Debug, Default)]
@@ -56,11 +59,11 @@ impl Brought {
 
 impl Shown {
     /// The targets that are known, before anything was asked of them.
-    pub(super) fn at_rest(routes: &Routes) -> Self {
+    pub(super) fn at_rest(routes: &Routes, holds: &Held) -> Self {
         let refused = routes.all_discovered().filter_map(|(id, why)| Some((id, why?)));
         let refused: BTreeMap<&TargetId, Arc<str>> = refused.collect();
         let record = |id: &TargetId, settings: &TargetSettings| {
-            Arc::new(at_rest(id, settings, refused.get(id).map(|why| &**why)))
+            Arc::new(at_rest(id, settings, refused.get(id).map(|why| &**why), holds.get(id)))
         };
         let known = routes.targets().map(|(id, settings)| (id.clone(), record(id, &settings)));
         let known: BTreeMap<TargetId, Arc<TargetRecord>> = known.collect();
@@ -74,7 +77,7 @@ impl Shown {
 
     /// Takes in what discovery says of a target: that it is there, is another one, or is gone. One of which something was
     /// asked is shown as the planner has it until it is at rest.
-    pub(super) fn know(&mut self, target: &TargetId, routes: &Routes) {
+    pub(super) fn know(&mut self, target: &TargetId, routes: &Routes, holds: &Held) {
         let settings = routes.settings_of(target);
         match &settings {
             Some((settings, _)) => {
@@ -82,7 +85,8 @@ impl Shown {
             }
             None => drop(Arc::make_mut(&mut self.settings).remove(target)),
         }
-        let record = settings.map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref())));
+        let record = settings
+            .map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref(), holds.get(target))));
         let shown = self.by_id.get(target);
         let is_at_rest = shown.is_none_or(|shown| {
             let is_idle = shown.lane.state == LaneState::Idle;
@@ -101,6 +105,13 @@ impl Shown {
     pub(super) fn ended(&mut self, it: &DeploymentRecord) {
         if let Some(brought) = Brought::of(it) {
             self.brought.insert(it.target.clone(), brought);
+        }
+    }
+
+    /// Takes in that something else holds a target back, or nothing any more.
+    pub(super) fn hold(&mut self, target: &TargetId, hold: Option<&HoldRecord>) {
+        if let Some(known) = self.known.get_mut(target) {
+            Arc::make_mut(known).lane.hold = hold.cloned();
         }
     }
 
@@ -198,7 +209,12 @@ fn place(record: &TargetRecord) -> (&str, &TargetId) {
 }
 
 /// A target of which nothing was asked yet; one that is not deployed says why.
-fn at_rest(id: &TargetId, settings: &TargetSettings, refused: Option<&str>) -> TargetRecord {
+fn at_rest(
+    id: &TargetId,
+    settings: &TargetSettings,
+    refused: Option<&str>,
+    hold: Option<&HoldRecord>,
+) -> TargetRecord {
     let why = refused.map(|why| format!("it is not deployed: {why}"));
     TargetRecord {
         id: id.clone(),
@@ -212,7 +228,7 @@ fn at_rest(id: &TargetId, settings: &TargetSettings, refused: Option<&str>) -> T
             waiting: 0,
             until: None,
             why,
-            hold: None,
+            hold: hold.cloned(),
         },
     }
 }
@@ -222,8 +238,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            CallFailure, Cause, Change, Discovered, LeaseId, Moment, Origin, Refresh, Remedy, Request,
-            TargetRule, TriggerKind,
+            CallFailure, Cause, Change, Discovered, HoldKind, LeaseId, Moment, Origin, Refresh, Remedy,
+            Request, TargetRule, TriggerKind,
         },
         plan::{Arrival, Asks, Input, Jitter, Now, PlanSettings},
     };
@@ -309,7 +325,7 @@ mod tests {
     #[test]
     fn what_is_shown_follows_the_planner_and_shares_what_did_not_change() {
         let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
-        let mut shown = Shown::at_rest(&routes(&["web", "api"]));
+        let mut shown = Shown::at_rest(&routes(&["web", "api"]), &Held::new());
         shown.follow(&mut planner);
         assert_eq!(told(&shown), "api idle, web idle");
         let before = shown.targets();
@@ -335,6 +351,7 @@ mod tests {
             target: target(service),
             settings: Arc::new(TargetSettings::named(service.into())),
             refused: refused.map(Into::into),
+            hold: None,
             dependencies: Vec::new(),
         }
     }
@@ -344,12 +361,12 @@ mod tests {
         let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
         let mut routes = routes(&["web"]);
         routes.learn(discovered("early", None));
-        let mut shown = Shown::at_rest(&routes);
+        let mut shown = Shown::at_rest(&routes, &Held::new());
         assert_eq!(told(&shown), "early idle, web idle");
         for found in [discovered("api", Some("switched off")), discovered("web", Some("its rule wins"))] {
             let target = found.target.clone();
             routes.learn(found);
-            shown.know(&target, &routes);
+            shown.know(&target, &routes, &Held::new());
         }
         assert_eq!(told(&shown), "api idle, early idle, web idle");
         let why: Vec<Option<&str>> = shown.targets.iter().map(|it| it.lane.why.as_deref()).collect();
@@ -359,15 +376,31 @@ mod tests {
         shown.follow(&mut planner);
         for name in ["api", "early", "web"] {
             routes.forget(&target(name));
-            shown.know(&target(name), &routes);
+            shown.know(&target(name), &routes, &Held::new());
         }
         assert_eq!(told(&shown), "api quiet, web idle, (api is under way)");
     }
 
     #[test]
+    fn what_holds_a_target_back_is_shown_before_anybody_looks_at_it() {
+        let paused = HoldRecord { kind: HoldKind::Paused, by: None, since: None, reason: None };
+        let routes = routes(&["web", "api"]);
+        let mut held = Held::from([(target("web"), paused.clone())]);
+        let mut shown = Shown::at_rest(&routes, &held);
+        let holds = |shown: &Shown| shown.targets.iter().map(|it| it.lane.hold.clone()).collect::<Vec<_>>();
+        assert_eq!(holds(&shown), [None, Some(paused.clone())]);
+        held.clear();
+        shown.know(&target("web"), &routes, &held);
+        assert_eq!(holds(&shown), [None, None]);
+        shown.hold(&target("api"), Some(&paused));
+        shown.know(&target("web"), &routes, &held);
+        assert_eq!(shown.known[&target("api")].lane.hold, Some(paused));
+    }
+
+    #[test]
     fn a_target_that_turns_out_not_to_exist_leaves_only_what_the_settings_name() {
         let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
-        let mut shown = Shown::at_rest(&routes(&["web"]));
+        let mut shown = Shown::at_rest(&routes(&["web"]), &Held::new());
         for (lease, service) in [(1, "web"), (2, "mail")] {
             ask(&mut planner, lease, service);
         }

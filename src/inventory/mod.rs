@@ -33,7 +33,7 @@ pub use self::select::{Selection, Tags};
 
 use crate::domain::{
     ClusterName, ClusterReading, DefinitionId, DefinitionReading, Dependency, Discovered, DiscoveryRules,
-    Owner, Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetSettings,
+    HoldRecord, Holds, Owner, Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetSettings,
 };
 
 /// When a reading was asked for: of two, the greater was asked for later.
@@ -79,6 +79,8 @@ pub struct Known {
     pub settings: Arc<TargetSettings>,
     /// Why it is not, if it is not.
     pub refused: Option<Arc<str>>,
+    /// What holds it back, as its tags say.
+    pub hold: Option<HoldRecord>,
 }
 
 impl Inventory {
@@ -220,11 +222,13 @@ impl Inventory {
         let services = &mut clusters.entry(target.cluster().clone()).or_default().services;
         let before = services.get(&target);
         let (settings, refused) = settings(target.service(), &reading.tags);
+        let holds = Holds::from_tags(reading.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let known = Known {
             asked,
             definitions: definitions(&reading, before, live),
             settings,
             refused: refused.or_else(|| refusal(&reading.state)),
+            hold: holds.record(),
             reading: ServiceReading { tags: Tags::new(), ..reading },
         };
         let update = (!before.is_some_and(|before| before.says(&known))).then(|| known.learnt());
@@ -272,7 +276,10 @@ impl Known {
     fn says(&self, other: &Self) -> bool {
         let ids =
             |known: &Self| known.definitions.iter().map(|it| it.view.id.clone()).collect::<BTreeSet<_>>();
-        self.settings == other.settings && self.refused == other.refused && ids(self) == ids(other)
+        self.settings == other.settings
+            && self.refused == other.refused
+            && self.hold == other.hold
+            && ids(self) == ids(other)
     }
 
     fn learnt(&self) -> Update {
@@ -282,6 +289,7 @@ impl Known {
             target: self.reading.target.clone(),
             settings: Arc::clone(&self.settings),
             refused: self.refused.clone(),
+            hold: self.hold.clone(),
             dependencies: dependencies.into_iter().collect(),
         })
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{DefinitionView, Glob, LiveDefinition, Marks, Selector, Timestamp};
+use crate::domain::{DefinitionView, Glob, HoldKind, LiveDefinition, Marks, Selector, Timestamp};
 
 const ACCOUNT: &str = "111122223333";
 
@@ -183,6 +183,16 @@ fn a_service_that_another_controller_deploys_is_known_and_refused() {
     assert_eq!(refused.as_deref(), Some("its deployments are driven by CODE_DEPLOY, not by ECS"));
     let tagged = ServiceReading { tags: tags("refused=by-its-owner"), ..found };
     assert_eq!(learnt(see(&mut inventory, tagged, &[])).refused.as_deref(), Some("by-its-owner"));
+}
+
+#[test]
+fn what_the_tags_of_a_service_say_of_a_pause_is_learnt_with_it_and_when_it_changes() {
+    let mut inventory = inventory();
+    let found = reading("api", &[], "lockkeeper:paused=an-incident");
+    let hold = learnt(see(&mut inventory, found.clone(), &[])).hold.expect("it is paused");
+    assert_eq!((hold.kind, hold.reason.as_deref()), (HoldKind::Paused, Some("an-incident")));
+    assert_eq!(see(&mut inventory, found, &[]), None, "nothing is new");
+    assert_eq!(learnt(see(&mut inventory, reading("api", &[], ""), &[])).hold, None);
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn found(service: &str, dependencies: Vec<Dependency>) -> Discovered {
         target: TargetId::new(account, region, "shop".into(), service.into()),
         settings: Arc::new(TargetSettings::named(service.into())),
         refused: None,
+        hold: None,
         dependencies,
     }
 }
@@ -59,6 +60,7 @@ fn any_discovered() -> impl Strategy<Value = Discovered> {
                     ..TargetSettings::named(TargetName::from(name))
                 }),
                 refused,
+                hold: None,
                 dependencies,
             }
         })

@@ -80,6 +80,7 @@ fn any_found() -> impl Strategy<Value = Discovered> {
             target,
             settings: Arc::new(settings),
             refused,
+            hold: None,
             dependencies,
         },
     )
