@@ -1,6 +1,6 @@
 //! Images in ECR: what tags mean, and what an index holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageFailureCode, ImageIdentifier, TagStatus};
 use serde::Deserialize;
@@ -78,13 +78,45 @@ impl Reach {
         Ok(states)
     }
 
+    /// Of these digests those that are there. One that is not fails the whole call, as a tag does.
+    pub(super) async fn digests(
+        &self,
+        repository: Repository<'_>,
+        digests: &[Digest],
+    ) -> Result<BTreeSet<Digest>, Fault> {
+        let mut found = BTreeSet::new();
+        let mut batches: Vec<&[Digest]> = digests.chunks(TAGS_PER_CALL).collect();
+        while let Some(batch) = batches.pop() {
+            let id = |digest: &Digest| ImageIdentifier::builder().image_digest(digest.as_str()).build();
+            match self.describe(repository, batch.iter().map(id).collect()).await {
+                Ok(_) => found.extend(batch.iter().cloned()),
+                Err(fault) if fault.code() == Some("ImageNotFoundException") => {
+                    if batch.len() > 1 {
+                        let (left, right) = batch.split_at(batch.len() / 2);
+                        batches.extend([left, right]);
+                    }
+                }
+                Err(fault) if is_without_repository(&fault) => return Ok(BTreeSet::new()),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(found)
+    }
+
     async fn describe_tags(
         &self,
         repository: Repository<'_>,
         tags: &[Tag],
     ) -> Result<Vec<ImageDetail>, Fault> {
-        let ids: Vec<ImageIdentifier> =
-            tags.iter().map(|tag| ImageIdentifier::builder().image_tag(tag.as_str()).build()).collect();
+        let id = |tag: &Tag| ImageIdentifier::builder().image_tag(tag.as_str()).build();
+        self.describe(repository, tags.iter().map(id).collect()).await
+    }
+
+    async fn describe(
+        &self,
+        repository: Repository<'_>,
+        ids: Vec<ImageIdentifier>,
+    ) -> Result<Vec<ImageDetail>, Fault> {
         let call = || {
             let call = self.ecr.describe_images().set_image_ids(Some(ids.clone()));
             call.registry_id(repository.registry.as_str()).repository_name(repository.name.as_str()).send()

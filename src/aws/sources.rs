@@ -3,7 +3,7 @@
 //! Each account has a budget of its own in each Region, apart from that of ECS: see [`super::budget`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -97,6 +97,17 @@ impl Sources {
     ) -> Result<BTreeMap<Tag, TagState>, CallFailure> {
         let repository = Repository { registry: &place.account, name: repository };
         told("DescribeImages", self.shared(place).tags(repository, tags).await)
+    }
+
+    /// Of these digests those that are there.
+    pub async fn digests(
+        &self,
+        place: &Place,
+        repository: &RepositoryName,
+        digests: &[Digest],
+    ) -> Result<BTreeSet<Digest>, CallFailure> {
+        let repository = Repository { registry: &place.account, name: repository };
+        told("DescribeImages", self.shared(place).digests(repository, digests).await)
     }
 
     /// What all tags of a repository mean; of one with more than 10,000 images, of so many of them.

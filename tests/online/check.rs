@@ -23,11 +23,11 @@ async fn what_is_as_it_should_be_is_told_with_what_could_not_be_shown() {
     [exit 0]
     ok       queue: http://world/111122223333/q is reachable, with a dead-letter queue; 2 messages wait, 0 are held
     ok       rules: the queue is sent to by 2 rules, each of them switched on
-    ok       events: each of 2 events that targets wait for would reach the queue
+    ok       events: a rule lets through each of 2 events that targets wait for
     warning  permissions: IAM was not asked (SimulatePrincipalPolicy: InvalidAction: The world has no such service.). Shown to be allowed by calls about what is not there: ecs:UpdateService, sqs:ChangeMessageVisibility, sqs:DeleteMessage; by this check: the reads that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
-    ok       own service: not looked at: none of the targets receives from this queue; --own CLUSTER/SERVICE names it
+    warning  own service: it is not looked at: none of the targets receives from this queue; name it by --own CLUSTER/SERVICE
     ok       api: 111122223333/eu-west-1/shop/api runs api:1, which reads 2 things; follow
-    0 errors, 1 warning.
+    0 errors, 2 warnings.
     "#);
 }
 
@@ -56,12 +56,36 @@ async fn everything_that_is_wrong_is_told_at_once_and_ends_in_exit_code_1() {
     warning  events: a change of parameter /prod/KEY would never reach the queue, and api would not hear of it; let the pattern of a rule take it: docs/events.md has the patterns
     warning  events: a change of parameter /prod/MISSING would never reach the queue, and api would not hear of it; let the pattern of a rule take it: docs/events.md has the patterns
     warning  permissions: IAM was not asked (SimulatePrincipalPolicy: InvalidAction: The world has no such service.). Shown to be allowed by calls about what is not there: ecs:UpdateService, sqs:ChangeMessageVisibility, sqs:DeleteMessage; by this check: the reads that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
-    ok       own service: not looked at: none of the targets receives from this queue; --own CLUSTER/SERVICE names it
+    warning  own service: it is not looked at: none of the targets receives from this queue; name it by --own CLUSTER/SERVICE
     error    api: image shop/api:never-pushed in 111122223333/eu-west-1 is not there: its new tasks cannot start; make it, or let the task definition name another
     error    api: parameter /prod/MISSING in 111122223333/eu-west-1 is not there: its new tasks cannot start; make it, or let the task definition name another
     error    ghost: there is no service ghost in the cluster shop (111122223333/eu-west-1/shop/ghost); name one that exists, or remove the target
-    3 errors, 4 warnings.
+    3 errors, 5 warnings.
     "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_that_is_gone_and_events_of_a_registry_elsewhere_are_told() {
+    let lab = Lab::new().await;
+    lab.slow_down();
+    let gone = format!("shop/api@sha256:{}", "0".repeat(64));
+    let far = "444455556666.dkr.ecr.us-east-1.amazonaws.com/shop/far:latest".to_owned();
+    for image in [image(&gone), far] {
+        lab.define(&image, &[]);
+        let update = json!({"cluster": "shop", "service": "api", "taskDefinition": "api"});
+        lab.ask(Service::Ecs, "UpdateService", update);
+        let told = told(&lab, &API.replace("shop/api\"", "shop/*\"")).await;
+        if image.contains('@') {
+            assert!(
+                told.contains(&format!("api: image {gone} in {ACCOUNT}/eu-west-1 is not there")),
+                "{told}"
+            );
+        } else {
+            let refused =
+                "of shop/far:latest would be refused: events of account 444455556666 are not allowed";
+            assert!(told.contains(refused), "{told}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,15 +163,15 @@ async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
     ok       queue: http://world/111122223333/q is reachable, with a dead-letter queue; 2 messages wait, 0 are held
     ok       rules: the queue is sent to by 2 rules, each of them switched on
     warning  events: what ECS tells of rollouts would never reach the queue: a new service or definition is known only after discovery.refresh; make a rule with {"source":["aws.ecs"],"detail-type":["ECS Deployment State Change"]}
-    ok       events: each of 2 events that targets wait for would reach the queue
+    ok       events: a rule lets through each of 2 events that targets wait for
     warning  permissions: IAM was not asked (SimulatePrincipalPolicy: InvalidAction: The world has no such service.). Shown to be allowed by calls about what is not there: ecs:UpdateService, sqs:ChangeMessageVisibility, sqs:DeleteMessage; by this check: the reads that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
-    ok       own service: not looked at: none of the targets receives from this queue; --own CLUSTER/SERVICE names it
+    warning  own service: it is not looked at: none of the targets receives from this queue; name it by --own CLUSTER/SERVICE
     ok       discovery: finds 3 services in 111122223333/eu-west-1; 2 of them are not deployed: off, typo
-    warning  target: the lifecycle policy of shop/api in 111122223333/eu-west-1 deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep some images without a tag: count them, and by a large number
+    warning  target: the lifecycle policy of shop/api in 111122223333/eu-west-1 soon deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep 100 images without a tag, or keep them for 365 days
     ok       api: 111122223333/eu-west-1/shop/api runs api:1, which reads 2 things; follow
     ok       off: it is not deployed: switched off by its tag lockkeeper:enabled
     error    typo: it is not deployed: tag lockkeeper:on_push = "folow" is not one of the words for it; write one of follow, pin, always, ignore; did you mean `follow`?
-    1 error, 3 warnings.
+    1 error, 4 warnings.
     "#);
     let none = told(&lab, "[discovery]\nclusters = [\"none-*\"]\n").await;
     assert!(

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     aws::{Connections, rules::Rules, trails::Trails},
     cli::estate::Progress,
-    domain::{CallFailure, Dependency, Place},
+    domain::{AccountId, CallFailure, Dependency, Place},
 };
 
 /// So many buckets are asked about.
@@ -23,16 +23,20 @@ pub(super) async fn judge(
     read: &RulesRead,
     seen: &[Seen],
     discovers: bool,
-    home: &Place,
+    (home, allowed): (&Place, &BTreeSet<AccountId>),
     progress: &Progress,
 ) -> Vec<Finding> {
     progress.show("events that targets wait for");
     let api = connections.rules();
     let patterns = Patterns::of(read);
-    let wanted = samples::wanted(seen);
-    let all = wanted.len();
+    let (afar, wanted): (Vec<Wanted>, Vec<Wanted>) = samples::wanted(seen)
+        .into_iter()
+        .partition(|it| it.place.as_ref().is_some_and(|place| place != home));
+    let (forwarded, afar): (Vec<Wanted>, Vec<Wanted>) =
+        afar.into_iter().partition(|it| patterns.let_through(it).is_some());
+    let all = wanted.len() + afar.len();
     let (mut lost, mut by_trail) = (Vec::new(), Vec::new());
-    for it in wanted {
+    for it in wanted.into_iter().chain(afar) {
         match patterns.let_through(&it) {
             None => lost.push(it),
             Some(true) => by_trail.push(it),
@@ -41,12 +45,39 @@ pub(super) async fn judge(
     }
     let (lost, asked) = rules::confirm(&api, &patterns, lost).await;
     let mut findings = rules::told(lost, all, &asked, home);
+    findings.extend(of_elsewhere(&forwarded, allowed, home));
     findings.extend(of_trails(connections, &by_trail, home).await);
     findings.extend(of_buckets(connections, seen, &by_trail, home).await);
     if discovers {
         findings.extend(of_discovery(&api, &patterns, seen, home).await);
     }
     findings
+}
+
+/// Events of other accounts and Regions come only if they are forwarded, which is seen only there; and those of an account that is
+/// not allowed are refused even then.
+fn of_elsewhere(forwarded: &[Wanted], allowed: &BTreeSet<AccountId>, home: &Place) -> Vec<Finding> {
+    let places: BTreeSet<&Place> = forwarded.iter().filter_map(|it| it.place.as_ref()).collect();
+    let told = |place: &Place| {
+        let of_place = forwarded.iter().filter(|it| it.place.as_ref() == Some(place));
+        let what: Vec<String> = of_place.map(|it| it.what.clone()).collect();
+        if allowed.contains(&place.account) {
+            let what = format!(
+                "{} would come only if {place} forwards it, which is not looked at here",
+                some_of(what, 3)
+            );
+            let mend = format!("see to it that a rule in {place} sends such events to a bus of {home}");
+            Finding::warning(About::Events, what, mend)
+        } else {
+            let what = format!(
+                "{} would be refused: events of account {} are not allowed",
+                some_of(what, 3),
+                place.account
+            );
+            Finding::warning(About::Events, what, "add the account to aws.allowed_accounts")
+        }
+    };
+    places.into_iter().map(told).collect()
 }
 
 /// Events that come by CloudTrail come only if a trail tells of them.

@@ -40,10 +40,8 @@ pub(super) fn judge(id: &TargetId, service: &Inspected, has_lease: bool) -> Vec<
 
 /// What is said where nobody knows which it is.
 pub(super) fn unknown() -> Finding {
-    Finding::ok(
-        About::Own,
-        "not looked at: none of the targets receives from this queue; --own CLUSTER/SERVICE names it",
-    )
+    let what = "it is not looked at: none of the targets receives from this queue";
+    Finding::warning(About::Own, what, "name it by --own CLUSTER/SERVICE")
 }
 
 #[cfg(test)]

@@ -160,10 +160,8 @@ pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked, home: &Place) -
         return Vec::new();
     }
     if lost.is_empty() {
-        let what = format!(
-            "each of {} that targets wait for would reach the queue{by}",
-            super::counted(all, "event")
-        );
+        let what =
+            format!("a rule lets through each of {} that targets wait for{by}", super::counted(all, "event"));
         return vec![Finding::ok(About::Events, what)];
     }
     let more = lost.len().saturating_sub(MOST_TOLD);
@@ -287,7 +285,7 @@ mod tests {
         let many = text(&told(lost, 22, &Asked::Refused("denied".into()), &home()));
         assert!(many.contains("12 more events") && many.contains("was not asked: denied"), "{many}");
         insta::assert_snapshot!(text(&told(Vec::new(), 3, &Asked::Answered, &home())), @r#"
-        ok       events: each of 3 events that targets wait for would reach the queue
+        ok       events: a rule lets through each of 3 events that targets wait for
         0 errors, 0 warnings.
         "#);
     }

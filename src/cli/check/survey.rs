@@ -103,12 +103,21 @@ impl Survey<'_> {
         findings.extend(self.things(&read).await);
         if let Some(rules) = &rules {
             let discovers = self.settings.discovery.is_some();
-            let judged = events::judge(&self.connections, rules, &seen, discovers, &self.home, self.progress);
+            let allowed = self.allowed();
+            let places = (&self.home, &allowed);
+            let judged = events::judge(&self.connections, rules, &seen, discovers, places, self.progress);
             findings.extend(judged.await);
         }
         findings.extend(self.own(own, &read).await);
         findings.extend(self.permissions(caller, role, queues.as_ref(), &read).await);
         findings
+    }
+
+    /// The accounts whose events are taken.
+    fn allowed(&self) -> BTreeSet<AccountId> {
+        let aws = &self.settings.aws;
+        let roles = aws.estate.accounts.iter().map(|rule| rule.account.clone());
+        roles.chain(aws.allowed_accounts.clone()).chain([self.home.account.clone()]).collect()
     }
 
     async fn queues(&self, findings: &mut Vec<Finding>) -> Option<Queues> {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     aws::{ecs::InspectedDefinition, sources::Sources},
     cli::estate::{Progress, each},
-    domain::{CallFailure, Cause, Dependency, OnPush, Place, RepositoryName, Tag, TargetSettings},
+    domain::{CallFailure, Cause, Dependency, Digest, OnPush, Place, RepositoryName, Tag, TargetSettings},
 };
 
 /// Who reads something.
@@ -23,6 +23,7 @@ type Readers = BTreeSet<String>;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Things {
     images: BTreeMap<(Place, RepositoryName), BTreeMap<Tag, Readers>>,
+    digests: BTreeMap<(Place, RepositoryName), BTreeMap<Digest, Readers>>,
     /// Repositories of which a tag is followed.
     followed: BTreeMap<(Place, RepositoryName), Readers>,
     parameters: BTreeMap<Place, BTreeMap<Arc<str>, Readers>>,
@@ -33,6 +34,7 @@ pub(super) struct Things {
 /// One question to AWS.
 enum Question {
     Images(Place, RepositoryName, BTreeMap<Tag, Readers>),
+    Digests(Place, RepositoryName, BTreeMap<Digest, Readers>),
     Lifecycle(Place, RepositoryName, Readers),
     Parameters(Place, Vec<(Arc<str>, Readers)>),
     Secret(Place, Arc<str>, Readers),
@@ -60,10 +62,13 @@ impl Things {
         let follows = matches!(settings.on_push, OnPush::Follow | OnPush::Always) && settings.triggers.images;
         for (_, image) in &definition.images {
             let Ok(image) = image else { continue };
-            if let (Some((account, region)), None, Some(tag)) =
-                (image.ecr_home(), &image.digest, image.effective_tag())
-            {
-                let key = (Place { account, region }, image.repository.clone());
+            let Some((account, region)) = image.ecr_home() else { continue };
+            let key = (Place { account, region }, image.repository.clone());
+            // What is pulled is the digest, where one is named.
+            if let Some(digest) = &image.digest {
+                let digests = self.digests.entry(key).or_default();
+                digests.entry(digest.clone()).or_default().insert(target.to_owned());
+            } else if let Some(tag) = image.effective_tag() {
                 if follows {
                     self.followed.entry(key.clone()).or_default().insert(target.to_owned());
                 }
@@ -108,7 +113,9 @@ impl Things {
             .map(|((place, bucket, key), readers)| Question::File(place, bucket, key, readers));
         let followed = self.followed.into_iter();
         let lifecycles = followed.map(|((place, name), readers)| Question::Lifecycle(place, name, readers));
-        images.chain(lifecycles).chain(parameters).chain(secrets).chain(files).collect()
+        let digests = self.digests.into_iter();
+        let digests = digests.map(|((place, name), digests)| Question::Digests(place, name, digests));
+        images.chain(digests).chain(lifecycles).chain(parameters).chain(secrets).chain(files).collect()
     }
 }
 
@@ -127,6 +134,16 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
             let missing = found.map(|found| {
                 let left = tags.into_iter().filter(|(tag, _)| !found.contains_key(tag));
                 left.map(|(tag, readers)| (format!("image {repository}:{tag} in {place}"), readers)).collect()
+            });
+            Answer { kind: "image", asked: wanted.len(), missing, forgetful: None }
+        }
+        Question::Digests(place, repository, digests) => {
+            let wanted: Vec<Digest> = digests.keys().cloned().collect();
+            let found = sources.digests(&place, &repository, &wanted).await;
+            let missing = found.map(|found| {
+                let left = digests.into_iter().filter(|(digest, _)| !found.contains(digest));
+                left.map(|(digest, readers)| (format!("image {repository}@{digest} in {place}"), readers))
+                    .collect()
             });
             Answer { kind: "image", asked: wanted.len(), missing, forgetful: None }
         }
@@ -190,21 +207,38 @@ fn judge(answers: Vec<Answer>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a lifecycle policy deletes images because they have no tag.
+/// A rule that keeps so many images keeps what runs: as many pushes are needed until it is deleted.
+const IMAGES_ENOUGH: u64 = 100;
+/// So long after its push an image is hardly what runs, or what is gone back to.
+const DAYS_ENOUGH: u64 = 365;
+
+/// Whether a lifecycle policy soon deletes images because they have no tag.
 fn deletes_untagged(policy: &str) -> bool {
     let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
     let mut rules = policy["rules"].as_array().into_iter().flatten();
-    rules.any(|rule| matches!(rule["selection"]["tagStatus"].as_str(), Some("untagged" | "any")))
+    rules.any(|rule| {
+        let selection = &rule["selection"];
+        let is_soon = match (selection["countType"].as_str(), selection["countNumber"].as_u64()) {
+            (Some("imageCountMoreThan"), Some(images)) => images < IMAGES_ENOUGH,
+            (Some("sinceImagePushed"), Some(days)) => days < DAYS_ENOUGH,
+            _ => true,
+        };
+        is_soon && matches!(selection["tagStatus"].as_str(), Some("untagged" | "any"))
+    })
 }
 
 /// ECS pins the digest that a rollout began with: once the tag has moved on, what runs is an image without a tag.
 fn forgets(repository: &str, readers: Readers) -> Finding {
     let readers = some_of(readers.into_iter().collect(), 3);
     let what = format!(
-        "the lifecycle policy of {repository} deletes images without a tag, and a tag there is followed by {readers}: the image \
+        "the lifecycle policy of {repository} soon deletes images without a tag, and a tag there is followed by {readers}: the image \
          that runs loses it with the next push, and a rollback would have nothing to pull"
     );
-    Finding::warning(About::Target, what, "keep some images without a tag: count them, and by a large number")
+    Finding::warning(
+        About::Target,
+        what,
+        format!("keep {IMAGES_ENOUGH} images without a tag, or keep them for {DAYS_ENOUGH} days"),
+    )
 }
 
 fn gone(what: &str, readers: Readers) -> Finding {
@@ -275,7 +309,7 @@ mod tests {
         error    target: parameter /x in here is not there: new tasks of a, b, c and 1 more cannot start; make it, or let the task definition name another
         warning  target: 1 file could not be looked for: no answer; try again
         warning  target: 2 secrets could not be looked for: ListSecretVersionIds: no; allow the call: reconcile makes it, too
-        warning  target: the lifecycle policy of shop/api in here deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep some images without a tag: count them, and by a large number
+        warning  target: the lifecycle policy of shop/api in here soon deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep 100 images without a tag, or keep them for 365 days
         error    api: image shop/api:v1 in here is not there: its new tasks cannot start; make it, or let the task definition name another
         2 errors, 3 warnings.
         "#);
@@ -293,6 +327,7 @@ mod tests {
             images: vec![
                 ("web".into(), Ok(image.parse().expect("valid"))),
                 ("side".into(), Ok("nginx:1".parse().expect("valid"))),
+                ("pinned".into(), Ok(format!("{image}@sha256:{}", "a".repeat(64)).parse().expect("valid"))),
             ],
             dependencies: parameters.chain([public]).collect(),
             tags: BTreeMap::new(),
@@ -310,12 +345,13 @@ mod tests {
                     assert_eq!(tags.values().next(), Some(&readers(&["a", "b"])));
                     tags.len()
                 }
+                Question::Digests(_, _, digests) => digests.len(),
                 Question::Parameters(_, names) => names.len(),
                 Question::Lifecycle(_, name, _) => name.as_str().len(),
                 Question::Secret(..) | Question::File(..) => 0,
             })
             .collect();
-        assert_eq!(sizes, [1, "shop/api".len(), 50, 10]);
+        assert_eq!(sizes, [1, 1, "shop/api".len(), 50, 10]);
     }
 
     #[test]
@@ -325,5 +361,12 @@ mod tests {
             deletes_untagged(&serde_json::json!({"rules": [rule]}).to_string())
         };
         assert!(of("untagged") && of("any") && !of("tagged") && !deletes_untagged("no JSON"));
+        let counted = |kind: &str, number: u64| {
+            let selection =
+                serde_json::json!({"tagStatus": "untagged", "countType": kind, "countNumber": number});
+            deletes_untagged(&serde_json::json!({"rules": [{"selection": selection}]}).to_string())
+        };
+        assert!(counted("imageCountMoreThan", 1) && counted("sinceImagePushed", 14));
+        assert!(!counted("imageCountMoreThan", 100) && !counted("sinceImagePushed", 365));
     }
 }
