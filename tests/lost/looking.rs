@@ -166,6 +166,25 @@ async fn what_this_process_told_is_not_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_found_tried_and_rolled_back_is_drift_no_more() {
+    let mut estate = Estate::new(12).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    let body = json!({"cluster": "shop", "service": "pinned-0", "deploymentConfiguration": breaker});
+    estate.call(Service::Ecs, "UpdateService", body);
+    sleep(SOON).await;
+    estate.lose(1.0);
+    estate.push("shop/pinned-0", "crash");
+    estate.lose(0.0);
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1, "it was found");
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 1, "it was tried, and told");
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
     let estate = Estate::new(7).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;

@@ -340,9 +340,17 @@ impl Pass<'_> {
         let is_due = |sent: Moment| sent + REPEAT_AFTER <= now;
         let fate = match before {
             Some(Fate::Seen) => Fate::Seen,
-            Some(Fate::Missed(sent)) if !sent.is_some_and(is_due) => Fate::Missed(sent),
-            Some(Fate::Missed(_)) | None => match self.decide(&suspect).await? {
-                Some(fate) => fate,
+            // Nothing is done about it, so only something newer can change it.
+            Some(Fate::Missed(None)) => Fate::Missed(None),
+            // What was put on the queue may have been tried, and have failed: then it is told, and owed no more.
+            Some(Fate::Missed(Some(sent))) => match self.is_missed(&suspect).await? {
+                Some(false) => Fate::Seen,
+                Some(true) if is_due(sent) => self.miss(&suspect),
+                Some(true) | None => Fate::Missed(Some(sent)),
+            },
+            None => match self.is_missed(&suspect).await? {
+                Some(false) => Fate::Seen,
+                Some(true) => self.miss(&suspect),
                 None => return Some(()),
             },
         };
@@ -358,8 +366,8 @@ impl Pass<'_> {
         Some(())
     }
 
-    /// What becomes of a suspicion; `Some(None)` if that cannot be told now.
-    async fn decide(&mut self, suspect: &Suspect) -> Option<Option<Fate>> {
+    /// Whether the target has not seen it indeed; `Some(None)` if that cannot be told now.
+    async fn is_missed(&mut self, suspect: &Suspect) -> Option<Option<bool>> {
         let (target, event) = (&suspect.target, &suspect.event);
         let question = |answer| Question::Request(target.clone(), Box::new(event.clone()), answer);
         let Some(request) = self.of.ask(question).await? else { return Some(None) };
@@ -373,17 +381,20 @@ impl Pass<'_> {
         };
         let look = self.of.ecs.look(&order).await;
         let Some(look) = self.taken(look) else { return Some(None) };
-        if !plan::is_needed(&request, &look) || !suspect.proof.holds(&look) {
-            return Some(Some(Fate::Seen));
-        }
-        Some(Some(match self.of.reconcile.mode {
+        Some(Some(plan::is_needed(&request, &look) && suspect.proof.holds(&look)))
+    }
+
+    /// What follows from its having missed it.
+    fn miss(&mut self, suspect: &Suspect) -> Fate {
+        match self.of.reconcile.mode {
             ReconcileMode::Repair => {
-                let lost = self.lost.entry(suspect.key()).or_insert_with(|| (event.clone(), BTreeSet::new()));
-                lost.1.insert(target.clone());
+                let fresh = || (suspect.event.clone(), BTreeSet::new());
+                let lost = self.lost.entry(suspect.key()).or_insert_with(fresh);
+                lost.1.insert(suspect.target.clone());
                 Fate::Missed(Some(self.of.clock.moment()))
             }
             ReconcileMode::Report | ReconcileMode::Off => Fate::Missed(None),
-        }))
+        }
     }
 
     fn found(&self, name: &TargetName, suspect: &Suspect) {
