@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import processes
@@ -62,14 +63,22 @@ class Moto:
     def calls(self) -> list[dict]:
         """What the product asked of ECS, in order."""
         calls = []
-        for line in self.record.read_text().splitlines():
-            entry = json.loads(line)
+        for entry in self._recorded():
             headers = {name.lower(): value for name, value in entry["headers"].items()}
             service, _, operation = headers.get("x-amz-target", "").partition(".")
             if service.startswith("AmazonEC2ContainerService") and "rust" in headers.get("user-agent", ""):
                 body = base64.b64decode(entry["body"]) if entry["body_encoded"] else entry["body"]
                 calls.append({"operation": operation, "request": json.loads(body or "{}")})
         return calls
+
+    def _recorded(self) -> Iterator[dict]:
+        """Each request. Moto writes them from many threads, so two may stand in one line, with an empty one behind."""
+        decoder = json.JSONDecoder()
+        for line in self.record.read_text().splitlines():
+            at = 0
+            while at < len(line):
+                entry, at = decoder.raw_decode(line, at)
+                yield entry
 
 
 class WholeMoto(Moto):
