@@ -98,30 +98,31 @@ impl Holds {
         tags.into_iter().filter_map(|(key, note)| Some((key, note.as_ref()?.to_string()))).collect()
     }
 
-    /// What they say once this was decided; `None` where they say as much already, or something newer.
+    /// What they say once this was decided; `None` where they say as much already, or something newer. A resume of which
+    /// only the first half was written is not said yet.
     pub fn after(&self, decision: &HoldDecision) -> Option<Self> {
         let HoldDecision { verb, version, .. } = decision;
         let is_known = |note: &Option<HoldNote>| {
             note.as_ref().and_then(|note| note.since).is_some_and(|since| since >= *version)
         };
-        if is_known(&self.resumed) {
-            return None;
-        }
+        let is_outdated = is_known(&self.resumed);
         let mut after = self.clone();
-        let note = Some(decision.note());
         match verb {
-            HoldVerb::Pause if is_known(&self.paused) => return None,
-            HoldVerb::Hold if is_known(&self.held) => return None,
-            HoldVerb::Pause => after.paused = note,
-            HoldVerb::Hold => after.held = note,
+            HoldVerb::Pause if !is_outdated && !is_known(&self.paused) => {
+                after.paused = Some(decision.note())
+            }
+            HoldVerb::Hold if !is_outdated && !is_known(&self.held) => after.held = Some(decision.note()),
+            HoldVerb::Pause | HoldVerb::Hold => {}
             HoldVerb::Resume => {
                 let is_newer = |note: &HoldNote| note.since > Some(*version);
                 after.paused = after.paused.filter(is_newer);
                 after.held = after.held.filter(is_newer);
-                after.resumed = note;
+                if !is_outdated {
+                    after.resumed = Some(decision.note());
+                }
             }
         }
-        Some(after)
+        (after != *self).then_some(after)
     }
 
     /// What is shown of them: a pause, which keeps back more than a hold, or else that.
@@ -222,6 +223,14 @@ mod tests {
         for order in [[(Resume, 10), (Pause, 10)], [(Pause, 10), (Resume, 10)]] {
             assert_eq!(after(&order), (false, false), "at one time the resume wins");
         }
+    }
+
+    #[test]
+    fn a_resume_that_was_interrupted_is_finished_when_it_is_made_again() {
+        let paused = Holds::default().after(&decided(HoldVerb::Pause, 10)).unwrap();
+        let resumed = paused.after(&decided(HoldVerb::Resume, 20)).unwrap();
+        let half = Holds { resumed: resumed.resumed.clone(), ..paused };
+        assert_eq!(half.after(&decided(HoldVerb::Resume, 20)), Some(resumed));
     }
 
     #[test]

@@ -18,7 +18,7 @@ static LAP: LazyLock<Record> = LazyLock::new(|| lap::run(Plan { seed: 7, kills: 
 /// The name of a falsification, the promise that it breaks, and what it does.
 type Planted = (&'static str, &'static str, fn(&mut Record));
 
-const PLANTED: [Planted; 14] = [
+const PLANTED: [Planted; 16] = [
     ("a start over a sound rollout", "P1", start_over_a_sound_rollout),
     ("a start over a rollback", "P1", start_over_a_rollback),
     ("a deletion on receipt", "P2", delete_on_receipt),
@@ -28,6 +28,8 @@ const PLANTED: [Planted; 14] = [
     ("a start of what is older", "P4", go_back),
     ("something older in the end", "P4", end_with_what_is_older),
     ("a changed sidecar", "P4", change_the_sidecar),
+    ("a start of what is paused", "P4", start_what_is_paused),
+    ("a pause that outlives its resume", "P4", stay_paused),
     ("a success that was rolled back", "P5", roll_a_success_back),
     ("a success of what never ran", "P5", claim_another_definition),
     ("a letter about a rollback that never was", "P5", tell_of_a_rollback),
@@ -75,6 +77,29 @@ fn start_over_a_sound_rollout(record: &mut Record) {
 /// Not even a target that interrupts may do that.
 fn start_over_a_rollback(record: &mut Record) {
     over(start_of(record, "worker"), "SUCCESSFUL");
+}
+
+/// As if somebody had paused the target long before it was last looked at.
+fn start_what_is_paused(record: &mut Record) {
+    let start = start_of(record, "worker").clone();
+    let request = json!({
+        "resourceArn": "arn:aws:ecs:r:1:service/shop/worker", "tags": [{"key": "lockkeeper:paused", "value": "x"}],
+    });
+    let place = record.log.iter().rposition(|line| {
+        let is_look = line.operation == "ListServiceDeployments" && line.sequence < start.sequence;
+        is_look && line.request["service"].as_str().is_some_and(|it| it.ends_with("worker"))
+    });
+    let place = place.expect("it was looked at");
+    let (sequence, at) = (record.log[place].sequence - 1, record.log[place].at - 1_000);
+    let (operation, result, changed) = ("TagResource".into(), "OK".into(), Value::Null);
+    let tag = Line { sequence, at, operation, result, changed, request, ..start };
+    record.log.insert(place, tag);
+}
+
+fn stay_paused(record: &mut Record) {
+    let services = record.state["services"].as_object_mut().expect("there are services");
+    let (_, service) = services.iter_mut().next().expect("there is one");
+    service["tags"] = json!([{"key": "lockkeeper:paused", "value": "x"}]);
 }
 
 /// The id of the message with the last push.

@@ -63,6 +63,7 @@ impl Storm {
             65..75 => self.request(target, json!({"refresh": true}), now),
             75..82 => self.request_of_content(target, now),
             82..86 if target.name != "jobs" => vec![Happening::ByHand(target)],
+            86..90 => self.pause(target, now),
             _ => self.noise(target, now),
         }
     }
@@ -135,6 +136,14 @@ impl Storm {
         let name = format!("/shop/{whose}/p{}", self.rng.below(5));
         let detail = json!({"operation": "Update", "name": name, "type": "String"});
         self.send("aws.ssm", "Parameter Store Change", detail, now)
+    }
+
+    /// Somebody pauses a target, and resumes it a while later; either may come first.
+    fn pause(&mut self, target: &Target, now: u64) -> Vec<Happening> {
+        let (source, detail) = ("lockkeeper.decision", json!({"target": target.name, "by": "ann"}));
+        let resume = self.event(source, "Resume", detail.clone(), now).to_string();
+        self.late.push((now + 500 + self.rng.below(3_000), resume));
+        self.send(source, "Pause", detail, now)
     }
 
     fn request(&mut self, target: &Target, mut detail: Value, now: u64) -> Vec<Happening> {

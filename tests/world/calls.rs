@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lockkeeper::domain::{
-    CallFailure, Cause, Holds, MarkOrder, Outcome, Remedy, RolloutState, StartOrder, Started, StopOrder,
-    TagOrder, Timestamp,
+    CallFailure, Cause, HoldVerb, Holds, MarkOrder, Outcome, Remedy, RolloutState, StartOrder, Started,
+    StopOrder, TagOrder, Timestamp,
 };
 use lockkeeper::plan::{Command, Input};
 
@@ -188,6 +188,17 @@ impl World {
         self.services[place].tag(order)
     }
 
+    /// A resume is two calls: the process dies between them.
+    fn tag_half(&mut self, order: &TagOrder) {
+        let place = self.place_of(&order.target);
+        let before = self.services[place].holds.clone();
+        let Holds { paused, held, resumed } = self.tag(order);
+        self.services[place].holds = match order.decision.verb {
+            HoldVerb::Pause | HoldVerb::Hold => Holds { paused, held, resumed },
+            HoldVerb::Resume => Holds { resumed, ..before },
+        };
+    }
+
     fn mark(&mut self, order: &MarkOrder) {
         let place = self.place_of(&order.target);
         self.services[place].mark(order);
@@ -234,9 +245,7 @@ impl World {
                 let _ = self.stop(order);
             }
             Command::Mark(order) => self.mark(order),
-            Command::Tag(order) => {
-                self.tag(order);
-            }
+            Command::Tag(order) => self.tag_half(order),
             Command::Look(_)
             | Command::Glance(_)
             | Command::Extend(_)

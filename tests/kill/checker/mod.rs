@@ -8,6 +8,7 @@
 
 mod asked;
 mod facts;
+mod held;
 mod honest;
 mod lost;
 mod newest;
@@ -50,6 +51,7 @@ pub fn judge(record: &Record) -> Vec<Broken> {
     twice::judge(&facts, &mut broken);
     newest::judge(&facts, &mut broken);
     honest::judge(&facts, &mut broken);
+    held::judge(&facts, &mut broken);
     if record.rested_ms.is_none() {
         let what = format!("{} messages are left although nothing fails any more", facts.left.len());
         broken.push(Broken::new("P9", record.log.last().map_or(0, |line| line.sequence), None, what));
