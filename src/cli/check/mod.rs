@@ -9,7 +9,7 @@
 //! | `rules`, `samples`, `events` | which of the events that targets wait for would never reach the queue |
 //! | `discovered` | the services that discovery finds, and the roles by which other accounts are reached |
 //! | `targets` | services and their definitions |
-//! | `things` | the images, parameters, secrets and files that they read |
+//! | `things`, `lifecycle` | the images, parameters, secrets and files that they read, and how long images stay |
 //! | `permissions`, `needs` | what Lockkeeper may do, and must be allowed to |
 //! | `own` | the service that runs Lockkeeper |
 //! | `survey` | all of it in order |
@@ -19,6 +19,7 @@
 mod discovered;
 mod events;
 mod finding;
+mod lifecycle;
 mod needs;
 mod offline;
 mod own;
