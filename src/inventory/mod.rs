@@ -29,7 +29,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-pub use self::select::{Selection, Tags};
+pub use self::select::{Selection, Tags, Used};
 
 use crate::domain::{
     ClusterName, ClusterReading, DefinitionId, DefinitionReading, Dependency, Discovered, DiscoveryRules,
