@@ -15,7 +15,7 @@ use crate::{
     plan::Planner,
     report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
-    status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
+    status::{Listing, Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
 
 /// Snapshots follow each other no faster than this, however fast the loop turns.
@@ -191,6 +191,7 @@ impl Publisher {
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),
+            listing: Listing::default(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         // The first snapshot of the next term waits for nothing.
@@ -232,6 +233,7 @@ impl Publisher {
             leases_held: planner.held(),
             oldest_held: oldest,
             queues: queues.to_vec(),
+            listing: Listing::default(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         self.published = now;

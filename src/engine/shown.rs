@@ -294,6 +294,8 @@ mod tests {
             kind: TriggerKind::DeployRequested,
             event_id: "e".into(),
             reason: "asked".into(),
+            by: None,
+            replayed_by: None,
             metadata: None,
         };
         let request = Request {

@@ -92,6 +92,8 @@ fn request(version: i64, change: Change) -> Request {
         kind: TriggerKind::DeployRequested,
         event_id: "".into(),
         reason: "a test".into(),
+        by: None,
+        replayed_by: None,
         metadata: None,
     };
     Request {
