@@ -94,6 +94,7 @@ impl Running {
             Input::Looked { .. }
             | Input::Glanced { .. }
             | Input::Marked { .. }
+            | Input::HoldsRead { .. }
             | Input::Hint(_)
             | Input::Arrived(_) => {}
             Input::Started { .. }

@@ -302,7 +302,7 @@ impl Lane {
                 .map(|(name, image)| self.running_image(name, image))
                 .collect(),
             since: running.since,
-            by: running.definition.marks.deployment.clone(),
+            by: running.definition.marks.deployment_of(&self.target).cloned(),
         });
         TargetRecord {
             id: self.target.clone(),
@@ -310,6 +310,7 @@ impl Lane {
             cluster: self.target.cluster().clone(),
             service: self.target.service().clone(),
             running,
+            rollout: None,
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
@@ -384,6 +385,11 @@ impl Planner {
     /// until it is [touched](Self::take_touched).
     pub fn target(&self, target: &TargetId) -> Option<(TargetRecord, Option<DeploymentRecord>)> {
         self.lanes.get(target).map(|lane| (lane.target_record(), lane.active_record()))
+    }
+
+    /// Whether anything is known of this target, because something was asked of it, or holds it back.
+    pub fn knows(&self, target: &TargetId) -> bool {
+        self.lanes.contains_key(target)
     }
 
     /// Whether something is asked of this target that is not settled.

@@ -5,6 +5,7 @@
 mod bench;
 mod ecs;
 
+mod by_hand;
 mod cancelling;
 mod folding;
 mod glancing;
