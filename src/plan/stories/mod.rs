@@ -15,6 +15,7 @@ mod lasting;
 mod leases;
 mod marking;
 mod newer;
+mod next;
 mod quiet;
 mod retrying;
 mod rule;

@@ -42,6 +42,8 @@ pub(in crate::status) struct TargetShown {
 struct LaneShown {
     state: LaneState,
     deployment: Option<DeploymentId>,
+    /// The deployment that waits behind it.
+    next: Option<DeploymentId>,
     /// How many requests wait.
     waiting: usize,
     /// When the lane acts next by itself.
@@ -55,7 +57,7 @@ struct LaneShown {
 impl TargetShown {
     pub(in crate::status) fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
         let TargetRecord { id, name, cluster, service, running, lane } = target.clone();
-        let LaneRecord { state, deployment, waiting, until, why, hold } = lane;
+        let LaneRecord { state, deployment, next, waiting, until, why, hold } = lane;
         let until = until.map(|until| by_the_wall(until, clock));
         Self {
             id,
@@ -63,7 +65,7 @@ impl TargetShown {
             cluster,
             service,
             running,
-            lane: LaneShown { state, deployment, waiting, until, why, hold },
+            lane: LaneShown { state, deployment, next, waiting, until, why, hold },
         }
     }
 }
