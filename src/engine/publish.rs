@@ -209,6 +209,7 @@ impl Publisher {
             targets: shown.targets(),
             settings: shown.settings(),
             deployments: shown.deployments(),
+            waiting: shown.waiting(),
             history: Arc::clone(&self.history),
             past,
             steps: self.steps.steps(),
@@ -240,8 +241,14 @@ impl Publisher {
     ) {
         let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.sights));
-        for moved in shown.follow(planner, &self.sights) {
-            self.steps.seen(&moved, at);
+        let moved = shown.follow(planner, &self.sights);
+        let waiting = shown.waiting();
+        for it in moved {
+            if waiting.get(&it.target).is_some_and(|next| next.id == it.id) {
+                self.steps.waits(&it, at);
+            } else {
+                self.steps.seen(&it, at);
+            }
         }
         self.is_acting = true;
         let snapshot = Snapshot {
@@ -251,6 +258,7 @@ impl Publisher {
             targets: shown.targets(),
             settings: shown.settings(),
             deployments: shown.deployments(),
+            waiting: shown.waiting(),
             history: Arc::clone(&self.history),
             past,
             steps: self.steps.steps(),

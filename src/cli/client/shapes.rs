@@ -43,6 +43,8 @@ pub(in crate::cli) struct Image {
 pub(in crate::cli) struct Lane {
     pub(in crate::cli) state: String,
     pub(in crate::cli) deployment: Option<String>,
+    #[serde(default)]
+    pub(in crate::cli) next: Option<String>,
     pub(in crate::cli) waiting: u64,
     pub(in crate::cli) until: Option<String>,
     pub(in crate::cli) why: Option<String>,

@@ -16,6 +16,7 @@ mod lasting;
 mod leases;
 mod marking;
 mod newer;
+mod next;
 mod quiet;
 mod retrying;
 mod rule;

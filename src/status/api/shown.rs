@@ -53,6 +53,8 @@ pub(in crate::status) struct TargetShown {
 struct LaneShown {
     state: LaneState,
     deployment: Option<DeploymentId>,
+    /// The deployment that waits behind it.
+    next: Option<DeploymentId>,
     /// How many requests wait.
     waiting: usize,
     /// When the lane acts next by itself.
@@ -66,7 +68,7 @@ struct LaneShown {
 impl TargetShown {
     pub(in crate::status) fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
         let TargetRecord { id, name, cluster, service, running, rollout, lane } = target.clone();
-        let LaneRecord { state, deployment, waiting, until, why, hold } = lane;
+        let LaneRecord { state, deployment, next, waiting, until, why, hold } = lane;
         let until = until.map(|until| by_the_wall(until, clock));
         Self {
             id,
@@ -75,7 +77,7 @@ impl TargetShown {
             service,
             running,
             rollout,
-            lane: LaneShown { state, deployment, waiting, until, why, hold },
+            lane: LaneShown { state, deployment, next, waiting, until, why, hold },
         }
     }
 }
