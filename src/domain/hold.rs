@@ -109,9 +109,11 @@ impl Holds {
         let mut after = self.clone();
         match verb {
             HoldVerb::Pause if !is_outdated && !is_known(&self.paused) => {
-                after.paused = Some(decision.note())
+                after.paused = Some(decision.note());
             }
-            HoldVerb::Hold if !is_outdated && !is_known(&self.held) => after.held = Some(decision.note()),
+            HoldVerb::Hold if !is_outdated && !is_known(&self.held) => {
+                after.held = Some(decision.note());
+            }
             HoldVerb::Pause | HoldVerb::Hold => {}
             HoldVerb::Resume => {
                 let is_newer = |note: &HoldNote| note.since > Some(*version);

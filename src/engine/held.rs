@@ -110,17 +110,7 @@ mod tests {
     use crate::domain::Timestamp;
 
     fn message(id: &str) -> RawMessage {
-        RawMessage {
-            message_id: id.into(),
-            receipt: Receipt::new(id),
-            body: "four".into(),
-            sent_at: Timestamp::default(),
-            first_received: Timestamp::default(),
-            receive_count: 1,
-            sender_id: None,
-            moved_from: None,
-            attributes: BTreeMap::new(),
-        }
+        RawMessage { body: "four".into(), ..RawMessage::empty(id) }
     }
 
     #[test]

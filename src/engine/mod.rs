@@ -49,7 +49,7 @@ mod strangers;
 mod understand;
 mod watchdog;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -57,7 +57,7 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceWarning},
+    domain::{AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceWarning, TargetId},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -80,7 +80,7 @@ pub use reconcile::Reconcile;
 pub use standby::Lease;
 pub use watchdog::Watchdog;
 
-use discover::{Asks, Discovering, Gate, Word};
+use discover::{Asks, Discovering, Gate, Seen, Word};
 use foreign::Foreign;
 use held::HeldMessages;
 use intake::Batch;
@@ -164,6 +164,8 @@ struct Running {
     reconcile_now: Arc<Notify>,
     foreign: Foreign,
     strangers: Strangers,
+    /// When the targets were last looked at or tagged.
+    touched: BTreeMap<TargetId, Moment>,
 }
 
 impl Engine {
@@ -253,6 +255,7 @@ impl Engine {
             asks: discovering.asks.clone(),
             strangers,
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
+            touched: BTreeMap::new(),
             engine: self,
         }
     }
@@ -260,18 +263,19 @@ impl Engine {
     /// Takes in what was read of services.
     fn learn(&mut self, updates: Vec<Update>) {
         for update in updates {
-            let (target, hold) = match update {
-                Update::Learn(mut discovered) => {
-                    let (target, hold) = (discovered.target.clone(), discovered.hold.take());
+            let target = match update {
+                Update::Learn(discovered) => {
+                    let target = discovered.target.clone();
                     self.routes.learn(discovered);
-                    (target, hold)
+                    target
                 }
                 Update::Forget(target) => {
                     self.routes.forget(&target);
-                    (target, None)
+                    self.publisher.sees_no_more(&target);
+                    target
                 }
             };
-            self.publisher.knows(&target, hold, &self.routes);
+            self.publisher.knows(&target, &self.routes);
         }
     }
 
@@ -279,6 +283,9 @@ impl Engine {
     fn hear(&mut self, word: Word, gate: &watch::Sender<Gate>) {
         match word {
             Word::Updates(updates) => self.learn(updates),
+            Word::Seen(seen, _) => {
+                seen.into_iter().for_each(|it| self.publisher.sees(it.sight));
+            }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
         }
     }
@@ -382,6 +389,9 @@ impl Running {
     }
 
     fn on_word(&mut self, word: Word) {
+        if let Word::Seen(seen, asked) = &word {
+            seen.iter().for_each(|it| self.see_holds(it, *asked));
+        }
         self.engine.hear(word, &self.gate);
         self.turn(Input::Wakeup);
     }
@@ -389,6 +399,21 @@ impl Running {
     /// A rollout that we did not start was looked at, so that it can be told.
     fn on_foreign(&mut self, rollout: ForeignRollout) {
         self.tell(&Report::Foreign(Box::new(rollout)));
+    }
+
+    /// What the tags of a service say of what keeps it back, read at this moment or later. The planner is told unless it has
+    /// seen or tagged the service itself since, or so shortly before that the reading may be older.
+    fn see_holds(&mut self, seen: &Seen, asked: Moment) {
+        let target = &seen.sight.target;
+        let is_newer = self.touched.get(target).is_none_or(|at| *at + OLDEST_READ <= asked);
+        let concerns = seen.sight.hold.is_some() || self.planner.knows(target);
+        if !is_newer || !concerns {
+            return;
+        }
+        if let Some((settings, None)) = self.engine.routes.settings_of(target) {
+            let (target, holds) = (target.clone(), seen.holds.clone());
+            self.turn(Input::HoldsRead { target, settings, holds });
+        }
     }
 
     fn on_question(&mut self, question: Question) {
@@ -457,6 +482,7 @@ impl Running {
     /// One turn: one input, the commands that follow, and what is to be told of them.
     fn turn(&mut self, input: Input) {
         let now = self.now();
+        self.note(now.moment, &input);
         let looked = match &input {
             Input::Looked { target, .. } => Some(target.clone()),
             _ => None,
@@ -493,6 +519,18 @@ impl Running {
         self.publish(now.moment);
     }
 
+    /// Remembers when this process itself has seen or changed a target last.
+    fn note(&mut self, now: Moment, input: &Input) {
+        match input {
+            Input::Looked { target, look: Ok(look) } => {
+                self.engine.publisher.looked(target, look.taken_at);
+                self.touched.insert(target.clone(), now);
+            }
+            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), now)),
+            _ => {}
+        }
+    }
+
     /// ECS told of a service of ours: that it is not well, or that a rollout moved which may be somebody's.
     fn stirred(&mut self, stir: &Stir) {
         let Stir { target, name, hint, at } = stir;
@@ -511,7 +549,7 @@ impl Running {
         self.foreign.learn(self.engine.clock.moment(), report);
         // It may have another definition now.
         if let Report::Moved(it) | Report::Finished(it) = report {
-            self.asks.about(&it.target);
+            self.asks.about_ours(&it.target);
         }
         self.engine.publisher.told(report, self.engine.clock.wall(), &self.held);
     }

@@ -223,6 +223,11 @@ fn meaning(
         }
     }
     let asks = match may_be_for(event, unread) {
+        _ if routing.unclear => {
+            let reason = routing.notes.first().map(|note| note.reason.clone()).unwrap_or_default();
+            warn!(event_id = %event.id, event_type = kind, error = reason, "message set aside");
+            plan::Asks::Unknown { reason, version: arrival.version }
+        }
         Some(place) if routing.asks_nothing() => {
             let reason = format!("no target was found, and the services of {place} could not be read");
             warn!(event_id = %event.id, event_type = kind, error = reason, "message set aside");

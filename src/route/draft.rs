@@ -104,6 +104,12 @@ impl<'a> Draft<'a> {
         self.routing.notes.push(Note { target: None, reason: one_line(reason) });
     }
 
+    /// Says why the event asks for something that cannot be carried out as it is.
+    pub(super) fn unclear(&mut self, reason: &str) {
+        self.note(reason);
+        self.routing.unclear = true;
+    }
+
     fn origin(&self, reason: &str) -> Arc<Origin> {
         let Event { id, trigger, metadata, .. } = self.event;
         Arc::new(Origin {
@@ -125,7 +131,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn confined(&self, mut targets: Vec<Target>) -> Vec<Target> {
+    /// Of these targets those that the message was kept for.
+    pub(super) fn confined(&self, mut targets: Vec<Target>) -> Vec<Target> {
         if let Some(left) = &self.arrival.confined_to {
             targets.retain(|target| left.contains(&target.id));
         }

@@ -75,8 +75,10 @@ pub struct Snapshot {
     pub targets: Arc<Vec<Arc<TargetRecord>>>,
     /// How those are deployed that the settings or discovery know.
     pub settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
-    /// The deployments that have not ended.
+    /// The deployments that have not ended: of each target the one that is under way, or else what waits.
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+    /// Those that wait behind one of these.
+    pub waiting: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
     pub history: Arc<History>,
     /// What ECS remembers beside those.
@@ -181,6 +183,7 @@ impl Snapshot {
             targets: Arc::default(),
             settings: Arc::default(),
             deployments: Arc::default(),
+            waiting: Arc::default(),
             history: Arc::default(),
             past: Arc::default(),
             steps: Arc::default(),
@@ -201,7 +204,7 @@ impl Snapshot {
 
     /// The deployments that have not ended.
     fn under_way(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.deployments.values().map(|record| &**record)
+        self.deployments.values().chain(self.waiting.values()).map(|record| &**record)
     }
 
     /// The deployment with this id: the one that is under way, or else the last that ended with a rollout, or else what

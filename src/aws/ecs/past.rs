@@ -34,7 +34,7 @@ impl Ecs {
         let revisions = reach.revisions_by(named, Urgency::Later).await?;
         let mut past = ended(&recorded, &revisions);
         for it in &mut past {
-            it.registered_by = reach.registrar(&it.definition).await?;
+            it.registered_by = reach.registrar(target, &it.definition).await?;
         }
         Ok(Some(past))
     }
@@ -69,13 +69,17 @@ impl Ecs {
 }
 
 impl Reach {
-    /// The deployment of ours that registered this revision, where one did.
-    async fn registrar(&self, id: &DefinitionId) -> Result<Option<DeploymentId>, CallFailure> {
+    /// The deployment of this target that registered this revision, where one did.
+    async fn registrar(
+        &self,
+        target: &TargetId,
+        id: &DefinitionId,
+    ) -> Result<Option<DeploymentId>, CallFailure> {
         if let Some(remembered) = self.remembered(id) {
-            return Ok(remembered.view.marks.deployment);
+            return Ok(remembered.view.marks.deployment_of(target).cloned());
         }
         let document = self.document_by(&id.clone().into(), Urgency::Later).await?;
-        Ok(document.and_then(|document| document.view().marks.deployment))
+        Ok(document.and_then(|document| document.view().marks.deployment_of(target).cloned()))
     }
 }
 

@@ -11,6 +11,8 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) id: String,
     pub(in crate::cli) name: String,
     pub(in crate::cli) running: Option<Running>,
+    #[serde(default)]
+    pub(in crate::cli) rollout: Option<Rollout>,
     pub(in crate::cli) lane: Lane,
 }
 
@@ -19,6 +21,13 @@ pub(in crate::cli) struct Running {
     pub(in crate::cli) definition: String,
     pub(in crate::cli) images: Vec<Image>,
     pub(in crate::cli) since: Option<String>,
+    pub(in crate::cli) by: Option<String>,
+}
+
+/// A rollout that no deployment of the daemon watches.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Rollout {
+    pub(in crate::cli) definition: String,
     pub(in crate::cli) by: Option<String>,
 }
 
@@ -34,6 +43,8 @@ pub(in crate::cli) struct Image {
 pub(in crate::cli) struct Lane {
     pub(in crate::cli) state: String,
     pub(in crate::cli) deployment: Option<String>,
+    #[serde(default)]
+    pub(in crate::cli) next: Option<String>,
     pub(in crate::cli) waiting: u64,
     pub(in crate::cli) until: Option<String>,
     pub(in crate::cli) why: Option<String>,
@@ -103,6 +114,16 @@ impl Running {
             self.definition.clone()
         } else {
             format!("{} ({})", tags.join(", "), self.definition)
+        }
+    }
+}
+
+impl Rollout {
+    /// What it brings, and whose it is.
+    pub(in crate::cli) fn told(&self) -> String {
+        match &self.by {
+            Some(by) => format!("{by} rolls out {}", self.definition),
+            None => format!("somebody else rolls out {}", self.definition),
         }
     }
 }

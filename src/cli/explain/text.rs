@@ -83,6 +83,11 @@ fn result(it: &Explanation) -> String {
         Verdict::Asks => format!("{} would be asked{reason}", counted(it.targets.len(), "target")),
         Verdict::Hints => format!("{} would be looked at{reason}", counted(it.targets.len(), "target")),
         Verdict::AsksNothing => format!("nothing follows, and the message is deleted{reason}"),
+        Verdict::Unclear => {
+            format!(
+                "the message is set aside in the dead-letter queue, because it does not say what is meant{reason}"
+            )
+        }
         Verdict::Refused => format!("refused, and the message is deleted{reason}"),
         Verdict::Ignored => "nothing follows, and the message is deleted".into(),
         Verdict::Malformed => "the message is set aside in the dead-letter queue, with this reason".into(),

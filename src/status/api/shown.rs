@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        ClusterName, DeploymentId, HoldRecord, LaneRecord, LaneState, Moment, RunningRecord, ServiceName,
-        TargetId, TargetName, TargetRecord, Timestamp, fingerprint, harmless, nearest_of,
+        ClusterName, DeploymentId, HoldRecord, LaneRecord, LaneState, Moment, RolloutRecord, RunningRecord,
+        ServiceName, TargetId, TargetName, TargetRecord, Timestamp, fingerprint, harmless, nearest_of,
     },
     status::{Snapshot, problem::Problem},
 };
@@ -40,8 +40,10 @@ pub(in crate::status) struct TargetShown {
     name: TargetName,
     cluster: ClusterName,
     service: ServiceName,
-    /// Null before the first look at the target.
+    /// Null before it was seen.
     running: Option<RunningRecord>,
+    /// The rollout in progress that no deployment here watches; null if there is none.
+    rollout: Option<Box<RolloutRecord>>,
     lane: LaneShown,
 }
 
@@ -51,6 +53,8 @@ pub(in crate::status) struct TargetShown {
 struct LaneShown {
     state: LaneState,
     deployment: Option<DeploymentId>,
+    /// The deployment that waits behind it.
+    next: Option<DeploymentId>,
     /// How many requests wait.
     waiting: usize,
     /// When the lane acts next by itself.
@@ -63,8 +67,8 @@ struct LaneShown {
 
 impl TargetShown {
     pub(in crate::status) fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
-        let TargetRecord { id, name, cluster, service, running, lane } = target.clone();
-        let LaneRecord { state, deployment, waiting, until, why, hold } = lane;
+        let TargetRecord { id, name, cluster, service, running, rollout, lane } = target.clone();
+        let LaneRecord { state, deployment, next, waiting, until, why, hold } = lane;
         let until = until.map(|until| by_the_wall(until, clock));
         Self {
             id,
@@ -72,7 +76,8 @@ impl TargetShown {
             cluster,
             service,
             running,
-            lane: LaneShown { state, deployment, waiting, until, why, hold },
+            rollout,
+            lane: LaneShown { state, deployment, next, waiting, until, why, hold },
         }
     }
 }

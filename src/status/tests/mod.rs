@@ -153,6 +153,7 @@ async fn a_target_has_the_shape_of_the_contract() {
         "why": null
       },
       "name": "api",
+      "rollout": null,
       "running": {
         "by": "d-12ab",
         "definition": "chubby_api:13",
