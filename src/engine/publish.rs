@@ -13,7 +13,7 @@ use crate::{
     aws::queue::Queue,
     domain::{DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, TargetId, Timestamp},
     plan::Planner,
-    report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
+    report::{channel::Notifiers, history::History, past::Past, steps::Recorder, trace::Tracer},
     route::Routes,
     status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
@@ -35,6 +35,8 @@ pub struct Publisher {
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// Those who are told elsewhere.
     notifiers: Option<Notifiers>,
+    /// Those who are told of each deployment that ended as a trace.
+    tracer: Option<Tracer>,
     /// What holds targets back that nobody looked at yet.
     holds: Held,
     /// What the last snapshot showed; `None` before the first.
@@ -59,6 +61,7 @@ impl Publisher {
             lookup: None,
             listener: None,
             notifiers: None,
+            tracer: None,
             holds: Held::new(),
             shown: None,
             is_acting: false,
@@ -89,6 +92,13 @@ impl Publisher {
     #[must_use]
     pub fn with_notifiers(mut self, notifiers: Notifiers) -> Self {
         self.notifiers = Some(notifiers);
+        self
+    }
+
+    /// Also traces each deployment.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Option<Tracer>) -> Self {
+        self.tracer = tracer;
         self
     }
 
@@ -143,6 +153,9 @@ impl Publisher {
             Arc::make_mut(&mut self.history).push((**record).clone());
             if let Some(shown) = &mut self.shown {
                 shown.ended(record);
+            }
+            if let Some(tracer) = &mut self.tracer {
+                tracer.tell(record, self.steps.steps().of(&record.id));
             }
         }
         if let Some(notifiers) = &mut self.notifiers {
