@@ -162,7 +162,7 @@ pub(super) async fn serve(
             let _ = ecs_slot.set(Arc::clone(&engine.ecs));
             let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
             Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
-            engine.run().await;
+            Box::pin(engine.run()).await;
         }
         Err(error) => return Err(end_of_answers(answering, answers, error).await),
     }

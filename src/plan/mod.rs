@@ -40,6 +40,7 @@
 //!   dies then, and ECS calls the digest by another name, it is rolled out once more.
 
 mod agenda;
+mod by_hand;
 mod cancel;
 mod decide;
 mod diagnose;
@@ -51,6 +52,7 @@ mod judge;
 mod lane;
 mod ledger;
 mod mark;
+mod named;
 mod newer;
 mod promises;
 mod retry;
@@ -89,6 +91,7 @@ pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 pub use settle::is_needed;
+pub use tell::Unended;
 
 /// The state of all lanes, and all decisions about them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -226,6 +229,13 @@ impl Planner {
             }
             Input::Tagged { target, tagged } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.tagged(tagged, turn));
+            }
+            Input::HoldsRead { target, settings, holds } => {
+                // Whatever is held is known of from now on, so that its vanishing is noticed.
+                if holds.record().is_some() {
+                    self.lane_of(&target, &settings);
+                }
+                self.with_lane(now, &target, out, |lane, turn| lane.holds_read(&holds, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Wakeup => {}

@@ -81,6 +81,8 @@ pub(super) fn of_trigger(origin: &Origin) -> Attributes {
     known.text("lockkeeper.trigger", Some(origin.kind.as_str()));
     known.text("lockkeeper.event.id", Some(&origin.event_id));
     known.text(MESSAGE, Some(&origin.reason));
+    known.text("lockkeeper.by", origin.by.as_ref());
+    known.text("lockkeeper.replayed_by", origin.replayed_by.as_ref());
     if let Some(metadata) = &origin.metadata {
         let Metadata { user, commit, branch, repository, repository_url, platform, run_id, run_url } =
             &**metadata;

@@ -240,6 +240,8 @@ fn a_trigger_tells_of_the_commit_and_the_run_behind_it() {
         event_id: "e-9".into(),
         reason: "x".repeat(5_000),
         metadata: Some(Arc::new(metadata)),
+        by: Some("ci".into()),
+        replayed_by: None,
     };
     let record = DeploymentRecord { triggers: vec![Arc::new(origin)], ..sample::succeeded() };
     let trace = trace(&record, &[]);
@@ -251,6 +253,7 @@ fn a_trigger_tells_of_the_commit_and_the_run_behind_it() {
     lockkeeper.trigger: image_ready
     lockkeeper.event.id: e-9
     lockkeeper.message: …
+    lockkeeper.by: ci
     user.name: ann
     vcs.ref.head.revision: 4f2a9c1
     vcs.ref.head.name: main
