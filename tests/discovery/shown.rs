@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockkeeper::domain::{LaneState, Outcome};
+use lockkeeper::domain::{Adopted, LaneState, Outcome};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -143,6 +143,9 @@ async fn after_a_crash_a_rollout_of_ours_is_shown_before_its_message_comes_back(
     assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
     let ended = daemon.ended().await;
     assert_eq!((ended.outcome, &ended.id), (Some(Outcome::Succeeded), &ours));
+    assert_eq!((ended.adopted, ended.attempts), (Some(Adopted::Ours), 1));
+    let took = ended.finished_at.unwrap().since(ended.started_at.unwrap()).as_secs();
+    assert!((10..=40).contains(&took), "{took} s, as ECS tells");
     daemon.until(|it| runs(it, "api") == told(&format!("api:2 by {ours}"), "")).await;
     daemon.end().await;
 }
