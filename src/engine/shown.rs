@@ -101,12 +101,17 @@ impl Shown {
             let is_idle = shown.lane.state == LaneState::Idle;
             self.known.get(target) == Some(shown) || (record.is_none() && is_idle)
         });
+        let named_anew = record.as_ref().zip(shown).filter(|(known, shown)| known.name != shown.name);
+        let named_anew = named_anew
+            .map(|(known, shown)| TargetRecord { name: known.name.clone(), ..TargetRecord::clone(shown) });
         match &record {
             Some(record) => drop(self.known.insert(target.clone(), Arc::clone(record))),
             None => drop(self.known.remove(target)),
         }
         if is_at_rest {
             self.replace(target, record);
+        } else if let Some(named_anew) = named_anew {
+            self.replace(target, Some(Arc::new(named_anew)));
         }
     }
 
@@ -181,6 +186,9 @@ impl Shown {
 
     /// The planner's record, with what a later reading showed.
     fn with_sight(&self, mut record: TargetRecord, sights: &Sights) -> TargetRecord {
+        if let Some(settings) = self.settings.get(&record.id) {
+            record.name = settings.name.clone();
+        }
         let looked = self.looked.get(&record.id);
         let later = sights.get(&record.id).filter(|it| looked.is_none_or(|at| *at < it.read_at));
         record.rollout = later.and_then(|it| it.rollout.clone()).filter(|_| record.lane.deployment.is_none());
@@ -234,8 +242,11 @@ impl Shown {
     fn deploys(
         &mut self,
         target: TargetId,
-        deployment: Option<DeploymentRecord>,
+        mut deployment: Option<DeploymentRecord>,
     ) -> Option<Arc<DeploymentRecord>> {
+        if let Some((deployment, settings)) = deployment.as_mut().zip(self.settings.get(&target)) {
+            deployment.name = settings.name.clone();
+        }
         match deployment {
             Some(record) if self.deployments.get(&target).is_none_or(|before| **before != record) => {
                 let record = Arc::new(record);
@@ -481,6 +492,27 @@ mod tests {
         let target = sight.target.clone();
         sights.insert(target.clone(), sight);
         shown.see(&target, sights)
+    }
+
+    #[test]
+    fn who_gets_a_namesake_is_shown_under_another_name_whatever_is_asked_of_it() {
+        let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+        let mut routes = routes(&[]);
+        routes.learn(discovered("api", None));
+        let (mut shown, sights) = (Shown::at_rest(&routes, &Sights::new()), Sights::new());
+        ask(&mut planner, 1, "api");
+        shown.follow(&mut planner, &sights);
+        assert_eq!(told(&shown), "api quiet, (api is under way)");
+        let (account, region) = routes.home();
+        let namesake = TargetId::new(account, region, "mail".into(), "api".into());
+        routes.learn(Discovered { target: namesake.clone(), ..discovered("api", None) });
+        for target in routes.renamed_by(&namesake).into_iter().chain([namesake]) {
+            shown.know(&target, &routes, &sights);
+        }
+        assert_eq!(told(&shown), "mail/api idle, shop/api quiet, (api is under way)");
+        tell(&mut planner, 6, Input::Wakeup);
+        shown.follow(&mut planner, &sights);
+        assert_eq!(told(&shown), "mail/api idle, shop/api looking, (shop/api is under way)");
     }
 
     #[test]

@@ -19,6 +19,7 @@
 mod discovered;
 mod events;
 mod finding;
+mod namesakes;
 mod needs;
 mod offline;
 mod own;

@@ -110,10 +110,21 @@ pub(in crate::status) fn find_target<'a>(
     let mut named = snapshot.targets.iter().filter(|target| target.name.as_str() == id);
     match (named.next(), named.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(Problem::not_found(format!("no target has the name or the id `{id}`"))),
+        (None, _) => Err(without(snapshot, id)),
         (Some(one), Some(other)) => Err(Problem::bad_request(format!(
             "`{id}` is the name of {} and of {}: use the id, percent-encoded",
             one.id, other.id
         ))),
     }
+}
+
+/// Why no target is called so: there is none, or each of several is called by more than that.
+fn without(snapshot: &Snapshot, id: &str) -> Problem {
+    let names = snapshot.targets.iter().map(|it| it.name.as_str());
+    let several: Vec<&str> =
+        names.filter(|name| name.rsplit_once('/').is_some_and(|(_, last)| last == id)).take(5).collect();
+    if several.is_empty() {
+        return Problem::not_found(format!("no target has the name or the id `{id}`"));
+    }
+    Problem::bad_request(format!("`{id}` is the name of several targets: use {}", several.join(" or ")))
 }
