@@ -105,7 +105,13 @@ fn why(Target { lane, rollout, .. }: &Target) -> Option<String> {
     };
     let hold = lane.hold.as_ref().map(of_hold).filter(|told| !told.is_empty());
     let rollout = rollout.as_ref().map(Rollout::told);
-    hold.or_else(|| lane.why.clone()).or(rollout).or_else(|| lane.deployment.clone())
+    hold.or_else(|| lane.why.clone()).or(rollout).or_else(|| deployments(lane))
+}
+
+/// What is under way, and what waits behind it.
+fn deployments(lane: &Lane) -> Option<String> {
+    let first = lane.deployment.clone()?;
+    Some(lane.next.iter().fold(first, |first, next| format!("{first}, then {next}")))
 }
 
 fn tone(lane: &Lane) -> Tone {
@@ -134,7 +140,10 @@ fn one(target: &Target, paint: Paint) -> String {
     if let Some(deployment) = &target.lane.deployment {
         say("deployment", deployment.clone());
     }
-    if let Some(why) = why(target).filter(|why| target.lane.deployment.as_ref() != Some(why)) {
+    if let Some(next) = &target.lane.next {
+        say("next", next.clone());
+    }
+    if let Some(why) = why(target).filter(|why| deployments(&target.lane).as_ref() != Some(why)) {
         say("why", why);
     }
     if let Some(until) = &target.lane.until {
@@ -168,6 +177,7 @@ mod tests {
         blocked["why"] = json!("a rollout that deployer started is in progress");
         let mut watching = lane("watching", 1);
         watching["deployment"] = json!("d-77fe");
+        watching["next"] = json!("d-81c0");
         let mut fresh = target("search", lane("idle", 0));
         fresh["running"] = Value::Null;
         fresh["rollout"] = json!({ "id": "ecs-svc/1", "definition": "shop_search:2", "since": "2026-11-01T12:03:00Z", "by": null });
@@ -179,7 +189,7 @@ mod tests {
     fn all_targets_are_a_table_that_fits() {
         insta::assert_snapshot!(all(&targets(), Some(100), Paint::never()), @"
         TARGET  STATE               RUNS                SINCE                 WHY
-        api     watching            1.4 (shop_api:13)   2026-11-01T12:00:05Z  d-77fe
+        api     watching            1.4 (shop_api:13)   2026-11-01T12:00:05Z  d-77fe, then d-81c0
         cart    paused, 2 waiting   1.4 (shop_cart:13)  2026-11-01T12:00:05Z  an incident, by ann, since 20…
         mail    blocked, 3 waiting  1.4 (shop_mail:13)  2026-11-01T12:00:05Z  a rollout that deployer start…
         search  idle                -                   -                     somebody else rolls out shop_…
@@ -196,6 +206,7 @@ mod tests {
           runs        shop_api:13, since 2026-11-01T12:00:05Z, by d-12ab
                       web: h.x/shop_api:1.4 (sha256:0a0a0a0a0a0a)
           deployment  d-77fe
+          next        d-81c0
         cart (111122223333/eu-west-1/shop/shop_cart)
           state       paused, 2 waiting
           runs        shop_cart:13, since 2026-11-01T12:00:05Z, by d-12ab

@@ -196,6 +196,8 @@ pub struct LaneRecord {
     pub state: LaneState,
     /// The deployment that is under way.
     pub deployment: Option<DeploymentId>,
+    /// The deployment that waits behind it.
+    pub next: Option<DeploymentId>,
     /// How many requests wait.
     pub waiting: usize,
     /// When it acts next by itself; `None` where it waits for an answer.

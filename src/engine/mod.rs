@@ -20,6 +20,7 @@
 //! | `shown` | what a snapshot shows of targets and deployments |
 //! | `notify` | opens the channels by which it is told elsewhere |
 //! | `foreign` | rollouts that we did not start |
+//! | `strangers` | what those roll out |
 //! | `watchdog` | logs what stands still, and what is well again |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
@@ -44,6 +45,7 @@ mod reconcile;
 mod renewal;
 mod shown;
 mod standby;
+mod strangers;
 mod understand;
 mod watchdog;
 
@@ -55,7 +57,7 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Beside, Moment, Place, Report, ServiceWarning, TargetId},
+    domain::{AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceWarning, TargetId},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -86,6 +88,7 @@ use losses::Losses;
 use perform::Performer;
 use reconcile::{Lately, Question, Reconciler};
 use standby::Hold;
+use strangers::Strangers;
 use understand::Stir;
 
 /// The loop turns at least this often, so that its health shows that it does.
@@ -160,6 +163,7 @@ struct Running {
     /// Has lost events looked for at once.
     reconcile_now: Arc<Notify>,
     foreign: Foreign,
+    strangers: Strangers,
     /// When the targets were last looked at or tagged.
     touched: BTreeMap<TargetId, Moment>,
 }
@@ -181,7 +185,8 @@ impl Engine {
         let (counts_in, mut counts) = mpsc::channel(1);
         let (questions_in, mut questions) = mpsc::channel(1);
         let stop = self.stop.clone();
-        let mut running = self.into_running(answers_in, discovering);
+        let (strangers, mut seen) = Strangers::begin(Arc::clone(&self.ecs));
+        let mut running = self.into_running(answers_in, discovering, strangers);
         running.engine.health.opens(running.engine.clock.moment());
         // Who is told that it is ready finds its targets.
         running.turn(Input::Wakeup);
@@ -200,6 +205,7 @@ impl Engine {
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 Some(word) = discovering.words.recv() => running.on_word(word),
                 Some(question) = questions.recv() => running.on_question(question),
+                Some(rollout) = seen.recv() => running.on_foreign(rollout),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
         };
@@ -211,7 +217,12 @@ impl Engine {
         }
     }
 
-    fn into_running(self, answers: mpsc::UnboundedSender<Input>, discovering: &Discovering) -> Running {
+    fn into_running(
+        self,
+        answers: mpsc::UnboundedSender<Input>,
+        discovering: &Discovering,
+        strangers: Strangers,
+    ) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
         let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
@@ -242,6 +253,7 @@ impl Engine {
             reconcile_now: Arc::default(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
+            strangers,
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
             touched: BTreeMap::new(),
             engine: self,
@@ -393,6 +405,11 @@ impl Running {
         self.turn(Input::Wakeup);
     }
 
+    /// A rollout that we did not start was looked at, so that it can be told.
+    fn on_foreign(&mut self, rollout: ForeignRollout) {
+        self.tell(&Report::Foreign(Box::new(rollout)));
+    }
+
     /// What the tags of a service say of what keeps it back, read at this moment or later. The planner is told unless it has
     /// seen or tagged the service itself since, or so shortly before that the reading may be older.
     fn see_holds(&mut self, seen: &Seen, asked: Moment) {
@@ -503,7 +520,9 @@ impl Running {
             self.performer.decided(&target);
         }
         for rollout in self.foreign.due(now.moment) {
-            self.tell(&Report::Foreign(Box::new(rollout)));
+            if let Some(rollout) = self.strangers.name(rollout) {
+                self.on_foreign(rollout);
+            }
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);

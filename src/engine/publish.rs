@@ -17,7 +17,7 @@ use crate::{
     plan::Planner,
     report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
-    status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
+    status::{Listing, Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
 
 /// Snapshots follow each other no faster than this, however fast the loop turns.
@@ -209,6 +209,7 @@ impl Publisher {
             targets: shown.targets(),
             settings: shown.settings(),
             deployments: shown.deployments(),
+            waiting: shown.waiting(),
             history: Arc::clone(&self.history),
             past,
             steps: self.steps.steps(),
@@ -216,6 +217,7 @@ impl Publisher {
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),
+            listing: Listing::default(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         // The first snapshot of the next term waits for nothing.
@@ -239,8 +241,14 @@ impl Publisher {
     ) {
         let past = self.past();
         let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.sights));
-        for moved in shown.follow(planner, &self.sights) {
-            self.steps.seen(&moved, at);
+        let moved = shown.follow(planner, &self.sights);
+        let waiting = shown.waiting();
+        for it in moved {
+            if waiting.get(&it.target).is_some_and(|next| next.id == it.id) {
+                self.steps.waits(&it, at);
+            } else {
+                self.steps.seen(&it, at);
+            }
         }
         self.is_acting = true;
         let snapshot = Snapshot {
@@ -250,6 +258,7 @@ impl Publisher {
             targets: shown.targets(),
             settings: shown.settings(),
             deployments: shown.deployments(),
+            waiting: shown.waiting(),
             history: Arc::clone(&self.history),
             past,
             steps: self.steps.steps(),
@@ -257,6 +266,7 @@ impl Publisher {
             leases_held: planner.held(),
             oldest_held: oldest,
             queues: queues.to_vec(),
+            listing: Listing::default(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         self.published = now;

@@ -14,7 +14,7 @@ use crate::{
         DefinitionId, DeploymentId, DeploymentRecord, HoldRecord, LaneRecord, LaneState, Outcome,
         RunningRecord, Sight, TargetId, TargetRecord, TargetSettings, Timestamp,
     },
-    plan::Planner,
+    plan::{Planner, Unended},
     route::Routes,
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Shown {
     /// How those are deployed.
     settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
     deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+    /// What waits behind one of those.
+    waiting: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// What the last deployment of each target that succeeded has brought.
     brought: BTreeMap<TargetId, Brought>,
     /// When the planner last looked at targets, by AWS's clock.
@@ -159,14 +161,27 @@ impl Shown {
     pub(super) fn follow(&mut self, planner: &mut Planner, sights: &Sights) -> Vec<Arc<DeploymentRecord>> {
         let mut moved = Vec::new();
         for target in planner.take_touched() {
-            let (record, deployment) = match planner.target(&target) {
-                Some((record, deployment)) => (Some(Arc::new(self.with_sight(record, sights))), deployment),
-                None => (self.known.get(&target).cloned(), None),
+            let (record, unended) = match planner.target(&target) {
+                Some((record, unended)) => {
+                    (Some(Arc::new(self.with_sight(record, sights))), self.named(&target, unended))
+                }
+                None => (self.known.get(&target).cloned(), Unended::default()),
             };
             self.replace(&target, record);
-            moved.extend(self.deploys(target, deployment));
+            moved.extend(take_over(&mut self.deployments, &target, unended.first));
+            moved.extend(take_over(&mut self.waiting, &target, unended.next));
         }
         moved
+    }
+
+    /// The same deployments, under the name that the target has now.
+    fn named(&self, target: &TargetId, mut unended: Unended) -> Unended {
+        if let Some(settings) = self.settings.get(target) {
+            for it in [&mut unended.first, &mut unended.next].into_iter().flatten() {
+                it.name = settings.name.clone();
+            }
+        }
+        unended
     }
 
     /// The targets, in the order of names.
@@ -182,6 +197,11 @@ impl Shown {
     /// The deployments that have not ended.
     pub(super) fn deployments(&self) -> Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>> {
         Arc::clone(&self.deployments)
+    }
+
+    /// Those that wait behind one of these.
+    pub(super) fn waiting(&self) -> Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>> {
+        Arc::clone(&self.waiting)
     }
 
     /// The planner's record, with what a later reading showed.
@@ -237,28 +257,25 @@ impl Shown {
             None => drop(self.by_id.remove(target)),
         }
     }
+}
 
-    /// The deployment, if it is another one, or has changed.
-    fn deploys(
-        &mut self,
-        target: TargetId,
-        mut deployment: Option<DeploymentRecord>,
-    ) -> Option<Arc<DeploymentRecord>> {
-        if let Some((deployment, settings)) = deployment.as_mut().zip(self.settings.get(&target)) {
-            deployment.name = settings.name.clone();
+/// Takes in the deployment of a target that has not ended; returns it if it is another one, or has changed.
+fn take_over(
+    shown: &mut Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+    target: &TargetId,
+    now: Option<DeploymentRecord>,
+) -> Option<Arc<DeploymentRecord>> {
+    match now {
+        Some(record) if shown.get(target).is_none_or(|before| **before != record) => {
+            let record = Arc::new(record);
+            Arc::make_mut(shown).insert(target.clone(), Arc::clone(&record));
+            Some(record)
         }
-        match deployment {
-            Some(record) if self.deployments.get(&target).is_none_or(|before| **before != record) => {
-                let record = Arc::new(record);
-                Arc::make_mut(&mut self.deployments).insert(target, Arc::clone(&record));
-                Some(record)
-            }
-            None if self.deployments.contains_key(&target) => {
-                Arc::make_mut(&mut self.deployments).remove(&target);
-                None
-            }
-            Some(_) | None => None,
+        None if shown.contains_key(target) => {
+            Arc::make_mut(shown).remove(target);
+            None
         }
+        Some(_) | None => None,
     }
 }
 
@@ -284,6 +301,7 @@ fn at_rest(
         lane: LaneRecord {
             state: LaneState::Idle,
             deployment: None,
+            next: None,
             waiting: 0,
             until: None,
             why,
@@ -375,6 +393,8 @@ mod tests {
             kind: TriggerKind::DeployRequested,
             event_id: "e".into(),
             reason: "asked".into(),
+            by: None,
+            replayed_by: None,
             metadata: None,
         };
         let request = Request {

@@ -31,7 +31,7 @@ use std::{
 };
 
 pub use self::{
-    select::{Selection, Tags},
+    select::{Selection, Tags, Used},
     sight::{holds, sight},
 };
 

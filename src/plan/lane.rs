@@ -22,7 +22,7 @@ use crate::domain::{
 
 use super::{
     Command, Flaw, Now, PlanSettings, fold, fold::Ask, holding::Holding, ledger::Ledger, mark::Marking,
-    retry, watch::Watch, waves::Waves,
+    named::Named, retry, watch::Watch, waves::Waves,
 };
 
 /// However many requests keep coming, a lane gathers no longer than this.
@@ -56,6 +56,8 @@ pub(super) struct Lane {
     pub(super) settings: Arc<TargetSettings>,
     /// The requests that are not being deployed, in the order of their versions.
     pub(super) waiting: Vec<Ask>,
+    /// By which id those are known.
+    pub(super) named: Named,
     /// While more requests are expected to come.
     pub(super) gathering: Option<Gathering>,
     pub(super) phase: Phase,
@@ -164,6 +166,7 @@ impl Lane {
             target,
             settings,
             waiting: Vec::new(),
+            named: Named::default(),
             gathering: None,
             phase: Phase::Idle,
             retrying: None,
@@ -239,7 +242,8 @@ impl Lane {
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);
-        let settled = fold::join(&mut self.waiting, Ask::new(lease, request), |flaw| turn.flawed(flaw));
+        let ask = Ask::new(lease, request);
+        let settled = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
         for lease in settled {
             turn.ledger.settle(lease, &target, SettledBy::Newer);
         }

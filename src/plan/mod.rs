@@ -52,6 +52,7 @@ mod judge;
 mod lane;
 mod ledger;
 mod mark;
+mod named;
 mod newer;
 mod promises;
 mod retry;
@@ -90,6 +91,7 @@ pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 pub use settle::is_needed;
+pub use tell::Unended;
 
 /// The state of all lanes, and all decisions about them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -3,13 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Adopted, Cause, Change, ContainerName, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference,
-    KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout, RunningImage, RunningRecord,
-    SettledBy, Stage, TargetId, TargetRecord, Tasks, Timestamp,
+    Adopted, Cause, Change, ContainerName, DefinitionId, DeploymentId, DeploymentRecord, Evidence, Failure,
+    ImageReference, KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout,
+    RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks, Timestamp,
 };
 
 use super::{
-    DeadLetter, Flaw, Planner, cancel, fold,
+    DeadLetter, Flaw, Planner, cancel,
+    decide::Unseen,
+    fold,
     fold::Ask,
     judge,
     lane::{Lane, Passage, Phase, Turn},
@@ -103,13 +105,9 @@ impl Lane {
     }
 
     /// Requests turn out to have been started by us, and to be done, in a way that was not seen. In words: why not.
-    pub(super) fn settle_unseen(
-        &mut self,
-        asks: Vec<Ask>,
-        (rollout, why): (&Rollout, &str),
-        turn: &mut Turn<'_>,
-    ) {
-        let mut passage = self.passage_for(asks, turn);
+    pub(super) fn settle_unseen(&mut self, asks: Vec<Ask>, done: Unseen<'_>, turn: &mut Turn<'_>) {
+        let Unseen { rollout, id, why } = done;
+        let mut passage = self.passage_as(id, asks, turn);
         passage.previous = rollout.previous.as_ref().map(|previous| previous.id.clone());
         passage.rollout = Some(rollout.id.clone());
         passage.definition = Some(rollout.definition.id.clone());
@@ -130,10 +128,24 @@ impl Lane {
         seen: Option<(Evidence, Rollout)>,
         turn: &mut Turn<'_>,
     ) {
+        self.fail_as(None, asks, outcome, failure, seen, turn);
+    }
+
+    /// The same, under an id that is known.
+    pub(super) fn fail_as(
+        &mut self,
+        known: Option<DeploymentId>,
+        asks: Vec<Ask>,
+        outcome: Outcome,
+        failure: Failure,
+        seen: Option<(Evidence, Rollout)>,
+        turn: &mut Turn<'_>,
+    ) {
         if asks.is_empty() {
             return;
         }
         let mut record = self.waiting_record(&asks);
+        record.id = known.unwrap_or(record.id);
         record.cause = Some(failure.cause);
         record.reason = Some(failure.reason);
         if let Some((evidence, rollout)) = seen {
@@ -205,7 +217,6 @@ impl Lane {
     /// The record of a deployment under way.
     pub(super) fn record(&self, passage: &Passage) -> DeploymentRecord {
         DeploymentRecord {
-            id: passage.id.clone(),
             stage: passage.stage,
             cause: passage.failure.as_ref().map(|failure| failure.cause),
             reason: match &passage.failure {
@@ -223,14 +234,13 @@ impl Lane {
             tasks: passage.tasks,
             rollout: passage.rollout.clone(),
             images: passage.images.iter().map(|(name, image)| planned(name, image, &passage.asks)).collect(),
-            ..self.blank_record(&passage.asks)
+            ..self.blank_record(passage.id.clone(), &passage.asks)
         }
     }
 
     pub(super) fn waiting_record(&self, asks: &[Ask]) -> DeploymentRecord {
-        let mut record = self.blank_record(asks);
+        let mut record = self.blank_record(self.id_of(asks), asks);
         if let Some(retrying) = self.retrying_of(asks) {
-            record.id = retrying.id.clone();
             record.attempts = retrying.failed;
             record.started_at = Some(retrying.started_at);
         }
@@ -238,11 +248,11 @@ impl Lane {
         record
     }
 
-    fn blank_record(&self, asks: &[Ask]) -> DeploymentRecord {
+    fn blank_record(&self, id: DeploymentId, asks: &[Ask]) -> DeploymentRecord {
         let triggers: Vec<Arc<Origin>> =
             asks.iter().flat_map(Ask::origins).take(MOST_TRIGGERS).cloned().collect();
         DeploymentRecord {
-            id: fold::deployment_id(&self.target, asks),
+            id,
             target: self.target.clone(),
             name: self.name(),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
@@ -325,6 +335,7 @@ impl Lane {
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
+                next: self.next_record().map(|it| it.id),
                 waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
                 until: self.next_wakeup(),
                 why: self.why(),
@@ -344,6 +355,19 @@ impl Lane {
             None if self.waiting.is_empty() => None,
             None => Some(DeploymentRecord { reason: self.why(), ..self.waiting_record(&self.waiting) }),
         }
+    }
+
+    /// What waits behind the deployment that is under way.
+    fn next_record(&self) -> Option<DeploymentRecord> {
+        let first = self.passage().filter(|_| !self.waiting.is_empty())?;
+        let kept_back = self.waiting.iter().find_map(|ask| self.kept_back(ask));
+        let reason = kept_back.unwrap_or_else(|| match first.stage {
+            Stage::RollingBack => format!("{} is being rolled back", first.id),
+            Stage::Waiting | Stage::Starting | Stage::Rollout | Stage::Finished => {
+                format!("{} is being deployed", first.id)
+            }
+        });
+        Some(DeploymentRecord { reason: Some(reason), ..self.waiting_record(&self.waiting) })
     }
 }
 
@@ -394,16 +418,27 @@ pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn
     turn.report(Report::Finished(Box::new(record)));
 }
 
+/// The deployments of one target that have not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unended {
+    /// The one that is under way; where none is, what waits.
+    pub first: Option<DeploymentRecord>,
+    /// What waits behind that.
+    pub next: Option<DeploymentRecord>,
+}
+
 impl Planner {
     /// Every target that was ever asked for something, and its lane.
     pub fn targets(&self) -> Vec<TargetRecord> {
         self.lanes.values().map(|lane| lane.target_record()).collect()
     }
 
-    /// One target and the deployment that it has not ended, if it was ever asked for something. Both stay as they are
+    /// One target and the deployments that it has not ended, if it was ever asked for something. They stay as they are
     /// until it is [touched](Self::take_touched).
-    pub fn target(&self, target: &TargetId) -> Option<(TargetRecord, Option<DeploymentRecord>)> {
-        self.lanes.get(target).map(|lane| (lane.target_record(), lane.active_record()))
+    pub fn target(&self, target: &TargetId) -> Option<(TargetRecord, Unended)> {
+        let lane = self.lanes.get(target)?;
+        let unended = Unended { first: lane.active_record(), next: lane.next_record() };
+        Some((lane.target_record(), unended))
     }
 
     /// Whether anything is known of this target, because something was asked of it, or holds it back.
@@ -421,8 +456,8 @@ impl Planner {
         std::mem::take(&mut self.touched.0)
     }
 
-    /// The deployments that have not ended, the waiting ones too: one per lane.
+    /// The deployments that have not ended, the waiting ones too: two per lane at most.
     pub fn deployments(&self) -> Vec<DeploymentRecord> {
-        self.lanes.values().filter_map(|lane| lane.active_record()).collect()
+        self.lanes.values().flat_map(|lane| [lane.active_record(), lane.next_record()]).flatten().collect()
     }
 }

@@ -106,7 +106,15 @@ fn watching() -> LaneRecord {
 }
 
 fn lane(state: LaneState, waiting: usize, why: Option<&str>) -> LaneRecord {
-    LaneRecord { state, deployment: None, waiting, until: None, why: why.map(Into::into), hold: None }
+    LaneRecord {
+        state,
+        deployment: None,
+        next: None,
+        waiting,
+        until: None,
+        why: why.map(Into::into),
+        hold: None,
+    }
 }
 
 fn queue(name: &str, role: QueueRole, [visible, in_flight, delayed]: [u64; 3]) -> QueueRecord {

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     aws::budget::Urgency,
     domain::{
-        CallFailure, DefinitionFacts, DefinitionId, DeploymentId, PastRollout, Place, TargetId, outline,
+        CallFailure, DefinitionFacts, DefinitionId, DeploymentId, PastRollout, Place, RolloutId, TargetId,
+        outline,
     },
 };
 
@@ -36,6 +37,19 @@ impl Ecs {
             it.registered_by = reach.registrar(target, &it.definition).await?;
         }
         Ok(Some(past))
+    }
+
+    /// What this rollout rolls out, if ECS shows it among those that its service has now.
+    pub async fn definition_of(
+        &self,
+        target: &TargetId,
+        rollout: &RolloutId,
+    ) -> Result<Option<DefinitionId>, CallFailure> {
+        let reach = self.reach_there(&Place::of(target))?;
+        let names = [target.service().clone()];
+        let (mut services, _) = reach.services(target.cluster(), &names, Urgency::Later, None).await?;
+        let Some(service) = services.remove(target.service()).transpose()? else { return Ok(None) };
+        Ok(service.entries.into_iter().find(|it| it.id == *rollout).and_then(|it| it.definition))
     }
 
     /// What a revision says where this target is; `None` if it is gone.

@@ -43,6 +43,8 @@ pub(in crate::cli) struct Image {
 pub(in crate::cli) struct Lane {
     pub(in crate::cli) state: String,
     pub(in crate::cli) deployment: Option<String>,
+    #[serde(default)]
+    pub(in crate::cli) next: Option<String>,
     pub(in crate::cli) waiting: u64,
     pub(in crate::cli) until: Option<String>,
     pub(in crate::cli) why: Option<String>,
@@ -94,6 +96,11 @@ pub(in crate::cli) struct WayBack {
     pub(in crate::cli) target: String,
     pub(in crate::cli) from: String,
     pub(in crate::cli) to: String,
+    /// Daemons that do not tell these are asked, too.
+    #[serde(default)]
+    pub(in crate::cli) from_images: Vec<Image>,
+    #[serde(default)]
+    pub(in crate::cli) to_images: Vec<Image>,
     pub(in crate::cli) images: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) follow: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) hold: bool,
@@ -127,6 +134,17 @@ impl Image {
         let image: ImageReference = self.name.parse().ok()?;
         let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
         image.tag.map(|tag| tag.to_string()).or_else(|| digest.map(|digest| short(&digest)))
+    }
+}
+
+impl Image {
+    /// Its tag and the beginning of its digest, as far as they are known.
+    pub(in crate::cli) fn tag_and_digest(&self) -> Option<String> {
+        let image: ImageReference = self.name.parse().ok()?;
+        let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
+        let parts = [image.tag.map(|tag| tag.to_string()), digest.map(|digest| short(&digest))];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
 

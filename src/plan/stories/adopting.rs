@@ -14,7 +14,7 @@ fn what_was_adopted_is_timed_from_when_ecs_created_it() {
     it.receive("m1", [image("v2", 990)]);
     it.pass(6);
     let (_, under_way) = it.planner.target(&target(API)).unwrap();
-    let under_way = under_way.unwrap();
+    let under_way = under_way.first.unwrap();
     assert_eq!((under_way.started_at, under_way.attempts), (Some(created), 1));
     assert_eq!(under_way.adopted, Some(Adopted::Ours));
     assert!(under_way.reason.unwrap().contains("was adopted in progress"));

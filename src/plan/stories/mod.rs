@@ -17,6 +17,7 @@ mod lasting;
 mod leases;
 mod marking;
 mod newer;
+mod next;
 mod quiet;
 mod retrying;
 mod rule;
@@ -94,6 +95,8 @@ fn request(version: i64, change: Change) -> Request {
         kind: TriggerKind::DeployRequested,
         event_id: "".into(),
         reason: "a test".into(),
+        by: None,
+        replayed_by: None,
         metadata: None,
     };
     Request {

@@ -72,6 +72,7 @@ fn ours_that_nobody_saw_complete_is_no_success_once_another_has_followed_it() {
     ecs::turn_to(it.scene(), RolloutState::Succeeded);
     let mut later = it.scene().rollouts[0].clone();
     (later.id, later.created_at) = (ecs::key("later"), at(1_008));
+    later.previous = Some(later.definition.clone());
     later.definition.id = "api:3".parse().unwrap();
     later.definition.marks.deployment = Some("d-other".into());
     it.scene().rollouts[0].primary = false;

@@ -59,7 +59,7 @@ impl View<'_> {
                         }
                     }
                     (figure("Targets", snapshot.targets.len()))
-                    (figure("Under way", snapshot.deployments.len()))
+                    (figure("Under way", snapshot.under_way().count()))
                     (figure("Requests waiting", waiting))
                     div {
                         dt { "Set aside" }
