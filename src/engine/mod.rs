@@ -263,19 +263,24 @@ impl Engine {
     /// Takes in what was read of services.
     fn learn(&mut self, updates: Vec<Update>) {
         for update in updates {
-            let target = match update {
+            let (target, mut renamed) = match update {
                 Update::Learn(discovered) => {
                     let target = discovered.target.clone();
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.learn(discovered);
-                    target
+                    (target, renamed)
                 }
                 Update::Forget(target) => {
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.forget(&target);
                     self.publisher.sees_no_more(&target);
-                    target
+                    (target, renamed)
                 }
             };
-            self.publisher.knows(&target, &self.routes);
+            renamed.extend(self.routes.renamed_by(&target));
+            for target in renamed.iter().chain([&target]) {
+                self.publisher.knows(target, &self.routes);
+            }
         }
     }
 
@@ -284,7 +289,9 @@ impl Engine {
         match word {
             Word::Updates(updates) => self.learn(updates),
             Word::Seen(seen, _) => {
-                seen.into_iter().for_each(|it| self.publisher.sees(it.sight));
+                for it in seen {
+                    self.publisher.sees(it.sight);
+                }
             }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
         }
@@ -390,7 +397,9 @@ impl Running {
 
     fn on_word(&mut self, word: Word) {
         if let Word::Seen(seen, asked) = &word {
-            seen.iter().for_each(|it| self.see_holds(it, *asked));
+            for it in seen {
+                self.see_holds(it, *asked);
+            }
         }
         self.engine.hear(word, &self.gate);
         self.turn(Input::Wakeup);
