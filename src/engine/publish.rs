@@ -12,7 +12,7 @@ use super::{
 use crate::{
     aws::queue::Queue,
     domain::{DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, TargetId, Timestamp},
-    plan::Planner,
+    plan::{End, Planner},
     report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
     route::Routes,
     status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
@@ -90,6 +90,17 @@ impl Publisher {
     pub fn with_notifiers(mut self, notifiers: Notifiers) -> Self {
         self.notifiers = Some(notifiers);
         self
+    }
+
+    /// Whether anybody is told elsewhere how deployments end.
+    pub(super) fn tells(&self) -> bool {
+        self.notifiers.as_ref().is_some_and(|notifiers| !notifiers.are_none())
+    }
+
+    /// The next end that everybody was told of, or cannot be. May be cancelled: it only takes from a channel.
+    pub(super) async fn next_told(&mut self) -> Option<End> {
+        let (deployment, outcome) = self.notifiers.as_mut()?.told().await?;
+        Some(End { deployment, outcome })
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {
