@@ -412,6 +412,7 @@ mod tests {
             message: message.as_str().into(),
             event: message.as_str().into(),
             expires: Moment::from_millis(600_000),
+            held_since: None,
             asks: Asks::Changes(vec![request]),
         };
         tell(planner, 0, Input::Arrived(arrival));

@@ -222,7 +222,8 @@ impl Lane {
             |it: &&Rollout| it.state == RolloutState::Succeeded && it.primary && it.created_at >= floor;
         // Where another rollout has followed it, this is not what the service has.
         let rollout = look.rollouts.first().filter(is_it)?;
-        let id = self.id_by_marks(rollout, asks).filter(|id| self.succeeded.as_ref() != Some(id))?;
+        let known = self.id_by_marks(rollout, asks).or_else(|| self.id_by_holder(rollout, asks));
+        let id = known.filter(|id| self.succeeded.as_ref() != Some(id))?;
         Some(Unseen { rollout, id, why: "it was complete before this process saw it" })
     }
 
