@@ -22,7 +22,7 @@ OPERATING = {
     "troubleshooting.md": (4, ["ENABLED", '"Result": true', '"FailedEntryCount": 0', "It reaches 1 target", "MessageId"]),
     "runbook.md": (1, [" letter", "RUNS", '"ok": true', "0 errors"]),
     "events.md": (1, ['"FailedEntryCount": 0']),
-    "operations.md": (7, ["TableDescription", "would be asked", " letter", "rolled_back, image_pull"]),
+    "operations.md": (6, ["TableDescription", "would be put back", " letter", "rolled_back, image_pull"]),
     "commands.md": (9, ["It reaches 1 target", "succeeded", "rollback of api", "TARGET", "image_pull"]),
     "routing.md": (1, []),
     "api.md": (1, ['"event_id"']),
