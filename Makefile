@@ -105,6 +105,7 @@ deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, pipeline
 	.venv-lint/bin/hadolint Dockerfile
 	.venv-lint/bin/python tests/deploy/release.py
 	.venv-lint/bin/python tests/deploy/links.py
+	.venv-lint/bin/python tests/deploy/blocks.py
 
 .venv-lint/ready: deploy/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv-lint $<
