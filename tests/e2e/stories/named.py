@@ -83,3 +83,20 @@ def every_target_of_make_that_the_pages_name_exists(_: Stage) -> None:
     targets = set(re.findall(r"make ([a-z0-9-]+)", listed))
     named = {words[0] for _, words in _commands("make")}
     assert len(named) > 15 and named <= targets, named - targets
+
+
+def every_settings_block_of_the_pages_is_sound(stage: Stage) -> None:
+    stage.queues()
+    wrong, known = [], 0
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/README.md")):
+        for number, it in enumerate(found for found in FENCE.finditer(page.read_text()) if found[2] == "toml"):
+            settings = stage.folder / f"{page.stem}-{number}.toml"
+            settings.write_text(it[3])
+            # What they name must be there: the tokens and addresses of channels.
+            named = dict.fromkeys(re.findall(r'_env = "(\w+)"', it[3]), "https://example.com/0123456789abcdef")
+            environment = {**stage.environment(), **named, "LOCKKEEPER__QUEUE__URL": stage.queue_url}
+            done = stage.tool().elsewhere("check", "--offline", "--config", str(settings), environment=environment)
+            known += 1
+            wrong += [] if done.returncode == 0 else [f"{page.name}, block {number}: {done.stdout}{done.stderr}"]
+    assert not wrong, "\n".join(wrong)
+    assert known > 7, f"only {known} were found"
