@@ -39,6 +39,7 @@ mod source;
 mod tag_policy;
 mod target;
 mod time;
+mod traces;
 
 pub use access::*;
 pub use ask::*;
@@ -77,3 +78,4 @@ pub use source::*;
 pub use tag_policy::*;
 pub use target::*;
 pub use time::*;
+pub use traces::*;
