@@ -12,6 +12,7 @@ locals {
     # `reconcile.rule` takes names that begin with `lockkeeper`: another installation's says what its own is called.
     { for rule in aws_cloudwatch_event_rule.reconcile : "LOCKKEEPER__RECONCILE__RULE" => rule.name if !startswith(rule.name, "lockkeeper") },
     { for table in aws_dynamodb_table.lease : "LOCKKEEPER__LEASE__TABLE" => table.name },
+    { for it in var.otlp_endpoint[*] : "OTEL_EXPORTER_OTLP_ENDPOINT" => it },
     { for k in ["LOCKKEEPER_CONFIG_TOML"] : k => var.settings_toml if var.settings_toml != "" },
   )
 }
@@ -23,6 +24,7 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_ecs_cluster" "this" {
+  # checkov:skip=CKV_AWS_65: insights cost; the daemon has a dashboard of its own
   count = var.create_cluster ? 1 : 0
 
   name = var.name
@@ -93,6 +95,7 @@ resource "aws_ecs_task_definition" "this" {
 }
 
 resource "aws_ecs_service" "this" {
+  # checkov:skip=CKV_AWS_333: `assign_public_ip` is off unless asked for; the group lets nobody in
   name            = var.name
   cluster         = var.create_cluster ? aws_ecs_cluster.this[0].arn : "${local.ecs_arn}:cluster/${local.cluster_name}"
   task_definition = aws_ecs_task_definition.this.arn

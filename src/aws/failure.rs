@@ -11,7 +11,7 @@ use aws_sdk_ecs::{
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
 use super::fence::NotBegun;
-use crate::domain::{CallFailure, Cause, Remedy};
+use crate::domain::{CallFailure, Cause, Remedy, redacted};
 
 /// Whether a call changes something: decides what a lost answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,10 +210,10 @@ impl Fault {
     }
 }
 
-/// Makes a text one line of at most 400 characters.
+/// Makes a text one line of at most 400 characters, with no credentials in it.
 pub(super) fn one_line(text: &str) -> String {
     const MAX_CHARS: usize = 400;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = redacted(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

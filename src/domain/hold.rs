@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{HoldKind, HoldRecord, TargetId, Timestamp};
+use super::{HoldKind, HoldRecord, TargetId, Timestamp, redacted};
 
 /// The longest value of a tag, in characters: ECS's limit.
 const VALUE_CHARS: usize = 256;
@@ -147,6 +147,7 @@ impl HoldNote {
     /// As people and the API are shown it.
     pub fn record(&self, kind: HoldKind) -> HoldRecord {
         let Self { since, by, reason } = self.clone();
+        let reason = reason.map(|reason| redacted(&reason).into());
         HoldRecord { kind, by, since, reason }
     }
 

@@ -111,8 +111,15 @@ impl<'a> Draft<'a> {
     }
 
     fn origin(&self, reason: &str) -> Arc<Origin> {
-        let (kind, event_id) = (self.event.trigger.kind(), self.event.id.clone());
-        Arc::new(Origin { kind, event_id, reason: one_line(reason), metadata: self.event.metadata.clone() })
+        let Event { id, trigger, metadata, .. } = self.event;
+        Arc::new(Origin {
+            kind: trigger.kind(),
+            event_id: id.clone(),
+            reason: one_line(reason),
+            by: trigger.by().cloned(),
+            replayed_by: None,
+            metadata: metadata.clone(),
+        })
     }
 
     /// Why, also of an event that was lost, and that we put on the queue ourselves.

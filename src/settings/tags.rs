@@ -11,14 +11,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     catalogue,
-    nearest::nearest,
     problems::{Complaints, Origin, Problem, Wrong},
     section::Section,
     targets,
     values::{flag, target_name},
     written::{Raw, Table, Written, quoted},
 };
-use crate::domain::{Holds, Marks, Owner, TargetSettings, harmless};
+use crate::domain::{Holds, Marks, Owner, TargetSettings, harmless, nearest};
 
 /// What the tags of one service say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! An explanation for people.
 
 use super::{Explanation, Other, Reached, Verdict, check::counted};
+use crate::domain::redacted;
 
 /// What stands before what is said of the event, so that it lines up.
 const LABEL_WIDTH: usize = 11;
@@ -113,7 +114,7 @@ fn others(others: &[Other]) -> impl Iterator<Item = String> {
 
 /// Texts of events stand in the lines, and a terminal obeys control characters.
 pub(in crate::cli) fn harmless(line: &str) -> String {
-    let line = line.trim_end();
+    let line = redacted(line.trim_end());
     line.chars()
         .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
         .collect()
