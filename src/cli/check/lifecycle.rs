@@ -348,7 +348,9 @@ mod tests {
 
     fn told_of(rules: &[Value], tag: &str, images: &[&str]) -> String {
         let judged = policy(rules).judge("shop/api in here", &named(tag, &["api"]), &pushed(images));
-        judged.into_iter().map(|it| format!("{:?}: {}", it.level, it.what)).collect()
+        let lines: Vec<String> =
+            judged.into_iter().map(|it| format!("{:?}: {}", it.level, it.what)).collect();
+        lines.join("\n")
     }
 
     #[test]
