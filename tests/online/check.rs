@@ -101,6 +101,8 @@ async fn it_changes_nothing_and_asks_a_few_times_per_target() {
     assert!(changed.is_empty(), "{changed:#?}");
     let about_targets = calls.iter().filter(|it| it.service == Service::Ecs).count();
     assert!(about_targets <= 4, "{about_targets} calls to ECS for one target");
+    let about_images = calls.iter().filter(|it| it.service == Service::Ecr).count();
+    assert!(about_images <= 3, "{about_images} calls to ECR for one repository");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,6 +176,27 @@ async fn a_lifecycle_policy_that_deletes_the_followed_tag_is_an_error_once_it_is
     }
     let due = told(&lab, API).await;
     assert!(due.contains(&format!("error    api: it names tag v1, {policy} within a day")), "{due}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_whose_pushes_can_never_match_is_told() {
+    let lab = Lab::new().await;
+    let fixed = json!({"repositoryName": "shop/fixed", "imageTagMutability": "IMMUTABLE"});
+    lab.ask(Service::Ecr, "CreateRepository", fixed);
+    lab.front.with(|world, now| world.push(now, &Lab::scope(), "shop/fixed", &["v1".to_owned()], None));
+    lab.slow_down();
+    lab.define(&image("shop/fixed:v1"), &[]);
+    let update = json!({"cluster": "shop", "service": "api", "taskDefinition": "api"});
+    lab.ask(Service::Ecs, "UpdateService", update);
+    let discovery = "[discovery]\nclusters = [\"*\"]\n";
+    let follows = told(&lab, discovery).await;
+    let stuck =
+        "warning  api: it follows tag v1 of shop/fixed in 111122223333/eu-west-1, which cannot be moved";
+    assert!(follows.contains(stuck), "{follows}");
+    let pins =
+        told(&lab, &format!("{discovery}[defaults]\non_push = \"pin\"\ntags = \"glob:release-*\"\n")).await;
+    let idle = "warning  api: it pins tags of shop/fixed in 111122223333/eu-west-1 by `glob:release-*`, which takes none";
+    assert!(pins.contains(idle) && !pins.contains("follows tag"), "{pins}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
