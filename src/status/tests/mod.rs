@@ -147,6 +147,7 @@ async fn a_target_has_the_shape_of_the_contract() {
       "lane": {
         "deployment": "d-77fe",
         "hold": null,
+        "next": null,
         "state": "watching",
         "until": null,
         "waiting": 1,
