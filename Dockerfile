@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
+ARG REVISION=unknown
 WORKDIR /build
 COPY . .
 # The caches hold the dependencies, so that only Lockkeeper itself is compiled again. Cargo goes by the age of files, and a
@@ -8,8 +9,16 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
     touch src/lib.rs src/main.rs \
-    && cargo build --release --locked \
-    && cp target/release/lockkeeper /lockkeeper
+    && LOCKKEEPER_REVISION="$REVISION" cargo build --release --locked \
+    && cp target/release/lockkeeper /lockkeeper \
+    && deploy/release/materials.sh /materials "$(rustc --print host-tuple)"
+
+# What Lockkeeper is made of, for scanners: they know Debian's packages in an image, and nothing of what a binary was linked from.
+FROM docker.io/library/python:3.13-slim-bookworm AS materials
+ARG SOURCE_DATE_EPOCH=0
+COPY deploy/release/sbom.py /
+COPY --from=build /materials /materials
+RUN python3 /sbom.py /materials > /lockkeeper.cdx.json
 
 # glibc, CA certificates, time zones and nothing else: no shell, no package manager. The same Debian as the build's, so the
 # same glibc.
@@ -21,6 +30,7 @@ LABEL org.opencontainers.image.title="Lockkeeper" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+COPY --from=materials /lockkeeper.cdx.json /usr/share/sbom/lockkeeper.cdx.json
 COPY --from=build /lockkeeper /lockkeeper
 # Settings of an image made FROM this one: /config/NAME.toml, with LOCKKEEPER_ENV=NAME.
 WORKDIR /

@@ -8,7 +8,7 @@ SCRIPTS := .ci/run $(wildcard tests/e2e/*.sh tests/browser/*.sh tests/image/*.sh
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e browser terraform deploy scripts bench image measure soak watched fmt lint fmt-check clippy clippy-production pure deny
+.PHONY: help demo run build test unit explore simulate kill fuzz mutants e2e browser terraform policy deploy scripts bench packed release reproduce image measure soak watched fmt lint fmt-check clippy clippy-production pure deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ run: ## the daemon, with your AWS credentials; ARGS="--config my.toml"
 build: ## the production binary, target/release/lockkeeper
 	cargo build --release --locked
 
-test: unit e2e browser terraform deploy scripts ## everything that can be tested on this machine
+test: unit e2e browser packed terraform policy deploy scripts ## everything that can be tested on this machine
 
 unit: ## unit, simulation, integration and doc tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
@@ -84,13 +84,25 @@ browser: ## the pages in a real browser; PICTURES=/folder keeps a picture of eac
 terraform: ## format, validity and tests of the Terraform module
 	deploy/terraform/check.sh
 
-deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, workflows, the Dockerfile's form, links of the pages
+# checkov reads folders, or one file.
+policy: .venv-policy/ready ## Terraform, templates, pipelines and Dockerfile against checkov's policies
+	@set -e; for what in '-d deploy/terraform' '-d deploy/cloudformation' '-d deploy/gitlab' '-f Dockerfile'; do \
+	  .venv-policy/bin/checkov --config-file deploy/checkov.yaml $$what; \
+	done
+
+.venv-policy/ready: deploy/requirements-policy.txt tests/e2e/venv.sh
+	tests/e2e/venv.sh .venv-policy $<
+
+deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, pipelines, the Dockerfile's form, what a release is made of, links of the pages
 	deploy/cloudformation/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/templates.py
 	deploy/prometheus/check.sh
 	deploy/github-actions/check.sh .venv-lint/bin/python
+	.venv-lint/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows deploy/github-actions/*.yml
+	.venv-lint/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci deploy/gitlab/.gitlab-ci.yml
 	.venv-lint/bin/python tests/deploy/scripts.py
 	.venv-lint/bin/hadolint Dockerfile
+	.venv-lint/bin/python tests/deploy/release.py
 	.venv-lint/bin/python tests/deploy/links.py
 
 .venv-lint/ready: deploy/requirements.txt tests/e2e/venv.sh
@@ -102,6 +114,23 @@ scripts: ## shellcheck
 	else \
 	  echo "SKIPPED: the scripts were not checked: there is no shellcheck on this machine" >&2; \
 	fi
+
+# The image, around the binary that `e2e` has built, on a stand-in for its base: everything but the build, in seconds.
+packed: ## the container image, without the release build
+	@missing=$$(for tool in buildah podman runc apt-get jq; do command -v $$tool >/dev/null || printf ' %s' $$tool; done); \
+	if [ -n "$$missing" ] || [ "$$(id -u)" != 0 ]; then \
+	  echo "SKIPPED: the image was not run: it needs root, and here there is no:$$missing" >&2; \
+	else \
+	  set -ex; cargo build $(FEATURES) --bins --examples --tests; \
+	  BINARY=$(TARGET_DIR)/debug/lockkeeper WORLD=$(TARGET_DIR)/debug/examples/world tests/image/check.sh; \
+	fi
+
+# From a commit, so there must be nothing that is not committed. The same commit and the same tools give the same bytes.
+release: ## what a release consists of, in dist/: the binary, what it is made of, checksums
+	deploy/release/build.sh
+
+reproduce: ## builds the commit twice, at two places, and compares: two release builds
+	deploy/release/reproduce.sh $(ARGS)
 
 # Needs buildah, podman and runc, and no engine that runs as a daemon. A release build: minutes, at first.
 image: ## builds the container image, runs it as ECS would, and looks at it; STAND_IN_BASES=1 where no registry is reached

@@ -23,6 +23,7 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_ecs_cluster" "this" {
+  # checkov:skip=CKV_AWS_65: insights cost; the daemon has a dashboard of its own
   count = var.create_cluster ? 1 : 0
 
   name = var.name
@@ -93,6 +94,7 @@ resource "aws_ecs_task_definition" "this" {
 }
 
 resource "aws_ecs_service" "this" {
+  # checkov:skip=CKV_AWS_333: `assign_public_ip` is off unless asked for; the group lets nobody in
   name            = var.name
   cluster         = var.create_cluster ? aws_ecs_cluster.this[0].arn : "${local.ecs_arn}:cluster/${local.cluster_name}"
   task_definition = aws_ecs_task_definition.this.arn

@@ -8,6 +8,10 @@ locals {
 }
 
 resource "aws_s3_bucket" "trail" {
+  # checkov:skip=CKV_AWS_18: nobody reads these files: EventBridge gets the events
+  # checkov:skip=CKV_AWS_21: the same: they are forgotten after `trail_days`
+  # checkov:skip=CKV_AWS_144: the same
+  # checkov:skip=CKV2_AWS_62: the same
   count = local.trail
 
   bucket = "${local.trail_name}-${local.account}-${local.region}"
@@ -85,6 +89,7 @@ resource "aws_s3_bucket_policy" "trail" {
 }
 
 resource "aws_cloudtrail" "this" {
+  # checkov:skip=CKV2_AWS_10: EventBridge gets the events, which is all that it is for
   count = local.trail
 
   name                          = local.trail_name

@@ -49,24 +49,33 @@ struct Listing {
 }
 
 pub(super) fn dead_letters(options: Options, files: &[PathBuf], output: Output) -> Ended {
-    if options.reach.url.is_some() {
-        return match options.reach.client(files) {
-            Ok(client) => {
-                super::run_client(client::letters::list(&client, &options.filter, options.limit, output))
-            }
-            Err(ended) => ended,
-        };
+    if options.reach.names_a_daemon() {
+        return by_daemon(&options, files, output);
     }
     let settings = match super::load(files) {
         Ok(settings) => settings,
         Err(ended) => return ended,
     };
     if let Err(problems) = settings.require_queue() {
-        return Ended::Misused(problems.to_string());
+        let is_led = settings.client.url.is_some();
+        return if is_led {
+            by_daemon(&options, files, output)
+        } else {
+            Ended::Misused(problems.to_string())
+        };
     }
     match super::in_runtime(list(options, settings, output)) {
         Ok(()) => Ended::Done,
         Err(error) => Ended::Failed(error),
+    }
+}
+
+fn by_daemon(options: &Options, files: &[PathBuf], output: Output) -> Ended {
+    match options.reach.client(files) {
+        Ok(client) => {
+            super::run_client(client::letters::list(&client, &options.filter, options.limit, output))
+        }
+        Err(ended) => ended,
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
         paint::{Paint, Tone},
         reach::Reach,
         read,
-        shapes::{Hold, Lane, Target, short, when},
+        shapes::{Hold, Lane, Rollout, Target, short, when},
     },
     explain::text::harmless,
     letters::{table::painted, width},
@@ -83,7 +83,7 @@ fn all(targets: &[Target], width: Option<usize>, paint: Paint) -> String {
 fn row(target: &Target) -> [String; 5] {
     let runs = target.running.as_ref().map_or_else(|| "-".into(), super::client::shapes::Running::in_short);
     let since = target.running.as_ref().and_then(|it| it.since.as_deref()).map_or_else(|| "-".into(), when);
-    [target.name.clone(), state(&target.lane), runs, since, why(&target.lane).unwrap_or_else(|| "-".into())]
+    [target.name.clone(), state(&target.lane), runs, since, why(target).unwrap_or_else(|| "-".into())]
 }
 
 /// What a lane does; where it does nothing, what keeps it from anything.
@@ -97,14 +97,15 @@ fn state(lane: &Lane) -> String {
     }
 }
 
-fn why(lane: &Lane) -> Option<String> {
+fn why(Target { lane, rollout, .. }: &Target) -> Option<String> {
     let of_hold = |hold: &Hold| {
         let by = hold.by.as_deref().map(|by| format!("by {by}"));
         let since = hold.since.as_deref().map(|since| format!("since {}", when(since)));
         [hold.reason.clone(), by, since].into_iter().flatten().collect::<Vec<_>>().join(", ")
     };
     let hold = lane.hold.as_ref().map(of_hold).filter(|told| !told.is_empty());
-    hold.or_else(|| lane.why.clone()).or_else(|| deployments(lane))
+    let rollout = rollout.as_ref().map(Rollout::told);
+    hold.or_else(|| lane.why.clone()).or(rollout).or_else(|| deployments(lane))
 }
 
 /// What is under way, and what waits behind it.
@@ -142,7 +143,7 @@ fn one(target: &Target, paint: Paint) -> String {
     if let Some(next) = &target.lane.next {
         say("next", next.clone());
     }
-    if let Some(why) = why(&target.lane).filter(|why| deployments(&target.lane).as_ref() != Some(why)) {
+    if let Some(why) = why(target).filter(|why| deployments(&target.lane).as_ref() != Some(why)) {
         say("why", why);
     }
     if let Some(until) = &target.lane.until {
@@ -179,6 +180,7 @@ mod tests {
         watching["next"] = json!("d-81c0");
         let mut fresh = target("search", lane("idle", 0));
         fresh["running"] = Value::Null;
+        fresh["rollout"] = json!({ "id": "ecs-svc/1", "definition": "shop_search:2", "since": "2026-11-01T12:03:00Z", "by": null });
         let all = json!([target("api", watching), target("cart", paused), target("mail", blocked), fresh]);
         serde_json::from_value(all).expect("targets")
     }
@@ -190,7 +192,7 @@ mod tests {
         api     watching            1.4 (shop_api:13)   2026-11-01T12:00:05Z  d-77fe, then d-81c0
         cart    paused, 2 waiting   1.4 (shop_cart:13)  2026-11-01T12:00:05Z  an incident, by ann, since 20…
         mail    blocked, 3 waiting  1.4 (shop_mail:13)  2026-11-01T12:00:05Z  a rollout that deployer start…
-        search  idle                -                   -                     -
+        search  idle                -                   -                     somebody else rolls out shop_…
         ");
         assert_eq!(all(&[], None, Paint::never()), "No targets are known.\n");
     }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Moment,
-    Origin, Outcome, RolloutId, RolloutKey, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
+    Origin, Outcome, RolloutId, RolloutKey, RolloutRecord, ServiceName, StoppedTask, TargetId, TargetName,
+    Tasks, Timestamp,
 };
 
 /// One deployment: waiting, running or finished.
@@ -140,8 +141,10 @@ pub struct TargetRecord {
     pub cluster: ClusterName,
     /// Its service.
     pub service: ServiceName,
-    /// What runs, as last seen; `None` before the first look.
+    /// What runs, as last seen; `None` before that was seen.
     pub running: Option<RunningRecord>,
+    /// The rollout in progress that no deployment of this process watches, as last seen.
+    pub rollout: Option<Box<RolloutRecord>>,
     /// Its lane.
     pub lane: LaneRecord,
 }
@@ -153,10 +156,11 @@ pub struct RunningRecord {
     /// Its definition.
     pub definition: DefinitionId,
     /// The image of each container.
-    pub images: Vec<RunningImage>,
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<RunningImage>))]
+    pub images: Arc<[RunningImage]>,
     /// When its rollout was created.
     pub since: Option<Timestamp>,
-    /// The deployment that registered it, if it was ours.
+    /// The deployment that brought it, if it was ours.
     pub by: Option<DeploymentId>,
 }
 

@@ -20,6 +20,7 @@
 //! | `shown` | what a snapshot shows of targets and deployments |
 //! | `notify` | opens the channels by which it is told elsewhere |
 //! | `foreign` | rollouts that we did not start |
+//! | `strangers` | what those roll out |
 //! | `watchdog` | logs what stands still, and what is well again |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
@@ -44,10 +45,11 @@ mod reconcile;
 mod renewal;
 mod shown;
 mod standby;
+mod strangers;
 mod understand;
 mod watchdog;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -55,7 +57,7 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Beside, Moment, Place, Report, ServiceWarning},
+    domain::{AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceWarning, TargetId},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -78,7 +80,7 @@ pub use reconcile::Reconcile;
 pub use standby::Lease;
 pub use watchdog::Watchdog;
 
-use discover::{Asks, Discovering, Gate, Word};
+use discover::{Asks, Discovering, Gate, Seen, Word};
 use foreign::Foreign;
 use held::HeldMessages;
 use intake::Batch;
@@ -86,6 +88,7 @@ use losses::Losses;
 use perform::Performer;
 use reconcile::{Lately, Question, Reconciler};
 use standby::Hold;
+use strangers::Strangers;
 use understand::Stir;
 
 /// The loop turns at least this often, so that its health shows that it does.
@@ -160,6 +163,9 @@ struct Running {
     /// Has lost events looked for at once.
     reconcile_now: Arc<Notify>,
     foreign: Foreign,
+    strangers: Strangers,
+    /// When the targets were last looked at or tagged.
+    touched: BTreeMap<TargetId, Moment>,
 }
 
 impl Engine {
@@ -179,7 +185,8 @@ impl Engine {
         let (counts_in, mut counts) = mpsc::channel(1);
         let (questions_in, mut questions) = mpsc::channel(1);
         let stop = self.stop.clone();
-        let mut running = self.into_running(answers_in, discovering);
+        let (strangers, mut seen) = Strangers::begin(Arc::clone(&self.ecs));
+        let mut running = self.into_running(answers_in, discovering, strangers);
         running.engine.health.opens(running.engine.clock.moment());
         // Who is told that it is ready finds its targets.
         running.turn(Input::Wakeup);
@@ -199,6 +206,7 @@ impl Engine {
                 Some(word) = discovering.words.recv() => running.on_word(word),
                 Some(end) = running.engine.publisher.next_told() => running.on_answer(Input::Told(end)),
                 Some(question) = questions.recv() => running.on_question(question),
+                Some(rollout) = seen.recv() => running.on_foreign(rollout),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
         };
@@ -210,7 +218,12 @@ impl Engine {
         }
     }
 
-    fn into_running(self, answers: mpsc::UnboundedSender<Input>, discovering: &Discovering) -> Running {
+    fn into_running(
+        self,
+        answers: mpsc::UnboundedSender<Input>,
+        discovering: &Discovering,
+        strangers: Strangers,
+    ) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
         settings.tell_within = self.publisher.tells().then_some(PlanSettings::TELL_WITHIN);
@@ -242,7 +255,9 @@ impl Engine {
             reconcile_now: Arc::default(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
+            strangers,
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
+            touched: BTreeMap::new(),
             engine: self,
         }
     }
@@ -250,18 +265,19 @@ impl Engine {
     /// Takes in what was read of services.
     fn learn(&mut self, updates: Vec<Update>) {
         for update in updates {
-            let (target, hold) = match update {
-                Update::Learn(mut discovered) => {
-                    let (target, hold) = (discovered.target.clone(), discovered.hold.take());
+            let target = match update {
+                Update::Learn(discovered) => {
+                    let target = discovered.target.clone();
                     self.routes.learn(discovered);
-                    (target, hold)
+                    target
                 }
                 Update::Forget(target) => {
                     self.routes.forget(&target);
-                    (target, None)
+                    self.publisher.sees_no_more(&target);
+                    target
                 }
             };
-            self.publisher.knows(&target, hold, &self.routes);
+            self.publisher.knows(&target, &self.routes);
         }
     }
 
@@ -269,6 +285,9 @@ impl Engine {
     fn hear(&mut self, word: Word, gate: &watch::Sender<Gate>) {
         match word {
             Word::Updates(updates) => self.learn(updates),
+            Word::Seen(seen, _) => {
+                seen.into_iter().for_each(|it| self.publisher.sees(it.sight));
+            }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
         }
     }
@@ -372,8 +391,31 @@ impl Running {
     }
 
     fn on_word(&mut self, word: Word) {
+        if let Word::Seen(seen, asked) = &word {
+            seen.iter().for_each(|it| self.see_holds(it, *asked));
+        }
         self.engine.hear(word, &self.gate);
         self.turn(Input::Wakeup);
+    }
+
+    /// A rollout that we did not start was looked at, so that it can be told.
+    fn on_foreign(&mut self, rollout: ForeignRollout) {
+        self.tell(&Report::Foreign(Box::new(rollout)));
+    }
+
+    /// What the tags of a service say of what keeps it back, read at this moment or later. The planner is told unless it has
+    /// seen or tagged the service itself since, or so shortly before that the reading may be older.
+    fn see_holds(&mut self, seen: &Seen, asked: Moment) {
+        let target = &seen.sight.target;
+        let is_newer = self.touched.get(target).is_none_or(|at| *at + OLDEST_READ <= asked);
+        let concerns = seen.sight.hold.is_some() || self.planner.knows(target);
+        if !is_newer || !concerns {
+            return;
+        }
+        if let Some((settings, None)) = self.engine.routes.settings_of(target) {
+            let (target, holds) = (target.clone(), seen.holds.clone());
+            self.turn(Input::HoldsRead { target, settings, holds });
+        }
     }
 
     fn on_question(&mut self, question: Question) {
@@ -442,6 +484,7 @@ impl Running {
     /// One turn: one input, the commands that follow, and what is to be told of them.
     fn turn(&mut self, input: Input) {
         let now = self.now();
+        self.note(now.moment, &input);
         let looked = match &input {
             Input::Looked { target, .. } => Some(target.clone()),
             _ => None,
@@ -470,10 +513,24 @@ impl Running {
             self.performer.decided(&target);
         }
         for rollout in self.foreign.due(now.moment) {
-            self.tell(&Report::Foreign(Box::new(rollout)));
+            if let Some(rollout) = self.strangers.name(rollout) {
+                self.on_foreign(rollout);
+            }
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
+    }
+
+    /// Remembers when this process itself has seen or changed a target last.
+    fn note(&mut self, now: Moment, input: &Input) {
+        match input {
+            Input::Looked { target, look: Ok(look) } => {
+                self.engine.publisher.looked(target, look.taken_at);
+                self.touched.insert(target.clone(), now);
+            }
+            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), now)),
+            _ => {}
+        }
     }
 
     /// ECS told of a service of ours: that it is not well, or that a rollout moved which may be somebody's.
@@ -494,7 +551,7 @@ impl Running {
         self.foreign.learn(self.engine.clock.moment(), report);
         // It may have another definition now.
         if let Report::Moved(it) | Report::Finished(it) = report {
-            self.asks.about(&it.target);
+            self.asks.about_ours(&it.target);
         }
         self.engine.publisher.told(report, self.engine.clock.wall(), &self.held);
     }

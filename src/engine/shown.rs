@@ -2,20 +2,24 @@
 //!
 //! Of ten thousand targets few change between two snapshots. So what was shown is kept, and only the targets that the
 //! planner touched since are asked for anew; the others are shared from one snapshot to the next.
+//!
+//! What runs is told by two: the planner, which looks when something is asked of a target, and the readings of services, which
+//! come now and then, and when ECS tells that something moved. The later of them is shown. Where both say the same, the
+//! planner's word is: a look tells more.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
         DefinitionId, DeploymentId, DeploymentRecord, HoldRecord, LaneRecord, LaneState, Outcome,
-        RunningRecord, TargetId, TargetRecord, TargetSettings, Timestamp,
+        RunningRecord, Sight, TargetId, TargetRecord, TargetSettings, Timestamp,
     },
     plan::{Planner, Unended},
     route::Routes,
 };
 
-/// What holds targets back that nobody looked at yet, as their tags say.
-pub(super) type Held = BTreeMap<TargetId, HoldRecord>;
+/// What was last seen of targets, by readings of their services.
+pub(super) type Sights = BTreeMap<TargetId, Sight>;
 
 /// What is shown of every target: those in the settings, those that discovery found, and those that events found by name.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ pub(super) struct Shown {
     waiting: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// What the last deployment of each target that succeeded has brought.
     brought: BTreeMap<TargetId, Brought>,
+    /// When the planner last looked at targets, by AWS's clock.
+    looked: BTreeMap<TargetId, Timestamp>,
 }
 
 /// What a deployment has brought. A definition bears the tag of the one that registered it; that new tasks of it were
@@ -47,6 +53,9 @@ struct Brought {
 /// The clock of ECS may be so far from ours.
 const SKEW: Duration = Duration::from_secs(2);
 
+/// The two lists that ECS keeps of rollouts may tell times of one that are so far apart.
+const SAME_ROLLOUT: Duration = Duration::from_secs(5);
+
 impl Brought {
     fn of(it: &DeploymentRecord) -> Option<Self> {
         let definition = it.definition.clone().filter(|_| it.outcome == Some(Outcome::Succeeded))?;
@@ -61,11 +70,11 @@ impl Brought {
 
 impl Shown {
     /// The targets that are known, before anything was asked of them.
-    pub(super) fn at_rest(routes: &Routes, holds: &Held) -> Self {
+    pub(super) fn at_rest(routes: &Routes, sights: &Sights) -> Self {
         let refused = routes.all_discovered().filter_map(|(id, why)| Some((id, why?)));
         let refused: BTreeMap<&TargetId, Arc<str>> = refused.collect();
         let record = |id: &TargetId, settings: &TargetSettings| {
-            Arc::new(at_rest(id, settings, refused.get(id).map(|why| &**why), holds.get(id)))
+            Arc::new(at_rest(id, settings, refused.get(id).map(|why| &**why), sights.get(id)))
         };
         let known = routes.targets().map(|(id, settings)| (id.clone(), record(id, &settings)));
         let known: BTreeMap<TargetId, Arc<TargetRecord>> = known.collect();
@@ -73,13 +82,13 @@ impl Shown {
         let mut targets: Vec<Arc<TargetRecord>> = known.values().cloned().collect();
         targets.sort_by(|one, other| place(one).cmp(&place(other)));
         let by_id = known.clone();
-        let (deployments, waiting, brought) = (Arc::default(), Arc::default(), BTreeMap::new());
-        Self { targets: Arc::new(targets), by_id, known, settings, deployments, waiting, brought }
+        let targets = Arc::new(targets);
+        Self { targets, by_id, known, settings, ..Self::default() }
     }
 
     /// Takes in what discovery says of a target: that it is there, is another one, or is gone. One of which something was
     /// asked is shown as the planner has it until it is at rest.
-    pub(super) fn know(&mut self, target: &TargetId, routes: &Routes, holds: &Held) {
+    pub(super) fn know(&mut self, target: &TargetId, routes: &Routes, sights: &Sights) {
         let settings = routes.settings_of(target);
         match &settings {
             Some((settings, _)) => {
@@ -88,7 +97,7 @@ impl Shown {
             None => drop(Arc::make_mut(&mut self.settings).remove(target)),
         }
         let record = settings
-            .map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref(), holds.get(target))));
+            .map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref(), sights.get(target))));
         let shown = self.by_id.get(target);
         let is_at_rest = shown.is_none_or(|shown| {
             let is_idle = shown.lane.state == LaneState::Idle;
@@ -101,6 +110,32 @@ impl Shown {
         if is_at_rest {
             self.replace(target, record);
         }
+    }
+
+    /// Takes in what a reading showed of a target; says whether that is news. One of which something was asked is shown so as far
+    /// as the planner has not looked since.
+    pub(super) fn see(&mut self, target: &TargetId, sights: &Sights) -> bool {
+        let (Some(sight), Some(shown)) = (sights.get(target), self.by_id.get(target).cloned()) else {
+            return false;
+        };
+        let is_at_rest = self.known.get(target) == Some(&shown);
+        if let Some(known) = self.known.get_mut(target)
+            && !says(known, sight)
+        {
+            take_in(Arc::make_mut(known), sight);
+        }
+        let record = match self.known.get(target).filter(|_| is_at_rest) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(self.with_sight(TargetRecord::clone(&shown), sights)),
+        };
+        let is_news = record != shown;
+        self.replace(target, Some(record));
+        is_news
+    }
+
+    /// Takes in that the planner has looked at a target, at this time by AWS's clock.
+    pub(super) fn looked(&mut self, target: &TargetId, at: Timestamp) {
+        self.looked.insert(target.clone(), at);
     }
 
     /// Takes in that a deployment has ended.
@@ -118,11 +153,11 @@ impl Shown {
     }
 
     /// Takes in what changed since; returns the deployments under way that did.
-    pub(super) fn follow(&mut self, planner: &mut Planner) -> Vec<Arc<DeploymentRecord>> {
+    pub(super) fn follow(&mut self, planner: &mut Planner, sights: &Sights) -> Vec<Arc<DeploymentRecord>> {
         let mut moved = Vec::new();
         for target in planner.take_touched() {
             let (record, unended) = match planner.target(&target) {
-                Some((record, unended)) => (Some(Arc::new(self.with_bringer(record))), unended),
+                Some((record, unended)) => (Some(Arc::new(self.with_sight(record, sights))), unended),
                 None => (self.known.get(&target).cloned(), Unended::default()),
             };
             self.replace(&target, record);
@@ -150,6 +185,18 @@ impl Shown {
     /// Those that wait behind one of these.
     pub(super) fn waiting(&self) -> Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>> {
         Arc::clone(&self.waiting)
+    }
+
+    /// The planner's record, with what a later reading showed.
+    fn with_sight(&self, mut record: TargetRecord, sights: &Sights) -> TargetRecord {
+        let looked = self.looked.get(&record.id);
+        let later = sights.get(&record.id).filter(|it| looked.is_none_or(|at| *at < it.read_at));
+        record.rollout = later.and_then(|it| it.rollout.clone()).filter(|_| record.lane.deployment.is_none());
+        let seen = later.and_then(|it| it.running.as_ref());
+        if let Some(seen) = seen.filter(|seen| !record.running.as_ref().is_some_and(|it| is_same(it, seen))) {
+            record.running = Some(seen.clone());
+        }
+        self.with_bringer(record)
     }
 
     /// The record, with the deployment that brought what runs.
@@ -221,15 +268,16 @@ fn at_rest(
     id: &TargetId,
     settings: &TargetSettings,
     refused: Option<&str>,
-    hold: Option<&HoldRecord>,
+    sight: Option<&Sight>,
 ) -> TargetRecord {
     let why = refused.map(|why| format!("it is not deployed: {why}"));
-    TargetRecord {
+    let mut record = TargetRecord {
         id: id.clone(),
         name: settings.name.clone(),
         cluster: id.cluster().clone(),
         service: id.service().clone(),
         running: None,
+        rollout: None,
         lane: LaneRecord {
             state: LaneState::Idle,
             deployment: None,
@@ -237,9 +285,31 @@ fn at_rest(
             waiting: 0,
             until: None,
             why,
-            hold: hold.cloned(),
+            hold: None,
         },
+    };
+    if let Some(sight) = sight {
+        take_in(&mut record, sight);
     }
+    record
+}
+
+/// Whether the record of a target at rest shows what was seen.
+fn says(record: &TargetRecord, sight: &Sight) -> bool {
+    let hold = sight.hold.as_deref();
+    record.running == sight.running && record.rollout == sight.rollout && record.lane.hold.as_ref() == hold
+}
+
+fn take_in(record: &mut TargetRecord, sight: &Sight) {
+    record.running.clone_from(&sight.running);
+    record.rollout.clone_from(&sight.rollout);
+    record.lane.hold = sight.hold.as_deref().cloned();
+}
+
+/// Whether both tell of the same rollout.
+fn is_same(one: &RunningRecord, other: &RunningRecord) -> bool {
+    let apart = |(one, other): (Timestamp, Timestamp)| one.since(other).max(other.since(one));
+    one.definition == other.definition && one.since.zip(other.since).map(apart) <= Some(SAME_ROLLOUT)
 }
 
 #[cfg(test)]
@@ -248,7 +318,7 @@ mod tests {
     use crate::{
         domain::{
             CallFailure, Cause, Change, Discovered, HoldKind, LeaseId, Moment, Origin, Refresh, Remedy,
-            Request, TargetRule, TriggerKind,
+            Request, RolloutRecord, TargetRule, TriggerKind,
         },
         plan::{Arrival, Asks, Input, Jitter, Now, PlanSettings},
     };
@@ -275,7 +345,7 @@ mod tests {
             Brought { by: "d-2".into(), definition: "f:1".parse().unwrap(), began: at(100), ended: at(110) };
         let running = |definition: &str, since| RunningRecord {
             definition: definition.parse().unwrap(),
-            images: Vec::new(),
+            images: Arc::default(),
             since: Some(at(since)),
             by: None,
         };
@@ -303,6 +373,8 @@ mod tests {
             kind: TriggerKind::DeployRequested,
             event_id: "e".into(),
             reason: "asked".into(),
+            by: None,
+            replayed_by: None,
             metadata: None,
         };
         let request = Request {
@@ -335,21 +407,21 @@ mod tests {
     #[test]
     fn what_is_shown_follows_the_planner_and_shares_what_did_not_change() {
         let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
-        let mut shown = Shown::at_rest(&routes(&["web", "api"]), &Held::new());
-        shown.follow(&mut planner);
+        let mut shown = Shown::at_rest(&routes(&["web", "api"]), &Sights::new());
+        shown.follow(&mut planner, &Sights::new());
         assert_eq!(told(&shown), "api idle, web idle");
         let before = shown.targets();
-        shown.follow(&mut planner);
+        shown.follow(&mut planner, &Sights::new());
         assert!(Arc::ptr_eq(&before, &shown.targets), "nothing changed");
 
         ask(&mut planner, 1, "web");
         ask(&mut planner, 2, "mail");
-        shown.follow(&mut planner);
+        shown.follow(&mut planner, &Sights::new());
         assert_eq!(told(&shown), "api idle, mail quiet, web quiet, (mail is under way), (web is under way)");
         assert!(Arc::ptr_eq(&before[0], &shown.targets[0]), "nothing was asked of api");
 
         tell(&mut planner, 6, Input::Wakeup);
-        shown.follow(&mut planner);
+        shown.follow(&mut planner, &Sights::new());
         assert_eq!(
             told(&shown),
             "api idle, mail looking, web looking, (mail is under way), (web is under way)"
@@ -361,7 +433,6 @@ mod tests {
             target: target(service),
             settings: Arc::new(TargetSettings::named(service.into())),
             refused: refused.map(Into::into),
-            hold: None,
             dependencies: Vec::new(),
         }
     }
@@ -371,58 +442,137 @@ mod tests {
         let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
         let mut routes = routes(&["web"]);
         routes.learn(discovered("early", None));
-        let mut shown = Shown::at_rest(&routes, &Held::new());
+        let mut shown = Shown::at_rest(&routes, &Sights::new());
         assert_eq!(told(&shown), "early idle, web idle");
         for found in [discovered("api", Some("switched off")), discovered("web", Some("its rule wins"))] {
             let target = found.target.clone();
             routes.learn(found);
-            shown.know(&target, &routes, &Held::new());
+            shown.know(&target, &routes, &Sights::new());
         }
         assert_eq!(told(&shown), "api idle, early idle, web idle");
         let why: Vec<Option<&str>> = shown.targets.iter().map(|it| it.lane.why.as_deref()).collect();
         assert_eq!(why, [Some("it is not deployed: switched off"), None, None]);
 
         ask(&mut planner, 1, "api");
-        shown.follow(&mut planner);
+        shown.follow(&mut planner, &Sights::new());
         for name in ["api", "early", "web"] {
             routes.forget(&target(name));
-            shown.know(&target(name), &routes, &Held::new());
+            shown.know(&target(name), &routes, &Sights::new());
         }
         assert_eq!(told(&shown), "api quiet, web idle, (api is under way)");
+    }
+
+    fn sight(service: &str, at: i64, runs: &str) -> Sight {
+        let running = RunningRecord {
+            definition: runs.parse().unwrap(),
+            images: Arc::default(),
+            since: Some(Timestamp::from_millis(at * 1_000)),
+            by: None,
+        };
+        let read_at = Timestamp::from_millis(at * 1_000);
+        Sight { target: target(service), read_at, running: Some(running), rollout: None, hold: None }
+    }
+
+    fn under_way(sight: Sight, definition: &str) -> Sight {
+        let (id, definition) = ("ecs-svc/9".into(), definition.parse().unwrap());
+        let rollout = RolloutRecord { id, definition, since: sight.read_at, by: None };
+        Sight { rollout: Some(Box::new(rollout)), ..sight }
+    }
+
+    /// As `web api:1, api:2 under way`.
+    fn runs(shown: &Shown) -> String {
+        let of = |it: &Arc<TargetRecord>| {
+            let running = it.running.as_ref().map_or("-".into(), |it| it.definition.to_string());
+            let rollout = it.rollout.as_ref().map(|it| format!(" > {}", it.definition)).unwrap_or_default();
+            format!("{} {running}{rollout}", it.name)
+        };
+        shown.targets.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+
+    fn see(shown: &mut Shown, sights: &mut Sights, sight: Sight) -> bool {
+        let target = sight.target.clone();
+        sights.insert(target.clone(), sight);
+        shown.see(&target, sights)
     }
 
     #[test]
     fn what_holds_a_target_back_is_shown_before_anybody_looks_at_it() {
         let paused = HoldRecord { kind: HoldKind::Paused, by: None, since: None, reason: None };
         let routes = routes(&["web", "api"]);
-        let mut held = Held::from([(target("web"), paused.clone())]);
-        let mut shown = Shown::at_rest(&routes, &held);
+        let held = || Sight { hold: Some(Box::new(paused.clone())), ..sight("web", 1, "web:1") };
+        let mut sights = Sights::from([(target("web"), held())]);
+        let mut shown = Shown::at_rest(&routes, &sights);
         let holds = |shown: &Shown| shown.targets.iter().map(|it| it.lane.hold.clone()).collect::<Vec<_>>();
         assert_eq!(holds(&shown), [None, Some(paused.clone())]);
-        held.clear();
-        shown.know(&target("web"), &routes, &held);
+        assert!(see(&mut shown, &mut sights, sight("web", 2, "web:1")));
         assert_eq!(holds(&shown), [None, None]);
         shown.hold(&target("api"), Some(&paused));
-        shown.know(&target("web"), &routes, &held);
+        shown.know(&target("web"), &routes, &sights);
         assert_eq!(shown.known[&target("api")].lane.hold, Some(paused));
+    }
+
+    #[test]
+    fn what_a_reading_shows_to_run_is_shown_of_a_target_of_which_nothing_was_asked() {
+        let (routes, mut sights) = (routes(&["web", "api"]), Sights::new());
+        sights.insert(target("web"), sight("web", 1, "web:1"));
+        let mut shown = Shown::at_rest(&routes, &sights);
+        assert_eq!(runs(&shown), "api -, web web:1");
+        assert!(see(&mut shown, &mut sights, under_way(sight("web", 1, "web:1"), "web:2")));
+        assert!(see(&mut shown, &mut sights, sight("api", 2, "api:7")));
+        assert_eq!(runs(&shown), "api api:7, web web:1 > web:2");
+        let again = Sight { read_at: Timestamp::from_millis(9_000), ..sight("api", 2, "api:7") };
+        assert!(!see(&mut shown, &mut sights, again), "nothing is new");
+        assert!(see(&mut shown, &mut sights, sight("web", 3, "web:2")));
+        assert_eq!(runs(&shown), "api api:7, web web:2");
+        assert!(!see(&mut shown, &mut sights, sight("stranger", 3, "s:1")));
+    }
+
+    #[test]
+    fn the_later_of_a_look_and_a_reading_is_shown() {
+        let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+        let (routes, mut sights) = (routes(&["web"]), Sights::new());
+        let mut shown = Shown::at_rest(&routes, &sights);
+        ask(&mut planner, 1, "web");
+        see(&mut shown, &mut sights, under_way(sight("web", 10, "web:1"), "web:2"));
+        shown.follow(&mut planner, &sights);
+        assert_eq!(runs(&shown), "web web:1 > web:2", "nobody has looked yet");
+        shown.looked(&target("web"), Timestamp::from_millis(20_000));
+        tell(&mut planner, 6, Input::Wakeup);
+        shown.follow(&mut planner, &sights);
+        assert_eq!(runs(&shown), "web -", "the look saw nothing run");
+        assert!(see(&mut shown, &mut sights, sight("web", 21, "web:2")));
+        assert_eq!(runs(&shown), "web web:2");
+        assert!(!see(&mut shown, &mut sights, sight("web", 19, "web:1")), "it is older");
+    }
+
+    #[test]
+    fn where_a_reading_says_the_same_as_a_look_that_is_left_as_it_is() {
+        let at = |second: i64| RunningRecord {
+            definition: "web:1".parse().unwrap(),
+            images: Arc::default(),
+            since: Some(Timestamp::from_millis(second * 1_000)),
+            by: None,
+        };
+        assert!(is_same(&at(10), &at(14)) && !is_same(&at(10), &at(16)));
+        assert!(!is_same(&at(10), &RunningRecord { definition: "web:2".parse().unwrap(), ..at(10) }));
     }
 
     #[test]
     fn a_target_that_turns_out_not_to_exist_leaves_only_what_the_settings_name() {
         let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
-        let mut shown = Shown::at_rest(&routes(&["web"]), &Held::new());
+        let mut shown = Shown::at_rest(&routes(&["web"]), &Sights::new());
         for (lease, service) in [(1, "web"), (2, "mail")] {
             ask(&mut planner, lease, service);
         }
         tell(&mut planner, 6, Input::Wakeup);
-        shown.follow(&mut planner);
+        shown.follow(&mut planner, &Sights::new());
         assert_eq!(shown.targets.len(), 2);
         for service in ["web", "mail"] {
             let reason = String::from("no such cluster");
             let look = Err(CallFailure { cause: Cause::TargetMissing, reason, remedy: Remedy::GiveUp });
             tell(&mut planner, 7, Input::Looked { target: target(service), look });
         }
-        shown.follow(&mut planner);
+        shown.follow(&mut planner, &Sights::new());
         assert_eq!((told(&shown).as_str(), shown.by_id.len()), ("web idle", 1));
     }
 }

@@ -204,7 +204,7 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         .collect();
     images.sort_by_key(|(ask, _)| ask.request.version);
     let version = asks.iter().map(|ask| ask.request.version).max().unwrap_or_default();
-    let mut marks = Marks { deployment: Some(id), ..start.marks.clone() };
+    let mut marks = Marks { deployment: Some(id), target: Some(target.clone()), ..start.marks.clone() };
     let mut edits = BTreeMap::new();
     for (container, version, image) in since.into_iter().flat_map(|since| newer_images(since, start, running))
     {

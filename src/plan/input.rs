@@ -1,11 +1,11 @@
 //! What goes into the planner, and what comes out of it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::domain::{
     CallFailure, Cancellation, DeadLetter, DeploymentId, EventId, Glance, HoldRequest, Holds, LeaseId, Look,
     LookOrder, MarkOrder, MessageId, Moment, Outcome, Report, Request, StartOrder, Started, StopOrder,
-    TagOrder, TargetId, Timestamp,
+    TagOrder, TargetId, TargetSettings, Timestamp,
 };
 
 use super::retry::Jitter;
@@ -87,6 +87,15 @@ pub enum Input {
         target: TargetId,
         /// What the tags of its service say now.
         tagged: Result<Holds, CallFailure>,
+    },
+    /// The tags of a target's service were read beside the planner, later than anything that it was told of them.
+    HoldsRead {
+        /// The target.
+        target: TargetId,
+        /// How it is deployed.
+        settings: Arc<TargetSettings>,
+        /// What they say.
+        holds: Holds,
     },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),

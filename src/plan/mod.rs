@@ -40,6 +40,7 @@
 //!   dies then, and ECS calls the digest by another name, it is rolled out once more.
 
 mod agenda;
+mod by_hand;
 mod cancel;
 mod decide;
 mod diagnose;
@@ -237,6 +238,13 @@ impl Planner {
             }
             Input::Tagged { target, tagged } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.tagged(tagged, turn));
+            }
+            Input::HoldsRead { target, settings, holds } => {
+                // Whatever is held is known of from now on, so that its vanishing is noticed.
+                if holds.record().is_some() {
+                    self.lane_of(&target, &settings);
+                }
+                self.with_lane(now, &target, out, |lane, turn| lane.holds_read(&holds, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Told(end) => self.ledger.told(&end),

@@ -313,7 +313,7 @@ impl Lane {
                 .map(|(name, image)| self.running_image(name, image))
                 .collect(),
             since: running.since,
-            by: running.definition.marks.deployment.clone(),
+            by: running.definition.marks.deployment_of(&self.target).cloned(),
         });
         TargetRecord {
             id: self.target.clone(),
@@ -321,6 +321,7 @@ impl Lane {
             cluster: self.target.cluster().clone(),
             service: self.target.service().clone(),
             running,
+            rollout: None,
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
@@ -430,6 +431,11 @@ impl Planner {
         let lane = self.lanes.get(target)?;
         let unended = Unended { first: lane.active_record(), next: lane.next_record() };
         Some((lane.target_record(), unended))
+    }
+
+    /// Whether anything is known of this target, because something was asked of it, or holds it back.
+    pub fn knows(&self, target: &TargetId) -> bool {
+        self.lanes.contains_key(target)
     }
 
     /// Whether something is asked of this target that is not settled.

@@ -41,7 +41,14 @@ pub(super) fn ask(seconds: u64, change: Change) -> Request {
         floor: at(seconds),
         settings: Arc::new(settings()),
         guessed: false,
-        origin: Arc::new(Origin { kind: TriggerKind::DeployRequested, event_id, reason, metadata: None }),
+        origin: Arc::new(Origin {
+            kind: TriggerKind::DeployRequested,
+            event_id,
+            reason,
+            by: None,
+            replayed_by: None,
+            metadata: None,
+        }),
     }
 }
 

@@ -226,6 +226,7 @@ impl Lane {
                 return None;
             }
             marks.deployment = Some(passage.id.clone());
+            marks.target = Some(self.target.clone());
         }
         let pinned: Vec<String> = edits.iter().map(|(name, image)| format!("{name}={image}")).collect();
         let with = if pinned.is_empty() { String::new() } else { format!(" with {}", pinned.join(", ")) };

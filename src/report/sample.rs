@@ -17,7 +17,14 @@ pub(crate) fn at(text: &str) -> Timestamp {
 
 /// Why a sample was asked for.
 pub(crate) fn origin(kind: TriggerKind, event_id: &str, reason: &str) -> Arc<Origin> {
-    Arc::new(Origin { kind, event_id: event_id.into(), reason: reason.into(), metadata: None })
+    Arc::new(Origin {
+        kind,
+        event_id: event_id.into(),
+        reason: reason.into(),
+        by: None,
+        replayed_by: None,
+        metadata: None,
+    })
 }
 
 /// A deployment whose rollout is under way.

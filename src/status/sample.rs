@@ -86,7 +86,7 @@ fn target(name: &str, lane: LaneRecord) -> TargetRecord {
     };
     let running = RunningRecord {
         definition: definition.parse().expect("valid"),
-        images: vec![image],
+        images: [image].into(),
         since: Some(at("12:00:05")),
         by: Some("d-12ab".into()),
     };
@@ -96,6 +96,7 @@ fn target(name: &str, lane: LaneRecord) -> TargetRecord {
         cluster: "shop".into(),
         service: format!("chubby_{name}").into(),
         running: Some(running),
+        rollout: None,
         lane,
     }
 }

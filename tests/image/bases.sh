@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Stand-ins for the images that the Dockerfile builds on, under their real names, for a machine that reaches no registry of
+# bases.sh [build] [materials] [run]: stand-ins for the images that the Dockerfile builds on, under their real names, for a machine that reaches no registry of
 # images: Debian's own packages, and this machine's Rust. What they show of the Dockerfile is true of the real ones, too; what
 # the real ones hold, they cannot show.
 set -euo pipefail
 
 readonly build_base=docker.io/library/rust:1.95-slim-bookworm run_base=gcr.io/distroless/cc-debian12:nonroot
+readonly materials_base=docker.io/library/python:3.13-slim-bookworm
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -18,6 +19,16 @@ build_stand_in() {
     buildah config --env PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         --env CARGO_HOME=/usr/local/cargo "$id"
     buildah commit --quiet "$id" "$build_base" >/dev/null
+    buildah rm "$id" >/dev/null
+}
+
+# Debian with its Python.
+materials_stand_in() {
+    debootstrap --variant=minbase --include=python3-minimal bookworm "$work/python" >&2
+    local id
+    id=$(buildah from scratch)
+    buildah add --quiet "$id" "$work/python" / >/dev/null
+    buildah commit --quiet "$id" "$materials_base" >/dev/null
     buildah rm "$id" >/dev/null
 }
 
@@ -42,5 +53,8 @@ run_stand_in() {
 
 has() { buildah inspect --type image "$1" >/dev/null 2>&1; }
 
-has "$build_base" || build_stand_in
-has "$run_base" || run_stand_in
+[ $# -gt 0 ] || set -- build materials run
+for base in "$@"; do
+    name=${base}_base
+    has "${!name}" || "${base}_stand_in"
+done

@@ -92,7 +92,7 @@ fn start_what_is_paused(record: &mut Record) {
     let place = place.expect("it was looked at");
     let (sequence, at) = (record.log[place].sequence - 1, record.log[place].at - 1_000);
     let (operation, result, changed) = ("TagResource".into(), "OK".into(), Value::Null);
-    let tag = Line { sequence, at, operation, result, changed, request, ..start };
+    let tag = Line { sequence, at, operation, request, result, changed, ..start };
     record.log.insert(place, tag);
 }
 

@@ -11,6 +11,8 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) id: String,
     pub(in crate::cli) name: String,
     pub(in crate::cli) running: Option<Running>,
+    #[serde(default)]
+    pub(in crate::cli) rollout: Option<Rollout>,
     pub(in crate::cli) lane: Lane,
 }
 
@@ -19,6 +21,13 @@ pub(in crate::cli) struct Running {
     pub(in crate::cli) definition: String,
     pub(in crate::cli) images: Vec<Image>,
     pub(in crate::cli) since: Option<String>,
+    pub(in crate::cli) by: Option<String>,
+}
+
+/// A rollout that no deployment of the daemon watches.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Rollout {
+    pub(in crate::cli) definition: String,
     pub(in crate::cli) by: Option<String>,
 }
 
@@ -87,6 +96,11 @@ pub(in crate::cli) struct WayBack {
     pub(in crate::cli) target: String,
     pub(in crate::cli) from: String,
     pub(in crate::cli) to: String,
+    /// Daemons that do not tell these are asked, too.
+    #[serde(default)]
+    pub(in crate::cli) from_images: Vec<Image>,
+    #[serde(default)]
+    pub(in crate::cli) to_images: Vec<Image>,
     pub(in crate::cli) images: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) follow: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) hold: bool,
@@ -104,12 +118,33 @@ impl Running {
     }
 }
 
+impl Rollout {
+    /// What it brings, and whose it is.
+    pub(in crate::cli) fn told(&self) -> String {
+        match &self.by {
+            Some(by) => format!("{by} rolls out {}", self.definition),
+            None => format!("somebody else rolls out {}", self.definition),
+        }
+    }
+}
+
 impl Image {
     /// Its tag, or else the beginning of its digest.
     pub(in crate::cli) fn version(&self) -> Option<String> {
         let image: ImageReference = self.name.parse().ok()?;
         let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
         image.tag.map(|tag| tag.to_string()).or_else(|| digest.map(|digest| short(&digest)))
+    }
+}
+
+impl Image {
+    /// Its tag and the beginning of its digest, as far as they are known.
+    pub(in crate::cli) fn tag_and_digest(&self) -> Option<String> {
+        let image: ImageReference = self.name.parse().ok()?;
+        let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
+        let parts = [image.tag.map(|tag| tag.to_string()), digest.map(|digest| short(&digest))];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
 

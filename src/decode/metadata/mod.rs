@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use self::names::{COMMON, OF_JENKINS, PARTS, PREFIXES, Part, SYSTEMS, TRANSPARENT};
 use super::{envelope::Envelope, json::Object};
-use crate::domain::{Metadata, Trigger, harmless, is_commit};
+use crate::domain::{Metadata, Trigger, harmless, is_commit, redacted};
 
 /// The longest part that is kept, in characters; a longer URL is none.
 const LONGEST_CHARS: usize = 256;
@@ -244,7 +244,7 @@ fn web_url(text: &str) -> Option<String> {
     let path = bare.trim_end_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
     let slash = if path.is_empty() { "" } else { "/" };
-    (!host.is_empty()).then(|| format!("{scheme}://{host}{slash}{path}"))
+    (!host.is_empty()).then(|| redacted(&format!("{scheme}://{host}{slash}{path}")).into_owned())
 }
 
 /// AWS's console has the place of a thing behind a `?` and a `#`.

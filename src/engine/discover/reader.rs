@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
-    Word,
+    Seen, Word,
     board::Board,
     errands::{Errand, Errands},
     work::Batch,
@@ -18,13 +18,16 @@ use super::{
 use crate::{
     aws::ecs::{Ecs, READ_BATCH},
     domain::{
-        CallFailure, ClusterName, DefinitionReading, Discovered, Place, ServiceName, ServiceReading,
+        CallFailure, ClusterName, DefinitionReading, Discovered, Moment, Place, ServiceName, ServiceReading,
         TargetId, TargetSettings,
     },
     inventory::{Asked, Inventory, Tags, Update},
     settings::{Tagged, of_tags},
     status::Metrics,
 };
+
+/// A service with a rollout in progress is read again after so long.
+const UNDER_WAY: Duration = Duration::from_secs(30);
 
 /// Reads one place.
 #[derive(Debug)]
@@ -113,23 +116,28 @@ impl Reader {
 
     /// Reads services of one cluster, and says which could not be read.
     pub(super) async fn read(&self, batch: &Batch) -> Vec<(TargetId, CallFailure)> {
-        let asked = self.inventory().ask();
+        let (asked, asked_at) = (self.inventory().ask(), self.board.now());
         let readings = match self.ecs.read_services(&self.place, &batch.cluster, &batch.names).await {
             Ok(readings) => readings,
             Err(failure) => return self.all_failed(batch, &failure),
         };
-        let (mut updates, mut failed) = (Vec::new(), Vec::new());
+        let (mut updates, mut seen, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for (target, reading) in readings {
             let read = match reading {
                 Ok(reading) => self.take_in(asked, reading).await,
                 Err(failure) => Err(failure),
             };
             match read {
-                Ok(update) => updates.extend(update),
+                Ok(update) => {
+                    updates.extend(update);
+                    let sight = self.inventory().sight(&target);
+                    seen.extend(sight.map(|(sight, holds)| Seen { sight, holds }));
+                }
                 Err(failure) => failed.push((target, failure)),
             }
         }
         self.tell(updates).await;
+        self.show(seen, asked_at).await;
         failed
     }
 
@@ -167,9 +175,25 @@ impl Reader {
         let _ = self.words.send(Word::Updates(updates)).await;
     }
 
+    /// What was seen of services, by readings that were asked for at this moment.
+    async fn show(&self, seen: Vec<Seen>, asked_at: Moment) {
+        if seen.is_empty() {
+            return;
+        }
+        while_under_way(&seen, &self.errands);
+        // Nobody hears it where the process ends.
+        let _ = self.words.send(Word::Seen(seen, asked_at)).await;
+    }
+
     pub(super) fn inventory(&self) -> MutexGuard<'_, Inventory> {
         lock(&self.inventory)
     }
+}
+
+/// A rollout in progress that nobody here watches is looked at until it is over: ECS's word of its end may be lost.
+pub(super) fn while_under_way(seen: &[Seen], errands: &Errands) {
+    let under_way = seen.iter().filter(|it| it.sight.rollout.is_some());
+    under_way.for_each(|it| errands.later(&it.sight.target, UNDER_WAY));
 }
 
 /// What everybody finds at the start is no news, unless it is not deployed.

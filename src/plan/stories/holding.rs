@@ -17,6 +17,8 @@ fn about(target: TargetId, verb: HoldVerb, version: i64) -> HoldRequest {
         kind: TriggerKind::Decision,
         event_id: "e".into(),
         reason: "decided".into(),
+        by: None,
+        replayed_by: None,
         metadata: None,
     };
     let settings = Arc::new(TargetSettings::named(target.service().as_str().into()));

@@ -5,6 +5,7 @@
 mod bench;
 mod ecs;
 
+mod by_hand;
 mod cancelling;
 mod folding;
 mod glancing;
@@ -94,6 +95,8 @@ fn request(version: i64, change: Change) -> Request {
         kind: TriggerKind::DeployRequested,
         event_id: "".into(),
         reason: "a test".into(),
+        by: None,
+        replayed_by: None,
         metadata: None,
     };
     Request {

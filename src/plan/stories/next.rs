@@ -42,7 +42,14 @@ fn rolling_out() -> Bench {
 
 fn cancel(bench: &mut Bench, deployment: &str) {
     let reason = String::from("cancelled by ann: the wrong one");
-    let origin = Origin { kind: TriggerKind::Decision, event_id: "c".into(), reason, metadata: None };
+    let origin = Origin {
+        kind: TriggerKind::Decision,
+        event_id: "c".into(),
+        reason,
+        by: None,
+        replayed_by: None,
+        metadata: None,
+    };
     let about = Cancellation {
         deployment: deployment.into(),
         target: Some(target(API)),

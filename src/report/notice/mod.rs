@@ -140,6 +140,17 @@ impl Notice {
         }
     }
 
+    /// What all notices have in common that tell of one thing as it goes on: the deployment, or the rollout that is not ours.
+    pub fn thread(&self) -> Option<&str> {
+        match &self.what {
+            What::Stage(_, _, record) | What::Trouble(record, _) | What::Warned(record, _) => {
+                Some(record.id.as_str())
+            }
+            What::Foreign(it) => Some(it.rollout_id.as_str()),
+            What::Hold(_) => None,
+        }
+    }
+
     /// The deployment's id.
     pub fn deployment(&self) -> Option<&DeploymentId> {
         self.record().map(|record| &record.id)

@@ -196,7 +196,7 @@ impl Found {
 
     /// In little memory; `known` is where the target stands already.
     fn pack(&mut self, discovered: &Discovered, known: Option<u32>) -> Packed {
-        let Discovered { target, settings, refused, hold: _, dependencies } = discovered;
+        let Discovered { target, settings, refused, dependencies } = discovered;
         let place = self.places.take(&Place::of(target));
         let cluster = self.clusters.take(target.cluster());
         let id = known.and_then(|position| self.at(position)).map(|it| it.packed.id.clone());
@@ -271,13 +271,12 @@ impl<'a> FoundTarget<'a> {
         self.packed.things().map(|thing| thing.at(|place| places.get(place)))
     }
 
-    /// As it was learnt, but for what holds it back.
+    /// As it was learnt.
     pub(super) fn unpacked(self) -> Discovered {
         Discovered {
             target: self.id().clone(),
             settings: self.settings(),
             refused: self.refused().cloned(),
-            hold: None,
             dependencies: self.things().map(Dependency::from).collect(),
         }
     }

@@ -91,7 +91,7 @@ impl View<'_> {
             section #runs aria-labelledby="runs-heading" {
                 h2 #runs-heading { "Runs" }
                 @match running {
-                    None => p.nothing { "Lockkeeper has not looked at it yet: it does when something is asked of it." },
+                    None => p.nothing { "Nothing has been seen to run there yet." },
                     Some(running) => {
                         div.sheet.runs {
                             div { (runs(running)) }

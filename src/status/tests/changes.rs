@@ -36,7 +36,9 @@ impl Desk for Notebook {
             Ok(WayBack {
                 target,
                 from: "chubby_api:13".parse().expect("a definition"),
+                from_images: Vec::new(),
                 to: to.as_deref().unwrap_or("chubby_api:12").parse().expect("a definition"),
+                to_images: Vec::new(),
                 images: vec![("web".into(), "sha256:aa".into())],
                 follow: Vec::new(),
                 hold: false,
@@ -160,7 +162,7 @@ async fn a_rollback_says_what_it_would_do_before_it_does() {
     let path = "/api/v1/targets/api/rollback";
     let way = json!({
         "event_id": null, "dry_run": true, "target": API, "from": "chubby_api:13", "to": "chubby_api:12",
-        "images": { "web": "sha256:aa" }, "follow": {}, "hold": true,
+        "from_images": [], "to_images": [], "images": { "web": "sha256:aa" }, "follow": {}, "hold": true,
     });
     let answer = post(&state, path, json!({ "dry_run": true })).await;
     assert_eq!((answer.status, answer.json()), (StatusCode::OK, way));
@@ -199,14 +201,14 @@ async fn what_is_not_there_or_has_ended_cannot_be_decided_about() {
     let (status, detail) = post(&state, "/api/v1/deployments", json!({ "target": "nobody" })).await.problem();
     said.push(format!("{status} {detail}"));
     assert_snapshot!(said.join("\n"), @"
-    404 no target has the name or the id `nobody`
-    404 no target has the name or the id `nobody`
+    404 no target has the name or the id `nobody`: known are api, cart, mail, search
+    404 no target has the name or the id `nobody`: known are api, cart, mail, search
     404 no deployment `d-none` is under way, or among the last that ended
     404 no deployment `d-none` is under way, or among the last that ended
     409 the deployment `d-bad0` has ended: rolled_back
     409 the deployment `d-77fe` does not wait for an approval
     409 the deployment `d-77fe` does not wait for an approval
-    404 no target has the name or the id `nobody`
+    404 no target has the name or the id `nobody`: known are api, cart, mail, search
     ");
     assert!(notebook.posted.lock().expect("sound").is_empty());
 }

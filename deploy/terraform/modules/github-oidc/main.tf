@@ -63,40 +63,18 @@ resource "aws_iam_role" "this" {
   }
 }
 
-resource "aws_iam_role_policy" "this" {
-  for_each = { for name, it in var.roles : name => it if length(it.push_to) + length(it.buses) > 0 }
+module "release_policy" {
+  source = "../release-policy"
 
-  name = "release"
-  role = aws_iam_role.this[each.key].id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [for s in [
-      {
-        # Takes no resource.
-        Sid      = "RegistryLogin"
-        Effect   = "Allow"
-        Action   = ["ecr:GetAuthorizationToken"]
-        Resource = length(each.value.push_to) > 0 ? ["*"] : []
-      },
-      {
-        # BatchGetImage and GetDownloadUrlForLayer: a push looks what is there already.
-        Sid    = "Push"
-        Effect = "Allow"
-        Action = [
-          "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
-          "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
-        ]
-        Resource = each.value.push_to
-      },
-      {
-        Sid       = "AskForDeployments"
-        Effect    = "Allow"
-        Action    = ["events:PutEvents"]
-        Resource  = each.value.buses
-        Condition = { StringEquals = { "events:source" = each.value.sources } }
-      },
-    ] : s if length(s.Resource) > 0]
-  })
+  roles = { for name, it in var.roles : name => { push_to = it.push_to, buses = it.buses, sources = it.sources } }
+}
+
+resource "aws_iam_role_policy" "this" {
+  for_each = module.release_policy.policies
+
+  name   = "release"
+  role   = aws_iam_role.this[each.key].id
+  policy = each.value
 }
 
 # What a workflow may do beside, such as applying Terraform.

@@ -14,7 +14,7 @@ use crate::{
     aws::ecs::{Guard, Inspected, InspectedDefinition},
     domain::{
         CallFailure, Cause, ContainerName, Dependency, Glob, Marks, OnPush, Owner, ServiceState, Tag,
-        TargetId, TargetRule, TargetSettings,
+        TargetId, TargetName, TargetRule, TargetSettings,
     },
 };
 
@@ -83,6 +83,13 @@ pub(super) fn judge(candidate: &Candidate, reading: &Reading) -> Vec<Finding> {
         findings.push(sound(candidate, service, reading));
     }
     findings.into_iter().map(|it| it.of(name)).collect()
+}
+
+/// In an account of which no role can be assumed; that is told with what to do about it.
+pub(super) fn closed(id: &TargetId, name: &TargetName) -> Finding {
+    let what =
+        format!("{id} is not looked at, and cannot be deployed: the role of its account cannot be assumed");
+    Finding::error(About::Target, what, "").of(name.as_str())
 }
 
 /// What tells of changes that concern it, where its definition could be read.

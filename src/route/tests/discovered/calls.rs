@@ -26,7 +26,38 @@ fn a_name_that_several_found_targets_have_deploys_none() {
             "() `api` means several targets, ask for one by its id: 111122223333/eu-west-1/shop/api, 111122223333/eu-west-1/test/api"
         ]
     );
-    assert_eq!(lines(&routes, &event(requested("111122223333/eu-west-1/test/api"))), ["api: restart"]);
+    let by_id = event(requested("111122223333/eu-west-1/test/api"));
+    assert_eq!(lines(&routes, &by_id), ["api: restart"]);
+    assert!(routes.route(&event(requested("api")), &arrival()).unclear);
+    assert!(!routes.route(&by_id, &arrival()).unclear);
+    assert!(!routes.route(&event(requested("db")), &arrival()).unclear);
+}
+
+#[test]
+fn a_request_that_was_kept_for_one_of_several_of_that_name_is_for_that_one() {
+    let routes = only([found("api", []), in_cluster("test", found("api", []))]);
+    let kept: TargetId = "111122223333/eu-west-1/test/api".parse().expect("an id");
+    let arrival = Arrival { confined_to: Some([kept.clone()].into()), ..arrival() };
+    let routing = routes.route(&event(requested("api")), &arrival);
+    assert_eq!(routing.requests.iter().map(|it| &it.target).collect::<Vec<_>>(), [&kept]);
+    assert!(!routing.unclear && routing.notes.is_empty());
+}
+
+#[test]
+fn where_all_of_that_name_are_switched_off_a_request_asks_nothing() {
+    let off = |found: Discovered| Discovered { refused: Some("switched off".into()), ..found };
+    let one = in_cluster("test", found("api", []));
+    let routes = only([off(found("api", [])), off(one.clone())]);
+    let routing = routes.route(&event(requested("api")), &arrival());
+    assert!(!routing.unclear && routing.notes.len() == 2, "{routing:?}");
+    let one_is_on = only([off(found("api", [])), one]);
+    assert!(one_is_on.route(&event(requested("api")), &arrival()).unclear);
+}
+
+#[test]
+fn where_nobody_is_known_that_is_said() {
+    let lines = lines(&only([]), &event(requested("api")));
+    assert_eq!(lines, ["() no target is called `api`; none is known"]);
 }
 
 #[test]

@@ -1,0 +1,136 @@
+mock_provider "aws" {
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::111122223333:role/gitlab-dev" }
+  }
+  mock_resource "aws_iam_openid_connect_provider" {
+    defaults = { arn = "arn:aws:iam::111122223333:oidc-provider/gitlab.com" }
+  }
+}
+
+variables {
+  roles = {
+    dev = {
+      project  = "shop/backend/api"
+      branches = ["main"]
+      tags     = ["v1.4.2"]
+      push_to  = ["arn:aws:ecr:eu-west-1:111122223333:repository/shop_service_api"]
+      buses    = ["arn:aws:events:eu-west-1:111122223333:event-bus/default"]
+    }
+  }
+}
+
+run "a_role_trusts_one_project_and_what_is_named_of_it" {
+  command = apply
+
+  assert {
+    condition = jsondecode(aws_iam_role.this["dev"].assume_role_policy).Statement == [{
+      Effect    = "Allow"
+      Principal = { Federated = "arn:aws:iam::111122223333:oidc-provider/gitlab.com" }
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Condition = { StringEquals = {
+        "gitlab.com:aud" = "sts.amazonaws.com"
+        "gitlab.com:sub" = ["project_path:shop/backend/api:ref_type:branch:ref:main", "project_path:shop/backend/api:ref_type:tag:ref:v1.4.2"]
+      } }
+    }]
+    error_message = aws_iam_role.this["dev"].assume_role_policy
+  }
+}
+
+run "it_may_push_there_and_ask_and_nothing_else" {
+  command = apply
+
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.this["dev"].policy).Statement : s.Sid => s.Resource } == {
+      RegistryLogin     = ["*"]
+      Push              = ["arn:aws:ecr:eu-west-1:111122223333:repository/shop_service_api"]
+      AskForDeployments = ["arn:aws:events:eu-west-1:111122223333:event-bus/default"]
+    }
+    error_message = aws_iam_role_policy.this["dev"].policy
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.this["dev"].policy).Statement[2].Condition == { StringEquals = { "events:source" = ["action.deploy"] } }
+    error_message = "it could put events in the name of others"
+  }
+}
+
+run "a_gitlab_of_ones_own_is_named_by_its_address" {
+  command = apply
+
+  variables {
+    url      = "https://git.example.com"
+    audience = "https://git.example.com"
+    roles    = { dev = { project = "shop/api", subjects = ["ref_type:branch:ref:main:environment_protected:true"] } }
+  }
+
+  assert {
+    condition     = aws_iam_openid_connect_provider.gitlab[0].url == "https://git.example.com" && aws_iam_openid_connect_provider.gitlab[0].client_id_list == toset(["https://git.example.com"])
+    error_message = "another GitLab would be trusted"
+  }
+  assert {
+    condition = jsondecode(aws_iam_role.this["dev"].assume_role_policy).Statement[0].Condition.StringEquals == {
+      "git.example.com:aud" = "https://git.example.com"
+      "git.example.com:sub" = ["project_path:shop/api:ref_type:branch:ref:main:environment_protected:true"]
+    }
+    error_message = aws_iam_role.this["dev"].assume_role_policy
+  }
+}
+
+run "an_address_that_is_not_encrypted_is_refused" {
+  command = plan
+
+  variables {
+    url = "http://git.example.com"
+  }
+
+  expect_failures = [var.url]
+}
+
+run "a_group_is_not_trusted_as_a_whole" {
+  command = plan
+
+  variables {
+    roles = { dev = { project = "shop/*", branches = ["main"] } }
+  }
+
+  expect_failures = [var.roles]
+}
+
+run "a_branch_with_a_star_is_refused" {
+  command = plan
+
+  variables {
+    roles = { dev = { project = "shop/api", branches = ["*"] } }
+  }
+
+  expect_failures = [var.roles]
+}
+
+run "a_subject_with_a_star_is_refused" {
+  command = plan
+
+  variables {
+    roles = { dev = { project = "shop/api", subjects = ["ref_type:branch:ref:*"] } }
+  }
+
+  expect_failures = [var.roles]
+}
+
+run "a_whole_project_is_not_trusted" {
+  command = plan
+
+  variables {
+    roles = { dev = { project = "shop/api" } }
+  }
+
+  expect_failures = [var.roles]
+}
+
+run "a_provider_is_made_or_named" {
+  command = plan
+
+  variables {
+    create_provider = false
+  }
+
+  expect_failures = [aws_iam_role.this]
+}
