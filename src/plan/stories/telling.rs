@@ -188,3 +188,19 @@ fn what_is_only_held_until_it_is_told_counts_in_no_wave() {
     it.pass(6);
     assert_eq!(it.starts().len(), 2, "that one was put back");
 }
+
+#[test]
+fn after_a_crash_what_was_one_deployment_is_told_as_one() {
+    let mut it = told_elsewhere();
+    it.receive("m", [image("v2", 980)]);
+    it.receive("n", [restart(981)]);
+    it.pass(6);
+    it.rollout_is(RolloutState::Succeeded);
+    it.crash();
+    it.held_since = Some(at(1_000));
+    it.receive("m", [image("v2", 980)]);
+    it.receive("n", [restart(981)]);
+    it.pass(6);
+    let told: Vec<_> = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
+    assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1), "{told:?}");
+}
