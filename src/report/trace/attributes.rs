@@ -84,8 +84,17 @@ pub(super) fn of_trigger(origin: &Origin) -> Attributes {
     known.text("lockkeeper.by", origin.by.as_ref());
     known.text("lockkeeper.replayed_by", origin.replayed_by.as_ref());
     if let Some(metadata) = &origin.metadata {
-        let Metadata { user, commit, branch, repository, repository_url, platform, run_id, run_url } =
-            &**metadata;
+        let Metadata {
+            user,
+            commit,
+            branch,
+            repository,
+            repository_url,
+            platform,
+            run_id,
+            run_url,
+            traceparent: _,
+        } = &**metadata;
         known.text("user.name", user.as_ref());
         known.text("vcs.ref.head.revision", commit.as_ref());
         known.text("vcs.ref.head.name", branch.as_ref());

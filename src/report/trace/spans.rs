@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::attributes::{Attributes, attributes, message, of_task, of_trigger, short};
 use crate::{
-    domain::{DeploymentRecord, Origin, Outcome, Timestamp},
+    domain::{DeploymentRecord, Origin, Outcome, Timestamp, TraceParent},
     report::steps::{Step, StepKind},
 };
 
@@ -39,6 +39,8 @@ pub struct Span {
     pub attributes: Attributes,
     /// What happened within it.
     pub events: Vec<Happening>,
+    /// The spans elsewhere in which it was asked for.
+    pub links: Vec<TraceParent>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
 }
@@ -70,6 +72,7 @@ pub fn trace(record: &DeploymentRecord, steps: &[Step]) -> Trace {
         end,
         attributes: attributes(record),
         events: triggers(record, steps, end),
+        links: links(record),
         failure: failure(record),
     };
     let parts = parts(record, steps, end).into_iter().zip(1..).map(|(part, number)| Span {
@@ -80,6 +83,7 @@ pub fn trace(record: &DeploymentRecord, steps: &[Step]) -> Trace {
         end: part.end,
         attributes: Vec::new(),
         events: part.events,
+        links: Vec::new(),
         failure: part.failure,
     });
     let spans = [root.clone()].into_iter().chain(parts).collect();
@@ -232,6 +236,16 @@ fn triggers(record: &DeploymentRecord, steps: &[Step], end: Timestamp) -> Vec<Ha
         attributes: of_trigger(origin),
     };
     record.triggers.iter().map(|origin| happened(origin)).collect()
+}
+
+/// Each once, though two tags of one push may name it both.
+fn links(record: &DeploymentRecord) -> Vec<TraceParent> {
+    let mut links = Vec::new();
+    for metadata in record.triggers.iter().filter_map(|origin| origin.metadata.as_ref()) {
+        let link = metadata.traceparent.as_deref().and_then(TraceParent::parse);
+        links.extend(link.filter(|link| !links.contains(link)));
+    }
+    links
 }
 
 /// A deployment that is told twice, as after a redelivery, has one trace, but no two spans of one id.

@@ -227,12 +227,13 @@ fn clocks_that_disagree_make_no_span_end_before_it_begins() {
 }
 
 #[test]
-fn a_trigger_tells_of_the_commit_and_the_run_behind_it() {
+fn a_trigger_tells_of_the_commit_and_the_run_behind_it_and_links_to_its_span() {
     let metadata = Metadata {
         user: Some("ann".into()),
         commit: Some("4f2a9c1".into()),
         branch: Some("main".into()),
         run_url: Some("https://ci.example.com/77".into()),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         ..Metadata::default()
     };
     let origin = Origin {
@@ -243,10 +244,14 @@ fn a_trigger_tells_of_the_commit_and_the_run_behind_it() {
         by: Some("ci".into()),
         replayed_by: None,
     };
-    let record = DeploymentRecord { triggers: vec![Arc::new(origin)], ..sample::succeeded() };
+    let origin = Arc::new(origin);
+    let record = DeploymentRecord { triggers: vec![origin.clone(), origin], ..sample::succeeded() };
     let trace = trace(&record, &[]);
     let event = &trace.spans[0].events[0];
     assert_eq!((event.name, event.at), ("trigger", record.requested_at));
+    let [link] = &trace.spans[0].links[..] else { panic!("the same span twice is one") };
+    assert_eq!((link.trace[0], link.span[7], link.flags), (0x4b, 0xb7, 1));
+    assert!(trace.spans[1..].iter().all(|span| span.links.is_empty()));
     let attributes = shown(&event.attributes);
     assert!(attributes.contains(&format!("lockkeeper.message: {}\n", "x".repeat(2_000))), "{attributes}");
     insta::assert_snapshot!(attributes.replace(&"x".repeat(2_000), "…"), @r#"
