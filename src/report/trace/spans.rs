@@ -183,7 +183,7 @@ fn of_this_end(steps: &[Step]) -> &[Step] {
 }
 
 fn parts(record: &DeploymentRecord, steps: &[Step], end: Timestamp) -> Vec<Part> {
-    // A process that took over has not seen when it was received.
+    // Where it was not seen that it was received, it waited.
     let was_received = steps.first().is_some_and(|step| step.kind == StepKind::Joined);
     let first = if was_received { Kind::Delivery } else { Kind::Waiting };
     let open = Part::begun(first, record.requested_at);
