@@ -204,6 +204,7 @@ impl Engine {
                 Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 Some(word) = discovering.words.recv() => running.on_word(word),
+                Some(end) = running.engine.publisher.next_told() => running.on_answer(Input::Told(end)),
                 Some(question) = questions.recv() => running.on_question(question),
                 Some(rollout) = seen.recv() => running.on_foreign(rollout),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
@@ -225,6 +226,7 @@ impl Engine {
     ) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
+        settings.tell_within = self.publisher.tells().then_some(PlanSettings::TELL_WITHIN);
         let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
         settings.start_after = self.clock.moment() + delay;
         settings.glances_per_second = self.ecs.glances_per_second();
@@ -263,19 +265,24 @@ impl Engine {
     /// Takes in what was read of services.
     fn learn(&mut self, updates: Vec<Update>) {
         for update in updates {
-            let target = match update {
+            let (target, mut renamed) = match update {
                 Update::Learn(discovered) => {
                     let target = discovered.target.clone();
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.learn(discovered);
-                    target
+                    (target, renamed)
                 }
                 Update::Forget(target) => {
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.forget(&target);
                     self.publisher.sees_no_more(&target);
-                    target
+                    (target, renamed)
                 }
             };
-            self.publisher.knows(&target, &self.routes);
+            renamed.extend(self.routes.renamed_by(&target));
+            for target in renamed.iter().chain([&target]) {
+                self.publisher.knows(target, &self.routes);
+            }
         }
     }
 
@@ -284,7 +291,9 @@ impl Engine {
         match word {
             Word::Updates(updates) => self.learn(updates),
             Word::Seen(seen, _) => {
-                seen.into_iter().for_each(|it| self.publisher.sees(it.sight));
+                for it in seen {
+                    self.publisher.sees(it.sight);
+                }
             }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
         }
@@ -390,7 +399,9 @@ impl Running {
 
     fn on_word(&mut self, word: Word) {
         if let Word::Seen(seen, asked) = &word {
-            seen.iter().for_each(|it| self.see_holds(it, *asked));
+            for it in seen {
+                self.see_holds(it, *asked);
+            }
         }
         self.engine.hear(word, &self.gate);
         self.turn(Input::Wakeup);
@@ -557,7 +568,7 @@ impl Running {
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
         if engine.publisher.may_publish(now) {
-            held.keep_only(|lease| planner.holds(lease));
+            held.keep_only(|lease| planner.holds(lease), |lease| planner.is_owing(lease));
             engine.publisher.publish(
                 (now, engine.clock.wall()),
                 planner,

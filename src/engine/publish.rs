@@ -14,7 +14,7 @@ use crate::{
     domain::{
         DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, Sight, TargetId, Timestamp,
     },
-    plan::Planner,
+    plan::{End, Planner},
     report::{channel::Notifiers, history::History, past::Past, steps::Recorder, trace::Tracer},
     route::Routes,
     status::{Listing, Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
@@ -102,6 +102,17 @@ impl Publisher {
     pub fn with_tracer(mut self, tracer: Option<Tracer>) -> Self {
         self.tracer = tracer;
         self
+    }
+
+    /// Whether anybody is told elsewhere how deployments end.
+    pub(super) fn tells(&self) -> bool {
+        self.notifiers.as_ref().is_some_and(|notifiers| !notifiers.are_none())
+    }
+
+    /// The next end that everybody was told of, or cannot be. May be cancelled: it only takes from a channel.
+    pub(super) async fn next_told(&mut self) -> Option<End> {
+        let (deployment, outcome) = self.notifiers.as_mut()?.told().await?;
+        Some(End { deployment, outcome })
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {

@@ -103,12 +103,17 @@ impl Shown {
             let is_idle = shown.lane.state == LaneState::Idle;
             self.known.get(target) == Some(shown) || (record.is_none() && is_idle)
         });
+        let named_anew = record.as_ref().zip(shown).filter(|(known, shown)| known.name != shown.name);
+        let named_anew = named_anew
+            .map(|(known, shown)| TargetRecord { name: known.name.clone(), ..TargetRecord::clone(shown) });
         match &record {
             Some(record) => drop(self.known.insert(target.clone(), Arc::clone(record))),
             None => drop(self.known.remove(target)),
         }
         if is_at_rest {
             self.replace(target, record);
+        } else if let Some(named_anew) = named_anew {
+            self.replace(target, Some(Arc::new(named_anew)));
         }
     }
 
@@ -157,7 +162,9 @@ impl Shown {
         let mut moved = Vec::new();
         for target in planner.take_touched() {
             let (record, unended) = match planner.target(&target) {
-                Some((record, unended)) => (Some(Arc::new(self.with_sight(record, sights))), unended),
+                Some((record, unended)) => {
+                    (Some(Arc::new(self.with_sight(record, sights))), self.named(&target, unended))
+                }
                 None => (self.known.get(&target).cloned(), Unended::default()),
             };
             self.replace(&target, record);
@@ -165,6 +172,16 @@ impl Shown {
             moved.extend(take_over(&mut self.waiting, &target, unended.next));
         }
         moved
+    }
+
+    /// The same deployments, under the name that the target has now.
+    fn named(&self, target: &TargetId, mut unended: Unended) -> Unended {
+        if let Some(settings) = self.settings.get(target) {
+            for it in [&mut unended.first, &mut unended.next].into_iter().flatten() {
+                it.name = settings.name.clone();
+            }
+        }
+        unended
     }
 
     /// The targets, in the order of names.
@@ -189,6 +206,9 @@ impl Shown {
 
     /// The planner's record, with what a later reading showed.
     fn with_sight(&self, mut record: TargetRecord, sights: &Sights) -> TargetRecord {
+        if let Some(settings) = self.settings.get(&record.id) {
+            record.name = settings.name.clone();
+        }
         let looked = self.looked.get(&record.id);
         let later = sights.get(&record.id).filter(|it| looked.is_none_or(|at| *at < it.read_at));
         record.rollout = later.and_then(|it| it.rollout.clone()).filter(|_| record.lane.deployment.is_none());
@@ -392,6 +412,7 @@ mod tests {
             message: message.as_str().into(),
             event: message.as_str().into(),
             expires: Moment::from_millis(600_000),
+            held_since: None,
             asks: Asks::Changes(vec![request]),
         };
         tell(planner, 0, Input::Arrived(arrival));
@@ -492,6 +513,27 @@ mod tests {
         let target = sight.target.clone();
         sights.insert(target.clone(), sight);
         shown.see(&target, sights)
+    }
+
+    #[test]
+    fn who_gets_a_namesake_is_shown_under_another_name_whatever_is_asked_of_it() {
+        let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+        let mut routes = routes(&[]);
+        routes.learn(discovered("api", None));
+        let (mut shown, sights) = (Shown::at_rest(&routes, &Sights::new()), Sights::new());
+        ask(&mut planner, 1, "api");
+        shown.follow(&mut planner, &sights);
+        assert_eq!(told(&shown), "api quiet, (api is under way)");
+        let (account, region) = routes.home();
+        let namesake = TargetId::new(account, region, "mail".into(), "api".into());
+        routes.learn(Discovered { target: namesake.clone(), ..discovered("api", None) });
+        for target in routes.renamed_by(&namesake).into_iter().chain([namesake]) {
+            shown.know(&target, &routes, &sights);
+        }
+        assert_eq!(told(&shown), "mail/api idle, shop/api quiet, (api is under way)");
+        tell(&mut planner, 6, Input::Wakeup);
+        shown.follow(&mut planner, &sights);
+        assert_eq!(told(&shown), "mail/api idle, shop/api looking, (shop/api is under way)");
     }
 
     #[test]

@@ -15,9 +15,9 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
-    CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure,
-    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request, RolloutKey,
-    Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
+    Adopted, CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence,
+    Failure, ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request,
+    RolloutKey, Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
 };
 
 use super::{
@@ -144,7 +144,8 @@ pub(super) struct Passage {
     /// The images that it is to run.
     pub(super) images: Vec<(ContainerName, ImageReference)>,
     pub(super) rollout: Option<RolloutKey>,
-    pub(super) adopted: bool,
+    /// Whose it was, if it was taken over.
+    pub(super) adopted: Option<Adopted>,
     /// When the look was taken on which it was decided, by AWS's clock.
     pub(super) looked_at: Timestamp,
     pub(super) started_at: Timestamp,
@@ -225,7 +226,13 @@ impl Lane {
 
     /// A request joins those that wait. One that is being deployed already because of the same event goes on being
     /// deployed for the message that came last.
-    pub(super) fn join(&mut self, lease: LeaseId, request: Request, turn: &mut Turn<'_>) {
+    pub(super) fn join(
+        &mut self,
+        lease: LeaseId,
+        request: Request,
+        held_since: Option<Timestamp>,
+        turn: &mut Turn<'_>,
+    ) {
         self.settings = Arc::clone(&request.settings);
         if let Some(older) = self.passage().and_then(|passage| passage.same(&request)) {
             self.reissue(&[older], lease);
@@ -241,7 +248,7 @@ impl Lane {
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);
-        let ask = Ask::new(lease, request);
+        let ask = Ask { held_since, ..Ask::new(lease, request) };
         let settled = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
         for lease in settled {
             turn.ledger.settle(lease, &target, SettledBy::Newer);

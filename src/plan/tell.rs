@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Cause, Change, ContainerName, DefinitionId, DeploymentId, DeploymentRecord, Evidence, Failure,
+    Adopted, Cause, Change, ContainerName, DefinitionId, DeploymentId, DeploymentRecord, Evidence, Failure,
     ImageReference, KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout,
-    RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks,
+    RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks, Timestamp,
 };
 
 use super::{
-    DeadLetter, Flaw, Planner, cancel,
+    DeadLetter, End, Flaw, Planner, cancel,
     decide::Unseen,
     fold,
     fold::Ask,
@@ -22,8 +22,8 @@ const MOST_TRIGGERS: usize = 100;
 
 impl Lane {
     pub(super) fn finish_succeeded(&mut self, passage: Passage, rollout: &Rollout, turn: &mut Turn<'_>) {
-        let adopted = passage.adopted.then_some("carried by a rollout that was in progress");
-        self.tell_succeeded(&passage, rollout, adopted, turn);
+        let adopted = passage.adopted.map(taken_over);
+        self.tell_succeeded(&passage, rollout, (adopted, turn.now.wall), turn);
         self.retrying = None;
         self.rest(turn);
     }
@@ -32,12 +32,14 @@ impl Lane {
         &mut self,
         passage: &Passage,
         rollout: &Rollout,
-        how: Option<&str>,
+        (how, ended): (Option<&str>, Timestamp),
         turn: &mut Turn<'_>,
     ) {
         self.succeeded = Some(passage.id.clone());
+        self.named.tells_of(&rollout.id);
         let mut record = self.record(passage);
         record.cause = None;
+        record.finished_at = Some(ended);
         record.images = rolled_out(rollout);
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
@@ -53,7 +55,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &passage.asks, turn);
     }
 
     pub(super) fn finish_failed(
@@ -70,7 +72,7 @@ impl Lane {
         };
         (record.cause, record.reason) = (cause, Some(reason));
         self.set_aside(&passage.asks, outcome, &record, turn);
-        self.finish(record, outcome, turn);
+        self.finish(record, outcome, &passage.asks, turn);
     }
 
     pub(super) fn finish_dry(&mut self, passage: Passage, turn: &mut Turn<'_>) {
@@ -83,7 +85,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::DryRun);
         }
-        self.finish(record, Outcome::DryRun, turn);
+        self.finish(record, Outcome::DryRun, &passage.asks, turn);
     }
 
     /// Requests that need no rollout end as one deployment that started none.
@@ -100,7 +102,7 @@ impl Lane {
         for ask in &asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &asks, turn);
     }
 
     /// Requests turn out to have been started by us, and to be done, in a way that was not seen. In words: why not.
@@ -111,7 +113,11 @@ impl Lane {
         passage.rollout = Some(rollout.id.clone());
         passage.definition = Some(rollout.definition.id.clone());
         passage.tasks = rollout.tasks;
-        self.tell_succeeded(&passage, rollout, Some(why), turn);
+        if passage.attempts == 0 {
+            passage.take_over(rollout, &self.target);
+        }
+        let ended = rollout.updated_at.max(passage.started_at);
+        self.tell_succeeded(&passage, rollout, (Some(why), ended), turn);
     }
 
     /// Requests that cannot be met, or whose carrier failed, end as one deployment that failed.
@@ -151,7 +157,7 @@ impl Lane {
             record.rollout = Some(rollout.id);
         }
         self.set_aside(&asks, outcome, &record, turn);
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &asks, turn);
     }
 
     /// A rollout of ours was complete, and somebody's has taken its place before that could be said.
@@ -162,7 +168,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        self.finish(record, Outcome::Superseded, turn);
+        self.finish(record, Outcome::Superseded, &passage.asks, turn);
     }
 
     /// Something waits behind a rollout that makes no progress.
@@ -176,7 +182,7 @@ impl Lane {
     pub(super) fn report_superseded(&self, old: &Passage, new: &Passage, turn: &mut Turn<'_>) {
         let mut record = self.record(old);
         record.reason = Some(format!("{} took its place, and carries what it carried", new.id));
-        tell_finished(record, Outcome::Superseded, turn);
+        tell_finished(record, Outcome::Superseded, &old.asks, turn);
     }
 
     pub(super) fn set_aside(
@@ -203,8 +209,8 @@ impl Lane {
         }
     }
 
-    fn finish(&mut self, record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
-        tell_finished(record, outcome, turn);
+    fn finish(&mut self, record: DeploymentRecord, outcome: Outcome, asks: &[Ask], turn: &mut Turn<'_>) {
+        tell_finished(record, outcome, asks, turn);
         self.retrying = None;
         self.rest(turn);
     }
@@ -214,12 +220,17 @@ impl Lane {
         DeploymentRecord {
             stage: passage.stage,
             cause: passage.failure.as_ref().map(|failure| failure.cause),
-            reason: passage.failure.as_ref().map(|failure| failure.reason.clone()),
+            reason: match &passage.failure {
+                Some(failure) => Some(failure.reason.clone()),
+                None => passage.adopted.map(|whose| taken_over(whose).to_owned()),
+            },
             evidence: passage.evidence.clone(),
             rollout_id: passage.rollout.as_ref().and_then(|rollout| rollout.shown().cloned()),
             definition: passage.definition.clone(),
             previous_definition: passage.previous.clone(),
-            attempts: passage.attempts,
+            // Whoever began what was taken over has tried it once.
+            attempts: passage.attempts.max(u32::from(passage.adopted.is_some())),
+            adopted: passage.adopted,
             started_at: Some(passage.started_at),
             tasks: passage.tasks,
             rollout: passage.rollout.clone(),
@@ -257,6 +268,7 @@ impl Lane {
             definition: None,
             previous_definition: None,
             attempts: 0,
+            adopted: None,
             requested_at: asks.iter().map(|ask| ask.request.version).min().unwrap_or_default(),
             started_at: None,
             finished_at: None,
@@ -360,6 +372,14 @@ impl Lane {
     }
 }
 
+/// Whose the rollout was that was taken over, in words.
+fn taken_over(whose: Adopted) -> &'static str {
+    match whose {
+        Adopted::Ours => "its rollout was adopted in progress: a process before this one began it",
+        Adopted::Unknown => "its rollout was adopted in progress: who began it is not known",
+    }
+}
+
 /// What a container is to run, with the digest that one of these asks for.
 fn planned(name: &ContainerName, image: &ImageReference, asks: &[Ask]) -> RunningImage {
     let asked = || {
@@ -392,10 +412,20 @@ fn rolled_out(rollout: &Rollout) -> Vec<RunningImage> {
         .collect()
 }
 
-pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
+/// Tells how a deployment ended. The messages of these are deleted once that was told everywhere.
+pub(super) fn tell_finished(
+    mut record: DeploymentRecord,
+    outcome: Outcome,
+    asks: &[Ask],
+    turn: &mut Turn<'_>,
+) {
+    let end = End { deployment: record.id.clone(), outcome };
+    for ask in asks {
+        turn.ledger.tell_first(ask.lease, &end, turn.now.moment);
+    }
     record.stage = Stage::Finished;
     record.outcome = Some(outcome);
-    record.finished_at = Some(turn.now.wall);
+    record.finished_at = record.finished_at.or(Some(turn.now.wall));
     turn.report(Report::Finished(Box::new(record)));
 }
 

@@ -8,6 +8,8 @@ import json
 import uuid
 
 from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.events.models import EventPattern
+from moto.events.responses import EventsHandler
 from moto.logs.responses import LogsResponse
 from moto.s3.responses import S3Response
 from moto.server import main
@@ -110,9 +112,21 @@ def s3_tells_that_it_tells() -> None:
     S3Response.get_bucket_notification, S3Response.serialized = asked, told
 
 
+def events_test_patterns() -> None:
+    """TestEventPattern, by what decides on moto's buses."""
+
+    def test(self: EventsHandler) -> str:
+        asked = json.loads(self.body)
+        pattern = EventPattern.load(asked["EventPattern"])
+        return json.dumps({"Result": pattern.matches_event(json.loads(asked["Event"]))})
+
+    EventsHandler.test_event_pattern = test
+
+
 if __name__ == "__main__":
     sqs_keeps_what_was_set()
     ecs_keeps_what_was_set()
     logs_keep_queries()
     s3_tells_that_it_tells()
+    events_test_patterns()
     main()

@@ -231,7 +231,7 @@ async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
     ok       events: a rule lets through each of 2 events that targets wait for
     warning  permissions: IAM was not asked (SimulatePrincipalPolicy: InvalidAction: The world has no such service.). Shown to be allowed by calls about what is not there: ecs:UpdateService, sqs:ChangeMessageVisibility, sqs:DeleteMessage; by this check: the reads that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
     warning  own service: it is not looked at: none of the targets receives from this queue; name it by --own CLUSTER/SERVICE
-    ok       discovery: finds 3 services in 111122223333/eu-west-1; 2 of them are not deployed: off, typo
+    ok       discovery: finds 3 services in 111122223333/eu-west-1; not deployed of them: off, typo
     warning  target: the lifecycle policy of shop/api in 111122223333/eu-west-1 soon deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep 100 images without a tag, or keep them for 365 days
     ok       api: 111122223333/eu-west-1/shop/api runs api:1, which reads 2 things; follow
     ok       off: it is not deployed: switched off by its tag lockkeeper:enabled

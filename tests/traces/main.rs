@@ -79,6 +79,7 @@ fn record(number: u32) -> DeploymentRecord {
         definition: None,
         previous_definition: None,
         attempts: 1,
+        adopted: None,
         requested_at: at(0),
         started_at: Some(at(1)),
         finished_at: Some(at(9)),

@@ -192,7 +192,7 @@ fn judge(place: &Place, found: &Found) -> Finding {
     let refused: Vec<String> = refused.map(|(candidate, _)| candidate.id.service().to_string()).collect();
     let not = match refused.len() {
         0 => String::new(),
-        count => format!("; {count} of them are not deployed: {}", some_of(refused, MOST_NAMES)),
+        _ => format!("; not deployed of them: {}", some_of(refused, MOST_NAMES)),
     };
     Finding::ok(About::Discovery, format!("finds {} in {place}{not}", counted(found.len(), "service")))
 }

@@ -21,6 +21,7 @@ mod elsewhere;
 mod events;
 mod finding;
 mod lifecycle;
+mod namesakes;
 mod needs;
 mod offline;
 mod own;

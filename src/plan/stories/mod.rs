@@ -5,6 +5,7 @@
 mod bench;
 mod ecs;
 
+mod adopting;
 mod by_hand;
 mod cancelling;
 mod folding;
@@ -23,6 +24,7 @@ mod rule;
 mod setting_aside;
 mod shown;
 mod tags;
+mod telling;
 mod together;
 mod undoing;
 mod unheard;

@@ -183,11 +183,14 @@ fn of_this_end(steps: &[Step]) -> &[Step] {
 }
 
 fn parts(record: &DeploymentRecord, steps: &[Step], end: Timestamp) -> Vec<Part> {
-    // Where it was not seen that it was received, it waited.
+    let taken_over = record.adopted.and(record.started_at);
+    // Where it was not seen that it was received, or not for the first time, it waited.
     let was_received = steps.first().is_some_and(|step| step.kind == StepKind::Joined);
-    let first = if was_received { Kind::Delivery } else { Kind::Waiting };
-    let open = Part::begun(first, record.requested_at);
-    let mut walk = Walk { done: Vec::new(), open, end };
+    let first = if was_received && taken_over.is_none() { Kind::Delivery } else { Kind::Waiting };
+    let mut walk = Walk { done: Vec::new(), open: Part::begun(first, record.requested_at), end };
+    if let Some(began) = taken_over {
+        walk.go_on(Kind::Rollout, began, None);
+    }
     for step in steps {
         walk.take(step, record);
     }

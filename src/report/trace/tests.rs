@@ -7,7 +7,7 @@ use super::{
     spans::{Span, Trace, trace},
 };
 use crate::{
-    domain::{DeploymentRecord, Metadata, Origin, Outcome, RolloutKey, Timestamp, TriggerKind},
+    domain::{Adopted, DeploymentRecord, Metadata, Origin, Outcome, RolloutKey, Timestamp, TriggerKind},
     report::{
         sample::{self, at},
         steps::{Step, StepKind},
@@ -170,17 +170,26 @@ fn what_needed_no_rollout_waited_and_ended() {
 }
 
 #[test]
-fn a_process_that_took_over_tells_what_it_saw() {
+fn a_rollout_that_was_taken_over_began_when_ecs_created_it() {
+    let record = DeploymentRecord {
+        adopted: Some(Adopted::Ours),
+        started_at: Some(at("12:00:03")),
+        ..sample::rolled_back()
+    };
     let steps = [
+        joined("12:00:08", "main at 0af3c1 is ready"),
         step("12:00:09", StepKind::RollsOut, "chubby_api:13"),
-        joined("12:00:08", "push of shop_api:1.4"),
+        step("12:00:10", StepKind::RollsBack, "to chubby_api:12"),
         step("12:00:13", StepKind::Ended, ""),
     ];
-    insta::assert_snapshot!(told(&trace(&sample::succeeded(), &steps)), @r#"
-    deployment 0-13 [8 trigger] [0 trigger]
-    waiting 0-9
-    rollout 9-13
+    insta::assert_snapshot!(told(&trace(&record, &steps)), @r#"
+    deployment 0-13 [8 trigger] FAILED crash_loop: container web exited with 1, three times
+    waiting 0-3
+    rollout 3-10 [10 task stopped] [10 service event] FAILED crash_loop: container web exited with 1, three times
+    rollback 10-13
     "#);
+    let adopted = ("lockkeeper.adopted", Value::Text("ours".into()));
+    assert!(trace(&record, &[]).spans[0].attributes.contains(&adopted));
 }
 
 #[test]
