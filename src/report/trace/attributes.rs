@@ -1,7 +1,9 @@
 //! What is said of a deployment, of what it carries and of what was seen of it, under the names of OpenTelemetry's conventions
 //! where those have one, and else under names that begin with `lockkeeper`.
 
-use crate::domain::{Cause, DeploymentRecord, Digest, Metadata, Origin, Outcome, RunningImage, StoppedTask};
+use crate::domain::{
+    Adopted, Cause, DeploymentRecord, Digest, Metadata, Origin, Outcome, RunningImage, StoppedTask,
+};
 
 /// Names and values.
 pub type Attributes = Vec<(&'static str, Value)>;
@@ -54,6 +56,7 @@ pub(super) fn attributes(record: &DeploymentRecord) -> Attributes {
     known.texts("lockkeeper.changes", &record.changes);
     known.text("lockkeeper.rollout.id", record.rollout_id.as_ref());
     known.text("lockkeeper.rollout.arn", service_deployment);
+    known.text("lockkeeper.adopted", record.adopted.map(whose));
     known.text("lockkeeper.definition", record.definition.as_ref());
     known.text("lockkeeper.previous_definition", record.previous_definition.as_ref());
     known.texts("lockkeeper.images", images.iter().map(|it| format!("{}={}", it.container, it.image)));
@@ -65,6 +68,14 @@ pub(super) fn attributes(record: &DeploymentRecord) -> Attributes {
 
 fn digest(image: &RunningImage) -> Option<&Digest> {
     image.digest.as_ref().or(image.image.digest.as_ref())
+}
+
+/// Whose a rollout was that was taken over.
+fn whose(adopted: Adopted) -> &'static str {
+    match adopted {
+        Adopted::Ours => "ours",
+        Adopted::Unknown => "unknown",
+    }
 }
 
 /// As OpenTelemetry has it, which knows two ends.
@@ -84,8 +95,17 @@ pub(super) fn of_trigger(origin: &Origin) -> Attributes {
     known.text("lockkeeper.by", origin.by.as_ref());
     known.text("lockkeeper.replayed_by", origin.replayed_by.as_ref());
     if let Some(metadata) = &origin.metadata {
-        let Metadata { user, commit, branch, repository, repository_url, platform, run_id, run_url } =
-            &**metadata;
+        let Metadata {
+            user,
+            commit,
+            branch,
+            repository,
+            repository_url,
+            platform,
+            run_id,
+            run_url,
+            traceparent: _,
+        } = &**metadata;
         known.text("user.name", user.as_ref());
         known.text("vcs.ref.head.revision", commit.as_ref());
         known.text("vcs.ref.head.name", branch.as_ref());

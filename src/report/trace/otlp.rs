@@ -102,6 +102,9 @@ pub struct Span {
     /// What happened within it.
     #[prost(message, repeated, tag = "11")]
     pub events: Vec<Event>,
+    /// The spans elsewhere that have to do with it.
+    #[prost(message, repeated, tag = "13")]
+    pub links: Vec<Link>,
     /// Whether it failed.
     #[prost(message, optional, tag = "15")]
     pub status: Option<Status>,
@@ -122,6 +125,20 @@ pub struct Event {
     /// What is said of it.
     #[prost(message, repeated, tag = "3")]
     pub attributes: Vec<KeyValue>,
+}
+
+/// A span elsewhere.
+#[derive(Clone, PartialEq, Message)]
+pub struct Link {
+    /// The trace that it is of: sixteen bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub trace_id: Vec<u8>,
+    /// It: eight bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub span_id: Vec<u8>,
+    /// As those of a span.
+    #[prost(fixed32, tag = "6")]
+    pub flags: u32,
 }
 
 /// Whether a span failed.

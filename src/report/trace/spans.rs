@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::attributes::{Attributes, attributes, message, of_task, of_trigger, short};
 use crate::{
-    domain::{DeploymentRecord, Origin, Outcome, Timestamp},
+    domain::{DeploymentRecord, Origin, Outcome, Timestamp, TraceParent},
     report::steps::{Step, StepKind},
 };
 
@@ -39,6 +39,8 @@ pub struct Span {
     pub attributes: Attributes,
     /// What happened within it.
     pub events: Vec<Happening>,
+    /// The spans elsewhere in which it was asked for.
+    pub links: Vec<TraceParent>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
 }
@@ -70,6 +72,7 @@ pub fn trace(record: &DeploymentRecord, steps: &[Step]) -> Trace {
         end,
         attributes: attributes(record),
         events: triggers(record, steps, end),
+        links: links(record),
         failure: failure(record),
     };
     let parts = parts(record, steps, end).into_iter().zip(1..).map(|(part, number)| Span {
@@ -80,6 +83,7 @@ pub fn trace(record: &DeploymentRecord, steps: &[Step]) -> Trace {
         end: part.end,
         attributes: Vec::new(),
         events: part.events,
+        links: Vec::new(),
         failure: part.failure,
     });
     let spans = [root.clone()].into_iter().chain(parts).collect();
@@ -179,11 +183,14 @@ fn of_this_end(steps: &[Step]) -> &[Step] {
 }
 
 fn parts(record: &DeploymentRecord, steps: &[Step], end: Timestamp) -> Vec<Part> {
-    // A process that took over has not seen when it was received.
+    let taken_over = record.adopted.and(record.started_at);
+    // Where it was not seen that it was received, or not for the first time, it waited.
     let was_received = steps.first().is_some_and(|step| step.kind == StepKind::Joined);
-    let first = if was_received { Kind::Delivery } else { Kind::Waiting };
-    let open = Part::begun(first, record.requested_at);
-    let mut walk = Walk { done: Vec::new(), open, end };
+    let first = if was_received && taken_over.is_none() { Kind::Delivery } else { Kind::Waiting };
+    let mut walk = Walk { done: Vec::new(), open: Part::begun(first, record.requested_at), end };
+    if let Some(began) = taken_over {
+        walk.go_on(Kind::Rollout, began, None);
+    }
     for step in steps {
         walk.take(step, record);
     }
@@ -232,6 +239,16 @@ fn triggers(record: &DeploymentRecord, steps: &[Step], end: Timestamp) -> Vec<Ha
         attributes: of_trigger(origin),
     };
     record.triggers.iter().map(|origin| happened(origin)).collect()
+}
+
+/// Each once, though two tags of one push may name it both.
+fn links(record: &DeploymentRecord) -> Vec<TraceParent> {
+    let mut links = Vec::new();
+    for metadata in record.triggers.iter().filter_map(|origin| origin.metadata.as_ref()) {
+        let link = metadata.traceparent.as_deref().and_then(TraceParent::parse);
+        links.extend(link.filter(|link| !links.contains(link)));
+    }
+    links
 }
 
 /// A deployment that is told twice, as after a redelivery, has one trace, but no two spans of one id.

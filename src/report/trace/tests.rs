@@ -7,7 +7,7 @@ use super::{
     spans::{Span, Trace, trace},
 };
 use crate::{
-    domain::{DeploymentRecord, Metadata, Origin, Outcome, RolloutKey, Timestamp, TriggerKind},
+    domain::{Adopted, DeploymentRecord, Metadata, Origin, Outcome, RolloutKey, Timestamp, TriggerKind},
     report::{
         sample::{self, at},
         steps::{Step, StepKind},
@@ -170,17 +170,26 @@ fn what_needed_no_rollout_waited_and_ended() {
 }
 
 #[test]
-fn a_process_that_took_over_tells_what_it_saw() {
+fn a_rollout_that_was_taken_over_began_when_ecs_created_it() {
+    let record = DeploymentRecord {
+        adopted: Some(Adopted::Ours),
+        started_at: Some(at("12:00:03")),
+        ..sample::rolled_back()
+    };
     let steps = [
+        joined("12:00:08", "main at 0af3c1 is ready"),
         step("12:00:09", StepKind::RollsOut, "chubby_api:13"),
-        joined("12:00:08", "push of shop_api:1.4"),
+        step("12:00:10", StepKind::RollsBack, "to chubby_api:12"),
         step("12:00:13", StepKind::Ended, ""),
     ];
-    insta::assert_snapshot!(told(&trace(&sample::succeeded(), &steps)), @r#"
-    deployment 0-13 [8 trigger] [0 trigger]
-    waiting 0-9
-    rollout 9-13
+    insta::assert_snapshot!(told(&trace(&record, &steps)), @r#"
+    deployment 0-13 [8 trigger] FAILED crash_loop: container web exited with 1, three times
+    waiting 0-3
+    rollout 3-10 [10 task stopped] [10 service event] FAILED crash_loop: container web exited with 1, three times
+    rollback 10-13
     "#);
+    let adopted = ("lockkeeper.adopted", Value::Text("ours".into()));
+    assert!(trace(&record, &[]).spans[0].attributes.contains(&adopted));
 }
 
 #[test]
@@ -227,12 +236,13 @@ fn clocks_that_disagree_make_no_span_end_before_it_begins() {
 }
 
 #[test]
-fn a_trigger_tells_of_the_commit_and_the_run_behind_it() {
+fn a_trigger_tells_of_the_commit_and_the_run_behind_it_and_links_to_its_span() {
     let metadata = Metadata {
         user: Some("ann".into()),
         commit: Some("4f2a9c1".into()),
         branch: Some("main".into()),
         run_url: Some("https://ci.example.com/77".into()),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         ..Metadata::default()
     };
     let origin = Origin {
@@ -243,10 +253,14 @@ fn a_trigger_tells_of_the_commit_and_the_run_behind_it() {
         by: Some("ci".into()),
         replayed_by: None,
     };
-    let record = DeploymentRecord { triggers: vec![Arc::new(origin)], ..sample::succeeded() };
+    let origin = Arc::new(origin);
+    let record = DeploymentRecord { triggers: vec![origin.clone(), origin], ..sample::succeeded() };
     let trace = trace(&record, &[]);
     let event = &trace.spans[0].events[0];
     assert_eq!((event.name, event.at), ("trigger", record.requested_at));
+    let [link] = &trace.spans[0].links[..] else { panic!("the same span twice is one") };
+    assert_eq!((link.trace[0], link.span[7], link.flags), (0x4b, 0xb7, 1));
+    assert!(trace.spans[1..].iter().all(|span| span.links.is_empty()));
     let attributes = shown(&event.attributes);
     assert!(attributes.contains(&format!("lockkeeper.message: {}\n", "x".repeat(2_000))), "{attributes}");
     insta::assert_snapshot!(attributes.replace(&"x".repeat(2_000), "…"), @r#"

@@ -8,17 +8,19 @@ use super::{
     attributes::{self, Attributes},
     otlp::{
         AnyValue, ArrayValue, Event, ExportTraceServiceRequest, ExportTraceServiceResponse,
-        InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans, Span, SpanKind, Status,
+        InstrumentationScope, KeyValue, Link, Resource, ResourceSpans, ScopeSpans, Span, SpanKind, Status,
         StatusCode, Value,
     },
     spans::{self, Happening, Trace},
 };
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, TraceParent};
 
 /// W3C's flag of a trace that is recorded.
 const SAMPLED: u32 = 1;
 /// That it is known whether the parent is of another process. It never is.
 const PARENT_IS_NEAR: u32 = 0x100;
+/// That it is known to be of another process.
+const IS_REMOTE: u32 = 0x300;
 
 /// These traces, of this sender, as one request.
 pub(super) fn request(traces: &[Trace], sender: &BTreeMap<Arc<str>, Arc<str>>) -> Vec<u8> {
@@ -50,6 +52,7 @@ fn wired(trace: &[u8; 16], span: &spans::Span) -> Span {
         end_time_unix_nano: nanos(span.end),
         attributes: pairs(&span.attributes),
         events: span.events.iter().map(event).collect(),
+        links: span.links.iter().map(link).collect(),
         status: span.failure.as_ref().map(failed),
         flags: SAMPLED | PARENT_IS_NEAR,
     }
@@ -58,6 +61,12 @@ fn wired(trace: &[u8; 16], span: &spans::Span) -> Span {
 fn event(happening: &Happening) -> Event {
     let Happening { at, name, attributes } = happening;
     Event { time_unix_nano: nanos(*at), name: (*name).into(), attributes: pairs(attributes) }
+}
+
+/// Of another process, always.
+fn link(link: &TraceParent) -> Link {
+    let flags = u32::from(link.flags) | IS_REMOTE;
+    Link { trace_id: link.trace.to_vec(), span_id: link.span.to_vec(), flags }
 }
 
 fn pairs(attributes: &Attributes) -> Vec<KeyValue> {

@@ -36,7 +36,8 @@ def each_deployment_is_one_trace(stage: Stage) -> None:
         OTEL_SERVICE_NAME="locks",
         OTEL_RESOURCE_ATTRIBUTES="team=shop%20floor",
     )
-    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    stage.push("api", "v2")
+    stage.put(events.deploy("api", tag="v2", traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01"))
     (good,) = stage.finished(daemon, outcome="succeeded")
     stage.put(events.push("api", "crash", stage.push("api", "crash")))
     (bad,) = stage.finished(daemon, outcome="rolled_back")
@@ -58,6 +59,8 @@ def each_deployment_is_one_trace(stage: Stage) -> None:
     parts = ["deployment", "delivery", "waiting", "definition", "rollout"]
     good_spans, bad_spans = traces.values()
     assert [span.name for span in good_spans] == parts and not failed(good_spans), good_spans
+    (link,) = good_spans[0].links
+    assert (link.trace_id.hex(), link.span_id.hex()) == ("ab" * 16, "cd" * 8), link
     # Going back is so fast here that it may be over before the next look.
     assert [span.name for span in bad_spans if span.name != "rollback"] == parts, bad_spans
     assert failed(bad_spans) == ["deployment", "rollout"], bad_spans

@@ -276,7 +276,7 @@ fn of_lists(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Find
         (text.clone(), Glob::new(&text))
     });
     let on = candidate.settings.triggers;
-    let lists: [(Kind, bool, Vec<(String, Glob)>); 4] = [
+    let lists: [(Kind, bool, Vec<_>); 4] = [
         (Kind::Repositories, on.images, globs(&rule.repositories)),
         (Kind::Parameters, on.parameters, globs(&rule.parameters)),
         (Kind::Secrets, on.secrets, globs(&rule.secrets)),
