@@ -34,8 +34,18 @@ def _fields() -> set[str]:
     """The fields of events that the page's state machine and its query name."""
     sections = dict(it.partition("\n")[::2] for it in PAGE.read_text().split("\n## ")[1:])
     query = re.search(r"```\n(.*?)```", sections["Deployments in a dashboard of CloudWatch Logs"], re.DOTALL)[1]
-    machine = sections["A smoke test after a deployment, and a way back"]
-    return set(re.findall(r"detail(?:\.[a-zA-Z]+)+", query)) | set(re.findall(r"\$\.(detail(?:\.[a-zA-Z]+)*)", machine))
+    machines = "".join(it for name, it in sections.items() if name.startswith(("A smoke test", "Approval")))
+    return set(re.findall(r"detail(?:\.[a-zA-Z]+)+", query)) | set(re.findall(r"\$\.(detail(?:\.[a-zA-Z]+(?:\[0\])?)*)", machines))
+
+
+def _approved(event: dict) -> dict:
+    """What the state machine that asks for an approval puts on the bus, after ann has approved."""
+    section = PAGE.read_text().partition("\n## Approval")[2]
+    machine = json.loads(re.search(r"```json\n(.*?)```", section, re.DOTALL)[1])
+    (entry,) = machine["States"]["Deploy"]["Parameters"]["Entries"]
+    known = {**event, "approval": {"by": "ann"}}
+    filled = {name.removesuffix(".$"): _at(known, it[2:]) if name.endswith(".$") else it for name, it in entry["Detail"].items()}
+    return {**entry, "Detail": json.dumps(filled)}
 
 
 def _listen(stage: Stage, number: int, pattern: dict, **target: dict) -> str:
@@ -70,7 +80,9 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
     for name in ("api", "web"):
         stage.service(name, image=stage.image(name, "v1"))
     notify = f'[notify.eventbridge]\nenabled = true\nbus = "{stage.bus_name}"\n'
+    production = stage.service("api-prod", image=stage.image("api", "v1"))
     targets = [stage.target(name, on_push="pin") for name in ("api", "web")]
+    targets.append(stage.target("api-prod", repositories=["api"], on_push="ignore"))
     # The process starts in the story's folder: `LOCKKEEPER_ENV` asks for a file there.
     (stage.folder / "config").mkdir()
     (stage.folder / "config/prod.toml").touch()
@@ -109,15 +121,21 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
     assert _bodies(stage, told) == [json.dumps(f"web in {stage.cluster} failed: image_pull ({failed['deploymentId']})")]
     for field in _fields():
         assert any(_at(event, field) for event in sent), f"no event has {field}"
+    live = next(it for it in sent if it["detail-type"] == COMPLETED)
+    stage.events.put_events(Entries=[{**_approved(live), "EventBusName": stage.bus_name}])
+    (promoted,) = [it for it in stage.finished(daemon, 3) if it["target"].endswith("api-prod")]
+    assert promoted["outcome"] == "succeeded" and "ann" in promoted["triggers"][0]["reason"], promoted
+    assert production.image() == stage.image("api", "v2")
+    assert _bodies(stage, queues["Production only"]), "it is told, too"
     _put_again_from_dev(stage, sent[0])
     assert _received(stage, queues["One target"]) | _received(stage, queues["Any failure"]), "it did not arrive"
     assert not _received(stage, queues["Production only"]), "dev is not production"
 
 
 def _at(event: dict, field: str) -> object:
-    """What stands in a field, by its path."""
-    for name in field.split("."):
-        event = event.get(name, {})
+    """What stands in a field, by its path: names, and numbers of lists in brackets."""
+    for name in re.findall(r"\w+", field):
+        event = event[int(name)] if name.isdigit() else event.get(name, {})
     return event
 
 
