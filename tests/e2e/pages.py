@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,7 @@ class Reader:
         # `set -a` has the next shell know every variable of this one.
         head = f"set -euo pipefail\nif [ -e {self._state} ]; then . {self._state}; fi\nset -a\n"
         script = f"{head}{self._as_own(commands)}\nset +a\nexport -p > {self._state}\n"
+        began = time.monotonic()
         done = subprocess.run(
             # It ends what the shell has started, too.
             ["timeout", "240", "bash", "-c", script],
@@ -97,6 +99,8 @@ class Reader:
             text=True,
             check=False,
         )
+        with (self.folder / "typed.log").open("a") as log:
+            log.write(f"--- {where}, {time.monotonic() - began:.1f} s\n{commands}\n{done.stdout}{done.stderr}\n")
         told = f"{where} ended with {done.returncode}:\n{self._as_own(commands)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         assert done.returncode == 0, told
         return done.stdout
