@@ -76,8 +76,8 @@ async fn a_process_that_takes_over_adopts_the_rollout_and_starts_no_second() {
     let mut lab = Lab::open("0s").await;
     lab.slow_down();
     lab.push("v2");
-    let begun = lab.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await;
-    let Report::Moved(began) = begun else { panic!("{begun:?}") };
+    let report = lab.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await;
+    let Report::Moved(began) = report else { panic!("{report:?}") };
     lab.stop.cancel();
     timeout(PATIENCE, &mut lab.daemon).await.expect("it ends").unwrap();
     lab.start("0s").await;
