@@ -17,6 +17,7 @@
 //! | `losses` | looks whether a target needs an image that is gone |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
+//! | `seen` | tells the planner what readings of services show of what keeps targets back |
 //! | `shown` | what a snapshot shows of targets and deployments |
 //! | `notify` | opens the channels by which it is told elsewhere |
 //! | `foreign` | rollouts that we did not start |
@@ -43,6 +44,7 @@ mod perform;
 mod publish;
 mod reconcile;
 mod renewal;
+mod seen;
 mod shown;
 mod standby;
 mod strangers;
@@ -80,7 +82,7 @@ pub use reconcile::Reconcile;
 pub use standby::Lease;
 pub use watchdog::Watchdog;
 
-use discover::{Asks, Discovering, Gate, Seen, Word};
+use discover::{Asks, Discovering, Gate, Word};
 use foreign::Foreign;
 use held::HeldMessages;
 use intake::Batch;
@@ -173,7 +175,7 @@ impl Engine {
     pub async fn run(self) {
         let mut discovering = Discovering::begin(&self);
         match self.lease.clone() {
-            None => drop(self.act(None, &mut discovering).await),
+            None => drop(Box::pin(self.act(None, &mut discovering)).await),
             Some(lease) => Box::pin(standby::run(self, lease, &mut discovering)).await,
         }
     }
@@ -412,21 +414,6 @@ impl Running {
         self.tell(&Report::Foreign(Box::new(rollout)));
     }
 
-    /// What the tags of a service say of what keeps it back, read at this moment or later. The planner is told unless it has
-    /// seen or tagged the service itself since, or so shortly before that the reading may be older.
-    fn see_holds(&mut self, seen: &Seen, asked: Moment) {
-        let target = &seen.sight.target;
-        let is_newer = self.touched.get(target).is_none_or(|at| *at + OLDEST_READ <= asked);
-        let concerns = seen.sight.hold.is_some() || self.planner.knows(target);
-        if !is_newer || !concerns {
-            return;
-        }
-        if let Some((settings, None)) = self.engine.routes.settings_of(target) {
-            let (target, holds) = (target.clone(), seen.holds.clone());
-            self.turn(Input::HoldsRead { target, settings, holds });
-        }
-    }
-
     fn on_question(&mut self, question: Question) {
         let Self { engine, planner, .. } = self;
         match question {
@@ -528,18 +515,6 @@ impl Running {
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
-    }
-
-    /// Remembers when this process itself has seen or changed a target last.
-    fn note(&mut self, now: Moment, input: &Input) {
-        match input {
-            Input::Looked { target, look: Ok(look) } => {
-                self.engine.publisher.looked(target, look.taken_at);
-                self.touched.insert(target.clone(), now);
-            }
-            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), now)),
-            _ => {}
-        }
     }
 
     /// ECS told of a service of ours: that it is not well, or that a rollout moved which may be somebody's.

@@ -38,6 +38,9 @@ async fn somebody_rolls_out(estate: &Estate, daemon: &Daemon) {
     daemon.until(|it| runs(it, "api") == told("api:1", "")).await;
     let image = daemon.shown("api").running.as_ref().unwrap().images[0].image.to_string();
     assert!(image.ends_with("/shop/api:v1"), "{image}");
+    let digest = |daemon: &Daemon| daemon.shown("api").running.as_ref()?.images[0].digest.clone();
+    let took = daemon.until(|it| digest(it).is_some()).await;
+    assert!(took <= Duration::from_secs(10), "{took:?}");
 
     estate.definition(ACCOUNT, "api", "/shop/other");
     estate.move_to(ACCOUNT, "api", "api");
@@ -50,7 +53,7 @@ async fn somebody_rolls_out(estate: &Estate, daemon: &Daemon) {
     daemon.until(|_| estate.is_stable(ACCOUNT, "api")).await;
     estate.rollout_moved(ACCOUNT, "shop/api", "SERVICE_DEPLOYMENT_COMPLETED");
     let asked = Instant::now();
-    daemon.until(|it| runs(it, "api") == told("api:2", "")).await;
+    daemon.until(|it| runs(it, "api") == told("api:2", "") && digest(it).is_some()).await;
     assert!(asked.elapsed() <= Duration::from_secs(8), "{:?}", asked.elapsed());
 }
 
