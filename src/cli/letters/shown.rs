@@ -19,7 +19,9 @@ pub(in crate::cli) struct Shown {
 
 /// Letters below their heads; what tells them apart stays whole, also where there is little room.
 pub(in crate::cli) fn listed(mut rows: Vec<[String; 5]>, width: Option<usize>, now: Timestamp) -> String {
-    rows.iter_mut().for_each(|[_, time, ..]| *time = when_in(width, now, time));
+    for [_, time, ..] in &mut rows {
+        *time = when_in(width, now, time);
+    }
     table(HEADS, &rows, width, &[0, 1])
 }
 
