@@ -76,8 +76,8 @@ async fn a_process_that_takes_over_adopts_the_rollout_and_starts_no_second() {
     let mut lab = Lab::open("0s").await;
     lab.slow_down();
     lab.push("v2");
-    let report = lab.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await;
-    let Report::Moved(began) = report else { panic!("{report:?}") };
+    let begun = lab.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await;
+    let Report::Moved(before) = begun else { panic!("{begun:?}") };
     lab.stop.cancel();
     timeout(PATIENCE, &mut lab.daemon).await.expect("it ends").unwrap();
     lab.start("0s").await;
@@ -85,7 +85,7 @@ async fn a_process_that_takes_over_adopts_the_rollout_and_starts_no_second() {
     assert_eq!((ended.outcome, ended.attempts), (Some(Outcome::Succeeded), 1));
     assert_eq!(ended.adopted, Some(Adopted::Ours));
     assert!(ended.reason.as_ref().is_some_and(|it| it.contains("adopted in progress")), "{:?}", ended.reason);
-    assert!(ended.started_at.unwrap() <= began.started_at.unwrap() + Duration::from_secs(2), "{began:?}");
+    assert!(ended.started_at.unwrap() <= before.started_at.unwrap() + Duration::from_secs(2), "{before:?}");
     assert_eq!(lab.count("UpdateService"), 1);
     lab.close().await;
 }

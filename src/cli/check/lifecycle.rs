@@ -270,13 +270,13 @@ fn images(states: &BTreeMap<Tag, TagState>) -> BTreeMap<&Digest, Image<'_>> {
 
 fn told(whose: &str, tag: &Tag, readers: &Readers, certainty: Certainty, does: &str) -> Finding {
     let only = readers.first().filter(|_| readers.len() == 1);
-    let several = || some_of(readers.iter().cloned().collect(), MOST_NAMES);
-    let (names, tasks) = match only {
+    let all = || some_of(readers.iter().cloned().collect(), MOST_NAMES);
+    let (who, tasks) = match only {
         Some(_) => (format!("it names tag {tag}"), "its new tasks"),
-        None => (format!("{} name tag {tag}", several()), "their new tasks"),
+        None => (format!("{} name tag {tag}", all()), "their new tasks"),
     };
     let what =
-        format!("{names}, whose image the lifecycle policy of {whose} {does}; then {tasks} cannot start");
+        format!("{who}, whose image the lifecycle policy of {whose} {does}; then {tasks} cannot start");
     let selection = json!({
         "tagStatus": "tagged", "tagPatternList": [tag.as_str()], "countType": "imageCountMoreThan", "countNumber": 1,
     });

@@ -276,7 +276,7 @@ fn of_lists(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Find
         (text.clone(), Glob::new(&text))
     });
     let on = candidate.settings.triggers;
-    let lists: [(Kind, bool, Vec<_>); 4] = [
+    let lists: [(Kind, bool, Vec<Pattern>); 4] = [
         (Kind::Repositories, on.images, globs(&rule.repositories)),
         (Kind::Parameters, on.parameters, globs(&rule.parameters)),
         (Kind::Secrets, on.secrets, globs(&rule.secrets)),
@@ -285,6 +285,9 @@ fn of_lists(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Find
     let counting = lists.into_iter().filter(|(_, is_on, _)| *is_on);
     counting.filter_map(|(kind, _, patterns)| idle(kind, &patterns, &definition.dependencies)).collect()
 }
+
+/// A pattern as it is written, and as it is compared.
+type Pattern = (String, Glob);
 
 /// A kind of thing that can be listed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -315,7 +318,7 @@ impl Kind {
 
 /// The patterns that match nothing of what the definition has of their kind. Where it has none, the application may well
 /// read such things by itself; an image it cannot.
-fn idle(kind: Kind, patterns: &[(String, Glob)], dependencies: &[Dependency]) -> Option<Finding> {
+fn idle(kind: Kind, patterns: &[Pattern], dependencies: &[Dependency]) -> Option<Finding> {
     let things: Vec<Vec<String>> =
         dependencies.iter().map(|it| kind.names(it)).filter(|names| !names.is_empty()).collect();
     let is_there = |glob: &Glob| things.iter().flatten().any(|name| glob.matches(name));
