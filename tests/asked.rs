@@ -58,7 +58,9 @@ fn a_rollback_is_understood_as_it_was_asked_for() {
     let way = WayBack {
         target: target(),
         from: "shop_api:7".parse().expect("a definition"),
+        from_images: Vec::new(),
         to: "shop_api:6".parse().expect("a definition"),
+        to_images: Vec::new(),
         images: vec![("web".into(), digest.as_str().into())],
         follow: vec![("web".into(), "latest".into())],
         hold: false,

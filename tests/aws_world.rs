@@ -8,7 +8,7 @@ use lockkeeper::{
     aws::{
         Connections, Fence, Unobserved,
         account::identity,
-        ecs::{Clearance, Ecs},
+        ecs::{Clearance, Ecs, NoWayBack},
         queue::{Queue, QueueErrorKind},
     },
     domain::{
@@ -393,6 +393,10 @@ async fn way_back(lab: &Lab, to: Option<&str>) -> Result<String, String> {
 #[tokio::test]
 async fn the_way_back_leads_to_what_was_good_before_and_not_to_what_was_gone_back_from() {
     let lab = lab().await;
+    assert!(
+        matches!(lab.ecs.way_back(&target(), None).await, Err(NoWayBack::Conflict(_))),
+        "it is no wrong word"
+    );
     let first = way_back(&lab, None).await.unwrap_err();
     assert!(first.contains("no last good deployment of api within ECS's 90 days"), "{first}");
     for tag in ["2", "3"] {
@@ -402,9 +406,13 @@ async fn the_way_back_leads_to_what_was_good_before_and_not_to_what_was_gone_bac
     for (to, found) in [("1", "api:1"), ("api:2", "api:2"), ("2", "api:2")] {
         assert_eq!(way_back(&lab, Some(to)).await, Ok(format!("api:3 to {found}")));
     }
-    assert_eq!(way_back(&lab, Some("api:3")).await, Err("api:3 runs already".into()));
+    for to in ["api:3", "3"] {
+        let why = way_back(&lab, Some(to)).await.unwrap_err();
+        assert!(why.starts_with("api:3 runs already: without `to` the last good one"), "{to}: {why}");
+    }
     assert!(way_back(&lab, Some("api:9")).await.unwrap_err().contains("there is no task definition api:9"));
-    assert!(way_back(&lab, Some("v-unknown")).await.unwrap_err().contains("the tag v-unknown"));
+    let unknown = way_back(&lab, Some("v-unknown")).await.unwrap_err();
+    assert!(unknown.contains("api has run nothing with the tag v-unknown within"), "{unknown}");
     let back = StartOrder { base: "api:2".parse().unwrap(), edits: BTreeMap::new(), ..order("2") };
     rolled_out(&lab, &back).await;
     assert_eq!(way_back(&lab, None).await, Ok("api:2 to api:1".into()), "api:3 was gone back from");

@@ -911,3 +911,24 @@ fn a_queue_that_cannot_be_read_is_told_with_its_url() {
     let told = told(&mut command);
     assert!(told.starts_with("[exit 1]") && told.contains("/lockkeeper cannot be read"), "{told}");
 }
+
+#[test]
+fn letters_are_asked_of_a_daemon_where_a_flag_or_the_environment_names_one() {
+    let folder = shop(&[]);
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port");
+    let url = format!("http://{nobody}");
+    let client = format!("[client]\nurl = '{url}'");
+    fs::write(folder.path().join("client.toml"), client).expect("written");
+    for command in [&["dead-letters"][..], &["replay", "--all"]] {
+        let by_flag = &[command, &["--config", "shop.toml", "--url", &url]].concat();
+        let by_setting = &[command, &["--config", "client.toml"]].concat();
+        let by_variable = &[command, &["--config", "shop.toml"]].concat();
+        for (arguments, variable) in [(by_flag, ""), (by_setting, ""), (by_variable, url.as_str())] {
+            let told = told(lockkeeper(folder.path(), arguments).env("LOCKKEEPER_URL", variable));
+            assert!(
+                told.starts_with("[exit 1]") && told.contains(&format!("ask {url}")),
+                "{arguments:?}: {told}"
+            );
+        }
+    }
+}

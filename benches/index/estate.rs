@@ -48,7 +48,6 @@ pub(crate) fn found(number: usize) -> Discovered {
         target: id(number),
         settings: Arc::new(TargetSettings::named(service(number).into())),
         refused: None,
-        hold: None,
         dependencies: vec![
             repository(&format!("shop/service-{number}"), "service"),
             repository(&format!("platform/proxy-{team}"), "proxy"),

@@ -6,11 +6,12 @@ use std::io;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::{
     config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
+    error::{ErrorMetadata, ProvideErrorMetadata, SdkError},
 };
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
 use super::fence::NotBegun;
-use crate::domain::{CallFailure, Cause, Remedy};
+use crate::domain::{CallFailure, Cause, Remedy, redacted};
 
 /// Whether a call changes something: decides what a lost answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,10 +210,10 @@ impl Fault {
     }
 }
 
-/// Makes a text one line of at most 400 characters.
+/// Makes a text one line of at most 400 characters, with no credentials in it.
 pub(super) fn one_line(text: &str) -> String {
     const MAX_CHARS: usize = 400;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = redacted(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
@@ -342,7 +343,15 @@ fn has<T: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)
 
 /// The deepest error's words: the outer ones only say that something failed.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
+    let Some(deepest) = chain(error).last() else { return String::new() };
+    let words = deepest.downcast_ref().map_or_else(|| deepest.to_string(), in_words);
+    if has::<AssumeRoleError>(error) { format!("AssumeRole: {words}") } else { words }
+}
+
+/// What AWS answered; of itself it would be written as Rust writes a structure.
+fn in_words(answer: &ErrorMetadata) -> String {
+    let parts = [answer.code(), answer.message()].into_iter().flatten();
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn chain<'a>(
@@ -526,6 +535,15 @@ mod tests {
             let reason = answered(403, code, canonical).reason("SendMessage");
             assert!(reason.contains(code) && !reason.contains("SECRET"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_role_that_was_refused_is_told_in_the_words_of_aws() {
+        let answer = ErrorMetadata::builder().code("AccessDenied").message("User x may not.");
+        let answer = answer.custom("aws_request_id", "7").build();
+        let refused = CredentialsError::provider_error(AssumeRoleError::generic(answer));
+        assert_eq!(innermost(&refused), "AssumeRole: AccessDenied: User x may not.");
+        assert_eq!(in_words(&ErrorMetadata::builder().build()), "");
     }
 
     #[test]

@@ -306,6 +306,24 @@ impl Receipt {
     }
 }
 
+#[cfg(test)]
+impl RawMessage {
+    /// One of no content, received once.
+    pub(crate) fn empty(id: &str) -> Self {
+        Self {
+            message_id: id.into(),
+            receipt: Receipt::new(id),
+            body: String::new(),
+            sent_at: Timestamp::default(),
+            first_received: Timestamp::default(),
+            receive_count: 1,
+            sender_id: None,
+            moved_from: None,
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Receipt(…)")

@@ -12,10 +12,9 @@ use super::{
     letters::{
         Office,
         desk::{Bounds, End},
-        hidden_in_words,
+        hidden_in_words, now,
         pick::Filter,
-        shown::{HEADS, Shown},
-        table::table,
+        shown::{Shown, listed},
         unseen_in_words, width,
     },
     say, say_json,
@@ -49,24 +48,33 @@ struct Listing {
 }
 
 pub(super) fn dead_letters(options: Options, files: &[PathBuf], output: Output) -> Ended {
-    if options.reach.url.is_some() {
-        return match options.reach.client(files) {
-            Ok(client) => {
-                super::run_client(client::letters::list(&client, &options.filter, options.limit, output))
-            }
-            Err(ended) => ended,
-        };
+    if options.reach.names_a_daemon() {
+        return by_daemon(&options, files, output);
     }
     let settings = match super::load(files) {
         Ok(settings) => settings,
         Err(ended) => return ended,
     };
     if let Err(problems) = settings.require_queue() {
-        return Ended::Misused(problems.to_string());
+        let is_led = settings.client.url.is_some();
+        return if is_led {
+            by_daemon(&options, files, output)
+        } else {
+            Ended::Misused(problems.to_string())
+        };
     }
     match super::in_runtime(list(options, settings, output)) {
         Ok(()) => Ended::Done,
         Err(error) => Ended::Failed(error),
+    }
+}
+
+fn by_daemon(options: &Options, files: &[PathBuf], output: Output) -> Ended {
+    match options.reach.client(files) {
+        Ok(client) => {
+            super::run_client(client::letters::list(&client, &options.filter, options.limit, output))
+        }
+        Err(ended) => ended,
     }
 }
 
@@ -101,8 +109,7 @@ async fn list(options: Options, settings: Settings, output: Output) -> anyhow::R
 fn text(Listing { letters, whole, unseen, .. }: &Listing, width: Option<usize>) -> String {
     let mut text = String::new();
     if !letters.is_empty() {
-        let rows: Vec<_> = letters.iter().map(Shown::row).collect();
-        text += &table(HEADS, &rows, width);
+        text += &listed(letters.iter().map(Shown::row).collect(), width, now());
     }
     let more = if *whole { "" } else { ", and there may be more" };
     let count = counted(letters.len(), "letter") + more;

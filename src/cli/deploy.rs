@@ -9,10 +9,10 @@ use super::{
     Ended, FAILED, Output,
     client::{
         Client, Failure, checkout, encoded,
-        follow::{Waiting, follow},
+        follow::{Unfollowed, Waiting, follow},
         reach::Reach,
         read,
-        shapes::Accepted,
+        shapes::{Accepted, Deployment},
         summary,
     },
     say, say_json,
@@ -80,10 +80,16 @@ pub(super) async fn finish(
         }
         return Ok(Ended::Done);
     }
-    let followed = follow(client, &event, waiting, output == Output::Text).await;
-    let followed = followed.map_err(Failure::Unreachable)?;
-    let path = format!("/deployments/{}", encoded(&followed.deployment.id));
-    summary::add(what, &followed, &client.page(&path));
+    let page = |it: &Deployment| client.page(&format!("/deployments/{}", encoded(&it.id)));
+    let followed = match follow(client, &event, waiting, output == Output::Text).await {
+        Ok(followed) => followed,
+        Err(Unfollowed { why, last }) => {
+            let seen = last.as_ref().map(|it| (it, page(it)));
+            summary::add_unknown(what, &format!("{why:#}"), seen);
+            return Err(Failure::Unreachable(why));
+        }
+    };
+    summary::add(what, &followed, &page(&followed.deployment));
     match output {
         Output::Text => say(&format!("{what}: {}\n", followed.in_words())),
         Output::Json => say_json(&followed.answer),

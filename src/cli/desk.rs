@@ -214,7 +214,7 @@ impl BackOffice {
             cause: cause.map(|it: Cause| it.as_str().to_owned()),
         };
         let office = self.office(filter).await?;
-        let how = How { force, dry_run, rate: REPLAYS_PER_SECOND };
+        let how = How { force, dry_run, rate: REPLAYS_PER_SECOND, by: Some(Arc::clone(&by)) };
         let answer = replay::from(&office, how, Output::Json).await;
         let answer = answer.map_err(|error| Refusal::Unavailable(format!("{error:#}")))?;
         let (selected, replayed) = (answer.selected, answer.put_back());

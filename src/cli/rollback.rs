@@ -14,7 +14,7 @@ use super::{
         follow::Waiting,
         reach::Reach,
         read,
-        shapes::{WayBack, service, short},
+        shapes::{Image, WayBack, service, short},
     },
     deploy::finish,
     explain::text::harmless,
@@ -83,8 +83,10 @@ fn body(options: &Options, to: Option<&str>, dry_run: bool) -> Value {
 }
 
 fn in_words(way: &WayBack) -> String {
-    let WayBack { target, from, to, images, follow, hold } = way;
-    let mut lines = vec![format!("{} goes back from {from} to {to}", service(target))];
+    let WayBack { target, from, from_images, to, to_images, images, follow, hold } = way;
+    let [from, to] = [(from, from_images), (to, to_images)].map(|(id, images)| with_images(id, images));
+    let mut lines =
+        vec![format!("{} goes back", service(target)), format!("  from {from}"), format!("  to   {to}")];
     lines.extend(images.iter().map(|(container, digest)| format!("  {container} runs {}", short(digest))));
     lines.extend(follow.iter().map(|(container, tag)| format!("  {container} goes on following {tag}")));
     lines.push(if *hold {
@@ -93,6 +95,12 @@ fn in_words(way: &WayBack) -> String {
         "  what is asked for afterwards is deployed".into()
     });
     lines.iter().map(|line| harmless(line) + "\n").collect()
+}
+
+/// A definition with the tag and the digest of each of its images.
+fn with_images(definition: &str, images: &[Image]) -> String {
+    let images: Vec<String> = images.iter().filter_map(Image::tag_and_digest).collect();
+    if images.is_empty() { definition.to_owned() } else { format!("{definition} ({})", images.join("; ")) }
 }
 
 /// Asks whoever sits at the terminal; a script means what it says.
@@ -114,11 +122,18 @@ mod tests {
     fn what_going_back_means_is_said_before() {
         let way = json!({
             "event_id": null, "dry_run": true, "target": "1/eu-west-1/shop/shop_api", "from": "shop_api:7", "to": "shop_api:6",
+            "from_images": [
+                { "container": "web", "image": "h.x/shop_api:latest", "digest": format!("sha256:{}", "1b".repeat(32)) },
+                { "container": "log", "image": "h.x/log:2", "digest": null },
+            ],
+            "to_images": [{ "container": "web", "image": "h.x/shop_api:latest", "digest": format!("sha256:{}", "0a".repeat(32)) }],
             "images": { "web": format!("sha256:{}", "0a".repeat(32)) }, "follow": { "web": "latest" }, "hold": true,
         });
         let way: WayBack = serde_json::from_value(way).expect("a way back");
         insta::assert_snapshot!(in_words(&way), @"
-        shop_api goes back from shop_api:7 to shop_api:6
+        shop_api goes back
+          from shop_api:7 (latest, sha256:1b1b1b1b1b1b; 2)
+          to   shop_api:6 (latest, sha256:0a0a0a0a0a0a)
           web runs sha256:0a0a0a0a0a0a
           web goes on following latest
           nothing else is deployed afterwards, until it is resumed

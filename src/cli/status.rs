@@ -11,12 +11,13 @@ use super::{
         paint::{Paint, Tone},
         reach::Reach,
         read,
-        shapes::{Hold, Lane, Target, short, when},
+        shapes::{Hold, Lane, Rollout, Target, short, when, when_in},
     },
     explain::text::harmless,
-    letters::{table::painted, width},
+    letters::{now, table::painted, width},
     say, say_json,
 };
+use crate::domain::Timestamp;
 
 /// No estate has more.
 const MOST_TARGETS: usize = 20_000;
@@ -56,21 +57,21 @@ async fn ask(client: &Client, options: &Options, output: Output) -> Result<Ended
         Output::Json => say_json(&json!({ "items": items })),
         Output::Text => {
             let targets: Vec<Target> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
-            say(&all(&targets, width(), paint));
+            say(&all(&targets, width(), now(), paint));
         }
     }
     Ok(Ended::Done)
 }
 
-fn all(targets: &[Target], width: Option<usize>, paint: Paint) -> String {
+fn all(targets: &[Target], width: Option<usize>, now: Timestamp, paint: Paint) -> String {
     if targets.is_empty() {
         return "No targets are known.\n".into();
     }
-    let rows: Vec<[String; 5]> = targets.iter().map(row).collect();
+    let rows: Vec<[String; 5]> = targets.iter().map(|it| row(it, width, now)).collect();
     painted(
         HEADS,
         &rows,
-        width,
+        (width, &[0, 3]),
         |row, column| match column {
             0 => Tone::Plain,
             1 => tone(&targets[row].lane),
@@ -80,10 +81,11 @@ fn all(targets: &[Target], width: Option<usize>, paint: Paint) -> String {
     )
 }
 
-fn row(target: &Target) -> [String; 5] {
+fn row(target: &Target, width: Option<usize>, now: Timestamp) -> [String; 5] {
     let runs = target.running.as_ref().map_or_else(|| "-".into(), super::client::shapes::Running::in_short);
-    let since = target.running.as_ref().and_then(|it| it.since.as_deref()).map_or_else(|| "-".into(), when);
-    [target.name.clone(), state(&target.lane), runs, since, why(&target.lane).unwrap_or_else(|| "-".into())]
+    let since = target.running.as_ref().and_then(|it| it.since.as_deref());
+    let since = since.map_or_else(|| "-".into(), |at| when_in(width, now, at));
+    [target.name.clone(), state(&target.lane), runs, since, why(target).unwrap_or_else(|| "-".into())]
 }
 
 /// What a lane does; where it does nothing, what keeps it from anything.
@@ -97,14 +99,21 @@ fn state(lane: &Lane) -> String {
     }
 }
 
-fn why(lane: &Lane) -> Option<String> {
+fn why(Target { lane, rollout, .. }: &Target) -> Option<String> {
     let of_hold = |hold: &Hold| {
         let by = hold.by.as_deref().map(|by| format!("by {by}"));
         let since = hold.since.as_deref().map(|since| format!("since {}", when(since)));
         [hold.reason.clone(), by, since].into_iter().flatten().collect::<Vec<_>>().join(", ")
     };
     let hold = lane.hold.as_ref().map(of_hold).filter(|told| !told.is_empty());
-    hold.or_else(|| lane.why.clone()).or_else(|| lane.deployment.clone())
+    let rollout = rollout.as_ref().map(Rollout::told);
+    hold.or_else(|| lane.why.clone()).or(rollout).or_else(|| deployments(lane))
+}
+
+/// What is under way, and what waits behind it.
+fn deployments(lane: &Lane) -> Option<String> {
+    let first = lane.deployment.clone()?;
+    Some(lane.next.iter().fold(first, |first, next| format!("{first}, then {next}")))
 }
 
 fn tone(lane: &Lane) -> Tone {
@@ -133,7 +142,10 @@ fn one(target: &Target, paint: Paint) -> String {
     if let Some(deployment) = &target.lane.deployment {
         say("deployment", deployment.clone());
     }
-    if let Some(why) = why(&target.lane).filter(|why| target.lane.deployment.as_ref() != Some(why)) {
+    if let Some(next) = &target.lane.next {
+        say("next", next.clone());
+    }
+    if let Some(why) = why(target).filter(|why| deployments(&target.lane).as_ref() != Some(why)) {
         say("why", why);
     }
     if let Some(until) = &target.lane.until {
@@ -167,22 +179,25 @@ mod tests {
         blocked["why"] = json!("a rollout that deployer started is in progress");
         let mut watching = lane("watching", 1);
         watching["deployment"] = json!("d-77fe");
+        watching["next"] = json!("d-81c0");
         let mut fresh = target("search", lane("idle", 0));
         fresh["running"] = Value::Null;
+        fresh["rollout"] = json!({ "id": "ecs-svc/1", "definition": "shop_search:2", "since": "2026-11-01T12:03:00Z", "by": null });
         let all = json!([target("api", watching), target("cart", paused), target("mail", blocked), fresh]);
         serde_json::from_value(all).expect("targets")
     }
 
     #[test]
     fn all_targets_are_a_table_that_fits() {
-        insta::assert_snapshot!(all(&targets(), Some(100), Paint::never()), @"
-        TARGET  STATE               RUNS                SINCE                 WHY
-        api     watching            1.4 (shop_api:13)   2026-11-01T12:00:05Z  d-77fe
-        cart    paused, 2 waiting   1.4 (shop_cart:13)  2026-11-01T12:00:05Z  an incident, by ann, since 20…
-        mail    blocked, 3 waiting  1.4 (shop_mail:13)  2026-11-01T12:00:05Z  a rollout that deployer start…
-        search  idle                -                   -                     -
+        let now = Timestamp::parse("2026-11-03T00:00:00Z").expect("a time");
+        insta::assert_snapshot!(all(&targets(), Some(100), now, Paint::never()), @"
+        TARGET  STATE               RUNS                SINCE        WHY
+        api     watching            1.4 (shop_api:13)   11-01 12:00  d-77fe, then d-81c0
+        cart    paused, 2 waiting   1.4 (shop_cart:13)  11-01 12:00  an incident, by ann, since 2026-11-01T…
+        mail    blocked, 3 waiting  1.4 (shop_mail:13)  11-01 12:00  a rollout that deployer started is in …
+        search  idle                -                   -            somebody else rolls out shop_search:2
         ");
-        assert_eq!(all(&[], None, Paint::never()), "No targets are known.\n");
+        assert_eq!(all(&[], None, Timestamp::default(), Paint::never()), "No targets are known.\n");
     }
 
     #[test]
@@ -194,6 +209,7 @@ mod tests {
           runs        shop_api:13, since 2026-11-01T12:00:05Z, by d-12ab
                       web: h.x/shop_api:1.4 (sha256:0a0a0a0a0a0a)
           deployment  d-77fe
+          next        d-81c0
         cart (111122223333/eu-west-1/shop/shop_cart)
           state       paused, 2 waiting
           runs        shop_cart:13, since 2026-11-01T12:00:05Z, by d-12ab

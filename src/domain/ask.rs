@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     AccountId, ContainerName, DECISION_SOURCE, Decision, DecisionVerb, DefinitionId, DeployRequest,
-    DeploymentRecord, Digest, EventId, REQUEST_SOURCE, Region, Subject, Tag, TargetId, Wanted,
+    DeploymentRecord, Digest, EventId, REQUEST_SOURCE, Region, RunningImage, Subject, Tag, TargetId, Wanted,
 };
 
 /// What somebody asks for.
@@ -28,8 +28,12 @@ pub struct WayBack {
     pub target: TargetId,
     /// What runs.
     pub from: DefinitionId,
+    /// The images that run, with their digests where those are known.
+    pub from_images: Vec<RunningImage>,
     /// What is to run.
     pub to: DefinitionId,
+    /// The images that are to run.
+    pub to_images: Vec<RunningImage>,
     /// The images that are to run, where `to` alone does not say.
     pub images: Vec<(ContainerName, Digest)>,
     /// The tags that are followed by these containers.
@@ -218,7 +222,9 @@ mod tests {
         let way = WayBack {
             target: TARGET.parse().expect("an id"),
             from: "shop_api:7".parse().expect("a definition"),
+            from_images: Vec::new(),
             to: "shop_api:6".parse().expect("a definition"),
+            to_images: Vec::new(),
             images: vec![("web".into(), "sha256:aa".into())],
             follow: vec![("web".into(), "latest".into())],
             hold: true,

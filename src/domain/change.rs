@@ -39,9 +39,34 @@ pub struct Origin {
     pub event_id: EventId,
     /// One line: what happened, and who asked where that is known.
     pub reason: String,
+    /// Who asked for it: the name of the token, where it was asked for over HTTP; else who the event says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
+    pub by: Option<Arc<str>>,
+    /// Who put it back after it had been set aside, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
+    pub replayed_by: Option<Arc<str>>,
     /// The commit, run and person behind it, where the trigger tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Arc<Metadata>>,
+}
+
+impl Origin {
+    /// Who asked for it, and beside that the person whom git or the CI system names.
+    pub fn who(&self) -> Option<String> {
+        let user = self.metadata.as_ref().and_then(|it| it.user.as_deref());
+        match (self.by.as_deref(), user) {
+            (Some(by), Some(user)) if by != user => Some(format!("{by} ({user})")),
+            (by, user) => by.or(user).map(str::to_owned),
+        }
+    }
+
+    /// The same, put back by somebody after it had been set aside.
+    #[must_use]
+    pub fn replayed(self, by: Arc<str>) -> Self {
+        Self { reason: format!("{}, put back by {by}", self.reason), replayed_by: Some(by), ..self }
+    }
 }
 
 /// What is asked of a target.

@@ -5,8 +5,12 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 use serde::{Serialize, Serializer};
 
 use super::{
-    ContainerName, Dependency, DeploymentId, ImageReference, Outline, Tag, Timestamp, harmless, is_tag,
+    ContainerName, Dependency, DeploymentId, ImageReference, Outline, Tag, TargetId, Timestamp, harmless,
+    is_tag,
 };
+
+/// The longest value of a tag: ECS's limit.
+const TAG_VALUE_CHARS: usize = 256;
 
 /// One revision of a family, written `family:12`. Revisions are ordered as numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +66,8 @@ pub struct DefinitionFacts {
 pub struct Marks {
     /// `lockkeeper:deployment`: the deployment that registered it.
     pub deployment: Option<DeploymentId>,
+    /// `lockkeeper:target`: the target of that deployment. A revision may be rolled out to others, too.
+    pub target: Option<TargetId>,
     /// `lockkeeper:version`: the version of the request for which we moved the service to this definition as it is.
     pub content: Option<Timestamp>,
     /// `lockkeeper:version:<container>`: the version of the image request that each container carries.
@@ -82,6 +88,8 @@ impl DefinitionView {
 impl Marks {
     /// The key of the tag that names the deployment.
     pub const DEPLOYMENT: &'static str = "lockkeeper:deployment";
+    /// The key of the tag that names its target.
+    pub const TARGET: &'static str = "lockkeeper:target";
     /// The key of the tag with the version of the whole definition.
     pub const CONTENT: &'static str = "lockkeeper:version";
     /// What the key of a container's version tag begins with.
@@ -95,6 +103,8 @@ impl Marks {
         for (key, value) in tags {
             if key == Self::DEPLOYMENT {
                 marks.deployment = Some(value.into());
+            } else if key == Self::TARGET {
+                marks.target = value.parse().ok();
             } else if key == Self::CONTENT {
                 marks.content = Timestamp::parse(value);
             } else if let Some(container) = key.strip_prefix(Self::VERSION_PREFIX)
@@ -110,7 +120,12 @@ impl Marks {
         marks
     }
 
-    /// As the tags of a definition.
+    /// The deployment that registered it, if that was one of this target. One that does not say whose it was counts for all.
+    pub fn deployment_of(&self, target: &TargetId) -> Option<&DeploymentId> {
+        self.deployment.as_ref().filter(|_| self.target.as_ref().is_none_or(|it| it == target))
+    }
+
+    /// As the tags of a definition. The id of a target that is too long for one is left out.
     pub fn to_tags(&self) -> Vec<(String, String)> {
         let deployment = self.deployment.iter().map(|id| (Self::DEPLOYMENT.to_owned(), id.to_string()));
         let versions = self
@@ -122,7 +137,9 @@ impl Marks {
             .follows
             .iter()
             .map(|(name, tag)| (format!("{}{name}", Self::FOLLOW_PREFIX), tag.to_string()));
-        deployment.chain(content).chain(versions).chain(follows).collect()
+        let target = self.target.iter().map(|id| (Self::TARGET.to_owned(), id.to_string()));
+        let target = target.filter(|(_, id)| id.chars().count() <= TAG_VALUE_CHARS);
+        deployment.chain(target).chain(content).chain(versions).chain(follows).collect()
     }
 
     /// Takes in the versions of these, where they are newer.
@@ -242,6 +259,7 @@ mod tests {
     fn marks_read_back_from_the_tags_that_they_write() {
         let marks = Marks {
             deployment: Some("d-1".into()),
+            target: "111122223333/eu-west-1/shop/api".parse().ok(),
             content: Some(Timestamp::from_millis(2_000)),
             versions: BTreeMap::from([("web".into(), Timestamp::from_millis(1_500))]),
             follows: BTreeMap::from([("web".into(), "latest".into())]),
@@ -249,6 +267,21 @@ mod tests {
         let tags = marks.to_tags();
         assert_eq!(Marks::from_tags(tags.iter().map(|(k, v)| (k.as_str(), v.as_str()))), marks);
         assert_eq!(Marks::from_tags([("owner", "me"), ("lockkeeper:version:web", "soon")]), Marks::default());
+    }
+
+    #[test]
+    fn a_deployment_is_named_only_at_the_target_that_it_was_of() {
+        let target = |service: &str| TargetId::new("1".into(), "eu".into(), "shop".into(), service.into());
+        let of = |target| Marks { deployment: Some("d-1".into()), target, ..Marks::default() };
+        assert_eq!(of(Some(target("api"))).deployment_of(&target("api")), Some(&"d-1".into()));
+        assert_eq!(of(Some(target("api"))).deployment_of(&target("web")), None);
+        assert_eq!(
+            of(None).deployment_of(&target("web")),
+            Some(&"d-1".into()),
+            "it does not say whose it was"
+        );
+        let too_long = of(Some(target(&"s".repeat(250)))).to_tags();
+        assert_eq!(too_long.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), [Marks::DEPLOYMENT]);
     }
 
     #[test]

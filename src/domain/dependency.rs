@@ -2,9 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{
-    AccountId, ContainerName, DefinitionView, HoldRecord, Region, RepositoryName, TargetId, TargetSettings,
-};
+use super::{AccountId, ContainerName, DefinitionView, Region, RepositoryName, TargetId, TargetSettings};
 
 /// One account in one Region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,8 +66,6 @@ pub struct Discovered {
     pub settings: Arc<TargetSettings>,
     /// Why it is not deployed, if it is not: its owner said so, or its tags cannot be understood.
     pub refused: Option<Arc<str>>,
-    /// What holds it back, as its tags say.
-    pub hold: Option<HoldRecord>,
     /// What the definitions of its live rollouts depend on; in order, each once.
     pub dependencies: Vec<Dependency>,
 }

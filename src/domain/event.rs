@@ -326,6 +326,26 @@ impl Trigger {
             Self::Malformed(_) => TriggerKind::Malformed,
         }
     }
+
+    /// Who asks, where it is somebody who asks.
+    pub fn by(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::DeployRequested(request) => request.requested_by.as_ref(),
+            Self::Decision(decision) => decision.by.as_ref(),
+            Self::ImagePushed(_)
+            | Self::ImageReplicated(_)
+            | Self::ImageScanned(_)
+            | Self::ParameterChanged { .. }
+            | Self::SecretChanged { .. }
+            | Self::EnvFileChanged { .. }
+            | Self::ImageReady(_)
+            | Self::RolloutChanged(_)
+            | Self::TaskStopped(_)
+            | Self::HookWaiting(_)
+            | Self::Ignored(_)
+            | Self::Malformed(_) => None,
+        }
+    }
 }
 
 /// The kinds of trigger, as labels and in JSON.

@@ -1,8 +1,11 @@
 //! Pieces of what others wrote, in texts for people.
 
+use super::redacted;
+
 /// At most so many characters, none of which can break a line, move a terminal's cursor or turn the direction of
-/// writing.
+/// writing, and none of which is of a credential in a URL: what is cut in two would not be known as one.
 pub fn harmless(text: &str, chars: usize) -> String {
+    let text = redacted(text);
     let mut cut = String::with_capacity(text.len().min(chars));
     let mut rest = text.chars();
     cut.extend(
@@ -31,6 +34,11 @@ mod tests {
             assert_eq!(harmless(&format!("a{c}b"), 9), "a\u{fffd}b", "{c:?}");
         }
         assert_eq!(harmless("né 漢字 🚀", 9), "né 漢字 🚀");
+    }
+
+    #[test]
+    fn a_credential_is_hidden_before_its_url_is_cut() {
+        assert_eq!(harmless("https://ann:s3cret@h/7", 14), "https://***@h/…");
     }
 
     #[test]

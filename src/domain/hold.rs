@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{HoldKind, HoldRecord, TargetId, Timestamp};
+use super::{HoldKind, HoldRecord, TargetId, Timestamp, redacted};
 
 /// The longest value of a tag, in characters: ECS's limit.
 const VALUE_CHARS: usize = 256;
@@ -109,9 +109,11 @@ impl Holds {
         let mut after = self.clone();
         match verb {
             HoldVerb::Pause if !is_outdated && !is_known(&self.paused) => {
-                after.paused = Some(decision.note())
+                after.paused = Some(decision.note());
             }
-            HoldVerb::Hold if !is_outdated && !is_known(&self.held) => after.held = Some(decision.note()),
+            HoldVerb::Hold if !is_outdated && !is_known(&self.held) => {
+                after.held = Some(decision.note());
+            }
             HoldVerb::Pause | HoldVerb::Hold => {}
             HoldVerb::Resume => {
                 let is_newer = |note: &HoldNote| note.since > Some(*version);
@@ -145,6 +147,7 @@ impl HoldNote {
     /// As people and the API are shown it.
     pub fn record(&self, kind: HoldKind) -> HoldRecord {
         let Self { since, by, reason } = self.clone();
+        let reason = reason.map(|reason| redacted(&reason).into());
         HoldRecord { kind, by, since, reason }
     }
 

@@ -6,7 +6,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Cause, DeploymentId, EventId, NotATargetId, Outcome, TargetId, Timestamp, fingerprint};
+use super::{
+    Cause, DeploymentId, EventId, NotATargetId, Outcome, TargetId, Timestamp, fingerprint, harmless, redacted,
+};
 
 /// The names of the attributes. SQS takes ten at most.
 pub mod name {
@@ -30,7 +32,12 @@ pub mod name {
     pub const TIME: &str = "lockkeeper.time";
     /// It was put back as something new.
     pub const FORCE: &str = "lockkeeper.force";
+    /// Who put it back.
+    pub const BY: &str = "lockkeeper.by";
 }
+
+/// No name of somebody who puts a letter back is longer, in characters.
+const LONGEST_NAME_CHARS: usize = 256;
 
 /// A reason longer than this says no more.
 const LONGEST_REASON_BYTES: usize = 1024;
@@ -88,6 +95,8 @@ pub struct Said {
     pub attempts: Option<u32>,
     /// When it was set aside.
     pub time: Option<Timestamp>,
+    /// Who put it back.
+    pub by: Option<String>,
     version: Option<Timestamp>,
     is_forced: bool,
 }
@@ -106,7 +115,7 @@ impl Said {
         let time = |name| get(name).and_then(|text| Timestamp::parse(text));
         Self {
             id: get(name::ID).cloned(),
-            reason: get(name::REASON).cloned(),
+            reason: get(name::REASON).map(|reason| redacted(reason).into_owned()),
             target: get(name::TARGET).map(|text| text.parse()),
             deployment: get(name::DEPLOYMENT).cloned(),
             outcome: get(name::OUTCOME).cloned(),
@@ -114,6 +123,7 @@ impl Said {
             attempts: get(name::ATTEMPTS).and_then(|text| text.parse().ok()),
             time: time(name::TIME),
             version: time(name::VERSION),
+            by: get(name::BY).map(|by| harmless(by, LONGEST_NAME_CHARS)),
             is_forced: get(name::FORCE).is_some_and(|text| text == FORCED),
         }
     }
@@ -130,13 +140,19 @@ impl Said {
     }
 }
 
-/// The attributes of a message that is put back: with the version that it keeps, or forced.
-pub fn put_back(id: &str, target: Option<&str>, version: Option<Timestamp>) -> BTreeMap<String, String> {
+/// The attributes of a message that is put back, by somebody where that is known: with the version that it keeps, or forced.
+pub fn put_back(
+    id: &str,
+    target: Option<&str>,
+    version: Option<Timestamp>,
+    by: Option<&str>,
+) -> BTreeMap<String, String> {
     let known = [
         (name::ID, Some(id.to_owned())),
         (name::TARGET, target.map(str::to_owned)),
         (name::VERSION, version.map(|version| version.to_string())),
         (name::FORCE, version.is_none().then(|| FORCED.to_owned())),
+        (name::BY, by.map(|by| harmless(by, LONGEST_NAME_CHARS)).filter(|by| !by.is_empty())),
     ];
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
@@ -205,7 +221,7 @@ pub fn parcel(
 }
 
 /// The body and attributes of a message that is put back: whole, or not at all. Without its target and version the
-/// event would reach others, or be ordered wrongly; its id only tells who puts it back.
+/// event would reach others, or be ordered wrongly; its id, and who puts it back, are for those who look.
 pub fn parcel_back(
     body: &str,
     mut attributes: BTreeMap<String, String>,
@@ -216,6 +232,9 @@ pub fn parcel_back(
         return Some((body.into(), attributes));
     }
     let short = compact(body);
+    if !fits(&short, &attributes) {
+        attributes.remove(name::BY);
+    }
     if !fits(&short, &attributes) {
         attributes.remove(name::ID);
     }
@@ -487,10 +506,10 @@ mod tests {
     fn what_is_put_back_keeps_its_version_and_what_is_forced_is_as_new_as_the_message() {
         let (old, sent) = (Timestamp::from_millis(1_000), Timestamp::from_millis(9_000));
         let target = "111122223333/eu-west-1/shop/api";
-        let kept = Said::read(&put_back("i", Some(target), Some(old)));
+        let kept = Said::read(&put_back("i", Some(target), Some(old), None));
         assert_eq!((kept.version(sent), kept.is_forced()), (Some(old), false));
         assert_eq!(kept.target, Some(target.parse()));
-        let forced = Said::read(&put_back("i", Some(target), None));
+        let forced = Said::read(&put_back("i", Some(target), None, Some("ann")));
         assert_eq!((forced.version(sent), forced.is_forced()), (Some(sent), true));
         assert_eq!(forced.target, Some(target.parse()));
     }
@@ -498,6 +517,6 @@ mod tests {
     #[test]
     fn nobody_claims_a_version_from_the_future() {
         let (late, sent) = (Timestamp::from_millis(9_000), Timestamp::from_millis(1_000));
-        assert_eq!(Said::read(&put_back("i", None, Some(late))).version(sent), Some(sent));
+        assert_eq!(Said::read(&put_back("i", None, Some(late), None)).version(sent), Some(sent));
     }
 }

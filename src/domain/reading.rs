@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ClusterName, DefinitionId, ServiceState, TargetId, Timestamp};
+use super::{ClusterName, DefinitionId, RolloutId, ServiceState, TargetId, Timestamp};
 
 /// A cluster as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,19 @@ pub struct LiveDefinition {
     pub created_at: Timestamp,
     /// Whether the service has that as its primary one; the others are on their way out.
     pub primary: bool,
+    /// How far that is.
+    pub state: LiveState,
+}
+
+/// How far a rollout is that has tasks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LiveState {
+    /// It is complete.
+    Complete,
+    /// It goes on, under this id.
+    InProgress(RolloutId),
+    /// It failed.
+    Failed,
 }
 
 impl ServiceReading {

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Moment,
-    Origin, Outcome, RolloutId, RolloutKey, ServiceName, StoppedTask, TargetId, TargetName, Tasks, Timestamp,
+    Origin, Outcome, RolloutId, RolloutKey, RolloutRecord, ServiceName, StoppedTask, TargetId, TargetName,
+    Tasks, Timestamp,
 };
 
 /// One deployment: waiting, running or finished.
@@ -45,6 +46,8 @@ pub struct DeploymentRecord {
     pub previous_definition: Option<DefinitionId>,
     /// How often it was tried.
     pub attempts: u32,
+    /// Whose its rollout was, if this process took it over rather than began it.
+    pub adopted: Option<Adopted>,
     /// When its oldest request was made.
     pub requested_at: Timestamp,
     /// When its first attempt began.
@@ -62,6 +65,17 @@ pub struct DeploymentRecord {
     pub images: Vec<RunningImage>,
     /// From where it is known.
     pub known_from: KnownFrom,
+}
+
+/// Whose a rollout was that a process took over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
+pub enum Adopted {
+    /// A process before this one began it for the same deployment: the revision that it rolls out says so.
+    Ours,
+    /// It has what is asked for, and nothing shows who began it. New tasks of what ran before have no mark of ours.
+    Unknown,
 }
 
 /// From where a deployment is known.
@@ -140,8 +154,10 @@ pub struct TargetRecord {
     pub cluster: ClusterName,
     /// Its service.
     pub service: ServiceName,
-    /// What runs, as last seen; `None` before the first look.
+    /// What runs, as last seen; `None` before that was seen.
     pub running: Option<RunningRecord>,
+    /// The rollout in progress that no deployment of this process watches, as last seen.
+    pub rollout: Option<Box<RolloutRecord>>,
     /// Its lane.
     pub lane: LaneRecord,
 }
@@ -153,10 +169,11 @@ pub struct RunningRecord {
     /// Its definition.
     pub definition: DefinitionId,
     /// The image of each container.
-    pub images: Vec<RunningImage>,
+    #[cfg_attr(feature = "daemon", schema(value_type = Vec<RunningImage>))]
+    pub images: Arc<[RunningImage]>,
     /// When its rollout was created.
     pub since: Option<Timestamp>,
-    /// The deployment that registered it, if it was ours.
+    /// The deployment that brought it, if it was ours.
     pub by: Option<DeploymentId>,
 }
 
@@ -179,6 +196,8 @@ pub struct LaneRecord {
     pub state: LaneState,
     /// The deployment that is under way.
     pub deployment: Option<DeploymentId>,
+    /// The deployment that waits behind it.
+    pub next: Option<DeploymentId>,
     /// How many requests wait.
     pub waiting: usize,
     /// When it acts next by itself; `None` where it waits for an answer.

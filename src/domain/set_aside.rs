@@ -82,6 +82,6 @@ pub enum Verdict {
     NotKnown,
     /// It is of an account whose events are not allowed, and is deleted.
     Refused,
-    /// Nobody understands it, and it is set aside again.
+    /// It cannot be understood, or does not say what is meant, and is set aside again.
     ComesBack,
 }

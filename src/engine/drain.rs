@@ -94,6 +94,7 @@ impl Running {
             Input::Looked { .. }
             | Input::Glanced { .. }
             | Input::Marked { .. }
+            | Input::HoldsRead { .. }
             | Input::Hint(_)
             | Input::Arrived(_) => {}
             Input::Started { .. }
@@ -106,6 +107,7 @@ impl Running {
             | Input::Renewed { .. }
             | Input::SetAside { .. }
             | Input::Tagged { .. }
+            | Input::Told(_)
             | Input::Wakeup => self.turn(input),
         }
     }
@@ -148,17 +150,42 @@ async fn hand_back_late(
 
 /// Collects what receives bring that were in flight when the end began.
 async fn late_messages(pollers: &TaskTracker, batches: &mut mpsc::Receiver<Batch>, late: &mut Vec<Receipt>) {
+    let mut collect = |batch: Batch| late.extend(batch.messages.into_iter().map(|message| message.receipt));
     loop {
         tokio::select! {
-            batch = batches.recv() => match batch {
-                Some(batch) => late.extend(batch.messages.into_iter().map(|message| message.receipt)),
-                None => return,
-            },
-            () = pollers.wait(), if batches.is_empty() => return,
+            Some(batch) = batches.recv() => collect(batch),
+            () = pollers.wait() => break,
         }
+    }
+    // A poller hands over before it ends, so that both may be seen at the same time.
+    while let Ok(batch) = batches.try_recv() {
+        collect(batch);
     }
 }
 
 fn delay() -> Duration {
     Duration::from_secs(fastrand::u64(..=LONGEST_DELAY_SECONDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{aws::queue::RawMessage, domain::Moment};
+
+    #[tokio::test]
+    async fn what_the_last_receive_brings_is_collected_also_when_its_poller_ends_at_once() {
+        // Whichever of the two is looked at first is chance.
+        for round in 0..64 {
+            let (sender, mut batches) = mpsc::channel(1);
+            let pollers = TaskTracker::new();
+            pollers.spawn(async move {
+                let batch = Batch { messages: vec![RawMessage::empty("m")], expires: Moment::default() };
+                sender.send(batch).await.expect("the receiver is there");
+            });
+            pollers.close();
+            let mut late = Vec::new();
+            late_messages(&pollers, &mut batches, &mut late).await;
+            assert_eq!(late.len(), 1, "round {round}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Rollouts of our targets that we did not start: a person did, Terraform, or ECS itself. ECS tells of every rollout, and
 //! of ours too; so what it tells is kept for a while, until it is known whose it was.
 //!
-//! Nothing is decided by any of this, and nothing is read for it: what we started and what we took over stands in our own
+//! Nothing is decided by any of this, and nothing is read to find it out: what we started and what we took over stands in our own
 //! reports. After a start of ours that died, it stands in those of the process that goes on once it holds the messages
 //! again; until then nothing is called somebody's.
 

@@ -17,9 +17,11 @@
 //! | `losses` | looks whether a target needs an image that is gone |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
+//! | `seen` | tells the planner what readings of services show of what keeps targets back |
 //! | `shown` | what a snapshot shows of targets and deployments |
 //! | `notify` | opens the channels by which it is told elsewhere |
 //! | `foreign` | rollouts that we did not start |
+//! | `strangers` | what those roll out |
 //! | `watchdog` | logs what stands still, and what is well again |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
@@ -42,12 +44,14 @@ mod perform;
 mod publish;
 mod reconcile;
 mod renewal;
+mod seen;
 mod shown;
 mod standby;
+mod strangers;
 mod understand;
 mod watchdog;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -55,7 +59,7 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Beside, Moment, Place, Report, ServiceWarning},
+    domain::{AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceWarning, TargetId},
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -86,6 +90,7 @@ use losses::Losses;
 use perform::Performer;
 use reconcile::{Lately, Question, Reconciler};
 use standby::Hold;
+use strangers::Strangers;
 use understand::Stir;
 
 /// The loop turns at least this often, so that its health shows that it does.
@@ -160,6 +165,9 @@ struct Running {
     /// Has lost events looked for at once.
     reconcile_now: Arc<Notify>,
     foreign: Foreign,
+    strangers: Strangers,
+    /// When the targets were last looked at or tagged.
+    touched: BTreeMap<TargetId, Moment>,
 }
 
 impl Engine {
@@ -167,7 +175,7 @@ impl Engine {
     pub async fn run(self) {
         let mut discovering = Discovering::begin(&self);
         match self.lease.clone() {
-            None => drop(self.act(None, &mut discovering).await),
+            None => drop(Box::pin(self.act(None, &mut discovering)).await),
             Some(lease) => Box::pin(standby::run(self, lease, &mut discovering)).await,
         }
     }
@@ -179,7 +187,8 @@ impl Engine {
         let (counts_in, mut counts) = mpsc::channel(1);
         let (questions_in, mut questions) = mpsc::channel(1);
         let stop = self.stop.clone();
-        let mut running = self.into_running(answers_in, discovering);
+        let (strangers, mut seen) = Strangers::begin(Arc::clone(&self.ecs));
+        let mut running = self.into_running(answers_in, discovering, strangers);
         running.engine.health.opens(running.engine.clock.moment());
         // Who is told that it is ready finds its targets.
         running.turn(Input::Wakeup);
@@ -197,7 +206,9 @@ impl Engine {
                 Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 Some(word) = discovering.words.recv() => running.on_word(word),
+                Some(end) = running.engine.publisher.next_told() => running.on_answer(Input::Told(end)),
                 Some(question) = questions.recv() => running.on_question(question),
+                Some(rollout) = seen.recv() => running.on_foreign(rollout),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
         };
@@ -209,9 +220,15 @@ impl Engine {
         }
     }
 
-    fn into_running(self, answers: mpsc::UnboundedSender<Input>, discovering: &Discovering) -> Running {
+    fn into_running(
+        self,
+        answers: mpsc::UnboundedSender<Input>,
+        discovering: &Discovering,
+        strangers: Strangers,
+    ) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
+        settings.tell_within = self.publisher.tells().then_some(PlanSettings::TELL_WITHIN);
         let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
         settings.start_after = self.clock.moment() + delay;
         settings.glances_per_second = self.ecs.glances_per_second();
@@ -240,7 +257,9 @@ impl Engine {
             reconcile_now: Arc::default(),
             gate: discovering.gate.clone(),
             asks: discovering.asks.clone(),
+            strangers,
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
+            touched: BTreeMap::new(),
             engine: self,
         }
     }
@@ -248,18 +267,24 @@ impl Engine {
     /// Takes in what was read of services.
     fn learn(&mut self, updates: Vec<Update>) {
         for update in updates {
-            let (target, hold) = match update {
-                Update::Learn(mut discovered) => {
-                    let (target, hold) = (discovered.target.clone(), discovered.hold.take());
+            let (target, mut renamed) = match update {
+                Update::Learn(discovered) => {
+                    let target = discovered.target.clone();
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.learn(discovered);
-                    (target, hold)
+                    (target, renamed)
                 }
                 Update::Forget(target) => {
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.forget(&target);
-                    (target, None)
+                    self.publisher.sees_no_more(&target);
+                    (target, renamed)
                 }
             };
-            self.publisher.knows(&target, hold, &self.routes);
+            renamed.extend(self.routes.renamed_by(&target));
+            for target in renamed.iter().chain([&target]) {
+                self.publisher.knows(target, &self.routes);
+            }
         }
     }
 
@@ -267,6 +292,11 @@ impl Engine {
     fn hear(&mut self, word: Word, gate: &watch::Sender<Gate>) {
         match word {
             Word::Updates(updates) => self.learn(updates),
+            Word::Seen(seen, _) => {
+                for it in seen {
+                    self.publisher.sees(it.sight);
+                }
+            }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
         }
     }
@@ -370,8 +400,18 @@ impl Running {
     }
 
     fn on_word(&mut self, word: Word) {
+        if let Word::Seen(seen, asked) = &word {
+            for it in seen {
+                self.see_holds(it, *asked);
+            }
+        }
         self.engine.hear(word, &self.gate);
         self.turn(Input::Wakeup);
+    }
+
+    /// A rollout that we did not start was looked at, so that it can be told.
+    fn on_foreign(&mut self, rollout: ForeignRollout) {
+        self.tell(&Report::Foreign(Box::new(rollout)));
     }
 
     fn on_question(&mut self, question: Question) {
@@ -440,6 +480,7 @@ impl Running {
     /// One turn: one input, the commands that follow, and what is to be told of them.
     fn turn(&mut self, input: Input) {
         let now = self.now();
+        self.note(now.moment, &input);
         let looked = match &input {
             Input::Looked { target, .. } => Some(target.clone()),
             _ => None,
@@ -468,7 +509,9 @@ impl Running {
             self.performer.decided(&target);
         }
         for rollout in self.foreign.due(now.moment) {
-            self.tell(&Report::Foreign(Box::new(rollout)));
+            if let Some(rollout) = self.strangers.name(rollout) {
+                self.on_foreign(rollout);
+            }
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
@@ -492,7 +535,7 @@ impl Running {
         self.foreign.learn(self.engine.clock.moment(), report);
         // It may have another definition now.
         if let Report::Moved(it) | Report::Finished(it) = report {
-            self.asks.about(&it.target);
+            self.asks.about_ours(&it.target);
         }
         self.engine.publisher.told(report, self.engine.clock.wall(), &self.held);
     }
@@ -500,7 +543,7 @@ impl Running {
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
         if engine.publisher.may_publish(now) {
-            held.keep_only(|lease| planner.holds(lease));
+            held.keep_only(|lease| planner.holds(lease), |lease| planner.is_owing(lease));
             engine.publisher.publish(
                 (now, engine.clock.wall()),
                 planner,

@@ -35,13 +35,8 @@ impl People {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::{
-        aws::queue::Receipt,
-        domain::{Timestamp, Trigger},
-    };
+    use crate::domain::{Timestamp, Trigger};
 
     fn refused(source: &str, sender: Option<&str>, from_outside: bool) -> Option<String> {
         let event = Event {
@@ -55,17 +50,7 @@ mod tests {
             metadata: None,
             trigger: Trigger::Ignored("whatever".into()),
         };
-        let message = RawMessage {
-            message_id: "m".into(),
-            receipt: Receipt::new("r"),
-            body: String::new(),
-            sent_at: Timestamp::default(),
-            first_received: Timestamp::default(),
-            receive_count: 1,
-            sender_id: sender.map(Into::into),
-            moved_from: None,
-            attributes: BTreeMap::new(),
-        };
+        let message = RawMessage { sender_id: sender.map(Into::into), ..RawMessage::empty("m") };
         People { own: UserId::new("AROAOURS:a"), from_outside }.refuse(&event, &message)
     }
 

@@ -187,7 +187,8 @@ impl Performer {
         };
         let queue = self.queue.clone();
         let room = MAX_MESSAGE_BYTES.saturating_sub(message.body.len());
-        let attributes = renewal::attributes(&message.id, message.counted, targets, room);
+        let attributes =
+            renewal::attributes(&message.id, message.counted, targets, message.replayed_by.as_deref(), room);
         self.answer(async move {
             let sent = queue.send(&message.body, &attributes).await;
             match &sent {

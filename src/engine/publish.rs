@@ -7,15 +7,17 @@ use tracing::warn;
 
 use super::{
     held::HeldMessages,
-    shown::{Held, Shown},
+    shown::{Shown, Sights},
 };
 use crate::{
     aws::queue::Queue,
-    domain::{DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, TargetId, Timestamp},
-    plan::Planner,
-    report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
+    domain::{
+        DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, Sight, TargetId, Timestamp,
+    },
+    plan::{End, Planner},
+    report::{channel::Notifiers, history::History, past::Past, steps::Recorder, trace::Tracer},
     route::Routes,
-    status::{Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
+    status::{Listing, Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
 
 /// Snapshots follow each other no faster than this, however fast the loop turns.
@@ -35,8 +37,10 @@ pub struct Publisher {
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// Those who are told elsewhere.
     notifiers: Option<Notifiers>,
-    /// What holds targets back that nobody looked at yet.
-    holds: Held,
+    /// Those who are told of each deployment that ended as a trace.
+    tracer: Option<Tracer>,
+    /// What was seen of targets by readings of their services.
+    sights: Sights,
     /// What the last snapshot showed; `None` before the first.
     shown: Option<Shown>,
     /// Whether that is of a process that acts.
@@ -59,7 +63,8 @@ impl Publisher {
             lookup: None,
             listener: None,
             notifiers: None,
-            holds: Held::new(),
+            tracer: None,
+            sights: Sights::new(),
             shown: None,
             is_acting: false,
             published,
@@ -92,31 +97,72 @@ impl Publisher {
         self
     }
 
+    /// Also traces each deployment.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Option<Tracer>) -> Self {
+        self.tracer = tracer;
+        self
+    }
+
+    /// Whether anybody is told elsewhere how deployments end.
+    pub(super) fn tells(&self) -> bool {
+        self.notifiers.as_ref().is_some_and(|notifiers| !notifiers.are_none())
+    }
+
+    /// The next end that everybody was told of, or cannot be. May be cancelled: it only takes from a channel.
+    pub(super) async fn next_told(&mut self) -> Option<End> {
+        let (deployment, outcome) = self.notifiers.as_mut()?.told().await?;
+        Some(End { deployment, outcome })
+    }
+
     pub(super) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }
 
     /// Discovery found this target, or finds it no more.
-    pub(super) fn knows(&mut self, target: &TargetId, hold: Option<HoldRecord>, routes: &Routes) {
-        match hold {
-            Some(hold) => drop(self.holds.insert(target.clone(), hold)),
-            None => drop(self.holds.remove(target)),
-        }
+    pub(super) fn knows(&mut self, target: &TargetId, routes: &Routes) {
         if let Some(shown) = &mut self.shown {
-            shown.know(target, routes, &self.holds);
+            shown.know(target, routes, &self.sights);
             self.is_stale = true;
+        }
+    }
+
+    /// The service of this target was read.
+    pub(super) fn sees(&mut self, sight: Sight) {
+        let target = sight.target.clone();
+        if self.sights.get(&target).is_some_and(|before| before.read_at > sight.read_at) {
+            return;
+        }
+        self.sights.insert(target.clone(), sight);
+        if let Some(shown) = &mut self.shown {
+            self.is_stale |= shown.see(&target, &self.sights);
+        }
+    }
+
+    /// What was seen of this target is so no more.
+    pub(super) fn sees_no_more(&mut self, target: &TargetId) {
+        self.sights.remove(target);
+    }
+
+    /// The planner has looked at this target, at this time by AWS's clock.
+    pub(super) fn looked(&mut self, target: &TargetId, at: Timestamp) {
+        if let Some(shown) = &mut self.shown {
+            shown.looked(target, at);
         }
     }
 
     /// What holds a target back is another one now, whatever discovery read before.
     fn is_held(&mut self, target: &TargetId, hold: &HoldRecord, moved: &HoldMove) {
-        match moved {
-            HoldMove::Begun => drop(self.holds.insert(target.clone(), hold.clone())),
-            HoldMove::Ended | HoldMove::Vanished => drop(self.holds.remove(target)),
+        let hold = match moved {
+            HoldMove::Begun => Some(Box::new(hold.clone())),
+            HoldMove::Ended | HoldMove::Vanished => None,
             HoldMove::Refused(_) | HoldMove::DryRun => return,
+        };
+        if let Some(sight) = self.sights.get_mut(target) {
+            sight.hold.clone_from(&hold);
         }
         if let Some(shown) = &mut self.shown {
-            shown.hold(target, self.holds.get(target));
+            shown.hold(target, hold.as_deref());
         }
     }
 
@@ -143,6 +189,9 @@ impl Publisher {
             Arc::make_mut(&mut self.history).push((**record).clone());
             if let Some(shown) = &mut self.shown {
                 shown.ended(record);
+            }
+            if let Some(tracer) = &mut self.tracer {
+                tracer.tell(record, self.steps.steps().of(&record.id));
             }
         }
         if let Some(notifiers) = &mut self.notifiers {
@@ -176,7 +225,7 @@ impl Publisher {
             self.shown = None;
         }
         let past = self.past();
-        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.holds));
+        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.sights));
         let snapshot = Snapshot {
             taken_at: now,
             active: false,
@@ -184,6 +233,7 @@ impl Publisher {
             targets: shown.targets(),
             settings: shown.settings(),
             deployments: shown.deployments(),
+            waiting: shown.waiting(),
             history: Arc::clone(&self.history),
             past,
             steps: self.steps.steps(),
@@ -191,6 +241,7 @@ impl Publisher {
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),
+            listing: Listing::default(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         // The first snapshot of the next term waits for nothing.
@@ -213,9 +264,15 @@ impl Publisher {
         oldest: Option<Timestamp>,
     ) {
         let past = self.past();
-        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.holds));
-        for moved in shown.follow(planner) {
-            self.steps.seen(&moved, at);
+        let shown = self.shown.get_or_insert_with(|| Shown::at_rest(routes, &self.sights));
+        let moved = shown.follow(planner, &self.sights);
+        let waiting = shown.waiting();
+        for it in moved {
+            if waiting.get(&it.target).is_some_and(|next| next.id == it.id) {
+                self.steps.waits(&it, at);
+            } else {
+                self.steps.seen(&it, at);
+            }
         }
         self.is_acting = true;
         let snapshot = Snapshot {
@@ -225,6 +282,7 @@ impl Publisher {
             targets: shown.targets(),
             settings: shown.settings(),
             deployments: shown.deployments(),
+            waiting: shown.waiting(),
             history: Arc::clone(&self.history),
             past,
             steps: self.steps.steps(),
@@ -232,6 +290,7 @@ impl Publisher {
             leases_held: planner.held(),
             oldest_held: oldest,
             queues: queues.to_vec(),
+            listing: Listing::default(),
         };
         self.snapshots.send_replace(Arc::new(snapshot));
         self.published = now;

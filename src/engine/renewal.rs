@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{MessageId, NotATargetId, TargetId, Timestamp};
+use crate::domain::{MessageId, NotATargetId, TargetId, Timestamp, letter};
 
 /// The names of the attributes. The version has the same one as in a letter.
 pub(super) mod name {
@@ -35,6 +35,7 @@ pub(super) fn attributes(
     renews: &MessageId,
     counted: Counted,
     targets: &BTreeSet<TargetId>,
+    replayed_by: Option<&str>,
     room: usize,
 ) -> BTreeMap<String, String> {
     let ids: Vec<String> = targets.iter().map(ToString::to_string).collect();
@@ -44,6 +45,7 @@ pub(super) fn attributes(
         (name::TARGETS.to_owned(), ids.join(" ")),
         (name::RENEWS.to_owned(), renews.to_string()),
     ]);
+    attributes.extend(replayed_by.map(|by| (letter::name::BY.to_owned(), by.to_owned())));
     let size: usize = attributes.iter().map(|(name, value)| name.len() + value.len() + "String".len()).sum();
     if size > room {
         attributes.remove(name::TARGETS);
@@ -84,15 +86,16 @@ mod tests {
 
     #[test]
     fn a_copy_keeps_version_floor_and_the_targets_that_are_left() {
-        let written = attributes(&"m-1".into(), counted(), &targets(500), 1 << 20);
+        let written = attributes(&"m-1".into(), counted(), &targets(500), Some("ann"), 1 << 20);
         assert!(written.len() <= 10);
+        assert_eq!(letter::Said::read(&written).by.as_deref(), Some("ann"));
         let read = read(&written).expect("a copy");
         assert_eq!((read.counted, read.targets), (counted(), Some(Ok(targets(500)))));
     }
 
     #[test]
     fn without_room_the_copy_reaches_every_target() {
-        let written = attributes(&"m-1".into(), counted(), &targets(500), 1_000);
+        let written = attributes(&"m-1".into(), counted(), &targets(500), None, 1_000);
         assert_eq!(read(&written).expect("a copy").targets, None);
     }
 

@@ -1,6 +1,9 @@
 //! A message to what it asks for: decoded, checked for its account, and routed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tracing::{debug, info, warn};
 
@@ -13,9 +16,10 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        Beside, DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, RolloutHint, TargetId,
-        TargetName, Timestamp, Trigger, TriggerKind,
+        Beside, DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, Request, RolloutHint,
+        TargetId, TargetName, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
+        redacted,
     },
     plan, route,
 };
@@ -44,6 +48,13 @@ pub(super) struct Stir {
     pub(super) at: Timestamp,
 }
 
+/// How a message was put back that had been set aside.
+struct PutBack {
+    /// By whom, where that is known.
+    by: Option<Arc<str>>,
+    is_forced: bool,
+}
+
 /// What follows from an event.
 #[derive(Default)]
 struct Meaning {
@@ -67,13 +78,13 @@ pub(super) fn understand(
     unread: &[Place],
 ) -> Understood {
     let mut event = decode::decode(message.body.as_bytes(), message.sent_at);
-    let shown = &message.body[..message.body.floor_char_boundary(MOST_BODY_SHOWN)];
-    debug!(event_id = %event.id, body = shown, "event received");
+    debug!(event_id = %event.id, body = shown(&message.body), "event received");
     let beside = beside(engine, &event, message.body.as_bytes());
     let said = Said::read(&message.attributes);
     let is_copy = renewal::read(&message.attributes).is_some();
     let is_replay = !is_copy && said.version(message.sent_at).is_some();
     let is_forced = said.is_forced();
+    let replayed_by = said.by.as_deref().filter(|_| is_copy || is_replay).map(Arc::from);
     let refused = engine.people.refuse(&event, &message);
     if let Some(reason) = &refused {
         event.trigger = Trigger::Ignored(reason.clone());
@@ -93,7 +104,10 @@ pub(super) fn understand(
             warn!(event_id = %event.id, error = reason, "message set aside again");
             Meaning::asking(plan::Asks::Unknown { reason, version })
         }
-        Ok(arrival) => meaning(engine, &event, &arrival, is_forced, unread),
+        Ok(arrival) => {
+            let put_back = PutBack { by: replayed_by.clone(), is_forced };
+            meaning(engine, &event, &arrival, put_back, unread)
+        }
         Err(wrong) => {
             let reason = wrong.to_string();
             warn!(event_id = %event.id, error = reason, "message not understood");
@@ -102,9 +116,16 @@ pub(super) fn understand(
     };
     let asks = asks.unwrap_or(plan::Asks::Nothing);
     let message_id = message.message_id.clone();
-    let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay);
-    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
+    let held_since = (message.receive_count > 1).then_some(message.first_received);
+    let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay, replayed_by);
+    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, held_since, asks };
     Understood { arrival, hints, moved, beside, stirs }
+}
+
+/// As much of a body as is logged. A credential that is cut in two would not be known as one.
+fn shown(body: &str) -> String {
+    let body = redacted(body);
+    body[..body.floor_char_boundary(MOST_BODY_SHOWN)].to_owned()
 }
 
 /// Only what is ignored can be one, and only of an account whose events are taken.
@@ -155,7 +176,7 @@ fn meaning(
     engine: &Engine,
     event: &Event,
     arrival: &route::Arrival,
-    is_forced: bool,
+    put_back: PutBack,
     unread: &[Place],
 ) -> Meaning {
     let kind = event.trigger.kind().as_str();
@@ -182,8 +203,11 @@ fn meaning(
         return Meaning::default();
     }
     let mut routing = engine.routes.route(event, arrival);
-    if is_forced {
+    if put_back.is_forced {
         routing.requests.iter_mut().for_each(|request| request.change.free_of_policy());
+    }
+    if let Some(by) = put_back.by {
+        name_who(&mut routing.requests, &by);
     }
     for note in &routing.notes {
         let service = note.target.as_ref().map(ToString::to_string);
@@ -200,6 +224,11 @@ fn meaning(
         }
     }
     let asks = match may_be_for(event, unread) {
+        _ if routing.unclear => {
+            let reason = routing.notes.first().map(|note| note.reason.clone()).unwrap_or_default();
+            warn!(event_id = %event.id, event_type = kind, error = reason, "message set aside");
+            plan::Asks::Unknown { reason, version: arrival.version }
+        }
         Some(place) if routing.asks_nothing() => {
             let reason = format!("no target was found, and the services of {place} could not be read");
             warn!(event_id = %event.id, event_type = kind, error = reason, "message set aside");
@@ -212,6 +241,13 @@ fn meaning(
     let moved = known.chain(&routing.strangers).cloned().collect();
     let stirs = routing.hints.iter().filter_map(|target| stir(engine, event, target)).collect();
     Meaning { asks: Some(asks), hints: routing.hints, moved, stirs }
+}
+
+/// Says of what is asked who put it back.
+fn name_who(requests: &mut [Request], by: &Arc<str>) {
+    for request in requests {
+        request.origin = Arc::new((*request.origin).clone().replayed(Arc::clone(by)));
+    }
 }
 
 fn stir(engine: &Engine, event: &Event, target: &TargetId) -> Option<Stir> {

@@ -21,6 +21,7 @@ pub mod drift;
 pub mod losses;
 pub mod lost;
 mod select;
+mod sight;
 #[cfg(test)]
 mod tests;
 
@@ -29,11 +30,15 @@ use std::{
     sync::{Arc, Weak},
 };
 
-pub use self::select::{Selection, Tags};
+pub use self::{
+    select::{Selection, Tags, Used},
+    sight::{Digests, holds, lacking, sight, with_digests},
+};
 
 use crate::domain::{
     ClusterName, ClusterReading, DefinitionId, DefinitionReading, Dependency, Discovered, DiscoveryRules,
-    HoldRecord, Holds, Owner, Place, ServiceName, ServiceReading, ServiceState, TargetId, TargetSettings,
+    Holds, Owner, Place, RunningRecord, ServiceName, ServiceReading, ServiceState, Sight, TargetId,
+    TargetSettings,
 };
 
 /// When a reading was asked for: of two, the greater was asked for later.
@@ -71,7 +76,7 @@ struct Cluster {
 #[derive(Clone, Debug)]
 pub struct Known {
     asked: Asked,
-    /// As it was last read, without its tags, which stand in its settings.
+    /// As it was last read. Of its tags only those are kept that hold it back; the others stand in its settings.
     pub reading: ServiceReading,
     /// The definitions that it has live, as far as they could be read, in the order of their ids.
     pub definitions: Vec<Arc<DefinitionReading>>,
@@ -79,8 +84,8 @@ pub struct Known {
     pub settings: Arc<TargetSettings>,
     /// Why it is not, if it is not.
     pub refused: Option<Arc<str>>,
-    /// What holds it back, as its tags say.
-    pub hold: Option<HoldRecord>,
+    /// What it runs, as far as that can be told.
+    pub running: Option<RunningRecord>,
 }
 
 impl Inventory {
@@ -114,6 +119,36 @@ impl Inventory {
     /// What is known of this target.
     pub fn service(&self, target: &TargetId) -> Option<&Known> {
         self.cluster(&Place::of(target), target.cluster())?.services.get(target)
+    }
+
+    /// What was last seen of this target, and what its tags say of what keeps it back.
+    pub fn sight(&self, target: &TargetId) -> Option<(Sight, Holds)> {
+        let Known { reading, definitions, running, .. } = self.service(target)?;
+        Some((sight(reading, definitions, running.as_ref()), holds(reading)))
+    }
+
+    /// Every target that is known there.
+    pub fn targets_in(&self, place: &Place) -> Vec<TargetId> {
+        let clusters = self.places.get(place).into_iter().flat_map(BTreeMap::values);
+        clusters.flat_map(|cluster| cluster.services.keys().cloned()).collect()
+    }
+
+    /// The revisions that would tell which digests this target runs, where that is not known.
+    pub fn lacking(&self, target: &TargetId) -> &[Arc<str>] {
+        self.service(target).map_or(&[], |known| lacking(&known.reading, known.running.as_ref()))
+    }
+
+    /// Takes in what revisions run; says whether that tells more of this target.
+    pub fn saw_digests(&mut self, target: &TargetId, digests: &Digests) -> bool {
+        let cluster = self.places.get_mut(&Place::of(target)).and_then(|it| it.get_mut(target.cluster()));
+        let Some(known) = cluster.and_then(|it| it.services.get_mut(target)) else { return false };
+        let Some(running) = &known.running else { return false };
+        let told = with_digests(&known.reading, running, digests);
+        let is_more = told != *running;
+        if is_more {
+            known.running = Some(told);
+        }
+        is_more
     }
 
     /// How many targets are known there.
@@ -222,14 +257,15 @@ impl Inventory {
         let services = &mut clusters.entry(target.cluster().clone()).or_default().services;
         let before = services.get(&target);
         let (settings, refused) = settings(target.service(), &reading.tags);
-        let holds = Holds::from_tags(reading.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let definitions = definitions(&reading, before, live);
+        let sight = sight(&reading, &definitions, before.and_then(|it| it.running.as_ref()));
         let known = Known {
             asked,
-            definitions: definitions(&reading, before, live),
+            definitions,
             settings,
             refused: refused.or_else(|| refusal(&reading.state)),
-            hold: holds.record(),
-            reading: ServiceReading { tags: Tags::new(), ..reading },
+            running: sight.running,
+            reading: ServiceReading { tags: ours(reading.tags), ..reading },
         };
         let update = (!before.is_some_and(|before| before.says(&known))).then(|| known.learnt());
         services.insert(target, known);
@@ -276,10 +312,7 @@ impl Known {
     fn says(&self, other: &Self) -> bool {
         let ids =
             |known: &Self| known.definitions.iter().map(|it| it.view.id.clone()).collect::<BTreeSet<_>>();
-        self.settings == other.settings
-            && self.refused == other.refused
-            && self.hold == other.hold
-            && ids(self) == ids(other)
+        self.settings == other.settings && self.refused == other.refused && ids(self) == ids(other)
     }
 
     fn learnt(&self) -> Update {
@@ -289,7 +322,6 @@ impl Known {
             target: self.reading.target.clone(),
             settings: Arc::clone(&self.settings),
             refused: self.refused.clone(),
-            hold: self.hold.clone(),
             dependencies: dependencies.into_iter().collect(),
         })
     }
@@ -309,6 +341,12 @@ fn definitions(
     read.sort_by(|one, other| one.view.id.cmp(&other.view.id));
     read.dedup_by(|one, other| one.view.id == other.view.id);
     read
+}
+
+/// Those of these tags that hold a service back.
+fn ours(mut tags: Tags) -> Tags {
+    tags.retain(|key, _| [Holds::PAUSED, Holds::HELD, Holds::RESUMED].contains(&key.as_str()));
+    tags
 }
 
 fn is_there(state: &ServiceState) -> bool {

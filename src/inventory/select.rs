@@ -1,6 +1,6 @@
 //! Which clusters and services are targets, by what the settings select.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{ClusterName, DiscoveryRules, Selector, ServiceName};
 
@@ -49,6 +49,70 @@ impl Selection {
         let by = |rule: &Selector| is_named(rule, cluster, name) || is_tagged(rule, tags);
         self.rules.services.iter().any(by) && !self.rules.exclude.iter().any(by)
     }
+}
+
+/// Which of the selectors have selected something, by their positions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    clusters: BTreeSet<usize>,
+    services: BTreeSet<usize>,
+    exclude: BTreeSet<usize>,
+}
+
+impl Used {
+    /// What was used by either.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.clusters.extend(other.clusters);
+        self.services.extend(other.services);
+        self.exclude.extend(other.exclude);
+        self
+    }
+}
+
+impl Selection {
+    /// Notes which selectors this cluster is selected or excluded by.
+    pub fn uses_cluster(&self, used: &mut Used, name: &ClusterName, tags: &Tags) {
+        let by = |rule: &Selector| match rule {
+            Selector::Name(glob) => glob.matches(name.as_str()),
+            Selector::Tag { .. } => is_tagged(rule, tags),
+        };
+        used.clusters.extend(positions(&self.rules.clusters, by));
+        used.exclude.extend(positions(&self.rules.exclude, by));
+    }
+
+    /// The same by the name of a service.
+    pub fn uses_name(&self, used: &mut Used, cluster: &ClusterName, name: &ServiceName) {
+        let by = |rule: &Selector| is_named(rule, cluster, name);
+        used.services.extend(positions(&self.rules.services, by));
+        used.exclude.extend(positions(&self.rules.exclude, by));
+    }
+
+    /// The same by the tags of a service.
+    pub fn uses_tags(&self, used: &mut Used, tags: &Tags) {
+        let by = |rule: &Selector| is_tagged(rule, tags);
+        used.services.extend(positions(&self.rules.services, by));
+        used.exclude.extend(positions(&self.rules.exclude, by));
+    }
+
+    /// The selectors that have selected nothing, each with the setting that it stands in.
+    pub fn idle(&self, used: &Used) -> Vec<(&'static str, &Selector)> {
+        let DiscoveryRules { clusters, services, exclude, refresh: _ } = &self.rules;
+        let lists = [
+            ("clusters", clusters, &used.clusters),
+            ("services", services, &used.services),
+            ("exclude", exclude, &used.exclude),
+        ];
+        let idle = lists.into_iter().flat_map(|(key, rules, used)| {
+            let idle = rules.iter().enumerate().filter(|(position, _)| !used.contains(position));
+            idle.map(move |(_, rule)| (key, rule))
+        });
+        idle.collect()
+    }
+}
+
+fn positions(rules: &[Selector], by: impl Fn(&Selector) -> bool) -> impl Iterator<Item = usize> {
+    rules.iter().enumerate().filter(move |(_, rule)| by(rule)).map(|(position, _)| position)
 }
 
 /// A pattern with a slash is held against the cluster's name and the service's, one without against the service's alone.
@@ -146,6 +210,36 @@ mod tests {
         assert!(may(&by_name, "api-web") && !may(&by_name, "web") && !may(&by_name, "api-old"));
         let by_tag = selection(&["*"], &["deploy=yes"], &["api-old"]);
         assert!(may(&by_tag, "web") && !may(&by_tag, "api-old"));
+    }
+
+    #[test]
+    fn a_selector_that_selects_nothing_is_named_beside_those_that_do() {
+        let it = selection(
+            &["shop-*", "none-*", "team=web"],
+            &["api", "shop-prod/web", "wbe", "deploy=yes", "deploy=maybe"],
+            &["*-dev", "old-*", "deploy=no", "owner=them"],
+        );
+        let mut used = Used::default();
+        it.uses_cluster(&mut used, &"shop-prod".into(), &tags(""));
+        it.uses_cluster(&mut used, &"shop-dev".into(), &tags("team=web"));
+        it.uses_name(&mut used, &"shop-prod".into(), &"web".into());
+        let mut other = Used::default();
+        it.uses_name(&mut other, &"shop-prod".into(), &"api".into());
+        it.uses_tags(&mut other, &tags("deploy=yes"));
+        it.uses_tags(&mut other, &tags("deploy=no"));
+        let used = used.and(other);
+        let idle = it.idle(&used).into_iter().map(|(key, rule)| format!("{key} {rule}"));
+        let idle: Vec<String> = idle.collect();
+        assert_eq!(
+            idle,
+            [
+                "clusters none-*",
+                "services wbe",
+                "services tag:deploy=maybe",
+                "exclude old-*",
+                "exclude tag:owner=them"
+            ]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{DefinitionView, Glob, HoldKind, LiveDefinition, Marks, Selector, Timestamp};
+use crate::domain::{DefinitionView, Glob, HoldKind, LiveDefinition, LiveState, Marks, Selector, Timestamp};
 
 const ACCOUNT: &str = "111122223333";
 
@@ -43,6 +43,7 @@ fn reading(service: &str, live: &[&str], with: &str) -> ServiceReading {
         definition: text.parse().expect("valid"),
         created_at: Timestamp::default(),
         primary: position == 0,
+        state: LiveState::Complete,
     });
     ServiceReading {
         read_at: Timestamp::default(),
@@ -186,13 +187,34 @@ fn a_service_that_another_controller_deploys_is_known_and_refused() {
 }
 
 #[test]
-fn what_the_tags_of_a_service_say_of_a_pause_is_learnt_with_it_and_when_it_changes() {
+fn what_the_tags_of_a_service_say_of_a_pause_is_known_with_it() {
     let mut inventory = inventory();
     let found = reading("api", &[], "lockkeeper:paused=an-incident");
-    let hold = learnt(see(&mut inventory, found.clone(), &[])).hold.expect("it is paused");
+    learnt(see(&mut inventory, found.clone(), &[]));
+    let seen = |inventory: &Inventory| inventory.sight(&found.target).expect("it is known");
+    let (sight, holds) = seen(&inventory);
+    let hold = sight.hold.expect("it is paused");
     assert_eq!((hold.kind, hold.reason.as_deref()), (HoldKind::Paused, Some("an-incident")));
-    assert_eq!(see(&mut inventory, found, &[]), None, "nothing is new");
-    assert_eq!(learnt(see(&mut inventory, reading("api", &[], ""), &[])).hold, None);
+    assert_eq!(holds.record(), Some(*hold));
+    assert_eq!(see(&mut inventory, found.clone(), &[]), None, "nothing is new for the routes");
+    assert_eq!(see(&mut inventory, reading("api", &[], ""), &[]), None);
+    assert_eq!((seen(&inventory).0.hold, seen(&inventory).1), (None, Holds::default()));
+}
+
+#[test]
+fn what_runs_is_told_after_each_reading_whether_it_is_news_for_the_routes_or_not() {
+    let mut inventory = inventory();
+    learnt(see(&mut inventory, reading("api", &["api:1"], ""), &[definition("api:1", &[])]));
+    let running = |inventory: &Inventory| {
+        let (sight, _) = inventory.sight(&target("shop", "api")).expect("it is known");
+        sight.running.map(|it| (it.definition.to_string(), it.since))
+    };
+    assert_eq!(running(&inventory), Some(("api:1".into(), Some(Timestamp::default()))));
+    let mut renewed = reading("api", &["api:1"], "");
+    renewed.live[0].created_at = Timestamp::from_millis(5_000);
+    assert_eq!(see(&mut inventory, renewed, &[]), None);
+    assert_eq!(running(&inventory), Some(("api:1".into(), Some(Timestamp::from_millis(5_000)))));
+    assert_eq!(inventory.sight(&target("shop", "web")), None);
 }
 
 #[test]

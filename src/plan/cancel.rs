@@ -192,7 +192,7 @@ impl Lane {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        let is_whole = self.waiting_record(&self.waiting).id == about.deployment;
+        let is_whole = self.id_of(&self.waiting) == about.deployment;
         let is_it = |ask: &Ask| is_whole || about.events.contains(&ask.request.origin.event_id);
         let (given_up, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(is_it);
@@ -201,7 +201,9 @@ impl Lane {
             return Vec::new();
         }
         let leases: Vec<LeaseId> = given_up.iter().map(|ask| ask.lease).collect();
-        self.cancel_waiting(&given_up, about.origin.reason.clone(), turn);
+        self.tell_beside(!self.waiting.is_empty(), |lane| {
+            lane.cancel_waiting(&given_up, about.origin.reason.clone(), turn);
+        });
         self.forget(&leases, turn);
         leases
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::domain::{
-    CallFailure, Cause, Change, Evidence, Failure, Look, Outcome, Owner, Remedy, Report, Rollout, RolloutKey,
-    RolloutState, ServiceState, SettledBy, Stage, TargetId, Tasks, Timestamp,
+    Adopted, CallFailure, Cause, Change, DeploymentId, Evidence, Failure, Look, Outcome, Owner, Remedy,
+    Report, Rollout, RolloutKey, RolloutState, ServiceState, SettledBy, Stage, TargetId, Tasks, Timestamp,
 };
 
 use super::{
-    Flaw, diagnose, fold,
+    Flaw, diagnose,
     fold::Ask,
     lane::{Lane, Passage, Phase, Turn},
     settle,
@@ -19,6 +19,16 @@ use super::{
 
 /// Who waits for others of the same event is called; and looks by itself after this long.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// A rollout of ours that was complete before that was seen, and why it was not.
+pub(super) struct Unseen<'a> {
+    pub(super) rollout: &'a Rollout,
+    pub(super) id: DeploymentId,
+    pub(super) why: &'static str,
+}
+
+/// Requests that a look settles, how, and why.
+type Settled = (Outcome, String, Vec<Ask>);
 
 /// What is left of the waiting requests once those that a look settles are gone.
 #[derive(Default)]
@@ -145,7 +155,7 @@ impl Lane {
     /// Settles what the look settles, and sorts the rest.
     pub(super) fn sift(&mut self, verdicts: Vec<Verdict>, look: &Look, turn: &mut Turn<'_>) -> Sifted {
         let mut sifted = Sifted::default();
-        let mut settled: Vec<(Outcome, String, Vec<Ask>)> = Vec::new();
+        let mut settled: Vec<Settled> = Vec::new();
         let mut failed: Vec<(Option<Box<Rollout>>, Failure, Vec<Ask>)> = Vec::new();
         for (ask, verdict) in std::mem::take(&mut self.waiting).into_iter().zip(verdicts) {
             match verdict {
@@ -174,13 +184,20 @@ impl Lane {
                 Verdict::Needed => sifted.needed.push(ask),
             }
         }
+        let goes_on = !(sifted.needed.is_empty() && sifted.adopting.is_empty() && sifted.awaiting.is_empty());
+        let settled = self.whole_again(settled, look);
+        let mut ends = settled.len() + failed.len();
         for (outcome, reason, asks) in settled {
-            match self.done_unseen(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
-                Some(done) => self.settle_unseen(asks, done, turn),
-                None => self.settle_waiting(asks, outcome, reason, turn),
-            }
+            ends -= 1;
+            self.tell_beside(goes_on || ends > 0, |lane| {
+                match lane.done_unseen(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
+                    Some(done) => lane.settle_unseen(asks, done, turn),
+                    None => lane.settle_waiting(asks, outcome, reason, turn),
+                }
+            });
         }
         for (rollout, failure, asks) in failed {
+            ends -= 1;
             let outcome = match rollout.as_ref().map(|rollout| rollout.state) {
                 Some(RolloutState::RolledBack) => Outcome::RolledBack,
                 Some(RolloutState::Failed) if rollout.as_ref().is_some_and(|it| is_undone(it, look)) => {
@@ -188,30 +205,46 @@ impl Lane {
                 }
                 _ => Outcome::Failed,
             };
+            let known = rollout.as_ref().and_then(|rollout| self.id_by_marks(rollout, &asks));
             let seen = rollout.map(|rollout| (diagnose::evidence(&rollout, look), *rollout));
-            self.fail_waiting(asks, outcome, failure, seen, turn);
+            self.tell_beside(goes_on || ends > 0, |lane| {
+                lane.fail_as(known, asks, outcome, failure, seen, turn);
+            });
         }
         sifted
     }
 
-    /// The completed rollout that we started for just these, and why its end was not seen.
-    fn done_unseen<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<(&'a Rollout, &'static str)> {
-        if let Some(since) = self.retrying_of(asks).and_then(|retrying| retrying.lost_since) {
-            let newest = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
-            return (newest.state == RolloutState::Succeeded)
-                .then_some((newest, "the answer to its start was lost"));
+    /// The completed rollout that we started for just these, under which id, and why its end was not seen.
+    fn done_unseen<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<Unseen<'a>> {
+        if let Some((retrying, since)) = self.retrying_of(asks).and_then(|it| Some((it, it.lost_since?))) {
+            let rollout = look.rollouts.iter().find(|rollout| rollout.created_at >= since)?;
+            let (id, why) = (retrying.id.clone(), "the answer to its start was lost");
+            return (rollout.state == RolloutState::Succeeded).then_some(Unseen { rollout, id, why });
         }
-        let id = fold::deployment_id(&self.target, asks);
         let floor = asks.iter().map(|ask| ask.request.floor).min()?;
-        let is_it = |it: &&Rollout| {
-            it.state == RolloutState::Succeeded
-                && it.primary
-                && it.created_at >= floor
-                && it.definition.marks.deployment.as_ref() == Some(&id)
-        };
+        let is_it =
+            |it: &&Rollout| it.state == RolloutState::Succeeded && it.primary && it.created_at >= floor;
         // Where another rollout has followed it, this is not what the service has.
-        let newest = look.rollouts.first().filter(is_it).filter(|_| self.succeeded.as_ref() != Some(&id))?;
-        Some((newest, "it was complete before this process saw it"))
+        let rollout = look.rollouts.first().filter(is_it)?;
+        let by_marks =
+            self.id_by_marks(rollout, asks).map(|id| (id, "it was complete before this process saw it"));
+        let held = "it began while this was held, and was complete before this process saw it";
+        let known = by_marks.or_else(|| Some((self.id_by_holder(rollout, asks)?, held)));
+        let (id, why) = known.filter(|(id, _)| self.succeeded.as_ref() != Some(id))?;
+        Some(Unseen { rollout, id, why })
+    }
+
+    /// What nobody saw complete was one deployment, whatever settles each of its requests.
+    fn whole_again(&self, settled: Vec<Settled>, look: &Look) -> Vec<Settled> {
+        let (mut done, mut others): (Vec<_>, Vec<_>) =
+            settled.into_iter().partition(|(outcome, ..)| *outcome == Outcome::AlreadyRunning);
+        let all: Vec<Ask> = done.iter().flat_map(|(.., asks)| asks.clone()).collect();
+        if done.len() > 1 && self.done_unseen(&all, look).is_some() {
+            done.truncate(1);
+            done[0].2 = all;
+        }
+        others.append(&mut done);
+        others
     }
 
     /// A name that only a pattern made up means no service, where ECS has none. Returns what else waits.
@@ -242,8 +275,11 @@ impl Lane {
             return self.look(turn, false);
         };
         let asks: Vec<Ask> = adopted.into_iter().map(|(_, ask)| ask).collect();
-        let mut passage = self.passage_for(asks, turn);
-        passage.adopted = passage.attempts == 0;
+        let known = self.id_by_rollout(rollout, &asks);
+        let mut passage = self.passage_for(asks, known, turn);
+        if passage.attempts == 0 {
+            passage.take_over(rollout, &self.target);
+        }
         passage.definition = Some(rollout.definition.id.clone());
         passage.previous = rollout.previous.as_ref().map(|it| it.id.clone());
         passage.rollout = Some(rollout.id.clone());
@@ -257,10 +293,21 @@ impl Lane {
         self.phase = Phase::Watching(Box::new(passage), watch);
     }
 
-    pub(super) fn passage_for(&self, asks: Vec<Ask>, turn: &Turn<'_>) -> Passage {
+    /// These go on as one deployment: under this id where it is known, or else under that by which they waited.
+    pub(super) fn passage_for(
+        &mut self,
+        asks: Vec<Ask>,
+        known: Option<DeploymentId>,
+        turn: &Turn<'_>,
+    ) -> Passage {
+        let id = self.take_id(&asks, known);
+        self.passage_as(id, asks, turn)
+    }
+
+    pub(super) fn passage_as(&self, id: DeploymentId, asks: Vec<Ask>, turn: &Turn<'_>) -> Passage {
         let retrying = self.retrying_of(&asks);
         Passage {
-            id: retrying.map_or_else(|| fold::deployment_id(&self.target, &asks), |it| it.id.clone()),
+            id,
             attempts: retrying.map_or(0, |it| it.failed),
             crowded: retrying.and_then(|it| it.crowded),
             started_at: retrying.map_or(turn.now.wall, |it| it.started_at),
@@ -273,7 +320,7 @@ impl Lane {
             },
             images: Vec::new(),
             rollout: None,
-            adopted: false,
+            adopted: None,
             looked_at: Timestamp::default(),
             tasks: Tasks::default(),
             failure: None,
@@ -402,6 +449,17 @@ impl Lane {
             self.take_back(std::mem::take(&mut go), turn);
         }
         Some(go)
+    }
+}
+
+impl Passage {
+    /// This rollout is what it began with, whoever began it.
+    pub(super) fn take_over(&mut self, rollout: &Rollout, target: &TargetId) {
+        let made_for = rollout.definition.marks.deployment_of(target);
+        let is_new = rollout.previous.as_ref().is_none_or(|it| it.id != rollout.definition.id);
+        let is_ours = made_for.is_some_and(|it| is_new || *it == self.id);
+        self.adopted = Some(if is_ours { Adopted::Ours } else { Adopted::Unknown });
+        self.started_at = rollout.created_at;
     }
 }
 

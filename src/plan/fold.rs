@@ -28,6 +28,8 @@ const MOST_ORIGINS: usize = 100;
 pub(super) struct Ask {
     pub(super) lease: LeaseId,
     pub(super) request: Request,
+    /// When its message was first received, where that was before.
+    pub(super) held_since: Option<Timestamp>,
     /// Why those that it replaced were made, oldest first.
     pub(super) merged: Vec<Arc<Origin>>,
 }
@@ -35,14 +37,14 @@ pub(super) struct Ask {
 impl Hash for Ask {
     /// What is only told to people makes no state of its own.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { lease, request, merged: _ } = self;
+        let Self { lease, request, held_since: _, merged: _ } = self;
         (lease, request).hash(state);
     }
 }
 
 impl Ask {
     pub(super) fn new(lease: LeaseId, request: Request) -> Self {
-        Self { lease, request, merged: Vec::new() }
+        Self { lease, request, held_since: None, merged: Vec::new() }
     }
 
     /// Every reason for this request, its own last.
@@ -202,7 +204,7 @@ pub(super) fn fold(id: DeploymentId, target: &TargetId, asks: &[Ask], ground: &G
         .collect();
     images.sort_by_key(|(ask, _)| ask.request.version);
     let version = asks.iter().map(|ask| ask.request.version).max().unwrap_or_default();
-    let mut marks = Marks { deployment: Some(id), ..start.marks.clone() };
+    let mut marks = Marks { deployment: Some(id), target: Some(target.clone()), ..start.marks.clone() };
     let mut edits = BTreeMap::new();
     for (container, version, image) in since.into_iter().flat_map(|since| newer_images(since, start, running))
     {

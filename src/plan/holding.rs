@@ -94,6 +94,11 @@ impl Holding {
         self.decrees.is_empty() && self.call == Call::Idle && self.kept().record().is_none()
     }
 
+    /// Whether something else is in force than the tags say.
+    pub(super) fn differs_from(&self, seen: &Holds) -> bool {
+        self.known.record() != seen.record()
+    }
+
     pub(super) fn is_answered(&self) -> bool {
         matches!(self.call, Call::Underway(_))
     }
@@ -282,6 +287,12 @@ impl Lane {
             _ => {}
         }
         self.wake(turn);
+    }
+
+    /// What a reading shows of the tags while no look is under way, that was asked for after whatever was tagged.
+    pub(super) fn see_holds_at_rest(&mut self, seen: &Holds, turn: &mut Turn<'_>) {
+        self.holding.is_unsure = false;
+        self.see_holds(seen, turn);
     }
 
     /// What a look shows of the tags, unless something was tagged just now.

@@ -202,7 +202,7 @@ impl Lane {
         if passage.evidence.stopped_tasks.is_empty() {
             passage.evidence = evidence;
         }
-        let is_final = passage.adopted || passage.cancelled.is_some();
+        let is_final = passage.adopted.is_some() || passage.cancelled.is_some();
         if failure.cause == Cause::Placement && passage.attempts <= self.settings.retries && !is_final {
             // What somebody has started since then may carry it.
             let since = rollout.map_or(look.taken_at, |failed| failed.created_at + Duration::from_millis(1));
@@ -223,11 +223,13 @@ impl Lane {
     /// Another rollout took its place: the one rule decides what is left of what it carried.
     fn replaced(&mut self, passage: Passage, look: &Look, turn: &mut Turn<'_>) {
         if let Some(why) = passage.cancelled {
-            self.cancel_waiting(&passage.asks, format!("{why}; another rollout took its place"), turn);
+            let reason = format!("{why}; another rollout took its place");
+            self.cancel_as(passage.id, &passage.asks, reason, turn);
             return self.decide(look, false, None, turn);
         }
         let why = Failure::new(Cause::Unknown, "another rollout took its place");
         self.retrying = Some(passage.to_retry(passage.attempts.saturating_sub(1), why));
+        self.wait_again_as(&passage.id);
         self.take_back(passage.asks, turn);
         self.decide(look, false, None, turn);
     }

@@ -15,14 +15,14 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
-    CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure,
-    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request, RolloutKey,
-    Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
+    Adopted, CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence,
+    Failure, ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request,
+    RolloutKey, Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
 };
 
 use super::{
     Command, Flaw, Now, PlanSettings, fold, fold::Ask, holding::Holding, ledger::Ledger, mark::Marking,
-    retry, watch::Watch, waves::Waves,
+    named::Named, retry, watch::Watch, waves::Waves,
 };
 
 /// However many requests keep coming, a lane gathers no longer than this.
@@ -56,6 +56,8 @@ pub(super) struct Lane {
     pub(super) settings: Arc<TargetSettings>,
     /// The requests that are not being deployed, in the order of their versions.
     pub(super) waiting: Vec<Ask>,
+    /// By which id those are known.
+    pub(super) named: Named,
     /// While more requests are expected to come.
     pub(super) gathering: Option<Gathering>,
     pub(super) phase: Phase,
@@ -142,7 +144,8 @@ pub(super) struct Passage {
     /// The images that it is to run.
     pub(super) images: Vec<(ContainerName, ImageReference)>,
     pub(super) rollout: Option<RolloutKey>,
-    pub(super) adopted: bool,
+    /// Whose it was, if it was taken over.
+    pub(super) adopted: Option<Adopted>,
     /// When the look was taken on which it was decided, by AWS's clock.
     pub(super) looked_at: Timestamp,
     pub(super) started_at: Timestamp,
@@ -163,6 +166,7 @@ impl Lane {
             target,
             settings,
             waiting: Vec::new(),
+            named: Named::default(),
             gathering: None,
             phase: Phase::Idle,
             retrying: None,
@@ -222,7 +226,13 @@ impl Lane {
 
     /// A request joins those that wait. One that is being deployed already because of the same event goes on being
     /// deployed for the message that came last.
-    pub(super) fn join(&mut self, lease: LeaseId, request: Request, turn: &mut Turn<'_>) {
+    pub(super) fn join(
+        &mut self,
+        lease: LeaseId,
+        request: Request,
+        held_since: Option<Timestamp>,
+        turn: &mut Turn<'_>,
+    ) {
         self.settings = Arc::clone(&request.settings);
         if let Some(older) = self.passage().and_then(|passage| passage.same(&request)) {
             self.reissue(&[older], lease);
@@ -238,7 +248,8 @@ impl Lane {
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);
-        let settled = fold::join(&mut self.waiting, Ask::new(lease, request), |flaw| turn.flawed(flaw));
+        let ask = Ask { held_since, ..Ask::new(lease, request) };
+        let settled = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
         for lease in settled {
             turn.ledger.settle(lease, &target, SettledBy::Newer);
         }

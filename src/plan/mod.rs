@@ -40,6 +40,7 @@
 //!   dies then, and ECS calls the digest by another name, it is rolled out once more.
 
 mod agenda;
+mod by_hand;
 mod cancel;
 mod decide;
 mod diagnose;
@@ -51,6 +52,7 @@ mod judge;
 mod lane;
 mod ledger;
 mod mark;
+mod named;
 mod newer;
 mod promises;
 mod retry;
@@ -85,10 +87,11 @@ use waves::Waves;
 
 pub use crate::domain::DeadLetter;
 pub use foresee::{Foreseen, foresee, look_for};
-pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
+pub use input::{Arrival, Asks, Command, End, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 pub use settle::is_needed;
+pub use tell::Unended;
 
 /// The state of all lanes, and all decisions about them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -131,7 +134,7 @@ struct Hold {
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
-        let ledger = Ledger::new(settings.visibility, settings.renew_after);
+        let ledger = Ledger::new(settings.visibility, settings.renew_after, settings.tell_within);
         Self {
             settings,
             ledger,
@@ -154,7 +157,16 @@ impl Planner {
             self.with_lane(now, &target, &mut out, lane::Lane::called);
         }
         out.extend(self.ledger.commands(now.moment));
+        if self.settings.tell_within.is_some() {
+            // What is only held until its end is told counts in no wave any more.
+            self.waves.close(|lease| self.ledger.is_owing(lease));
+        }
         out
+    }
+
+    /// Whether this message owes somebody something still: its body may be asked for.
+    pub fn is_owing(&self, lease: LeaseId) -> bool {
+        self.ledger.is_owing(lease)
     }
 
     /// When [`Self::handle`] has something to do next, if nothing is told until then.
@@ -227,13 +239,21 @@ impl Planner {
             Input::Tagged { target, tagged } => {
                 self.with_lane(now, &target, out, |lane, turn| lane.tagged(tagged, turn));
             }
+            Input::HoldsRead { target, settings, holds } => {
+                // Whatever is held is known of from now on, so that its vanishing is noticed.
+                if let Some(settings) = settings.filter(|_| holds.record().is_some()) {
+                    self.lane_of(&target, &settings);
+                }
+                self.with_lane(now, &target, out, |lane, turn| lane.holds_read(&holds, turn));
+            }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
+            Input::Told(end) => self.ledger.told(&end),
             Input::Wakeup => {}
         }
     }
 
     fn arrived(&mut self, now: Now, arrival: Arrival, out: &mut Vec<Command>) {
-        let Arrival { lease, message, event, expires, asks } = arrival;
+        let Arrival { lease, message, event, expires, held_since, asks } = arrival;
         let requests = match asks {
             Asks::Changes(requests) => requests,
             Asks::Holds(requests) => {
@@ -263,7 +283,7 @@ impl Planner {
             self.lane_of(&target, &request.settings);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
-                    lane.join(lease, request, turn);
+                    lane.join(lease, request, held_since, turn);
                 }
             });
             if self.settings.flawed(Flaw::DeleteOnReceive) {

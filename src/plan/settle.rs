@@ -126,7 +126,7 @@ pub(super) fn followers(
         return Ok(containers);
     }
     Err(match candidates.first() {
-        None => format!("no container of {} has an image of {}", base.id, shown(&followed.source)),
+        None => no_container(&followed.source, base),
         Some(name) => {
             let image = &base.images[name];
             format!(
@@ -144,7 +144,7 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
     };
     let containers = containers(&change.source, base);
     if containers.is_empty() {
-        let why = format!("no container of {} has an image of {}", base.id, shown(&change.source));
+        let why = no_container(&change.source, base);
         return match change.policy {
             Some(_) => Verdict::Drop(why),
             None => Verdict::Impossible(Failure::new(Cause::DefinitionInvalid, why)),
@@ -362,11 +362,15 @@ fn is_at_rest(look: &Look) -> bool {
     look.rollouts.iter().all(|rollout| !rollout.state.is_live()) && !look.going_back
 }
 
-fn shown(source: &ImageSource) -> String {
+/// Why none of the containers of this definition is meant.
+fn no_container(source: &ImageSource, base: &DefinitionView) -> String {
+    let id = &base.id;
     match (&source.container, &source.repository) {
-        (Some(container), Some(repository)) => format!("{repository} in {container}"),
-        (Some(container), None) => format!("container {container}"),
-        (None, Some(repository)) => repository.to_string(),
-        (None, None) => "its only container: it has several, so set `container`, or name the image".into(),
+        (Some(container), _) => format!("{id} has no container {container}"),
+        (None, Some(repository)) => format!("no container of {id} has an image of {repository}"),
+        (None, None) => format!(
+            "a tag alone is for a definition with one container, and {id} has {}: set `container`, or name the image",
+            base.images.len()
+        ),
     }
 }

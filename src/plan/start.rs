@@ -30,8 +30,7 @@ impl Lane {
             Ok(ground) => ground,
             Err(why) => {
                 let failure = Failure::new(Cause::DefinitionInvalid, why);
-                self.fail_waiting(asks, Outcome::Failed, failure, None, turn);
-                return self.rest(turn);
+                return self.fail_apart(asks, failure, turn);
             }
         };
         let (asks, needless) = fold::shed(asks, &ground);
@@ -40,10 +39,9 @@ impl Lane {
         }
         if let Some(retrying) = self.retrying_of(&asks).filter(|it| it.failed > self.settings.retries) {
             let last = retrying.last.clone();
-            self.fail_waiting(asks, Outcome::Failed, last, None, turn);
-            return self.rest(turn);
+            return self.fail_apart(asks, last, turn);
         }
-        let mut passage = self.passage_for(asks, turn);
+        let mut passage = self.passage_for(asks, None, turn);
         let folded = fold::fold(passage.id.clone(), &self.target, &passage.asks, &ground);
         passage.attempts += 1;
         passage.looked_at = look.taken_at;
@@ -56,6 +54,14 @@ impl Lane {
         turn.report(Report::Moved(Box::new(self.record(&passage))));
         turn.out.push(Command::Start(folded.order));
         self.phase = Phase::Starting(Box::new(passage), replaced);
+    }
+
+    /// These cannot be started, whatever becomes of the rest.
+    fn fail_apart(&mut self, asks: Vec<Ask>, failure: Failure, turn: &mut Turn<'_>) {
+        self.tell_beside(!self.waiting.is_empty(), |lane| {
+            lane.fail_waiting(asks, Outcome::Failed, failure, None, turn);
+        });
+        self.rest(turn);
     }
 
     /// What a deployment is built on, or why it has nothing to start from.
@@ -106,6 +112,7 @@ impl Lane {
             self.let_go(&replaced, &passage, turn);
         }
         (self.retrying, self.went_back) = (None, None);
+        self.remember_started(&started.id, &passage);
         passage.stage = Stage::Rollout;
         passage.definition = Some(started.definition.id.clone());
         passage.rollout = Some(started.id.clone());
@@ -198,6 +205,7 @@ impl Lane {
         let deployment = Box::new(self.record(&passage));
         turn.report(Report::Retrying { deployment, reason: reason.clone(), delay_ms, attempts_left });
         self.retrying = Some(passage.to_retry(passage.attempts, failure));
+        self.wait_again_as(&passage.id);
         self.take_back(passage.asks, turn);
         if self.waiting.is_empty() { self.rest(turn) } else { self.pause(turn, delay, reason) }
     }

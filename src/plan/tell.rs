@@ -3,13 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Cause, Change, ContainerName, DefinitionId, DeploymentRecord, Evidence, Failure, ImageReference,
-    KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout, RunningImage, RunningRecord,
-    SettledBy, Stage, TargetId, TargetRecord, Tasks,
+    Adopted, Cause, Change, ContainerName, DefinitionId, DeploymentId, DeploymentRecord, Evidence, Failure,
+    ImageReference, KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout,
+    RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks, Timestamp,
 };
 
 use super::{
-    DeadLetter, Flaw, Planner, cancel, fold,
+    DeadLetter, End, Flaw, Planner, cancel,
+    decide::Unseen,
+    fold,
     fold::Ask,
     judge,
     lane::{Lane, Passage, Phase, Turn},
@@ -20,8 +22,8 @@ const MOST_TRIGGERS: usize = 100;
 
 impl Lane {
     pub(super) fn finish_succeeded(&mut self, passage: Passage, rollout: &Rollout, turn: &mut Turn<'_>) {
-        let adopted = passage.adopted.then_some("carried by a rollout that was in progress");
-        self.tell_succeeded(&passage, rollout, adopted, turn);
+        let adopted = passage.adopted.map(taken_over);
+        self.tell_succeeded(&passage, rollout, (adopted, turn.now.wall), turn);
         self.retrying = None;
         self.rest(turn);
     }
@@ -30,12 +32,14 @@ impl Lane {
         &mut self,
         passage: &Passage,
         rollout: &Rollout,
-        how: Option<&str>,
+        (how, ended): (Option<&str>, Timestamp),
         turn: &mut Turn<'_>,
     ) {
         self.succeeded = Some(passage.id.clone());
+        self.named.tells_of(&rollout.id);
         let mut record = self.record(passage);
         record.cause = None;
+        record.finished_at = Some(ended);
         record.images = rolled_out(rollout);
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
@@ -51,7 +55,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &passage.asks, turn);
     }
 
     pub(super) fn finish_failed(
@@ -68,7 +72,7 @@ impl Lane {
         };
         (record.cause, record.reason) = (cause, Some(reason));
         self.set_aside(&passage.asks, outcome, &record, turn);
-        self.finish(record, outcome, turn);
+        self.finish(record, outcome, &passage.asks, turn);
     }
 
     pub(super) fn finish_dry(&mut self, passage: Passage, turn: &mut Turn<'_>) {
@@ -81,7 +85,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::DryRun);
         }
-        self.finish(record, Outcome::DryRun, turn);
+        self.finish(record, Outcome::DryRun, &passage.asks, turn);
     }
 
     /// Requests that need no rollout end as one deployment that started none.
@@ -98,22 +102,22 @@ impl Lane {
         for ask in &asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &asks, turn);
     }
 
     /// Requests turn out to have been started by us, and to be done, in a way that was not seen. In words: why not.
-    pub(super) fn settle_unseen(
-        &mut self,
-        asks: Vec<Ask>,
-        (rollout, why): (&Rollout, &str),
-        turn: &mut Turn<'_>,
-    ) {
-        let mut passage = self.passage_for(asks, turn);
+    pub(super) fn settle_unseen(&mut self, asks: Vec<Ask>, done: Unseen<'_>, turn: &mut Turn<'_>) {
+        let Unseen { rollout, id, why } = done;
+        let mut passage = self.passage_as(id, asks, turn);
         passage.previous = rollout.previous.as_ref().map(|previous| previous.id.clone());
         passage.rollout = Some(rollout.id.clone());
         passage.definition = Some(rollout.definition.id.clone());
         passage.tasks = rollout.tasks;
-        self.tell_succeeded(&passage, rollout, Some(why), turn);
+        if passage.attempts == 0 {
+            passage.take_over(rollout, &self.target);
+        }
+        let ended = rollout.updated_at.max(passage.started_at);
+        self.tell_succeeded(&passage, rollout, (Some(why), ended), turn);
     }
 
     /// Requests that cannot be met, or whose carrier failed, end as one deployment that failed.
@@ -125,10 +129,24 @@ impl Lane {
         seen: Option<(Evidence, Rollout)>,
         turn: &mut Turn<'_>,
     ) {
+        self.fail_as(None, asks, outcome, failure, seen, turn);
+    }
+
+    /// The same, under an id that is known.
+    pub(super) fn fail_as(
+        &mut self,
+        known: Option<DeploymentId>,
+        asks: Vec<Ask>,
+        outcome: Outcome,
+        failure: Failure,
+        seen: Option<(Evidence, Rollout)>,
+        turn: &mut Turn<'_>,
+    ) {
         if asks.is_empty() {
             return;
         }
         let mut record = self.waiting_record(&asks);
+        record.id = known.unwrap_or(record.id);
         record.cause = Some(failure.cause);
         record.reason = Some(failure.reason);
         if let Some((evidence, rollout)) = seen {
@@ -139,7 +157,7 @@ impl Lane {
             record.rollout = Some(rollout.id);
         }
         self.set_aside(&asks, outcome, &record, turn);
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &asks, turn);
     }
 
     /// A rollout of ours was complete, and somebody's has taken its place before that could be said.
@@ -150,7 +168,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        self.finish(record, Outcome::Superseded, turn);
+        self.finish(record, Outcome::Superseded, &passage.asks, turn);
     }
 
     /// Something waits behind a rollout that makes no progress.
@@ -164,7 +182,7 @@ impl Lane {
     pub(super) fn report_superseded(&self, old: &Passage, new: &Passage, turn: &mut Turn<'_>) {
         let mut record = self.record(old);
         record.reason = Some(format!("{} took its place, and carries what it carried", new.id));
-        tell_finished(record, Outcome::Superseded, turn);
+        tell_finished(record, Outcome::Superseded, &old.asks, turn);
     }
 
     pub(super) fn set_aside(
@@ -191,8 +209,8 @@ impl Lane {
         }
     }
 
-    fn finish(&mut self, record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
-        tell_finished(record, outcome, turn);
+    fn finish(&mut self, record: DeploymentRecord, outcome: Outcome, asks: &[Ask], turn: &mut Turn<'_>) {
+        tell_finished(record, outcome, asks, turn);
         self.retrying = None;
         self.rest(turn);
     }
@@ -200,27 +218,30 @@ impl Lane {
     /// The record of a deployment under way.
     pub(super) fn record(&self, passage: &Passage) -> DeploymentRecord {
         DeploymentRecord {
-            id: passage.id.clone(),
             stage: passage.stage,
             cause: passage.failure.as_ref().map(|failure| failure.cause),
-            reason: passage.failure.as_ref().map(|failure| failure.reason.clone()),
+            reason: match &passage.failure {
+                Some(failure) => Some(failure.reason.clone()),
+                None => passage.adopted.map(|whose| taken_over(whose).to_owned()),
+            },
             evidence: passage.evidence.clone(),
             rollout_id: passage.rollout.as_ref().and_then(|rollout| rollout.shown().cloned()),
             definition: passage.definition.clone(),
             previous_definition: passage.previous.clone(),
-            attempts: passage.attempts,
+            // Whoever began what was taken over has tried it once.
+            attempts: passage.attempts.max(u32::from(passage.adopted.is_some())),
+            adopted: passage.adopted,
             started_at: Some(passage.started_at),
             tasks: passage.tasks,
             rollout: passage.rollout.clone(),
             images: passage.images.iter().map(|(name, image)| planned(name, image, &passage.asks)).collect(),
-            ..self.blank_record(&passage.asks)
+            ..self.blank_record(passage.id.clone(), &passage.asks)
         }
     }
 
     pub(super) fn waiting_record(&self, asks: &[Ask]) -> DeploymentRecord {
-        let mut record = self.blank_record(asks);
+        let mut record = self.blank_record(self.id_of(asks), asks);
         if let Some(retrying) = self.retrying_of(asks) {
-            record.id = retrying.id.clone();
             record.attempts = retrying.failed;
             record.started_at = Some(retrying.started_at);
         }
@@ -228,11 +249,11 @@ impl Lane {
         record
     }
 
-    fn blank_record(&self, asks: &[Ask]) -> DeploymentRecord {
+    fn blank_record(&self, id: DeploymentId, asks: &[Ask]) -> DeploymentRecord {
         let triggers: Vec<Arc<Origin>> =
             asks.iter().flat_map(Ask::origins).take(MOST_TRIGGERS).cloned().collect();
         DeploymentRecord {
-            id: fold::deployment_id(&self.target, asks),
+            id,
             target: self.target.clone(),
             name: self.name(),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
@@ -247,6 +268,7 @@ impl Lane {
             definition: None,
             previous_definition: None,
             attempts: 0,
+            adopted: None,
             requested_at: asks.iter().map(|ask| ask.request.version).min().unwrap_or_default(),
             started_at: None,
             finished_at: None,
@@ -302,7 +324,7 @@ impl Lane {
                 .map(|(name, image)| self.running_image(name, image))
                 .collect(),
             since: running.since,
-            by: running.definition.marks.deployment.clone(),
+            by: running.definition.marks.deployment_of(&self.target).cloned(),
         });
         TargetRecord {
             id: self.target.clone(),
@@ -310,9 +332,11 @@ impl Lane {
             cluster: self.target.cluster().clone(),
             service: self.target.service().clone(),
             running,
+            rollout: None,
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
+                next: self.next_record().map(|it| it.id),
                 waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
                 until: self.next_wakeup(),
                 why: self.why(),
@@ -332,6 +356,27 @@ impl Lane {
             None if self.waiting.is_empty() => None,
             None => Some(DeploymentRecord { reason: self.why(), ..self.waiting_record(&self.waiting) }),
         }
+    }
+
+    /// What waits behind the deployment that is under way.
+    fn next_record(&self) -> Option<DeploymentRecord> {
+        let first = self.passage().filter(|_| !self.waiting.is_empty())?;
+        let kept_back = self.waiting.iter().find_map(|ask| self.kept_back(ask));
+        let reason = kept_back.unwrap_or_else(|| match first.stage {
+            Stage::RollingBack => format!("{} is being rolled back", first.id),
+            Stage::Waiting | Stage::Starting | Stage::Rollout | Stage::Finished => {
+                format!("{} is being deployed", first.id)
+            }
+        });
+        Some(DeploymentRecord { reason: Some(reason), ..self.waiting_record(&self.waiting) })
+    }
+}
+
+/// Whose the rollout was that was taken over, in words.
+fn taken_over(whose: Adopted) -> &'static str {
+    match whose {
+        Adopted::Ours => "its rollout was adopted in progress: a process before this one began it",
+        Adopted::Unknown => "its rollout was adopted in progress: who began it is not known",
     }
 }
 
@@ -367,11 +412,30 @@ fn rolled_out(rollout: &Rollout) -> Vec<RunningImage> {
         .collect()
 }
 
-pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
+/// Tells how a deployment ended. The messages of these are deleted once that was told everywhere.
+pub(super) fn tell_finished(
+    mut record: DeploymentRecord,
+    outcome: Outcome,
+    asks: &[Ask],
+    turn: &mut Turn<'_>,
+) {
+    let end = End { deployment: record.id.clone(), outcome };
+    for ask in asks {
+        turn.ledger.tell_first(ask.lease, &end, turn.now.moment);
+    }
     record.stage = Stage::Finished;
     record.outcome = Some(outcome);
-    record.finished_at = Some(turn.now.wall);
+    record.finished_at = record.finished_at.or(Some(turn.now.wall));
     turn.report(Report::Finished(Box::new(record)));
+}
+
+/// The deployments of one target that have not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unended {
+    /// The one that is under way; where none is, what waits.
+    pub first: Option<DeploymentRecord>,
+    /// What waits behind that.
+    pub next: Option<DeploymentRecord>,
 }
 
 impl Planner {
@@ -380,10 +444,17 @@ impl Planner {
         self.lanes.values().map(|lane| lane.target_record()).collect()
     }
 
-    /// One target and the deployment that it has not ended, if it was ever asked for something. Both stay as they are
+    /// One target and the deployments that it has not ended, if it was ever asked for something. They stay as they are
     /// until it is [touched](Self::take_touched).
-    pub fn target(&self, target: &TargetId) -> Option<(TargetRecord, Option<DeploymentRecord>)> {
-        self.lanes.get(target).map(|lane| (lane.target_record(), lane.active_record()))
+    pub fn target(&self, target: &TargetId) -> Option<(TargetRecord, Unended)> {
+        let lane = self.lanes.get(target)?;
+        let unended = Unended { first: lane.active_record(), next: lane.next_record() };
+        Some((lane.target_record(), unended))
+    }
+
+    /// Whether anything is known of this target, because something was asked of it, or holds it back.
+    pub fn knows(&self, target: &TargetId) -> bool {
+        self.lanes.contains_key(target)
     }
 
     /// Whether something is asked of this target that is not settled.
@@ -396,8 +467,8 @@ impl Planner {
         std::mem::take(&mut self.touched.0)
     }
 
-    /// The deployments that have not ended, the waiting ones too: one per lane.
+    /// The deployments that have not ended, the waiting ones too: two per lane at most.
     pub fn deployments(&self) -> Vec<DeploymentRecord> {
-        self.lanes.values().filter_map(|lane| lane.active_record()).collect()
+        self.lanes.values().flat_map(|lane| [lane.active_record(), lane.next_record()]).flatten().collect()
     }
 }

@@ -41,7 +41,14 @@ pub(super) fn ask(seconds: u64, change: Change) -> Request {
         floor: at(seconds),
         settings: Arc::new(settings()),
         guessed: false,
-        origin: Arc::new(Origin { kind: TriggerKind::DeployRequested, event_id, reason, metadata: None }),
+        origin: Arc::new(Origin {
+            kind: TriggerKind::DeployRequested,
+            event_id,
+            reason,
+            by: None,
+            replayed_by: None,
+            metadata: None,
+        }),
     }
 }
 
@@ -233,7 +240,14 @@ impl Story {
 
     pub(super) fn arrive(&mut self, lease: u64, message: &str, event: &str, asks: Asks) -> &mut Self {
         let (message, event, expires) = (message.into(), event.into(), self.moment() + VISIBILITY);
-        self.tell(Input::Arrived(Arrival { lease: LeaseId(lease), message, event, expires, asks }))
+        self.tell(Input::Arrived(Arrival {
+            lease: LeaseId(lease),
+            message,
+            event,
+            expires,
+            held_since: None,
+            asks,
+        }))
     }
 
     pub(super) fn looked(&mut self, look: Look) -> &mut Self {

@@ -226,6 +226,7 @@ impl Lane {
                 return None;
             }
             marks.deployment = Some(passage.id.clone());
+            marks.target = Some(self.target.clone());
         }
         let pinned: Vec<String> = edits.iter().map(|(name, image)| format!("{name}={image}")).collect();
         let with = if pinned.is_empty() { String::new() } else { format!(" with {}", pinned.join(", ")) };
@@ -287,7 +288,9 @@ impl Lane {
             std::mem::take(&mut self.waiting).into_iter().zip(verdicts).partition(|(_, it)| is_its(it));
         let asks = |some: Vec<(Ask, &Verdict)>| some.into_iter().map(|(ask, _)| ask).collect::<Vec<_>>();
         self.waiting = asks(others);
-        let mut passage = self.passage_for(asks(its), turn);
+        let its = asks(its);
+        let known = self.id_by_marks(failed, &its);
+        let mut passage = self.passage_for(its, known, turn);
         passage.definition = Some(failed.definition.id.clone());
         passage.previous = failed.previous.as_ref().map(|it| it.id.clone());
         passage.rollout = Some(failed.id.clone());

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{EventId, LeaseId, Outcome, Request, Stage, TargetId, TargetSettings};
+use crate::domain::{
+    DeploymentId, DeploymentRecord, EventId, LeaseId, Outcome, Request, Stage, TargetId, TargetSettings,
+};
 
 use super::{
     fold::Ask,
@@ -250,8 +252,13 @@ impl Lane {
             }
         }
         self.waiting.sort_by_key(|ask| (ask.request.version, ask.lease));
+        let goes_on = !(go.is_empty() && self.waiting.is_empty());
+        let mut ends = stopped.len();
         for (why, asks) in stopped {
-            self.cancel_waiting(&asks, format!("not started: {why}"), turn);
+            ends -= 1;
+            self.tell_beside(goes_on || ends > 0, |lane| {
+                lane.cancel_waiting(&asks, format!("not started: {why}"), turn);
+            });
         }
         (go, stay)
     }
@@ -264,10 +271,14 @@ impl Lane {
     }
 
     pub(super) fn cancel_waiting(&self, asks: &[Ask], reason: String, turn: &mut Turn<'_>) {
-        let mut record = self.waiting_record(asks);
+        self.cancel_as(self.id_of(asks), asks, reason, turn);
+    }
+
+    pub(super) fn cancel_as(&self, id: DeploymentId, asks: &[Ask], reason: String, turn: &mut Turn<'_>) {
+        let mut record = DeploymentRecord { id, ..self.waiting_record(asks) };
         record.reason = Some(reason);
         self.set_aside(asks, Outcome::Cancelled, &record, turn);
-        super::tell::tell_finished(record, Outcome::Cancelled, turn);
+        super::tell::tell_finished(record, Outcome::Cancelled, asks, turn);
     }
 
     /// Whether what this event asked for is being undone.

@@ -5,7 +5,7 @@
 
 use std::{cmp::Reverse, collections::VecDeque, fmt, str::FromStr, sync::Arc};
 
-use crate::domain::{DeploymentId, DeploymentRecord, EventId, Outcome, Timestamp};
+use crate::domain::{DeploymentId, DeploymentRecord, EventId, Outcome, TargetId, Timestamp};
 
 /// Finished deployments within bounds. A copy shares its records.
 #[derive(Clone, Debug)]
@@ -112,9 +112,14 @@ impl Query {
         Self { target: None, event: None, outcome: None, since: None, limit, after: None }
     }
 
-    fn wants(&self, it: &DeploymentRecord) -> bool {
-        let of_target =
-            |wanted: &String| it.name.as_str() == wanted.as_str() || it.target.to_string() == *wanted;
+    /// What it wants, with the target's id read once for all that are compared.
+    fn wanted(&self) -> impl Fn(&DeploymentRecord) -> bool {
+        let id: Option<TargetId> = self.target.as_ref().and_then(|target| target.parse().ok());
+        move |it| self.wants(it, id.as_ref())
+    }
+
+    fn wants(&self, it: &DeploymentRecord, id: Option<&TargetId>) -> bool {
+        let of_target = |wanted: &String| it.name.as_str() == wanted.as_str() || Some(&it.target) == id;
         self.target.as_ref().is_none_or(of_target)
             && self.event.as_ref().is_none_or(|event| it.triggers.iter().any(|why| why.event_id == *event))
             && self.outcome.is_none_or(|outcome| it.outcome == Some(outcome))
@@ -125,7 +130,8 @@ impl Query {
 
 /// The page of these deployments that the query asks for.
 pub fn page<'a>(records: impl IntoIterator<Item = &'a DeploymentRecord>, query: &Query) -> Page<'a> {
-    let mut items: Vec<_> = records.into_iter().filter(|record| query.wants(record)).collect();
+    let is_wanted = query.wanted();
+    let mut items: Vec<_> = records.into_iter().filter(|record| is_wanted(record)).collect();
     let more = items.len() > query.limit;
     if more {
         // Of thousands few are shown: only those are brought into order.
@@ -135,6 +141,25 @@ pub fn page<'a>(records: impl IntoIterator<Item = &'a DeploymentRecord>, query: 
     items.sort_by(|one, other| place(one).cmp(&place(other)));
     let next = items.last().filter(|_| more).map(|record| Cursor::of(record));
     Page { items, next }
+}
+
+/// The page of these deployments, which are in order, that the query asks for.
+pub fn page_of<'a>(ordered: &'a [Arc<DeploymentRecord>], query: &Query) -> Page<'a> {
+    let is_before =
+        |it: &Arc<DeploymentRecord>| query.after.as_ref().is_some_and(|after| Cursor::of(it) <= *after);
+    let rest = ordered[ordered.partition_point(is_before)..].iter().map(|record| &**record);
+    let is_wanted = query.wanted();
+    let mut items: Vec<_> = rest.filter(|record| is_wanted(record)).take(query.limit + 1).collect();
+    let more = items.len() > query.limit;
+    items.truncate(query.limit);
+    let next = items.last().filter(|_| more).map(|record| Cursor::of(record));
+    Page { items, next }
+}
+
+/// The order in which deployments are listed: those under way first, then those that ended; newest first.
+pub fn in_order(mut records: Vec<Arc<DeploymentRecord>>) -> Vec<Arc<DeploymentRecord>> {
+    records.sort_by(|one, other| place(one).cmp(&place(other)));
+    records
 }
 
 impl Cursor {

@@ -2,7 +2,7 @@
 //!
 //! A line in JSON has `timestamp`, `level`, `message`, `project_name`, `environment` and `fields`. Lockkeeper's own
 //! lines follow the level of the settings; libraries speak from `warn` on, because what they say below that may
-//! hold bodies of requests.
+//! hold bodies of requests. Whoever speaks, the credentials in URLs are left out.
 
 use std::{
     fmt::{self, Write as _},
@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 
 use super::message::{self, Level};
-use crate::domain::{Report, Timestamp};
+use crate::domain::{Report, Timestamp, redacted};
 
 /// How the log is written.
 #[derive(Clone, Debug)]
@@ -203,7 +203,10 @@ struct Said {
 impl Said {
     fn put(&mut self, field: &field::Field, value: Value) {
         match (field.name(), value) {
-            ("message", Value::String(text)) => self.message = text,
+            ("message", Value::String(text)) => self.message = redacted(&text).into_owned(),
+            (name, Value::String(text)) => {
+                self.fields.insert(name.to_owned(), redacted(&text).into());
+            }
             (name, value) => {
                 self.fields.insert(name.to_owned(), value);
             }
@@ -320,6 +323,18 @@ mod tests {
         assert_eq!(line["message"], "a call was answered");
         let fields = serde_json::json!({ "operation": "UpdateService", "took_ms": 12, "ok": true });
         assert_eq!(line["fields"], fields);
+    }
+
+    #[test]
+    fn no_line_tells_a_credential_of_a_url() {
+        let text = written(Level::Debug, LogFormat::Json, || {
+            let body = r#"{"run_url":"https://ann:planted@ci/7?token=planted&b=2"}"#;
+            tracing::debug!(body, why = ?Some("https://planted@ci"), "event https://ann:planted@ci received");
+        });
+        assert!(
+            !text.contains("planted") && text.contains("&b=2") && text.contains("event https://***@ci"),
+            "{text}"
+        );
     }
 
     #[test]

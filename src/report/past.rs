@@ -21,7 +21,7 @@ pub struct Past(BTreeMap<TargetId, Arc<Read>>);
 #[derive(Debug)]
 struct Read {
     at: Timestamp,
-    records: Vec<DeploymentRecord>,
+    records: Vec<Arc<DeploymentRecord>>,
 }
 
 /// All of it has room for so many records, a few megabytes. Beyond that the target that was read longest ago makes room.
@@ -34,8 +34,10 @@ impl Past {
     /// Takes in what was read of a target at this time, the newest first.
     pub fn learn(&mut self, target: &TargetId, name: &TargetName, rollouts: &[PastRollout], at: Timestamp) {
         let oldest = oldest_of_each(rollouts);
-        let record =
-            |it: &PastRollout| record(target, name, it, oldest.get(&it.definition) == Some(&it.created_at));
+        let record = |it: &PastRollout| {
+            let is_first = oldest.get(&it.definition) == Some(&it.created_at);
+            Arc::new(record(target, name, it, is_first))
+        };
         let records = rollouts.iter().map(record).collect();
         self.0.insert(target.clone(), Arc::new(Read { at, records }));
         while self.len() > ROOM {
@@ -78,7 +80,7 @@ impl Past {
         &'a self,
         history: &'a History,
         under_way: impl Iterator<Item = &'a DeploymentRecord>,
-    ) -> impl Iterator<Item = &'a DeploymentRecord> {
+    ) -> impl Iterator<Item = &'a Arc<DeploymentRecord>> {
         let known =
             Known::of(if self.is_empty() { Vec::new() } else { history.iter().chain(under_way).collect() });
         self.0.values().flat_map(|read| &read.records).filter(move |it| !known.has(it))
@@ -153,6 +155,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         definition: Some(it.definition.clone()),
         previous_definition: it.previous.clone(),
         attempts: 1,
+        adopted: None,
         requested_at: it.created_at,
         started_at: Some(it.created_at),
         finished_at: Some(it.ended_at),
@@ -196,7 +199,7 @@ mod tests {
         format!("111122223333/eu-west-1/shop/{service}").parse().expect("valid")
     }
 
-    fn ids<'a>(records: impl Iterator<Item = &'a DeploymentRecord>) -> Vec<String> {
+    fn ids<'a>(records: impl Iterator<Item = &'a Arc<DeploymentRecord>>) -> Vec<String> {
         records.map(|it| it.id.to_string()).collect()
     }
 

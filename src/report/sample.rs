@@ -17,7 +17,14 @@ pub(crate) fn at(text: &str) -> Timestamp {
 
 /// Why a sample was asked for.
 pub(crate) fn origin(kind: TriggerKind, event_id: &str, reason: &str) -> Arc<Origin> {
-    Arc::new(Origin { kind, event_id: event_id.into(), reason: reason.into(), metadata: None })
+    Arc::new(Origin {
+        kind,
+        event_id: event_id.into(),
+        reason: reason.into(),
+        by: None,
+        replayed_by: None,
+        metadata: None,
+    })
 }
 
 /// A deployment whose rollout is under way.
@@ -59,6 +66,7 @@ pub(crate) fn succeeded() -> DeploymentRecord {
         definition: Some("chubby_api:13".parse().expect("valid")),
         previous_definition: Some("chubby_api:12".parse().expect("valid")),
         attempts: 1,
+        adopted: None,
         requested_at: at("12:00:00"),
         started_at: Some(at("12:00:05")),
         finished_at: Some(at("12:00:13")),

@@ -135,6 +135,12 @@ impl Recorder {
         self.add(it, Step { at, kind: StepKind::Tasks, says });
     }
 
+    /// Takes in what a deployment waits for that is not under way at this time.
+    pub fn waits(&mut self, it: &DeploymentRecord, at: Timestamp) {
+        let says = it.reason.clone().unwrap_or_default();
+        self.add(it, Step { at, kind: StepKind::Waits, says });
+    }
+
     fn add(&mut self, it: &DeploymentRecord, step: Step) {
         let joined = self.take_joined(it);
         Arc::make_mut(&mut self.steps).add(&it.id, joined, step);

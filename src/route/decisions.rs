@@ -1,6 +1,6 @@
 //! What somebody decided: about which targets.
 
-use super::{Draft, Routes, Target};
+use super::{Draft, Routes, Target, requests::NotCalled};
 use crate::domain::{Decision, DecisionVerb, HoldVerb, Subject};
 
 impl Routes {
@@ -14,25 +14,30 @@ impl Routes {
             }
         };
         let reached = match &decision.about {
-            Subject::Target(name) => self.called(name).map(|target| vec![target]),
-            Subject::All => Ok(self.every_target()),
-            Subject::Deployment { id, .. } => Err(format!("{id} is a deployment, and targets are paused")),
+            Subject::Target(name) => self.meant(name, |_| false, draft),
+            Subject::All => Some(Ok(self.every_target())),
+            Subject::Deployment { id, .. } => {
+                Some(Err(format!("{id} is a deployment, and targets are paused")))
+            }
         };
         match reached {
-            Ok(targets) => draft.hold(targets, verb, decision),
-            Err(reason) => draft.note(&reason),
+            Some(Ok(targets)) => draft.hold(targets, verb, decision),
+            Some(Err(reason)) => draft.note(&reason),
+            None => {}
         }
     }
 
-    /// Where the target is not known, the deployment is: it is looked for among all.
+    /// Where the target is not known, or several are called so, the deployment is: it is looked for among all.
     fn on_cancel(&self, decision: &Decision, draft: &mut Draft<'_>) {
         let Subject::Deployment { id, target, events } = &decision.about else {
             return draft.note("a deployment is cancelled, not a target");
         };
-        match target.as_deref().map(|name| self.called(name)).transpose() {
-            Ok(target) => draft.cancel(id.clone(), target.map(|it| it.id), events, decision),
-            Err(reason) => draft.note(&reason),
-        }
+        let target = match target.as_deref().map(|name| self.find(name)) {
+            None | Some(Err(NotCalled::Several(..))) => None,
+            Some(Ok(target)) => Some(target.id),
+            Some(Err(NotCalled::Unknown(reason))) => return draft.note(&reason),
+        };
+        draft.cancel(id.clone(), target, events, decision);
     }
 
     /// Every target that is known and deployed.

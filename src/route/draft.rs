@@ -104,9 +104,22 @@ impl<'a> Draft<'a> {
         self.routing.notes.push(Note { target: None, reason: one_line(reason) });
     }
 
+    /// Says why the event asks for something that cannot be carried out as it is.
+    pub(super) fn unclear(&mut self, reason: &str) {
+        self.note(reason);
+        self.routing.unclear = true;
+    }
+
     fn origin(&self, reason: &str) -> Arc<Origin> {
-        let (kind, event_id) = (self.event.trigger.kind(), self.event.id.clone());
-        Arc::new(Origin { kind, event_id, reason: one_line(reason), metadata: self.event.metadata.clone() })
+        let Event { id, trigger, metadata, .. } = self.event;
+        Arc::new(Origin {
+            kind: trigger.kind(),
+            event_id: id.clone(),
+            reason: one_line(reason),
+            by: trigger.by().cloned(),
+            replayed_by: None,
+            metadata: metadata.clone(),
+        })
     }
 
     /// Why, also of an event that was lost, and that we put on the queue ourselves.
@@ -118,7 +131,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn confined(&self, mut targets: Vec<Target>) -> Vec<Target> {
+    /// Of these targets those that the message was kept for.
+    pub(super) fn confined(&self, mut targets: Vec<Target>) -> Vec<Target> {
         if let Some(left) = &self.arrival.confined_to {
             targets.retain(|target| left.contains(&target.id));
         }

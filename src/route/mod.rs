@@ -38,6 +38,7 @@ mod found;
 mod hints;
 mod images;
 mod index;
+mod names;
 mod naming;
 mod requests;
 #[cfg(test)]
@@ -86,10 +87,13 @@ pub struct Routing {
     pub strangers: Vec<TargetId>,
     /// Why nothing (more) follows.
     pub notes: Vec<Note>,
+    /// Whether it asks for something that cannot be carried out as it is, for the reason that is noted: a person has to say
+    /// what is meant.
+    pub unclear: bool,
 }
 
 impl Routing {
-    /// Whether it asks and decides nothing.
+    /// Whether it asks and decides nothing that can be carried out.
     pub fn asks_nothing(&self) -> bool {
         self.requests.is_empty() && self.holds.is_empty() && self.cancellation.is_none()
     }

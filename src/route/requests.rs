@@ -9,28 +9,79 @@ use crate::domain::{
     TargetId, TargetSettings, Wanted,
 };
 
+/// Why a name means no target.
+#[derive(Clone, Debug)]
+pub(super) enum NotCalled {
+    /// Nothing is called so: what is known instead.
+    Unknown(String),
+    /// Several are: that they are, and which.
+    Several(Vec<Target>, String),
+}
+
+impl NotCalled {
+    pub(super) fn into_reason(self) -> String {
+        match self {
+            Self::Unknown(reason) | Self::Several(_, reason) => reason,
+        }
+    }
+}
+
 impl Routes {
     pub(super) fn on_request(&self, request: &DeployRequest, draft: &mut Draft<'_>) {
-        let reached = self.ours(request).and_then(|()| self.called(&request.service));
-        let repository = reached.as_ref().ok().and_then(|target| self.only_repository(target));
-        draft.ask(
-            reached.map(|target| vec![target]),
-            || asked(request),
-            |settings| wanted(request, settings, repository.as_ref()),
-        );
+        let is_deaf = |target: &Target| target.refused.is_some() || !target.settings.triggers.requests;
+        let reached = match self.ours(request) {
+            Ok(()) => self.meant(&request.service, is_deaf, draft),
+            Err(reason) => Some(Err(reason)),
+        };
+        let Some(reached) = reached else { return };
+        let repository = match reached.as_deref() {
+            Ok([target]) => self.only_repository(target),
+            Ok(_) | Err(_) => None,
+        };
+        draft.ask(reached, || asked(request), |settings| wanted(request, settings, repository.as_ref()));
+    }
+
+    /// The only target that is called so, or why there is none. Where several are, a message that was kept for one of them
+    /// means that one, and where all of them are deaf, nothing is asked of any. Else it cannot be carried out as it is: that
+    /// is noted, and nothing is returned.
+    pub(super) fn meant(
+        &self,
+        name: &str,
+        is_deaf: impl Fn(&Target) -> bool,
+        draft: &mut Draft<'_>,
+    ) -> Option<Result<Vec<Target>, String>> {
+        let (several, reason) = match self.find(name) {
+            Ok(target) => return Some(Ok(vec![target])),
+            Err(NotCalled::Unknown(reason)) => return Some(Err(reason)),
+            Err(NotCalled::Several(several, reason)) => (several, reason),
+        };
+        let left = draft.confined(several);
+        if left.len() <= 1 || left.iter().all(is_deaf) {
+            return Some(Ok(left));
+        }
+        draft.unclear(&reason);
+        None
     }
 
     /// The only target that is called so, or why there is none.
     pub(super) fn called(&self, name: &str) -> Result<Target, String> {
+        self.find(name).map_err(NotCalled::into_reason)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Result<Target, NotCalled> {
         let by_rule = self.called_by_rule(name);
-        let meant = if by_rule.is_empty() { self.called_otherwise(name) } else { by_rule };
+        let mut meant = if by_rule.is_empty() { self.called_otherwise(name) } else { by_rule };
+        if meant.is_empty() {
+            meant = self.called_in_cluster(name);
+        }
         match meant.as_slice() {
             [target] => Ok(target.clone()),
-            [] => Err(self.unknown(name)),
+            [] => Err(NotCalled::Unknown(self.unknown(name))),
             several => {
-                let ids: Vec<String> = several.iter().map(|target| target.id.to_string()).collect();
-                let ids = listed(ids.iter().map(String::as_str));
-                Err(format!("`{name}` means several targets, ask for one by its id: {ids}"))
+                let ways: Vec<String> = several.iter().map(|target| way_to(target, name)).collect();
+                let ways = listed(ways.iter().map(String::as_str));
+                let reason = format!("`{name}` means several targets, ask for one of {ways}");
+                Err(NotCalled::Several(meant, reason))
             }
         }
     }
@@ -86,18 +137,25 @@ impl Routes {
     }
 
     fn unknown(&self, name: &str) -> String {
-        let known = listed(self.targets.iter().map(|known| known.target.settings.name.as_str()));
+        let named = listed(self.targets.iter().map(|known| known.target.settings.name.as_str()));
         let parts = [
-            (!known.is_empty()).then(|| format!("known are {known}")),
+            (!named.is_empty()).then(|| format!("known are {named}")),
             self.names
                 .as_ref()
                 .map(|names| format!("a service of {} may be called by its name", names.project())),
             Some(self.found.len()).filter(|count| *count > 0).map(|count| format!("discovery knows {count}")),
         ];
         let name: String = name.chars().take(100).collect();
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        format!("no target is called `{name}`; {}", parts.join("; "))
+        let nobody = (!parts.iter().any(Option::is_some)).then(|| "none is known".to_owned());
+        let known: Vec<String> = parts.into_iter().flatten().chain(nobody).collect();
+        format!("no target is called `{name}`; {}", known.join("; "))
     }
+}
+
+/// What to call a target by for which this name is not enough.
+fn way_to(target: &Target, name: &str) -> String {
+    let called = target.settings.name.as_str();
+    if called == name { target.id.to_string() } else { called.to_owned() }
 }
 
 /// What a request asks of its target, or why nothing.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::domain::TargetName;
+use crate::domain::{TargetName, redacted};
 
 /// The longest line that is made, in characters: enough for a name of each kind and a reason.
 const MAX_CHARS: usize = 300;
@@ -10,9 +10,11 @@ const MAX_CHARS: usize = 300;
 /// How many of a list are named before the rest is only counted.
 const MAX_LISTED: usize = 10;
 
-/// One line of bounded length. What would break a line or move a terminal's cursor becomes a space.
+/// One line of bounded length. What would break a line or move a terminal's cursor becomes a space, and
+/// what is of a credential is hidden.
 pub(super) fn one_line(text: &str) -> String {
     let printable = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
+    let text = redacted(text);
     let mut rest = text.trim_start().chars().map(printable);
     let mut line: String = rest.by_ref().take(MAX_CHARS).collect();
     if rest.any(|c| c != ' ') {

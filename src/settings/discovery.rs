@@ -83,8 +83,15 @@ fn selector(written: &Written, of: Of) -> Result<Selector, Wrong> {
 fn by_tag(tag: &str) -> Result<Selector, Wrong> {
     let (key, value) = tag.split_once('=').unwrap_or((tag, "*"));
     let form = r#"write "tag:KEY", or "tag:KEY=VALUE" where the value may have `*` and `?`"#;
-    if key.is_empty() {
+    if key.trim().is_empty() {
         return Err(Wrong::new("selects by a tag without a key", form));
+    }
+    let (bare_key, bare_value) = (key.trim(), value.trim());
+    if (key, value) != (bare_key, bare_value) {
+        let bare = if tag.contains('=') { format!("{bare_key}={bare_value}") } else { bare_key.to_owned() };
+        let wrong =
+            "has blanks around a key or value, which would be part of it, so that nothing is selected";
+        return Err(Wrong::new(wrong, format!(r#"write "tag:{bare}""#)));
     }
     let is_of_tag = |c: char| c.is_alphanumeric() || TAG_SIGNS.contains(c);
     if key.chars().count() > LONGEST_TAG_KEY || !key.chars().all(is_of_tag) {

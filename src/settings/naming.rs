@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::{
     lambda::Lambda,
-    nearest::nearest,
     problems::{Origin, Wrong},
     section::Section,
     values::{is_name, text},
     written::Written,
 };
-use crate::domain::{Naming, TargetSettings};
+use crate::domain::{Naming, TargetSettings, nearest};
 
 const CLUSTER: &str = "{project}_cluster_{env}";
 const SERVICE: &str = "{project}_service_{name}_{env}";

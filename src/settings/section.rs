@@ -1,7 +1,7 @@
 //! Reads a table key by key, and complains about every key that nobody asked for.
 
 use super::{
-    nearest,
+    meant,
     problems::{Complaints, Origin, Wrong},
     written::{Raw, Table, Written, from_json},
 };
@@ -124,7 +124,7 @@ impl<'a> Section<'a> {
     /// Complains about every key that was not asked for. Their values are not shown: they could be anything.
     pub(super) fn finish(self) {
         for (key, value) in self.entries().filter(|(key, _)| !self.known.contains(key)) {
-            let mend = nearest::mend(&self.path, key, &self.known, &value.origin);
+            let mend = meant::mend(&self.path, key, &self.known, &value.origin);
             self.complain(&value.origin, &self.name_of(key), Wrong::new("is no setting", mend));
         }
     }

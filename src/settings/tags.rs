@@ -11,14 +11,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     catalogue,
-    nearest::nearest,
     problems::{Complaints, Origin, Problem, Wrong},
     section::Section,
     targets,
     values::{flag, target_name},
     written::{Raw, Table, Written, quoted},
 };
-use crate::domain::{Holds, Marks, Owner, TargetSettings, harmless};
+use crate::domain::{Holds, Marks, Owner, TargetSettings, harmless, nearest};
 
 /// What the tags of one service say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +35,8 @@ const OF_SERVICES: [&str; 3] = ["name", "family", "enabled"];
 /// What a `[[target]]` says and a service need not: it is the service, and its definition tells what it reads.
 const KNOWN_OTHERWISE: [&str; 8] =
     ["cluster", "service", "account", "region", "repositories", "parameters", "secrets", "files"];
+/// Reasons to wait that are planned, and that no version has yet.
+const GATES: [&str; 5] = ["approval", "scan", "windows", "after", "before_task"];
 /// Those whose value is a list.
 const LISTS: [&str; 2] = ["ignore_tags", "branches"];
 /// Room for some problems; whoever mends those is told the next.
@@ -116,6 +117,14 @@ fn unknown(key: &str, known: &[String]) -> Wrong {
     if KNOWN_OTHERWISE.contains(&key) {
         let mend = "remove the tag: the service itself and its task definition tell this";
         return Wrong::new("is no setting that a tag can have", mend);
+    }
+    if GATES.contains(&key) {
+        let mend = format!(
+            "remove the tag to have the service deployed without waiting, or write {PREFIX}enabled = false to keep it back on purpose"
+        );
+        let wrong =
+            "asks to wait for something, which this version cannot: so the service is not deployed at all";
+        return Wrong::new(wrong, mend);
     }
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     let mend = match nearest(key, &names) {
@@ -213,7 +222,7 @@ mod tests {
             ("lockkeeper:enabled", "false"),
         ]);
         insta::assert_snapshot!(told.replace(" | ", "\n"), @r#"
-        tag lockkeeper:approval = "required" is no setting of this version; remove the tag, or run a version that has it
+        tag lockkeeper:approval = "required" asks to wait for something, which this version cannot: so the service is not deployed at all; remove the tag to have the service deployed without waiting, or write lockkeeper:enabled = false to keep it back on purpose
         tag lockkeeper:on_push = "folow" is not one of the words for it; write one of follow, pin, always, ignore; did you mean `follow`?
         tag lockkeeper:repositories = "shop/api" is no setting that a tag can have; remove the tag: the service itself and its task definition tell this
         tag lockkeeper:retires = "3" is no setting of this version; did you mean lockkeeper:retries?
@@ -221,6 +230,15 @@ mod tests {
         tag lockkeeper:triggers.images = "maybe" is neither true nor false; write true, 1, yes, on or enabled, or an opposite
         "#);
         assert!(!told.contains('\n'));
+    }
+
+    #[test]
+    fn what_would_have_to_be_waited_for_keeps_the_service_back_and_says_so() {
+        for gate in GATES {
+            let told = refused(&[(&format!("{PREFIX}{gate}"), "x")]);
+            assert!(told.contains("the service is not deployed at all; remove the tag"), "{told}");
+            assert!(!keys().iter().any(|key| key == gate), "{gate} is a setting by now");
+        }
     }
 
     #[test]

@@ -4,12 +4,11 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use super::{
     durations,
-    nearest::nearest,
     problems::Wrong,
     tags,
     written::{Raw, Written},
 };
-use crate::domain::{AccountId, BudgetShare, Region, TagPolicy, is_tag};
+use crate::domain::{AccountId, BudgetShare, Region, TagPolicy, is_tag, nearest};
 
 type Read<T> = Result<T, Wrong>;
 

@@ -11,6 +11,7 @@
 //! | `router` | which path is answered by what, within which limits |
 //! | `access` | who asks, what they may, and how much |
 //! | `health` | whether it is alive and ready, and what is not |
+//! | `listing` | the order of deployments |
 //! | `metrics` | counts what is reported, and the snapshot, for Prometheus |
 //! | `api` | JSON: what is so, and what is asked for |
 //! | `desk` | who does what is asked for |
@@ -25,6 +26,7 @@ mod api;
 mod desk;
 mod health;
 mod listener;
+mod listing;
 mod lookup;
 mod metrics;
 mod page;
@@ -45,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 pub use access::{Access, TokenProblem};
 pub use desk::{Answer, Desk, DeskSlot, Letters, Refusal, Replay, Replayed};
 pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
+pub use listing::Listing;
 pub use lookup::{Lookup, Question, Questions};
 pub use metrics::Metrics;
 pub use router::{router, serve};
@@ -72,8 +75,10 @@ pub struct Snapshot {
     pub targets: Arc<Vec<Arc<TargetRecord>>>,
     /// How those are deployed that the settings or discovery know.
     pub settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
-    /// The deployments that have not ended.
+    /// The deployments that have not ended: of each target the one that is under way, or else what waits.
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
+    /// Those that wait behind one of these.
+    pub waiting: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that ended lately.
     pub history: Arc<History>,
     /// What ECS remembers beside those.
@@ -88,6 +93,8 @@ pub struct Snapshot {
     pub oldest_held: Option<Timestamp>,
     /// The queues, as last counted.
     pub queues: Vec<QueueRecord>,
+    /// The order of the deployments, once somebody asked.
+    pub listing: Listing,
 }
 
 /// A queue, as SQS last counted it. Its counts are approximate.
@@ -176,6 +183,7 @@ impl Snapshot {
             targets: Arc::default(),
             settings: Arc::default(),
             deployments: Arc::default(),
+            waiting: Arc::default(),
             history: Arc::default(),
             past: Arc::default(),
             steps: Arc::default(),
@@ -183,6 +191,7 @@ impl Snapshot {
             leases_held: 0,
             oldest_held: None,
             queues: Vec::new(),
+            listing: Listing::default(),
         }
     }
 
@@ -195,28 +204,14 @@ impl Snapshot {
 
     /// The deployments that have not ended.
     fn under_way(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.deployments.values().map(|record| &**record)
+        self.deployments.values().chain(self.waiting.values()).map(|record| &**record)
     }
 
     /// The deployment with this id: the one that is under way, or else the last that ended with a rollout, or else what
     /// ECS remembers of it.
     fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRecord> {
         let known = self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id));
-        known.or_else(|| self.remembered().find(|record| record.id == *id))
-    }
-
-    /// Deployments under way, then those that ended, newest first.
-    fn all_deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.under_way().chain(self.ended())
-    }
-
-    /// Those that ended: those of this process, the newest first, then those that only ECS remembers.
-    fn ended(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.history.iter().chain(self.remembered())
-    }
-
-    fn remembered(&self) -> impl Iterator<Item = &DeploymentRecord> {
-        self.past.beside(&self.history, self.under_way())
+        known.or_else(|| self.listed().iter().map(|record| &**record).find(|record| record.id == *id))
     }
 }
 

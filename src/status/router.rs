@@ -5,6 +5,7 @@ use std::{any::Any, time::Duration};
 use axum::{
     Json, Router,
     extract::State,
+    handler::Handler as _,
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
@@ -48,7 +49,7 @@ pub fn router(state: StatusState) -> Router {
                 .route_layer(middleware::from_fn_with_state(state.clone(), page::for_people)),
         )
         .merge(api::routes())
-        .fallback(async || Problem::from(StatusCode::NOT_FOUND))
+        .fallback(nowhere.layer(middleware::from_fn_with_state(state.clone(), page::for_people)))
         .layer(middleware::from_fn_with_state(state.clone(), access::identify))
         .with_state(state.clone());
     let pressed = slack::routes().with_state(state);
@@ -59,6 +60,10 @@ pub fn router(state: StatusState) -> Router {
 /// Answers until it is to stop, then lets requests in flight end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     listener::serve(listener, router, stop).await;
+}
+
+async fn nowhere() -> Problem {
+    StatusCode::NOT_FOUND.into()
 }
 
 fn within_limits(router: Router, slowest: Duration, largest_body: usize) -> Router {

@@ -86,7 +86,7 @@ fn target(name: &str, lane: LaneRecord) -> TargetRecord {
     };
     let running = RunningRecord {
         definition: definition.parse().expect("valid"),
-        images: vec![image],
+        images: [image].into(),
         since: Some(at("12:00:05")),
         by: Some("d-12ab".into()),
     };
@@ -96,6 +96,7 @@ fn target(name: &str, lane: LaneRecord) -> TargetRecord {
         cluster: "shop".into(),
         service: format!("chubby_{name}").into(),
         running: Some(running),
+        rollout: None,
         lane,
     }
 }
@@ -105,7 +106,15 @@ fn watching() -> LaneRecord {
 }
 
 fn lane(state: LaneState, waiting: usize, why: Option<&str>) -> LaneRecord {
-    LaneRecord { state, deployment: None, waiting, until: None, why: why.map(Into::into), hold: None }
+    LaneRecord {
+        state,
+        deployment: None,
+        next: None,
+        waiting,
+        until: None,
+        why: why.map(Into::into),
+        hold: None,
+    }
 }
 
 fn queue(name: &str, role: QueueRole, [visible, in_flight, delayed]: [u64; 3]) -> QueueRecord {

@@ -239,11 +239,13 @@ fn changed_deployments<'a>(last: &Snapshot, next: &'a Snapshot) -> Vec<&'a Deplo
         changed.extend(next.history.shared().take_while(is_new).map(|it| &**it));
         changed.reverse();
     }
-    if !Arc::ptr_eq(&last.deployments, &next.deployments) {
-        let is_other = |(target, it): &(&TargetId, &Arc<DeploymentRecord>)| {
-            last.deployments.get(target).is_none_or(|before| !Arc::ptr_eq(before, it))
-        };
-        changed.extend(next.deployments.iter().filter(is_other).map(|(_, it)| &**it));
+    for (last, next) in [(&last.deployments, &next.deployments), (&last.waiting, &next.waiting)] {
+        if !Arc::ptr_eq(last, next) {
+            let is_other = |(target, it): &(&TargetId, &Arc<DeploymentRecord>)| {
+                last.get(*target).is_none_or(|before| !Arc::ptr_eq(before, it))
+            };
+            changed.extend(next.iter().filter(is_other).map(|(_, it)| &**it));
+        }
     }
     changed
 }

@@ -447,7 +447,7 @@ fn check_put_back(said: &Said, sent: Timestamp) {
         Err(unreadable) => unreadable.text().to_owned(),
     });
     let version = said.version(sent).filter(|_| !said.is_forced());
-    let again = Said::read(&letter::put_back("id", target.as_deref(), version));
+    let again = Said::read(&letter::put_back("id", target.as_deref(), version, None));
     assert_eq!(again.target, said.target);
     assert_eq!(again.is_forced(), version.is_none());
     assert_eq!(again.version(sent), version.or(Some(sent)));

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use lockkeeper::{
     aws::{Connections, Unobserved, ecs::Ecs},
     domain::{
-        AccountId, AccountRule, BudgetShare, DiscoveryRules, Glob, Moment, Outcome, Owner, Place, Report,
-        Selector, TargetSettings,
+        AccountId, AccountRule, BudgetShare, DeploymentRecord, DiscoveryRules, Glob, Moment, Outcome, Owner,
+        Place, Report, Selector, TargetRecord, TargetRule, TargetSettings,
     },
     engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
@@ -141,6 +141,28 @@ impl Estate {
         self.ecs(account, "TagResource", json!({"resourceArn": arn, "tags": tags}));
     }
 
+    /// Somebody takes a tag away.
+    pub(crate) fn untag(&self, account: &str, name: &str, key: &str) {
+        let arn = format!("arn:aws:ecs:{REGION}:{account}:service/shop/{name}");
+        self.ecs(account, "UntagResource", json!({"resourceArn": arn, "tagKeys": [key]}));
+    }
+
+    /// Somebody moves a service to the newest revision of this family.
+    pub(crate) fn move_to(&self, account: &str, name: &str, family: &str) {
+        let body = json!({"cluster": "shop", "service": name, "taskDefinition": family});
+        self.ecs(account, "UpdateService", body);
+    }
+
+    /// Whether all of ECS's rollouts of this service are over.
+    pub(crate) fn is_stable(&self, account: &str, name: &str) -> bool {
+        let service =
+            self.ecs(account, "DescribeServices", json!({"cluster": "shop", "services": [name]}))["services"]
+                [0]
+            .take();
+        let deployments = service["deployments"].as_array().unwrap();
+        deployments.len() == 1 && deployments[0]["rolloutState"] == "COMPLETED"
+    }
+
     /// From now on ECS throttles.
     pub(crate) fn throttle(&self) {
         self.front.with(|world, _| {
@@ -166,9 +188,14 @@ impl Estate {
 
     /// ECS tells that a deployment of this service began.
     pub(crate) fn rollout_began(&self, account: &str, service: &str) {
+        self.rollout_moved(account, service, "SERVICE_DEPLOYMENT_IN_PROGRESS");
+    }
+
+    /// ECS tells this of a deployment of this service.
+    pub(crate) fn rollout_moved(&self, account: &str, service: &str, event: &str) {
         let arn = format!("arn:aws:ecs:{REGION}:{account}:service/{service}");
         let detail = json!({
-            "eventType": "INFO", "eventName": "SERVICE_DEPLOYMENT_IN_PROGRESS", "deploymentId": "ecs-svc/1",
+            "eventType": "INFO", "eventName": event, "deploymentId": "ecs-svc/1",
             "updatedAt": self.front.now().to_string(), "reason": "in progress.",
         });
         self.event(account, "aws.ecs", "ECS Deployment State Change", json!([arn]), detail);
@@ -215,6 +242,32 @@ pub(crate) fn rules(refresh: Duration) -> DiscoveryRules {
 
 impl Daemon {
     pub(crate) async fn begin(estate: &Estate, rules: DiscoveryRules, others: &[AccountRule]) -> Self {
+        Self::with(estate, Some(rules), others, Vec::new()).await
+    }
+
+    /// One that discovers nothing, and whose settings name this service of the cluster.
+    pub(crate) async fn of_named(estate: &Estate, service: &str) -> Self {
+        let settings = TargetSettings { quiet: Duration::ZERO, ..TargetSettings::named(service.into()) };
+        let rule = TargetRule {
+            account: None,
+            region: None,
+            cluster: "shop".into(),
+            service: service.into(),
+            repositories: Vec::new(),
+            parameters: Vec::new(),
+            secrets: Vec::new(),
+            files: Vec::new(),
+            settings: Arc::new(settings),
+        };
+        Self::with(estate, None, &[], vec![rule]).await
+    }
+
+    async fn with(
+        estate: &Estate,
+        rules: Option<DiscoveryRules>,
+        others: &[AccountRule],
+        named: Vec<TargetRule>,
+    ) -> Self {
         let account = AccountId::from(ACCOUNT);
         let way = Connections::simulated("http://world", &account, REGION.into(), Arc::new(Unobserved)).await;
         let way = way.over(Wire::to(&estate.front));
@@ -231,18 +284,18 @@ impl Daemon {
         let accounts: Vec<AccountId> =
             others.iter().map(|it| it.account.clone()).chain([account.clone()]).collect();
         let defaults = TargetSettings { quiet: Duration::ZERO, ..TargetSettings::named("".into()) };
-        let discovery = Discovery {
+        let discovery = rules.map(|rules| Discovery {
             rules,
             places: accounts.iter().map(|it| place(it.as_str())).collect(),
             defaults: Arc::new(defaults),
-        };
+        });
         let engine = Engine {
             queue,
             dead_letters,
             letter_room,
             ecs: Arc::new(ecs),
-            routes: Routes::new(account, REGION.into(), Vec::new(), None),
-            discovery: Some(discovery),
+            routes: Routes::new(account, REGION.into(), named, None),
+            discovery,
             reconcile: None,
             people: People { own: user, from_outside: false },
             accounts,
@@ -264,6 +317,37 @@ impl Daemon {
     /// The names of the targets that it shows.
     pub(crate) fn targets(&self) -> Vec<String> {
         self.snapshots.borrow().targets.iter().map(|it| it.id.to_string()).collect()
+    }
+
+    /// What the targets are called that it shows.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.snapshots.borrow().targets.iter().map(|it| it.name.to_string()).collect()
+    }
+
+    /// What is shown of a service of our account.
+    pub(crate) fn shown(&self, service: &str) -> Arc<TargetRecord> {
+        self.shows(service).expect("it is shown")
+    }
+
+    /// The same, if it is shown at all.
+    pub(crate) fn shows(&self, service: &str) -> Option<Arc<TargetRecord>> {
+        let snapshot = self.snapshots.borrow();
+        let found = snapshot
+            .targets
+            .iter()
+            .find(|it| it.service.as_str() == service && it.id.account().as_str() == ACCOUNT);
+        found.cloned()
+    }
+
+    /// The reports since this was last asked, in words, as far as they are about what keeps targets back.
+    pub(crate) fn holds_told(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Ok(report) = self.reports.try_recv() {
+            if let Report::Hold { name, hold, moved, .. } = report {
+                told.push(format!("{name} {} {moved:?}", hold.kind.as_str()));
+            }
+        }
+        told
     }
 
     pub(crate) fn knows(&self, account: &str, service: &str) -> bool {
@@ -301,10 +385,16 @@ impl Daemon {
 
     /// The next deployment that ends: of which service, and how.
     pub(crate) async fn finished(&mut self) -> (String, Outcome) {
+        let it = self.ended().await;
+        (it.target.to_string(), it.outcome.unwrap())
+    }
+
+    /// The next deployment that ends.
+    pub(crate) async fn ended(&mut self) -> DeploymentRecord {
         loop {
             let report = timeout(PATIENCE, self.reports.recv()).await.expect("it goes on").unwrap();
             if let Report::Finished(it) = report {
-                return (it.target.to_string(), it.outcome.unwrap());
+                return *it;
             }
         }
     }
@@ -313,6 +403,13 @@ impl Daemon {
         let report = self.health.assess(self.clock.moment());
         let text = self.metrics.render(&self.snapshots.borrow(), &report, self.clock.wall());
         text.lines().find_map(|it| Some(it.strip_prefix(line)?.trim().to_owned()))
+    }
+
+    /// Dies at once, and hands nothing back.
+    pub(crate) async fn kill(self) {
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
+        self.stop.cancel();
     }
 
     pub(crate) async fn end(self) {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod lab;
+mod shown;
 #[path = "../wire/mod.rs"]
 mod wire;
 
@@ -122,6 +123,29 @@ async fn the_first_service_of_a_new_cluster_is_known_by_its_first_event() {
     daemon.until(|it| it.targets() == [format!("{ACCOUNT}/{REGION}/mail/in")]).await;
     estate.parameter_changed(ACCOUNT, "/mail/in");
     assert_eq!(daemon.finished().await.1, Outcome::Succeeded);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_means_several_services_is_set_aside_and_one_by_id_is_carried_out() {
+    let estate = Estate::new();
+    estate.service(ACCOUNT, "api", 1);
+    estate.ecs(ACCOUNT, "CreateCluster", json!({"clusterName": "test"}));
+    let twin = json!({"cluster": "test", "serviceName": "api", "taskDefinition": "api", "desiredCount": 1});
+    estate.ecs(ACCOUNT, "CreateService", twin);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let mut daemon = Daemon::begin(&estate, rules(Duration::from_hours(1)), &[]).await;
+    daemon.until_read().await;
+    let ask = |service: &str| {
+        estate.event(ACCOUNT, "action.deploy", "DEPLOY", json!([]), json!({"service": service}))
+    };
+    ask("api");
+    ask(&format!("{ACCOUNT}/{REGION}/test/api"));
+    ask("nobody");
+    assert_eq!(daemon.finished().await, (format!("{ACCOUNT}/{REGION}/test/api"), Outcome::Succeeded));
+    let letters = estate.letters();
+    let reason = "`api` means several targets, ask for one of shop/api, test/api";
+    assert!(letters.len() == 1 && letters[0].contains(reason), "{letters:?}");
     daemon.end().await;
 }
 

@@ -32,6 +32,7 @@ MODULES = {
     "standby": "ministack",
     "failures": "ministack",
     "health": "ministack",
+    "traced": "ministack",
     "watching": "ministack",
     "scraped": "prometheus",
     "waited": "ministack",

@@ -14,9 +14,9 @@ use double::{Double, Mood, TOKEN};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lockkeeper::{
     domain::{
-        Cause, DeploymentRecord, Evidence, Glob, KnownFrom, NoticeFilter, NoticeStage, Origin, Outcome,
-        Report, Secret, SlackButtons, SlackRules, SlackWay, Stage, Tasks, Timestamp, TriggerKind,
-        WebhookRules,
+        Cause, DeploymentRecord, Evidence, ForeignRollout, ForeignState, Glob, KnownFrom, NoticeFilter,
+        NoticeStage, Origin, Outcome, Report, Secret, SlackButtons, SlackRules, SlackWay, Stage, Tasks,
+        Timestamp, TriggerKind, WebhookRules,
     },
     report::{
         Http,
@@ -99,6 +99,8 @@ fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord 
         kind: TriggerKind::ImagePushed,
         event_id: "e-1".into(),
         reason: "push of shop_api:1.4".into(),
+        by: None,
+        replayed_by: None,
         metadata: None,
     };
     DeploymentRecord {
@@ -117,6 +119,7 @@ fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord 
         definition: Some("shop_api:13".parse().expect("valid")),
         previous_definition: Some("shop_api:12".parse().expect("valid")),
         attempts: 1,
+        adopted: None,
         requested_at: Timestamp::from_millis(1_790_000_000_000),
         started_at: Some(Timestamp::from_millis(1_790_000_001_000)),
         finished_at: outcome.map(|_| Timestamp::from_millis(1_790_000_009_000)),
@@ -134,6 +137,15 @@ impl Told {
 
     fn begins(&mut self, id: &str) {
         self.tell(&Report::Moved(Box::new(record(id, Stage::Rollout, None))));
+    }
+
+    fn foreign(&mut self, state: ForeignState) {
+        let DeploymentRecord { target, name, .. } = record("d-1", Stage::Rollout, None);
+        let definition = Some("shop_api:15".parse().expect("a definition"));
+        let at = Timestamp::from_millis(1_790_000_010_000);
+        let rollout_id = "ecs-svc/9".into();
+        let rollout = ForeignRollout { target, name, rollout_id, state, definition, reason: None, at };
+        self.tell(&Report::Foreign(Box::new(rollout)));
     }
 
     fn ends(&mut self, id: &str, outcome: Outcome) {
@@ -160,6 +172,25 @@ async fn a_bot_keeps_one_message_per_deployment_and_mentions_people_by_another()
     assert!(messages[0]["text"].as_str().is_some_and(|text| text.starts_with("❌ api: deployment failed")));
     assert!(messages[1]["text"].as_str().is_some_and(|text| text.starts_with("<!here> ❌ api")));
     assert_eq!(told.counts.of("slack", "sent"), 3);
+}
+
+#[tokio::test]
+async fn a_bot_keeps_one_message_of_a_rollout_that_is_not_ours() {
+    let (slack, url) = Double::listen().await;
+    let mut told = told_by(vec![bot(&url)]);
+    told.foreign(ForeignState::InProgress);
+    slack.until(1).await;
+    told.foreign(ForeignState::Completed);
+    slack.until(2).await;
+    told.couriers.finish(Duration::from_secs(5)).await;
+    let (messages, heard) = (slack.messages(), slack.heard());
+    assert_eq!((messages.len(), heard[1].path.as_str()), (1, "/api/chat.update"));
+    assert!(messages[0].to_string().contains("shop_api:15"), "{}", messages[0]);
+    assert!(
+        messages[0]["text"].as_str().is_some_and(|text| text.ends_with("is complete")),
+        "{}",
+        messages[0]
+    );
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ async fn it_changes_nothing_and_asks_a_few_times_per_target() {
     assert!(changed.is_empty(), "{changed:#?}");
     let about_targets = calls.iter().filter(|it| it.service == Service::Ecs).count();
     assert!(about_targets <= 4, "{about_targets} calls to ECS for one target");
+    let about_images = calls.iter().filter(|it| it.service == Service::Ecr).count();
+    assert!(about_images <= 3, "{about_images} calls to ECR for one repository");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,8 +142,94 @@ async fn the_service_that_runs_it_is_judged_too() {
         "{text}"
     );
     assert_eq!(output.status.code(), Some(1));
+    let arn = Lab::service_arn("api");
+    let by_arn = String::from_utf8(check(&lab, API, &["--own", &arn]).await.stdout).expect("UTF-8");
+    assert_eq!(by_arn, text);
     let output = check(&lab, API, &["--own", "shop"]).await;
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lifecycle_policy_that_deletes_the_followed_tag_is_an_error_once_it_is_due() {
+    let lab = Lab::new().await;
+    let keep = |count: u32| {
+        json!({"rules": [{
+            "rulePriority": 1, "action": {"type": "expire"},
+            "selection": {
+                "tagStatus": "tagged", "tagPrefixList": ["v"], "countType": "imageCountMoreThan", "countNumber": count,
+            },
+        }]})
+    };
+    let put = |policy: Value| {
+        let body = json!({"repositoryName": "shop/api", "lifecyclePolicyText": policy.to_string()});
+        lab.ask(Service::Ecr, "PutLifecyclePolicy", body);
+    };
+    let policy = "whose image the lifecycle policy of shop/api in 111122223333/eu-west-1 deletes";
+    put(keep(100));
+    assert!(!told(&lab, API).await.contains("lifecycle"));
+    put(keep(3));
+    let few = told(&lab, API).await;
+    assert!(few.contains(&format!("warning  api: it names tag v1, {policy} after 3 pushes")), "{few}");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    for tag in ["v2", "v3", "v4"] {
+        lab.front.with(|world, now| world.push(now, &Lab::scope(), "shop/api", &[tag.to_owned()], None));
+    }
+    let due = told(&lab, API).await;
+    assert!(due.contains(&format!("error    api: it names tag v1, {policy} within a day")), "{due}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_whose_pushes_can_never_match_is_told() {
+    let lab = Lab::new().await;
+    let fixed = json!({"repositoryName": "shop/fixed", "imageTagMutability": "IMMUTABLE"});
+    lab.ask(Service::Ecr, "CreateRepository", fixed);
+    lab.front.with(|world, now| world.push(now, &Lab::scope(), "shop/fixed", &["v1".to_owned()], None));
+    lab.slow_down();
+    lab.define(&image("shop/fixed:v1"), &[]);
+    let update = json!({"cluster": "shop", "service": "api", "taskDefinition": "api"});
+    lab.ask(Service::Ecs, "UpdateService", update);
+    let discovery = "[discovery]\nclusters = [\"*\"]\n";
+    let follows = told(&lab, discovery).await;
+    let stuck =
+        "warning  api: it follows tag v1 of shop/fixed in 111122223333/eu-west-1, which cannot be moved";
+    assert!(follows.contains(stuck), "{follows}");
+    let pins =
+        told(&lab, &format!("{discovery}[defaults]\non_push = \"pin\"\ntags = \"glob:release-*\"\n")).await;
+    let idle = "warning  api: it pins tags of shop/fixed in 111122223333/eu-west-1 by `glob:release-*`, which takes none";
+    assert!(pins.contains(idle) && !pins.contains("follows tag"), "{pins}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_asks_to_wait_keeps_the_service_back_and_is_an_error() {
+    let lab = Lab::new().await;
+    let tags = json!([{"key": "lockkeeper:approval", "value": "required"}]);
+    lab.ask(Service::Ecs, "TagResource", json!({"resourceArn": Lab::service_arn("api"), "tags": tags}));
+    let told = told(&lab, "[discovery]\nclusters = [\"*\"]\n").await;
+    assert!(told.starts_with("[exit 1]"), "{told}");
+    let why = r#"error    api: it is not deployed: tag lockkeeper:approval = "required" asks to wait for something, which this version cannot"#;
+    assert!(told.contains(why), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_selector_that_selects_nothing_is_named() {
+    let lab = Lab::new().await;
+    let settings = r#"
+        [discovery]
+        clusters = ["shop", "shpo"]
+        services = ["api", "tag:team=web", "wbe"]
+        exclude = ["old-*"]
+    "#;
+    let told = told(&lab, settings).await;
+    let idle: Vec<&str> = told.lines().filter(|line| line.contains("wherever")).collect();
+    assert_eq!(
+        idle,
+        [
+            r#"warning  discovery: discovery.clusters "shpo" selects nothing, wherever services are looked for; mend it, or remove it"#,
+            r#"warning  discovery: discovery.exclude "old-*" excludes nothing, wherever services are looked for; mend it if something was to be excluded, or remove it"#,
+            r#"warning  discovery: discovery.services "tag:team=web" selects nothing, wherever services are looked for; mend it, or remove it"#,
+            r#"warning  discovery: discovery.services "wbe" selects nothing, wherever services are looked for; mend it, or remove it"#,
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +254,7 @@ async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
     ok       events: a rule lets through each of 2 events that targets wait for
     warning  permissions: IAM was not asked (SimulatePrincipalPolicy: InvalidAction: The world has no such service.). Shown to be allowed by calls about what is not there: ecs:UpdateService, sqs:ChangeMessageVisibility, sqs:DeleteMessage; by this check: the reads that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
     warning  own service: it is not looked at: none of the targets receives from this queue; name it by --own CLUSTER/SERVICE
-    ok       discovery: finds 3 services in 111122223333/eu-west-1; 2 of them are not deployed: off, typo
+    ok       discovery: finds 3 services in 111122223333/eu-west-1; not deployed of them: off, typo
     warning  target: the lifecycle policy of shop/api in 111122223333/eu-west-1 soon deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep 100 images without a tag, or keep them for 365 days
     ok       api: 111122223333/eu-west-1/shop/api runs api:1, which reads 2 things; follow
     ok       off: it is not deployed: switched off by its tag lockkeeper:enabled
@@ -181,12 +269,71 @@ async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_cannot_be_assumed_is_an_error() {
+async fn a_role_that_cannot_be_assumed_is_told_once_in_plain_words() {
     let lab = Lab::new().await;
     let role = "arn:aws:iam::444455556666:role/lockkeeper";
     let other = Role { arn: role.to_owned(), external_id: Some("asked for".into()) };
     lab.front.with(|world, _| world.add_role(other));
     let account = format!("[[aws.accounts]]\nid = \"444455556666\"\nrole_arn = \"{role}\"\n");
-    let told = told(&lab, &format!("[discovery]\nclusters = [\"*\"]\n{account}")).await;
-    assert!(told.contains(&format!("error    discovery: {role} cannot be assumed")), "{told}");
+    let target = "[[target]]\nname = \"far\"\ncluster = \"c\"\nservice = \"s\"\naccount = \"444455556666\"\n";
+    let told = told(&lab, &format!("[discovery]\nclusters = [\"*\"]\n{account}{target}")).await;
+    let about: Vec<&str> = told.lines().filter(|line| line.contains("444455556666")).collect();
+    insta::assert_snapshot!(about.join("\n"), @r#"
+    error    discovery: arn:aws:iam::444455556666:role/lockkeeper cannot be assumed, so nothing in 444455556666 is looked at or deployed: GetCallerIdentity: AssumeRole: AccessDenied: User: arn:aws:iam::111122223333:root is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::444455556666:role/lockkeeper; let its trust policy name Lockkeeper's role and the external id, and allow sts:AssumeRole to that
+    error    far: 444455556666/eu-west-1/c/s is not looked at, and cannot be deployed: the role of its account cannot be assumed
+    "#);
+}
+
+/// The service runs an image of a registry in another account, of which there is a role.
+async fn reading_from_afar() -> (Lab, String) {
+    let lab = Lab::new().await;
+    lab.slow_down();
+    lab.define("444455556666.dkr.ecr.eu-west-1.amazonaws.com/shop/far:latest", &[]);
+    let update = json!({"cluster": "shop", "service": "api", "taskDefinition": "api"});
+    lab.ask(Service::Ecs, "UpdateService", update);
+    // What is forwarded comes on a bus of its own, which nothing else reaches.
+    lab.ask(Service::Events, "CreateEventBus", json!({"Name": "theirs"}));
+    lab.rule_on("theirs", "forwarded", &json!({"source": ["aws.ecr"]}), "sqs", "q");
+    let role = r#"
+        [[aws.accounts]]
+        id = "444455556666"
+        role_arn = "arn:aws:iam::444455556666:role/lockkeeper"
+    "#;
+    (lab, format!("{}{role}", API.replace("shop/api\"", "shop/*\"")))
+}
+
+/// What is told of events of the other account.
+async fn of_afar(lab: &Lab, settings: &str) -> String {
+    let told = told(lab, settings).await;
+    let lines = told.lines().filter(|line| line.contains("shop/far") && !line.contains("is not there"));
+    let rules = told.lines().filter(|line| line.contains(" in 444455556666/") && line.contains("rules:"));
+    let sound = told.lines().filter(|line| line.starts_with("ok       events: 444455556666"));
+    lines.chain(rules).chain(sound).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_another_account_are_read_where_there_is_a_role() {
+    let (lab, settings) = reading_from_afar().await;
+    let far = Lab::scope_of("444455556666");
+    insta::assert_snapshot!(of_afar(&lab, &settings).await, @"warning  events: no rule in 444455556666/eu-west-1 forwards anything here: a push of shop/far:latest would never reach the queue; make rules there whose target is arn:aws:events:eu-west-1:111122223333:event-bus/theirs: docs/events.md has the patterns");
+    lab.rule_of(&far, "forward", &json!({"source": ["aws.ssm"]}), "theirs");
+    insta::assert_snapshot!(of_afar(&lab, &settings).await, @"warning  events: a push of shop/far:latest would never reach the queue, and api would not hear of it; let the pattern of a rule in 444455556666/eu-west-1 that forwards here take it");
+    lab.rule_of(&far, "forward", &json!({"source": ["aws.ecr"]}), "theirs");
+    insta::assert_snapshot!(of_afar(&lab, &settings).await, @"ok       events: 444455556666/eu-west-1 forwards each of 1 event that targets wait for from there");
+    lab.ask_of(&far, Service::Events, "DisableRule", json!({"Name": "forward"}));
+    insta::assert_snapshot!(of_afar(&lab, &settings).await, @r#"
+    warning  events: a push of shop/far:latest would never reach the queue, and api would not hear of it; let the pattern of a rule in 444455556666/eu-west-1 that forwards here take it
+    warning  rules: the rule forward in 444455556666/eu-west-1 is switched off: what it would let through never arrives; enable it, or remove its target
+    "#);
+    lab.ask_of(&far, Service::Events, "EnableRule", json!({"Name": "forward"}));
+    lab.rule_on("theirs", "forwarded", &json!({"source": ["aws.ssm"]}), "sqs", "q");
+    insta::assert_snapshot!(of_afar(&lab, &settings).await, @"warning  events: a push of shop/far:latest would never reach the queue, and api would not hear of it; 444455556666/eu-west-1 forwards it to the bus theirs: let a rule of that bus send it on to the queue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_role_it_is_told_how_rules_elsewhere_are_looked_at() {
+    let (lab, settings) = reading_from_afar().await;
+    let allowed = "[aws]\nallowed_accounts = [\"444455556666\"]\n";
+    let settings = format!("{allowed}{}", settings.split("[[aws.accounts]]").next().expect("the target"));
+    insta::assert_snapshot!(of_afar(&lab, &settings).await, @"warning  events: a push of shop/far:latest would come only if 444455556666/eu-west-1 forwards it, which is not looked at here; name a role there in [[aws.accounts]], or look with credentials of 444455556666: `aws events list-rule-names-by-target --region eu-west-1 --target-arn arn:aws:events:eu-west-1:111122223333:event-bus/theirs` names the rules that forward, `aws events describe-rule --region eu-west-1 --name RULE` their state and pattern");
 }

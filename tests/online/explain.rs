@@ -175,9 +175,37 @@ async fn offline_nobody_is_asked_and_where_aws_does_not_answer_that_is_said() {
     let output = explain(&lab, &parameter("/prod/KEY", LONG_AGO), DISCOVERY, &["--offline"]).await;
     let text = lab.text(&output);
     assert!(text.contains("what discovery would find is not asked for here"), "{text}");
+    assert!(text.contains("result     not known: it may be for a target that discovery finds"), "{text}");
     assert_eq!(lab.calls_after(before).len(), 0);
     let output =
         lab.run_elsewhere(&["explain", &lab.file("event.json", &push("shop/api", "v1"))], DISCOVERY).await;
     let text = lab.text(&output);
     assert!(text.starts_with("[exit 0]") && text.contains("AWS was not asked: "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_means_several_services_would_be_set_aside() {
+    let lab = Lab::new().await;
+    lab.ask(Service::Ecs, "CreateCluster", json!({"clusterName": "test"}));
+    let twin = json!({"cluster": "test", "serviceName": "api", "taskDefinition": "api", "desiredCount": 1});
+    lab.ask(Service::Ecs, "CreateService", twin);
+    let asked = event("action.deploy", "DEPLOY", LONG_AGO, &json!({"service": "api"}));
+    let text = told(&lab, &asked, DISCOVERY).await;
+    let means = "`api` means several targets, ask for one of shop/api, test/api";
+    let result =
+        format!("set aside in the dead-letter queue, because it does not say what is meant: {means}");
+    assert!(text.starts_with("[exit 0]") && text.contains(&result), "{text}");
+    let output = explain(&lab, &asked, DISCOVERY, &["--output", "json"]).await;
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&answer["result"], &answer["targets"]), (&json!("unclear"), &json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_asks_to_wait_is_reached_and_told_why_it_is_not_deployed() {
+    let lab = Lab::new().await;
+    let tags = tag("lockkeeper:approval", "required");
+    lab.ask(Service::Ecs, "TagResource", json!({"resourceArn": Lab::service_arn("api"), "tags": tags}));
+    let text = told(&lab, &parameter("/prod/KEY", LONG_AGO), DISCOVERY).await;
+    let why = "api is not deployed: tag lockkeeper:approval = \"required\" asks to wait for something, which this version cannot";
+    assert!(text.contains(why), "{text}");
 }

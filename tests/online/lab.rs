@@ -96,10 +96,25 @@ impl Lab {
     }
 
     fn rule(&self, name: &str, pattern: &Value) {
-        self.ask(Service::Events, "PutRule", json!({"Name": name, "EventPattern": pattern.to_string()}));
-        let target =
-            json!({"Id": "q", "Arn": arn("sqs", "q"), "DeadLetterConfig": {"Arn": arn("sqs", "q-dead")}});
-        self.ask(Service::Events, "PutTargets", json!({"Rule": name, "Targets": [target]}));
+        self.rule_on("default", name, pattern, "sqs", "q");
+    }
+
+    /// A rule of this bus that sends to this.
+    pub(super) fn rule_on(&self, bus: &str, name: &str, pattern: &Value, service: &str, resource: &str) {
+        self.put_rule(&Self::scope(), bus, name, pattern, &arn(service, resource));
+    }
+
+    /// A rule of another account that forwards to this bus of ours.
+    pub(super) fn rule_of(&self, scope: &Scope, name: &str, pattern: &Value, bus: &str) {
+        self.put_rule(scope, "default", name, pattern, &arn("events", &format!("event-bus/{bus}")));
+    }
+
+    fn put_rule(&self, scope: &Scope, bus: &str, name: &str, pattern: &Value, goal: &str) {
+        let rule = json!({"Name": name, "EventBusName": bus, "EventPattern": pattern.to_string()});
+        self.ask_of(scope, Service::Events, "PutRule", rule);
+        let target = json!({"Id": "q", "Arn": goal, "DeadLetterConfig": {"Arn": arn("sqs", "q-dead")}});
+        let targets = json!({"Rule": name, "EventBusName": bus, "Targets": [target]});
+        self.ask_of(scope, Service::Events, "PutTargets", targets);
     }
 
     fn service(&self) {
@@ -130,11 +145,20 @@ impl Lab {
     }
 
     pub(super) fn scope() -> Scope {
-        Scope { account: ACCOUNT.into(), region: REGION.into() }
+        Self::scope_of(ACCOUNT)
+    }
+
+    /// Another account in our Region.
+    pub(super) fn scope_of(account: &str) -> Scope {
+        Scope { account: account.into(), region: REGION.into() }
     }
 
     pub(super) fn ask(&self, service: Service, operation: &str, body: Value) -> Value {
-        let call = Call { service, operation: operation.into(), scope: Self::scope(), body };
+        self.ask_of(&Self::scope(), service, operation, body)
+    }
+
+    pub(super) fn ask_of(&self, scope: &Scope, service: Service, operation: &str, body: Value) -> Value {
+        let call = Call { service, operation: operation.into(), scope: scope.clone(), body };
         let reply = self.front.with(|world, now| world.call(now, &call));
         match reply {
             Reply::Ok(answer) => answer,

@@ -419,7 +419,14 @@ impl Wish {
 }
 
 fn origin(message: &Message, kind: TriggerKind) -> Arc<Origin> {
-    Arc::new(Origin { kind, event_id: message.event.as_str().into(), reason: "asked".into(), metadata: None })
+    Arc::new(Origin {
+        kind,
+        event_id: message.event.as_str().into(),
+        reason: "asked".into(),
+        by: None,
+        replayed_by: None,
+        metadata: None,
+    })
 }
 
 /// The target at this place.

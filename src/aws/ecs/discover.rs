@@ -14,7 +14,7 @@ use aws_sdk_ecs::{
 use super::{
     Ecs, GLANCE_BATCH, Reach,
     glance::{failures, refused},
-    service::{Entry, Service},
+    service::{Entry, Progress, Service},
 };
 use crate::{
     aws::{
@@ -24,7 +24,7 @@ use crate::{
     },
     domain::{
         CallFailure, ClusterName, ClusterReading, DefinitionId, DefinitionReading, DefinitionView,
-        LiveDefinition, Marks, Place, ServiceName, ServiceReading, TargetId, Timestamp,
+        LiveDefinition, LiveState, Marks, Place, ServiceName, ServiceReading, TargetId, Timestamp,
     },
 };
 
@@ -152,24 +152,30 @@ impl Ecs {
 }
 
 fn reading(target: TargetId, read_at: Timestamp, service: &types::Service) -> ServiceReading {
-    let Service { state, definition, entries, revisions, .. } = Service::read(service);
-    let live = entries.iter().filter_map(live);
-    let mut live: Vec<LiveDefinition> = live.collect();
-    let newest_rollout = entries.iter().map(|entry| entry.created_at).max();
+    let read = Service::read(service);
+    let mut live: Vec<LiveDefinition> = read.entries.iter().filter_map(|entry| live(&read, entry)).collect();
+    let newest_rollout = read.entries.iter().map(|entry| entry.created_at).max();
+    let Service { state, definition, revisions, .. } = read;
     // One that nothing rolls out, as with another controller, still says what it runs.
     if let (true, Some(definition)) = (live.is_empty(), definition) {
         live.push(LiveDefinition {
             definition,
             created_at: newest_rollout.unwrap_or_default(),
             primary: true,
+            state: LiveState::Complete,
         });
     }
     ServiceReading { target, read_at, state, tags: tags(service.tags()), live, newest_rollout, revisions }
 }
 
-fn live(entry: &Entry) -> Option<LiveDefinition> {
+fn live(service: &Service, entry: &Entry) -> Option<LiveDefinition> {
     let definition = entry.definition.clone()?;
-    Some(LiveDefinition { definition, created_at: entry.created_at, primary: entry.primary })
+    let state = match service.progress(entry) {
+        Progress::Completed => LiveState::Complete,
+        Progress::Ongoing => LiveState::InProgress(entry.id.clone()),
+        Progress::Failed => LiveState::Failed,
+    };
+    Some(LiveDefinition { definition, created_at: entry.created_at, primary: entry.primary, state })
 }
 
 pub(super) fn tags(tags: &[Tag]) -> BTreeMap<String, String> {

@@ -7,6 +7,7 @@ use aws_sdk_ecs::types::{Container, DesiredStatus, Task, TaskStopCode};
 use super::{Reach, service::time};
 use crate::domain::{
     CallFailure, ContainerName, DefinitionId, Digest, Rollout, RolloutId, StoppedTask, TargetId, Timestamp,
+    redacted,
 };
 
 /// How many tasks are listed and described by one call: ECS's limit.
@@ -145,10 +146,10 @@ fn stopped_task(task: &Task) -> StoppedTask {
     StoppedTask {
         task: task.task_arn().unwrap_or_default().rsplit('/').next().unwrap_or_default().into(),
         stop_code: task.stop_code().map(|code| code.as_str().into()),
-        reason: task.stopped_reason().map(Into::into),
+        reason: task.stopped_reason().map(|words| redacted(words).into()),
         container: container.and_then(Container::name).map(Into::into),
         exit_code: container.and_then(Container::exit_code),
-        container_reason: container.and_then(Container::reason).map(Into::into),
+        container_reason: container.and_then(Container::reason).map(|words| redacted(words).into()),
         log_url: None,
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         connect::READ_ATTEMPTS,
         failure::{Fault, Verb},
     },
-    domain::{CallFailure, ContainerName, DefinitionId, Digest, Place, TargetId, Tasks, Timestamp},
+    domain::{CallFailure, ContainerName, DefinitionId, Digest, Place, TargetId, Tasks, Timestamp, redacted},
 };
 
 /// How many ARNs the two Describe calls take: ECS's limit.
@@ -201,7 +201,7 @@ fn brief(listed: &types::ServiceDeploymentBrief) -> Option<Recorded> {
         updated_at: time(listed.finished_at()).or(time(listed.started_at())).unwrap_or(created_at),
         finished_at: time(listed.finished_at()),
         status: status(listed.status()?),
-        reason: listed.status_reason().unwrap_or_default().into(),
+        reason: redacted(listed.status_reason().unwrap_or_default()).into(),
         revision: listed.target_service_revision_arn().map(Into::into),
         details: None,
     })
@@ -220,7 +220,7 @@ fn described(described: &types::ServiceDeployment) -> Option<Recorded> {
         updated_at: times.into_iter().filter_map(time).max().unwrap_or(created_at),
         finished_at: time(described.finished_at()).or(time(described.stopped_at())),
         status: status(described.status()?),
-        reason: described.status_reason().unwrap_or_default().into(),
+        reason: redacted(described.status_reason().unwrap_or_default()).into(),
         revision: revision.and_then(|it| it.arn()).map(Into::into),
         details: Some(Details {
             tripped: tripped(described),

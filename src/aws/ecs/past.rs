@@ -9,7 +9,8 @@ use super::{
 use crate::{
     aws::budget::Urgency,
     domain::{
-        CallFailure, DefinitionFacts, DefinitionId, DeploymentId, PastRollout, Place, TargetId, outline,
+        CallFailure, DefinitionFacts, DefinitionId, DeploymentId, PastRollout, Place, RolloutId, TargetId,
+        outline,
     },
 };
 
@@ -33,9 +34,22 @@ impl Ecs {
         let revisions = reach.revisions_by(named, Urgency::Later).await?;
         let mut past = ended(&recorded, &revisions);
         for it in &mut past {
-            it.registered_by = reach.registrar(&it.definition).await?;
+            it.registered_by = reach.registrar(target, &it.definition).await?;
         }
         Ok(Some(past))
+    }
+
+    /// What this rollout rolls out, if ECS shows it among those that its service has now.
+    pub async fn definition_of(
+        &self,
+        target: &TargetId,
+        rollout: &RolloutId,
+    ) -> Result<Option<DefinitionId>, CallFailure> {
+        let reach = self.reach_there(&Place::of(target))?;
+        let names = [target.service().clone()];
+        let (mut services, _) = reach.services(target.cluster(), &names, Urgency::Later, None).await?;
+        let Some(service) = services.remove(target.service()).transpose()? else { return Ok(None) };
+        Ok(service.entries.into_iter().find(|it| it.id == *rollout).and_then(|it| it.definition))
     }
 
     /// What a revision says where this target is; `None` if it is gone.
@@ -55,13 +69,17 @@ impl Ecs {
 }
 
 impl Reach {
-    /// The deployment of ours that registered this revision, where one did.
-    async fn registrar(&self, id: &DefinitionId) -> Result<Option<DeploymentId>, CallFailure> {
+    /// The deployment of this target that registered this revision, where one did.
+    async fn registrar(
+        &self,
+        target: &TargetId,
+        id: &DefinitionId,
+    ) -> Result<Option<DeploymentId>, CallFailure> {
         if let Some(remembered) = self.remembered(id) {
-            return Ok(remembered.view.marks.deployment);
+            return Ok(remembered.view.marks.deployment_of(target).cloned());
         }
         let document = self.document_by(&id.clone().into(), Urgency::Later).await?;
-        Ok(document.and_then(|document| document.view().marks.deployment))
+        Ok(document.and_then(|document| document.view().marks.deployment_of(target).cloned()))
     }
 }
 

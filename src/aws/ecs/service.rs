@@ -9,6 +9,7 @@ use aws_sdk_ecs::{
 
 use crate::domain::{
     DefinitionId, Glance, Holds, LiveRollout, RolloutId, ServiceEvent, ServiceState, Tasks, Timestamp,
+    redacted,
 };
 
 /// A service.
@@ -76,7 +77,7 @@ impl Service {
         let mut entries: Vec<Entry> = service.deployments().iter().filter_map(Entry::read).collect();
         entries.sort_by_key(|entry| (!entry.primary, std::cmp::Reverse(entry.created_at)));
         let events = service.events().iter().filter_map(|event| {
-            Some(ServiceEvent { at: time(event.created_at())?, message: event.message()?.into() })
+            Some(ServiceEvent { at: time(event.created_at())?, message: redacted(event.message()?).into() })
         });
         let mut events: Vec<ServiceEvent> = events.collect();
         events.sort_by_key(|event| std::cmp::Reverse(event.at));
@@ -139,7 +140,7 @@ impl Entry {
             updated_at: time(deployment.updated_at()).unwrap_or(created_at),
             progress: deployment.rollout_state().and_then(progress),
             tasks,
-            reason: deployment.rollout_state_reason().unwrap_or_default().into(),
+            reason: redacted(deployment.rollout_state_reason().unwrap_or_default()).into(),
         })
     }
 }

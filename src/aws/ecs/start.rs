@@ -99,8 +99,8 @@ impl Reach {
         if self.is_closing() {
             return Err(stopping(TAG));
         }
-        // Another deployment registered it: that tag stays as it is.
-        let versions = Marks { deployment: None, ..marks.clone() }.to_tags();
+        // Another deployment registered it: those tags stay as they are.
+        let versions = Marks { deployment: None, target: None, ..marks.clone() }.to_tags();
         let tags =
             versions.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let call = self.changes.tag_resource().resource_arn(&document.arn).set_tags(Some(tags));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     CallFailure, ContainerName, DefinitionId, DefinitionRef, DefinitionView, Digest, ImageReference,
-    ServiceState, Tag, TargetId, WayBack, is_digest,
+    RunningImage, ServiceState, Tag, TargetId, WayBack, is_digest,
 };
 
 /// Why nothing can be rolled back.
@@ -70,13 +70,17 @@ impl Ecs {
         let (view, images) = found;
         let pinned = moved_on(&view, &images, &current, now);
         if view.id == now.definition && pinned.is_empty() {
-            return Err(NoWayBack::Conflict(format!("{} runs already", view.id)));
+            let how =
+                "without `to` the last good one is meant, and a revision, a tag or a digest names another";
+            return Err(NoWayBack::Conflict(format!("{} runs already: {how}", view.id)));
         }
         let follow = pinned.iter().filter_map(|(name, _)| Some((name.clone(), view.followed_tag(name)?)));
         Ok(WayBack {
             target: target.clone(),
             from: now.definition.clone(),
+            from_images: shown(&current, &now.digests),
             to: view.id.clone(),
+            to_images: shown(&view, &images),
             follow: follow.collect(),
             images: pinned,
             hold: true,
@@ -179,7 +183,11 @@ impl Reach {
                 return Ok((view, it.digests.clone()));
             }
         }
-        Err(nothing(target, &format!("has run nothing with {named} that can be rolled out")))
+        Err(NoWayBack::Wrong(format!(
+            "{} has run nothing with {named} within ECS's 90 days that can be rolled out: name a revision, a tag or a \
+             digest that ran, or nothing for the last good one",
+            target.service()
+        )))
     }
 }
 
@@ -207,6 +215,16 @@ impl fmt::Display for Named {
             Self::Tag(tag) => write!(f, "the tag {}", crate::domain::harmless(tag.as_str(), 128)),
         }
     }
+}
+
+/// The images of a definition, with the digests that they had where it ran.
+fn shown(view: &DefinitionView, digests: &BTreeMap<ContainerName, Digest>) -> Vec<RunningImage> {
+    let image = |(container, image): (&ContainerName, &ImageReference)| RunningImage {
+        container: container.clone(),
+        image: image.clone(),
+        digest: digests.get(container).or(image.digest.as_ref()).cloned(),
+    };
+    view.images.iter().map(image).collect()
 }
 
 /// What is left of what completed, the oldest first: where the same came again, what lay between was gone back from.
@@ -252,7 +270,7 @@ fn moved_on(
 }
 
 fn nothing(target: &TargetId, what: &str) -> NoWayBack {
-    NoWayBack::Wrong(format!(
+    NoWayBack::Conflict(format!(
         "there is no last good deployment of {} within ECS's 90 days: it {what}; name a revision to go back to",
         target.service()
     ))

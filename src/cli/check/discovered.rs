@@ -1,6 +1,6 @@
 //! What discovery finds, and the accounts that it looks into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     counted,
@@ -11,13 +11,13 @@ use crate::{
     aws::{
         Connections,
         ecs::{Ecs, INSPECT_BATCH, Inspected, READ_BATCH},
+        permissions::Caller,
     },
-    cli::{
-        estate::{self, Batch, Progress, each},
-        run::places,
+    cli::estate::{self, Batch, Listed, Progress, each},
+    domain::{
+        AccountId, AccountRule, CallFailure, Cause, DiscoveryRules, Place, Selector, ServiceState, TargetId,
     },
-    domain::{AccountRule, CallFailure, DiscoveryRules, Place, ServiceState, TargetId},
-    inventory::Selection,
+    inventory::{Selection, Used},
     settings::{Settings, of_tags},
 };
 
@@ -30,48 +30,82 @@ pub(super) type Found = Vec<(Candidate, Inspected)>;
 /// How many services could not be read, by the reason.
 type Unread = BTreeMap<String, usize>;
 
-/// Whether the roles can be assumed.
-pub(super) async fn accounts(home: &Connections, rules: &[AccountRule]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for AccountRule { account, role_arn, external_id } in rules {
-        let role = home.assuming(role_arn, external_id.as_deref()).await;
-        findings.push(match role.caller().await {
-            Ok(caller) if caller.account == *account => {
-                Finding::ok(About::Discovery, format!("{role_arn} can be assumed"))
-            }
-            Ok(caller) => {
-                let what = format!("{role_arn} leads to account {}, and not to {account}", caller.account);
-                Finding::error(About::Discovery, what, "mend aws.accounts")
-            }
-            Err(failure) => {
-                let what = format!("{role_arn} cannot be assumed: {}", failure.reason);
-                let mend = "let its trust policy name Lockkeeper's role and the external id, and allow sts:AssumeRole to that";
-                Finding::error(About::Discovery, what, mend)
-            }
-        });
-    }
-    findings
+/// What was found in one place.
+struct FoundHere {
+    found: Found,
+    unread: Unread,
+    used: Used,
 }
 
-/// Everything that the rules select.
+/// Whether the roles can be assumed. The accounts whose role cannot are closed: nothing there can be looked at, and to ask
+/// would only tell the same again, as if it were something else.
+pub(super) async fn accounts(
+    home: &Connections,
+    rules: &[AccountRule],
+) -> (Vec<Finding>, BTreeSet<AccountId>) {
+    let (mut findings, mut closed) = (Vec::new(), BTreeSet::new());
+    for AccountRule { account, role_arn, external_id } in rules {
+        let role = home.assuming(role_arn, external_id.as_deref()).await;
+        let caller = role.caller().await;
+        if !caller.as_ref().is_ok_and(|caller| caller.account == *account) {
+            closed.insert(account.clone());
+        }
+        findings.push(of_role(account, role_arn, caller));
+    }
+    (findings, closed)
+}
+
+fn of_role(account: &AccountId, role_arn: &str, caller: Result<Caller, CallFailure>) -> Finding {
+    match caller {
+        Ok(caller) if caller.account == *account => {
+            Finding::ok(About::Discovery, format!("{role_arn} can be assumed"))
+        }
+        Ok(caller) => {
+            let what = format!("{role_arn} leads to account {}, and not to {account}", caller.account);
+            Finding::error(About::Discovery, what, "mend aws.accounts")
+        }
+        Err(failure) => {
+            let what = format!(
+                "{role_arn} cannot be assumed, so nothing in {account} is looked at or deployed: {}",
+                failure.reason
+            );
+            let mend = match failure.cause {
+                Cause::Permission => {
+                    "let its trust policy name Lockkeeper's role and the external id, and allow sts:AssumeRole to that"
+                }
+                _ => "try again",
+            };
+            Finding::error(About::Discovery, what, mend)
+        }
+    }
+}
+
+/// Everything that the rules select in these places, and whether these are all there are.
 pub(super) async fn find(
     ecs: &Ecs,
     rules: &DiscoveryRules,
     settings: &Settings,
-    home: &Place,
+    (places, are_all): (&[Place], bool),
     progress: &Progress,
 ) -> (Found, Vec<Finding>) {
     let selection = Selection::new(rules.clone());
     let (mut found, mut findings) = (Found::new(), Vec::new());
-    for place in places(&home.account, &home.region, &settings.aws.estate) {
+    let (mut used, mut empty) = (are_all.then(Used::default), Vec::new());
+    for place in places {
         progress.show(&format!("services in {place}"));
-        match find_in(ecs, &selection, settings, &place, progress).await {
-            Ok((here, unread)) => {
-                findings.push(judge(&place, &here));
-                findings.extend(unread.into_iter().map(|(reason, count)| partly(&place, &reason, count)));
+        match find_in(ecs, &selection, settings, place, progress).await {
+            Ok(FoundHere { found: here, unread, used: by_this }) => {
+                used = used.filter(|_| unread.is_empty()).map(|used| used.and(by_this));
+                if here.is_empty() {
+                    empty.push(place);
+                } else {
+                    findings.push(finds(place, &here));
+                }
+                findings.extend(unread.into_iter().map(|(reason, count)| partly(place, &reason, count)));
                 found.extend(here);
             }
             Err(failure) => {
+                used = None;
                 let what = format!("the services in {place} could not be read: {}", failure.reason);
                 let mend =
                     "allow ecs:ListClusters, DescribeClusters, ListServices and DescribeServices there";
@@ -79,7 +113,23 @@ pub(super) async fn find(
             }
         }
     }
+    findings.extend(empty.into_iter().map(|place| finds_nothing(place, &found)));
+    // What selects nothing is certain only where everything was read; of all that nothing is there is said above.
+    let used = used.iter().flat_map(|used| selection.idle(used));
+    findings.extend(used.filter(|(_, selector)| selector.to_string() != "*").map(idle));
     (found, findings)
+}
+
+fn idle((key, selector): (&'static str, &Selector)) -> Finding {
+    let (what, mend) = match key {
+        "exclude" => ("excludes nothing", "mend it if something was to be excluded, or remove it"),
+        _ => ("selects nothing", "mend it, or remove it"),
+    };
+    Finding::warning(
+        About::Discovery,
+        format!(r#"discovery.{key} "{selector}" {what}, wherever services are looked for"#),
+        mend,
+    )
 }
 
 async fn find_in(
@@ -88,9 +138,9 @@ async fn find_in(
     settings: &Settings,
     place: &Place,
     progress: &Progress,
-) -> Result<(Found, Unread), CallFailure> {
+) -> Result<FoundHere, CallFailure> {
     const { assert!(INSPECT_BATCH == READ_BATCH, "what is listed is inspected as it is") };
-    let batches = estate::list(ecs, selection, place).await?.batches;
+    let Listed { batches, mut used, .. } = estate::list(ecs, selection, place).await?;
     let batches = batches.iter().map(|batch: &Batch| batch.targets(place)).collect();
     let inspect = async |batch: Vec<TargetId>| (batch.len(), ecs.inspect(&batch).await);
     let (mut found, mut unread) = (Found::new(), Unread::new());
@@ -107,6 +157,7 @@ async fn find_in(
                 Err(failure) => *unread.entry(failure.reason).or_default() += 1,
                 Ok(service) => {
                     let tags = &service.tags;
+                    selection.uses_tags(&mut used, tags);
                     if is_there(&service) && selection.takes_service(id.cluster(), id.service(), tags) {
                         found.push((candidate(id, &service, settings), service));
                     }
@@ -114,7 +165,7 @@ async fn find_in(
             }
         }
     }
-    Ok((found, unread))
+    Ok(FoundHere { found, unread, used })
 }
 
 fn partly(place: &Place, reason: &str, count: usize) -> Finding {
@@ -138,16 +189,22 @@ fn candidate(id: TargetId, service: &Inspected, settings: &Settings) -> Candidat
     Candidate { id, settings: tagged.settings, rule: None, refused: tagged.refused, found: true }
 }
 
-fn judge(place: &Place, found: &Found) -> Finding {
-    if found.is_empty() {
-        let what = format!("discovery finds no service in {place}");
-        return Finding::warning(About::Discovery, what, "mend discovery.clusters and discovery.services");
+/// Each account is looked into in each Region, so that a place may well be empty: unless the whole account is, or the Region.
+fn finds_nothing(place: &Place, found: &Found) -> Finding {
+    let what = format!("discovery finds no service in {place}");
+    let any = |is_like: &dyn Fn(&TargetId) -> bool| found.iter().any(|(it, _)| is_like(&it.id));
+    if any(&|id| *id.account() == place.account) && any(&|id| *id.region() == place.region) {
+        return Finding::ok(About::Discovery, what);
     }
+    Finding::warning(About::Discovery, what, "mend discovery.clusters and discovery.services")
+}
+
+fn finds(place: &Place, found: &Found) -> Finding {
     let refused = found.iter().filter(|(candidate, _)| candidate.refused.is_some());
     let refused: Vec<String> = refused.map(|(candidate, _)| candidate.id.service().to_string()).collect();
     let not = match refused.len() {
         0 => String::new(),
-        count => format!("; {count} of them are not deployed: {}", some_of(refused, MOST_NAMES)),
+        _ => format!("; not deployed of them: {}", some_of(refused, MOST_NAMES)),
     };
     Finding::ok(About::Discovery, format!("finds {} in {place}{not}", counted(found.len(), "service")))
 }

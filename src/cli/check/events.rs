@@ -1,17 +1,18 @@
 //! From what the targets wait for to what would never arrive: rules, trails and buckets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    elsewhere::{self, Here},
     finding::{About, Finding, some_of},
-    rules::{self, Patterns, RulesRead},
+    rules::{self, Patterns},
     samples::{self, Wanted},
     targets::Seen,
 };
 use crate::{
     aws::{Connections, rules::Rules, trails::Trails},
     cli::estate::Progress,
-    domain::{AccountId, CallFailure, Dependency, Place},
+    domain::{CallFailure, Dependency, Place},
 };
 
 /// So many buckets are asked about.
@@ -20,23 +21,20 @@ const MOST_BUCKETS: usize = 50;
 /// What would never arrive, of what these targets wait for.
 pub(super) async fn judge(
     connections: &Connections,
-    read: &RulesRead,
+    here: &Here<'_>,
     seen: &[Seen],
     discovers: bool,
-    (home, allowed): (&Place, &BTreeSet<AccountId>),
     progress: &Progress,
 ) -> Vec<Finding> {
     progress.show("events that targets wait for");
-    let api = connections.rules();
-    let patterns = Patterns::of(read);
-    let (afar, wanted): (Vec<Wanted>, Vec<Wanted>) = samples::wanted(seen)
+    let (api, home) = (connections.rules(), here.home);
+    let patterns = Patterns::of(here.rules);
+    let (mut afar, wanted): (Vec<Wanted>, Vec<Wanted>) = samples::wanted(seen)
         .into_iter()
         .partition(|it| it.place.as_ref().is_some_and(|place| place != home));
-    let (forwarded, afar): (Vec<Wanted>, Vec<Wanted>) =
-        afar.into_iter().partition(|it| patterns.let_through(it).is_some());
-    let all = wanted.len() + afar.len();
+    let all = wanted.len();
     let (mut lost, mut by_trail) = (Vec::new(), Vec::new());
-    for it in wanted.into_iter().chain(afar) {
+    for it in wanted {
         match patterns.let_through(&it) {
             None => lost.push(it),
             Some(true) => by_trail.push(it),
@@ -44,45 +42,30 @@ pub(super) async fn judge(
         }
     }
     let (lost, asked) = rules::confirm(&api, &patterns, lost).await;
-    let mut findings = rules::told(lost, all, &asked, home);
-    findings.extend(of_elsewhere(&forwarded, allowed, home));
+    let mut findings = rules::told(lost, all, &asked);
     findings.extend(of_trails(connections, &by_trail, home).await);
     findings.extend(of_buckets(connections, seen, &by_trail, home).await);
     if discovers {
         findings.extend(of_discovery(&api, &patterns, seen, home).await);
+        afar.extend(rollouts_afar(seen, home));
     }
+    findings.extend(elsewhere::judge(connections, here, seen, afar).await);
     findings
 }
 
-/// Events of other accounts and Regions come only if they are forwarded, which is seen only there; and those of an account that is
-/// not allowed are refused even then.
-fn of_elsewhere(forwarded: &[Wanted], allowed: &BTreeSet<AccountId>, home: &Place) -> Vec<Finding> {
-    let places: BTreeSet<&Place> = forwarded.iter().filter_map(|it| it.place.as_ref()).collect();
-    let told = |place: &Place| {
-        let of_place = forwarded.iter().filter(|it| it.place.as_ref() == Some(place));
-        let what: Vec<String> = of_place.map(|it| it.what.clone()).collect();
-        if allowed.contains(&place.account) {
-            let what = format!(
-                "{} would come only if {place} forwards it, which is not looked at here",
-                some_of(what, 3)
-            );
-            let mend = format!("see to it that a rule in {place} sends such events to a bus of {home}");
-            Finding::warning(About::Events, what, mend)
-        } else {
-            let what = format!(
-                "{} would be refused: events of account {} are not allowed",
-                some_of(what, 3),
-                place.account
-            );
-            Finding::warning(About::Events, what, "add the account to aws.allowed_accounts")
-        }
-    };
-    places.into_iter().map(told).collect()
+/// What ECS tells in each place that is not ours.
+fn rollouts_afar(seen: &[Seen], home: &Place) -> Vec<Wanted> {
+    let firsts: BTreeMap<Place, &Seen> = seen.iter().rev().map(|it| (Place::of(&it.id), it)).collect();
+    firsts
+        .into_iter()
+        .filter(|(place, _)| place != home)
+        .map(|(_, target)| samples::rollout(target))
+        .collect()
 }
 
 /// Events that come by CloudTrail come only if a trail tells of them.
-async fn of_trails(connections: &Connections, by_trail: &[Wanted], home: &Place) -> Vec<Finding> {
-    let here: Vec<&Wanted> = by_trail.iter().filter(|it| it.place.as_ref() == Some(home)).collect();
+pub(super) async fn of_trails(connections: &Connections, by_trail: &[Wanted], place: &Place) -> Vec<Finding> {
+    let here: Vec<&Wanted> = by_trail.iter().filter(|it| it.place.as_ref() == Some(place)).collect();
     if here.is_empty() {
         return Vec::new();
     }
@@ -126,14 +109,14 @@ fn judge_trails(by_trail: &[&Wanted], trails: Result<Trails, CallFailure>) -> Ve
 }
 
 /// A bucket tells EventBridge nothing unless it is told to.
-async fn of_buckets(
+pub(super) async fn of_buckets(
     connections: &Connections,
     seen: &[Seen],
     by_trail: &[Wanted],
-    home: &Place,
+    place: &Place,
 ) -> Vec<Finding> {
     let is_by_trail = |bucket: &str| by_trail.iter().any(|it| it.what.contains(&format!("s3://{bucket}/")));
-    let here = seen.iter().filter(|it| Place::of(&it.id) == *home && it.settings.triggers.files);
+    let here = seen.iter().filter(|it| Place::of(&it.id) == *place && it.settings.triggers.files);
     let buckets: BTreeSet<&str> = here
         .flat_map(|it| &it.dependencies)
         .filter_map(|it| match it {

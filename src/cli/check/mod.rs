@@ -6,10 +6,10 @@
 //! |---|---|
 //! | `offline` | the settings |
 //! | `queues`, `policy` | the two queues, and who may send there |
-//! | `rules`, `samples`, `events` | which of the events that targets wait for would never reach the queue |
+//! | `rules`, `samples`, `events`, `elsewhere` | which of the events that targets wait for would never reach the queue |
 //! | `discovered` | the services that discovery finds, and the roles by which other accounts are reached |
 //! | `targets` | services and their definitions |
-//! | `things` | the images, parameters, secrets and files that they read |
+//! | `things`, `lifecycle`, `pushes` | the images, parameters, secrets and files that they read; how long images stay, and whether pushes can come |
 //! | `permissions`, `needs` | what Lockkeeper may do, and must be allowed to |
 //! | `own` | the service that runs Lockkeeper |
 //! | `survey` | all of it in order |
@@ -17,13 +17,17 @@
 //! Nothing is changed. The calls to ECS take from the budget of the settings, behind whatever somebody waits for.
 
 mod discovered;
+mod elsewhere;
 mod events;
 mod finding;
+mod lifecycle;
+mod namesakes;
 mod needs;
 mod offline;
 mod own;
 mod permissions;
 mod policy;
+mod pushes;
 mod queues;
 mod rules;
 mod samples;
@@ -51,9 +55,9 @@ pub(super) struct Options {
     /// Whose permissions are looked at: the ARN of the daemon's task role [default: those of whoever runs this]
     #[arg(long, value_name = "ARN", conflicts_with = "offline")]
     role: Option<String>,
-    /// The service that runs Lockkeeper [default: the target that receives from this queue, if there is one]
-    #[arg(long, value_name = "CLUSTER/SERVICE", conflicts_with = "offline", value_parser = own_service)]
-    own: Option<(String, String)>,
+    /// The service that runs Lockkeeper, or its ARN [default: the target that receives from this queue, if there is one]
+    #[arg(long, value_name = "CLUSTER/SERVICE", conflicts_with = "offline")]
+    own: Option<own::Named>,
 }
 
 pub(super) fn check(options: Options, files: &[PathBuf], output: Output) -> Ended {
@@ -96,13 +100,4 @@ fn tell(settings: &Settings, findings: Vec<Finding>, output: Output) -> Ended {
         Output::Json => say_json(&Checked::sound(settings, Some(findings))),
     }
     if has_failed { Ended::Told(FAILED) } else { Ended::Done }
-}
-
-fn own_service(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((cluster, service)) if !cluster.is_empty() && !service.is_empty() && !service.contains('/') => {
-            Ok((cluster.to_owned(), service.to_owned()))
-        }
-        _ => Err("write it as CLUSTER/SERVICE".into()),
-    }
 }

@@ -3,18 +3,18 @@
 //! Patterns are read here, by the language that EventBridge documents, so that thousands of events cost no call. Before it is
 //! said that none lets an event through, EventBridge itself is asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{
     finding::{About, Finding, some_of},
     queues::Queues,
-    samples::Wanted,
+    samples::{Event, Wanted},
 };
 use crate::{
     aws::rules::{Rule, Rules, Sending},
-    domain::{CallFailure, Place, matches_pattern},
+    domain::{CallFailure, matches_pattern},
 };
 
 /// The rules that send to the queue.
@@ -24,6 +24,8 @@ pub(super) struct RulesRead {
     pub(super) rules: Vec<(Rule, Vec<Sending>)>,
     /// The buses that events of AWS's own services reach.
     pub(super) fed: BTreeSet<String>,
+    /// The ARN of each bus.
+    pub(super) arns: BTreeMap<String, String>,
 }
 
 /// What became of asking EventBridge about patterns.
@@ -35,7 +37,8 @@ pub(super) enum Asked {
     Refused(String),
 }
 
-const DEFAULT_BUS: &str = "default";
+/// The bus that AWS's own services tell.
+pub(super) const DEFAULT_BUS: &str = "default";
 /// So many events at most are told one by one.
 const MOST_TOLD: usize = 10;
 /// EventBridge is asked about so many events at most.
@@ -45,7 +48,7 @@ const MOST_ASKED: usize = 20;
 pub(super) async fn read(rules: &Rules, queue: &str) -> Result<RulesRead, CallFailure> {
     let mut read = RulesRead::default();
     for (bus, arn) in rules.buses().await? {
-        if bus == DEFAULT_BUS || !rules.sending_to(DEFAULT_BUS, &arn).await?.is_empty() {
+        if is_fed(rules, &bus, &arn).await? {
             read.fed.insert(bus.clone());
         }
         for name in rules.sending_to(&bus, queue).await? {
@@ -53,31 +56,41 @@ pub(super) async fn read(rules: &Rules, queue: &str) -> Result<RulesRead, CallFa
             let sendings = rules.sendings(&rule, queue).await?;
             read.rules.push((rule, sendings));
         }
+        read.arns.insert(bus, arn);
     }
     Ok(read)
+}
+
+/// Whether events of AWS's own services reach this bus.
+pub(super) async fn is_fed(rules: &Rules, bus: &str, arn: &str) -> Result<bool, CallFailure> {
+    Ok(bus == DEFAULT_BUS || !rules.sending_to(DEFAULT_BUS, arn).await?.is_empty())
 }
 
 /// What is wrong with the rules themselves. `others`: whether somebody else may send to the queue.
 pub(super) fn judge(read: &RulesRead, others: bool) -> Vec<Finding> {
     let RulesRead { rules, .. } = read;
-    let mut findings = Vec::new();
-    for (rule, sendings) in rules {
-        if !rule.enabled {
-            let what =
-                format!("the rule {} is switched off: what it would let through never arrives", rule.name);
-            findings.push(Finding::warning(About::Rules, what, "enable it, or remove its target"));
-        }
-        if sendings.iter().any(|it| it.dead_letters.is_none()) {
-            let what = format!("what the rule {} cannot deliver within its retries is lost", rule.name);
-            findings.push(Finding::warning(About::Rules, what, "give its target a dead-letter queue"));
-        }
-    }
+    let mut findings: Vec<Finding> =
+        rules.iter().flat_map(|(rule, sendings)| of_rule(rule, sendings, "")).collect();
     if rules.is_empty() {
         findings.push(none(others));
     } else if findings.is_empty() {
         let rules = super::counted(rules.len(), "rule");
         let what = format!("the queue is sent to by {rules}, each of them switched on");
         findings.push(Finding::ok(About::Rules, what));
+    }
+    findings
+}
+
+/// What is wrong with a rule that is `place`, as ` in an account`, where that is not here.
+pub(super) fn of_rule(rule: &Rule, sendings: &[Sending], place: &str) -> Vec<Finding> {
+    let (mut findings, name) = (Vec::new(), &rule.name);
+    if !rule.enabled {
+        let what = format!("the rule {name}{place} is switched off: what it would let through never arrives");
+        findings.push(Finding::warning(About::Rules, what, "enable it, or remove its target"));
+    }
+    if sendings.iter().any(|it| it.dead_letters.is_none()) {
+        let what = format!("what the rule {name}{place} cannot deliver within its retries is lost");
+        findings.push(Finding::warning(About::Rules, what, "give its target a dead-letter queue"));
     }
     findings
 }
@@ -98,12 +111,22 @@ fn none(others: bool) -> Finding {
 pub(super) struct Patterns(Vec<(String, Value)>);
 
 impl Patterns {
+    /// Of the buses that events of this account and Region reach.
     pub(super) fn of(read: &RulesRead) -> Self {
+        Self::on(read, |bus| read.fed.contains(bus))
+    }
+
+    /// Of these buses.
+    pub(super) fn on(read: &RulesRead, is_meant: impl Fn(&str) -> bool) -> Self {
+        let meant = read.rules.iter().filter(|(rule, _)| is_meant(&rule.bus));
+        Self::of_rules(meant.map(|(rule, sendings)| (rule, sendings)))
+    }
+
+    /// Of these rules.
+    pub(super) fn of_rules<'r>(rules: impl IntoIterator<Item = (&'r Rule, &'r Vec<Sending>)>) -> Self {
         let sends_as_it_is = |sendings: &[Sending]| sendings.iter().any(|it| !it.rewrites);
-        let heard = read.rules.iter().filter(|(rule, sendings)| {
-            rule.enabled && read.fed.contains(&rule.bus) && sends_as_it_is(sendings)
-        });
-        let patterns = heard.filter_map(|(rule, _)| {
+        let sending = rules.into_iter().filter(|(rule, sendings)| rule.enabled && sends_as_it_is(sendings));
+        let patterns = sending.filter_map(|(rule, _)| {
             let text = rule.pattern.clone()?;
             let pattern = serde_json::from_str(&text).ok()?;
             Some((text, pattern))
@@ -111,11 +134,16 @@ impl Patterns {
         Self(patterns.collect())
     }
 
+    /// The same, with those of its events alone that come through.
+    pub(super) fn passing(&self, wanted: &Wanted) -> Wanted {
+        let comes = |event: &Event| self.0.iter().any(|(_, pattern)| matches_pattern(pattern, &event.body));
+        let events = wanted.events.iter().filter(|event| comes(event)).cloned().collect();
+        Wanted { events, ..wanted.clone() }
+    }
+
     /// Whether one of these events comes through, and if so, whether only such as take a trail.
     pub(super) fn let_through(&self, wanted: &Wanted) -> Option<bool> {
-        let comes = |event: &Value| self.0.iter().any(|(_, pattern)| matches_pattern(pattern, event));
-        let coming = wanted.events.iter().filter(|event| comes(&event.body));
-        coming.map(|event| event.by_trail).reduce(|all, by_trail| all && by_trail)
+        self.passing(wanted).is_by_trail()
     }
 }
 
@@ -148,24 +176,32 @@ async fn any_lets_through(rules: &Rules, patterns: &Patterns, wanted: &Wanted) -
     Ok(false)
 }
 
-/// Tells what would never arrive. `home`: where the rules are that were read.
-pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked, home: &Place) -> Vec<Finding> {
-    let by = match asked {
-        Asked::Answered => String::new(),
-        Asked::Refused(reason) => {
-            format!(" (as Lockkeeper reads the patterns; EventBridge was not asked: {reason})")
-        }
-    };
+/// Tells what would never arrive of all these.
+pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked) -> Vec<Finding> {
     if all == 0 {
         return Vec::new();
     }
     if lost.is_empty() {
-        let what =
-            format!("a rule lets through each of {} that targets wait for{by}", super::counted(all, "event"));
+        let what = format!(
+            "a rule lets through each of {} that targets wait for{}",
+            super::counted(all, "event"),
+            asked.by()
+        );
         return vec![Finding::ok(About::Events, what)];
     }
+    self::lost(lost, asked, "let the pattern of a rule take it: docs/events.md has the patterns")
+}
+
+/// A line each, or where there are many, of the first.
+pub(super) fn lost(lost: Vec<Wanted>, asked: &Asked, mend: &str) -> Vec<Finding> {
     let more = lost.len().saturating_sub(MOST_TOLD);
-    let mut findings: Vec<Finding> = lost.into_iter().take(MOST_TOLD).map(|it| one(it, &by, home)).collect();
+    let one = |Wanted { what, by, .. }| {
+        let targets = some_of(by.into_iter().collect(), 3);
+        let what =
+            format!("{what} would never reach the queue, and {targets} would not hear of it{}", asked.by());
+        Finding::warning(About::Events, what, mend)
+    };
+    let mut findings: Vec<Finding> = lost.into_iter().take(MOST_TOLD).map(one).collect();
     if more > 0 {
         let what = format!("{more} more events that targets wait for would never reach the queue");
         findings.push(Finding::warning(About::Events, what, "let the rules' patterns take them"));
@@ -173,17 +209,16 @@ pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked, home: &Place) -
     findings
 }
 
-fn one(wanted: Wanted, by: &str, home: &Place) -> Finding {
-    let Wanted { what, place, by: targets, .. } = wanted;
-    let targets = some_of(targets.into_iter().collect(), 3);
-    let what = format!("{what} would never reach the queue, and {targets} would not hear of it{by}");
-    let mend = match place.filter(|place| place != home) {
-        Some(place) => format!(
-            "forward such events from {place} to a bus of {home}, with a rule there that sends them on"
-        ),
-        None => "let the pattern of a rule take it: docs/events.md has the patterns".into(),
-    };
-    Finding::warning(About::Events, what, mend)
+impl Asked {
+    /// By whom the patterns were read, where that was not EventBridge.
+    fn by(&self) -> String {
+        match self {
+            Self::Answered => String::new(),
+            Self::Refused(reason) => {
+                format!(" (as Lockkeeper reads the patterns; EventBridge was not asked: {reason})")
+            }
+        }
+    }
 }
 
 /// The queue may be filled by others than rules.
@@ -195,10 +230,7 @@ pub(super) fn others_may_send(queues: &Queues) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{
-        super::{finding::text, samples::Event},
-        *,
-    };
+    use super::{super::finding::text, *};
 
     fn rule(name: &str, bus: &str, enabled: bool, pattern: &Value) -> (Rule, Vec<Sending>) {
         let rule = Rule {
@@ -212,7 +244,7 @@ mod tests {
     }
 
     fn read(rules: Vec<(Rule, Vec<Sending>)>) -> RulesRead {
-        RulesRead { rules, fed: ["default".to_owned()].into() }
+        RulesRead { rules, fed: ["default".to_owned()].into(), ..RulesRead::default() }
     }
 
     fn push(repository: &str, by_trail: bool) -> Wanted {
@@ -223,10 +255,6 @@ mod tests {
             events: vec![Event { body, by_trail }],
             by: ["api".to_owned()].into(),
         }
-    }
-
-    fn home() -> Place {
-        Place { account: "111122223333".into(), region: "eu-west-1".into() }
     }
 
     #[test]
@@ -274,17 +302,16 @@ mod tests {
 
     #[test]
     fn what_never_arrives_is_told_with_those_who_wait_for_it() {
-        let elsewhere = Place { account: "444455556666".into(), region: "us-east-1".into() };
-        let mut lost = vec![push("shop/api", false), Wanted { place: Some(elsewhere), ..push("far", false) }];
-        insta::assert_snapshot!(text(&told(lost.clone(), 3, &Asked::Answered, &home())), @r#"
+        let mut lost = vec![push("shop/api", false), push("far", false)];
+        insta::assert_snapshot!(text(&told(lost.clone(), 3, &Asked::Answered)), @r#"
         warning  events: a push of shop/api:v1 would never reach the queue, and api would not hear of it; let the pattern of a rule take it: docs/events.md has the patterns
-        warning  events: a push of far:v1 would never reach the queue, and api would not hear of it; forward such events from 444455556666/us-east-1 to a bus of 111122223333/eu-west-1, with a rule there that sends them on
+        warning  events: a push of far:v1 would never reach the queue, and api would not hear of it; let the pattern of a rule take it: docs/events.md has the patterns
         0 errors, 2 warnings.
         "#);
         lost.extend((0..20).map(|it| push(&format!("r{it}"), false)));
-        let many = text(&told(lost, 22, &Asked::Refused("denied".into()), &home()));
+        let many = text(&told(lost, 22, &Asked::Refused("denied".into())));
         assert!(many.contains("12 more events") && many.contains("was not asked: denied"), "{many}");
-        insta::assert_snapshot!(text(&told(Vec::new(), 3, &Asked::Answered, &home())), @r#"
+        insta::assert_snapshot!(text(&told(Vec::new(), 3, &Asked::Answered)), @r#"
         ok       events: a rule lets through each of 3 events that targets wait for
         0 errors, 0 warnings.
         "#);

@@ -28,6 +28,13 @@ pub(super) struct Event {
     pub(super) by_trail: bool,
 }
 
+impl Wanted {
+    /// Whether all of its events take a trail; nothing where it has none.
+    pub(super) fn is_by_trail(&self) -> Option<bool> {
+        self.events.iter().map(|event| event.by_trail).reduce(|all, by_trail| all && by_trail)
+    }
+}
+
 /// When the samples happened: any time will do.
 const TIME: &str = "2026-01-01T00:00:00Z";
 const DIGEST: &str = "sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd";
@@ -61,7 +68,7 @@ pub(super) fn rollout(target: &Seen) -> Wanted {
     let mut body = event("aws.ecs", "ECS Deployment State Change", &place, detail);
     body["resources"] = json!([service]);
     let by = BTreeSet::from([target.name.clone()]);
-    Wanted { what: "a rollout".into(), place: Some(place), events: vec![told(body)], by }
+    Wanted { what: "what ECS tells of rollouts".into(), place: Some(place), events: vec![told(body)], by }
 }
 
 fn of_dependency(dependency: &Dependency, target: &Seen) -> Option<Wanted> {
@@ -254,7 +261,7 @@ mod tests {
                         | (Trigger::ParameterChanged { .. }, Some("change"))
                         | (Trigger::SecretChanged { .. }, Some("new"))
                         | (Trigger::EnvFileChanged { .. }, Some("write"))
-                        | (Trigger::RolloutChanged(_), Some("rollout"))
+                        | (Trigger::RolloutChanged(_), Some("ECS"))
                 );
                 assert!(is_meant, "{body}: {:?}", event.trigger);
             }

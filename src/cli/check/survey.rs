@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     discovered::{self, Found},
+    elsewhere::Here,
     events,
     finding::{About, Finding, Level},
+    namesakes,
     needs::{self, Needs},
     own, permissions,
     permissions::Whose,
@@ -21,14 +23,17 @@ use crate::{
         permissions::Caller,
         sources::Sources,
     },
-    cli::estate::{self, Progress, each},
+    cli::{
+        estate::{self, Progress, each},
+        run::places,
+    },
     domain::{AccountId, AccountRule, CallFailure, ClusterName, DefinitionId, Place, ServiceState, TargetId},
     route::Routes,
     settings::Settings,
 };
 
 /// The service that runs Lockkeeper, where somebody named it.
-pub(super) type Own = Option<(String, String)>;
+pub(super) type Own = Option<own::Named>;
 
 /// What was read of services.
 type Services = BTreeMap<TargetId, Result<Inspected, CallFailure>>;
@@ -39,6 +44,8 @@ struct Survey<'a> {
     connections: Connections,
     home: Place,
     ecs: Ecs,
+    /// The accounts of which no role can be assumed.
+    closed: BTreeSet<AccountId>,
     progress: &'a Progress,
 }
 
@@ -57,8 +64,10 @@ pub(super) async fn check(
     };
     let home = Place { account: caller.account.clone(), region: connections.region().clone() };
     let ecs = estate::ecs(&connections, &home, settings).await;
-    let survey = Survey { settings, connections, home, ecs, progress };
-    let mut findings = survey.whole(&caller, role, own).await;
+    progress.show("the roles of other accounts");
+    let (mut findings, closed) = discovered::accounts(&connections, &settings.aws.estate.accounts).await;
+    let survey = Survey { settings, connections, home, ecs, closed, progress };
+    findings.extend(survey.whole(&caller, role, own).await);
     let wrong = |it: &&Finding| it.level != Level::Ok;
     let troubled: BTreeSet<String> =
         findings.iter().filter(wrong).filter_map(|it| it.target.clone()).collect();
@@ -83,7 +92,6 @@ impl Survey<'_> {
             Some(queues) => self.rules(queues, &mut findings).await,
             None => None,
         };
-        findings.extend(discovered::accounts(&self.connections, &self.settings.aws.estate.accounts).await);
         let mut candidates = self.candidates(&mut findings);
         let named: BTreeSet<TargetId> = candidates.iter().map(|it| it.id.clone()).collect();
         let mut known = BTreeMap::new();
@@ -94,6 +102,7 @@ impl Survey<'_> {
                 candidates.push(candidate);
             }
         }
+        findings.extend(namesakes::tell_apart(self.routes(), &mut candidates));
         let read = self.read(candidates, known).await;
         for (candidate, reading) in &read {
             findings.extend(targets::judge(candidate, reading));
@@ -101,12 +110,18 @@ impl Survey<'_> {
         let seen: Vec<Seen> =
             read.iter().filter_map(|(candidate, reading)| targets::seen(candidate, reading)).collect();
         findings.extend(self.things(&read).await);
-        if let Some(rules) = &rules {
+        if let (Some(rules), Some(queues)) = (&rules, &queues) {
+            let (allowed, accounts) = (self.allowed(), self.accounts());
+            let here = Here {
+                home: &self.home,
+                queue: &queues.main.arn,
+                rules,
+                allowed: &allowed,
+                accounts: &accounts,
+                closed: &self.closed,
+            };
             let discovers = self.settings.discovery.is_some();
-            let allowed = self.allowed();
-            let places = (&self.home, &allowed);
-            let judged = events::judge(&self.connections, rules, &seen, discovers, places, self.progress);
-            findings.extend(judged.await);
+            findings.extend(events::judge(&self.connections, &here, &seen, discovers, self.progress).await);
         }
         findings.extend(self.own(own, &read).await);
         findings.extend(self.permissions(caller, role, queues.as_ref(), &read).await);
@@ -118,6 +133,12 @@ impl Survey<'_> {
         let aws = &self.settings.aws;
         let roles = aws.estate.accounts.iter().map(|rule| rule.account.clone());
         roles.chain(aws.allowed_accounts.clone()).chain([self.home.account.clone()]).collect()
+    }
+
+    /// The accounts of which a role can be assumed.
+    fn accounts(&self) -> Vec<AccountRule> {
+        let accounts = self.settings.aws.estate.accounts.iter();
+        accounts.filter(|rule| !self.closed.contains(&rule.account)).cloned().collect()
     }
 
     async fn queues(&self, findings: &mut Vec<Finding>) -> Option<Queues> {
@@ -157,11 +178,15 @@ impl Survey<'_> {
         }
     }
 
+    fn routes(&self) -> Routes {
+        let Place { account, region } = self.home.clone();
+        Routes::new(account, region, self.settings.targets.clone(), self.settings.naming.clone())
+    }
+
     /// The targets that the settings name.
     fn candidates(&self, findings: &mut Vec<Finding>) -> Vec<Candidate> {
         let Self { settings, home, .. } = self;
-        let Place { account, region } = home.clone();
-        let routes = Routes::new(account, region, settings.targets.clone(), settings.naming.clone());
+        let routes = self.routes();
         let id = |rule: &crate::domain::TargetRule| {
             let account = rule.account.as_ref().unwrap_or(&home.account).clone();
             let region = rule.region.as_ref().unwrap_or(&home.region).clone();
@@ -173,7 +198,10 @@ impl Survey<'_> {
             let what = "services that the naming finds are not looked at one by one, but for those that the settings name";
             findings.push(Finding::ok(About::Target, what));
         }
-        let named = routes.targets().map(|(id, settings)| Candidate {
+        let (closed, open): (Vec<_>, Vec<_>) =
+            routes.targets().partition(|(id, _)| self.closed.contains(id.account()));
+        findings.extend(closed.iter().map(|(id, settings)| targets::closed(id, &settings.name)));
+        let named = open.into_iter().map(|(id, settings)| Candidate {
             id: id.clone(),
             settings,
             rule: rules.get(id).cloned(),
@@ -185,8 +213,16 @@ impl Survey<'_> {
 
     async fn discovered(&self, findings: &mut Vec<Finding>) -> Found {
         let Some(rules) = &self.settings.discovery else { return Found::new() };
-        let (found, judged) =
-            discovered::find(&self.ecs, rules, self.settings, &self.home, self.progress).await;
+        let mut places = places(&self.home.account, &self.home.region, &self.settings.aws.estate);
+        places.retain(|place| !self.closed.contains(&place.account));
+        let (found, judged) = discovered::find(
+            &self.ecs,
+            rules,
+            self.settings,
+            (&places, self.closed.is_empty()),
+            self.progress,
+        )
+        .await;
         findings.extend(judged);
         found
     }
@@ -267,7 +303,8 @@ impl Survey<'_> {
         }
         let sources = Sources::new(self.connections.clone(), self.home.account.clone());
         let sources = sources.with_share(self.settings.aws.budget_share);
-        let sources = sources.with_accounts(&self.connections, &self.settings.aws.estate.accounts).await;
+        // What is shared from an account of which no role can be assumed may still be read as ourselves.
+        let sources = sources.with_accounts(&self.connections, &self.accounts()).await;
         things::look_for(things, &sources, self.progress).await
     }
 
@@ -283,9 +320,11 @@ impl Survey<'_> {
         if let (None, Some((candidate, Reading { service: Ok(service), .. }))) = (&named, found) {
             return own::judge(&candidate.id, service, has_lease);
         }
-        let Some((cluster, service)) = named else { return vec![own::unknown()] };
-        let Place { account, region } = self.home.clone();
-        let id = TargetId::new(account, region, cluster.as_str().into(), service.as_str().into());
+        let Some(named) = named else { return vec![own::unknown()] };
+        let id = named.id(&self.home);
+        if self.closed.contains(id.account()) {
+            return vec![own::closed(&id)];
+        }
         let mut found = self.services(vec![id.clone()]).await;
         match found.remove(&id) {
             Some(Ok(service)) => own::judge(&id, &service, has_lease),
@@ -337,7 +376,7 @@ impl Survey<'_> {
     /// What the roles in other accounts may do there.
     async fn elsewhere(&self, read: &[(Candidate, Reading)]) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for AccountRule { account, role_arn, external_id } in &self.settings.aws.estate.accounts {
+        for AccountRule { account, role_arn, external_id } in &self.accounts() {
             let needs = needs::of_targets(self.settings, &of_account(read, account));
             let there = self.connections.assuming(role_arn, external_id.as_deref()).await;
             match permissions::simulate(&there, role_arn, &needs).await {

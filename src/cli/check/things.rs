@@ -9,6 +9,8 @@ use std::{
 use super::{
     counted,
     finding::{About, Finding, some_of},
+    lifecycle::{self, Named, Policy},
+    pushes::{self, Pins},
 };
 use crate::{
     aws::{ecs::InspectedDefinition, sources::Sources},
@@ -17,15 +19,17 @@ use crate::{
 };
 
 /// Who reads something.
-type Readers = BTreeSet<String>;
+pub(super) type Readers = BTreeSet<String>;
 
 /// Everything that is looked for, and who reads it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Things {
     images: BTreeMap<(Place, RepositoryName), BTreeMap<Tag, Readers>>,
     digests: BTreeMap<(Place, RepositoryName), BTreeMap<Digest, Readers>>,
-    /// Repositories of which a tag is followed.
-    followed: BTreeMap<(Place, RepositoryName), Readers>,
+    /// The tags that are named, for what a lifecycle policy does to them.
+    named: BTreeMap<(Place, RepositoryName), BTreeMap<Tag, Named>>,
+    /// The policies by which tags are taken.
+    pins: BTreeMap<(Place, RepositoryName), Pins>,
     parameters: BTreeMap<Place, BTreeMap<Arc<str>, Readers>>,
     secrets: BTreeMap<(Place, Arc<str>), Readers>,
     files: BTreeMap<(Place, Arc<str>, Arc<str>), Readers>,
@@ -35,7 +39,9 @@ pub(super) struct Things {
 enum Question {
     Images(Place, RepositoryName, BTreeMap<Tag, Readers>),
     Digests(Place, RepositoryName, BTreeMap<Digest, Readers>),
-    Lifecycle(Place, RepositoryName, Readers),
+    Lifecycle(Place, RepositoryName, BTreeMap<Tag, Named>),
+    Mutability(Place, RepositoryName, BTreeMap<Tag, Named>),
+    Pins(Place, RepositoryName, Pins),
     Parameters(Place, Vec<(Arc<str>, Readers)>),
     Secret(Place, Arc<str>, Readers),
     File(Place, Arc<str>, Arc<str>, Readers),
@@ -46,8 +52,8 @@ struct Answer {
     kind: &'static str,
     asked: usize,
     missing: Result<Vec<(String, Readers)>, CallFailure>,
-    /// A repository whose untagged images are deleted.
-    forgetful: Option<(String, Readers)>,
+    /// What else is wrong with it.
+    beside: Vec<Finding>,
 }
 
 /// SSM is asked about so many parameters by one call.
@@ -59,18 +65,31 @@ impl Things {
     /// Adds what this definition of this target reads.
     pub(super) fn add(&mut self, settings: &TargetSettings, own: &Place, definition: &InspectedDefinition) {
         let target = settings.name.as_str();
-        let follows = matches!(settings.on_push, OnPush::Follow | OnPush::Always) && settings.triggers.images;
-        for (_, image) in &definition.images {
+        for (container, image) in &definition.images {
             let Ok(image) = image else { continue };
             let Some((account, region)) = image.ecr_home() else { continue };
             let key = (Place { account, region }, image.repository.clone());
+            let is_meant = settings.container.as_ref().is_none_or(|it| it.as_str() == container);
+            let on_push =
+                if settings.triggers.images && is_meant { settings.on_push } else { OnPush::Ignore };
+            if on_push == OnPush::Pin {
+                let policy = || (settings.tags.clone(), Readers::new());
+                let pins = self.pins.entry(key.clone()).or_default();
+                let pin = pins.entry(settings.tags.as_str().to_owned()).or_insert_with(policy);
+                pin.1.insert(target.to_owned());
+            }
             // What is pulled is the digest, where one is named.
             if let Some(digest) = &image.digest {
                 let digests = self.digests.entry(key).or_default();
                 digests.entry(digest.clone()).or_default().insert(target.to_owned());
             } else if let Some(tag) = image.effective_tag() {
-                if follows {
-                    self.followed.entry(key.clone()).or_default().insert(target.to_owned());
+                let named = self.named.entry(key.clone()).or_default().entry(tag.clone()).or_default();
+                named.readers.insert(target.to_owned());
+                if matches!(on_push, OnPush::Follow | OnPush::Always) {
+                    named.followers.insert(target.to_owned());
+                }
+                if on_push == OnPush::Follow {
+                    named.waiting.insert(target.to_owned());
                 }
                 self.images.entry(key).or_default().entry(tag).or_default().insert(target.to_owned());
             }
@@ -111,11 +130,16 @@ impl Things {
             .files
             .into_iter()
             .map(|((place, bucket, key), readers)| Question::File(place, bucket, key, readers));
-        let followed = self.followed.into_iter();
-        let lifecycles = followed.map(|((place, name), readers)| Question::Lifecycle(place, name, readers));
+        let awaited =
+            self.named.clone().into_iter().filter(|(_, tags)| tags.values().any(|it| !it.waiting.is_empty()));
+        let mutabilities = awaited.map(|((place, name), tags)| Question::Mutability(place, name, tags));
+        let pins = self.pins.into_iter().map(|((place, name), pins)| Question::Pins(place, name, pins));
+        let named = self.named.into_iter();
+        let lifecycles = named.map(|((place, name), tags)| Question::Lifecycle(place, name, tags));
+        let repositories = lifecycles.chain(mutabilities).chain(pins);
         let digests = self.digests.into_iter();
         let digests = digests.map(|((place, name), digests)| Question::Digests(place, name, digests));
-        images.chain(digests).chain(lifecycles).chain(parameters).chain(secrets).chain(files).collect()
+        images.chain(digests).chain(repositories).chain(parameters).chain(secrets).chain(files).collect()
     }
 }
 
@@ -135,7 +159,7 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 let left = tags.into_iter().filter(|(tag, _)| !found.contains_key(tag));
                 left.map(|(tag, readers)| (format!("image {repository}:{tag} in {place}"), readers)).collect()
             });
-            Answer { kind: "image", asked: wanted.len(), missing, forgetful: None }
+            Answer { kind: "image", asked: wanted.len(), missing, beside: Vec::new() }
         }
         Question::Digests(place, repository, digests) => {
             let wanted: Vec<Digest> = digests.keys().cloned().collect();
@@ -145,17 +169,21 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 left.map(|(digest, readers)| (format!("image {repository}@{digest} in {place}"), readers))
                     .collect()
             });
-            Answer { kind: "image", asked: wanted.len(), missing, forgetful: None }
+            Answer { kind: "image", asked: wanted.len(), missing, beside: Vec::new() }
         }
-        Question::Lifecycle(place, repository, readers) => {
-            let policy = sources.lifecycle(&place, &repository).await;
-            let forgets = |policy: Option<String>| policy.is_some_and(|it| deletes_untagged(&it));
-            let (missing, forgets) = match policy {
-                Ok(policy) => (Ok(Vec::new()), forgets(policy)),
-                Err(failure) => (Err(failure), false),
-            };
-            let forgetful = forgets.then(|| (format!("{repository} in {place}"), readers));
-            Answer { kind: "lifecycle policy", asked: 1, missing, forgetful }
+        Question::Lifecycle(place, repository, tags) => {
+            beside("lifecycle policy", lifecycle(sources, &place, &repository, &tags).await)
+        }
+        Question::Mutability(place, repository, tags) => {
+            let found = sources.mutability(&place, &repository).await;
+            let whose = format!("{repository} in {place}");
+            let judged = |it| pushes::of_followed(&whose, &tags, &it);
+            beside("repository", found.map(|it| it.map(judged).unwrap_or_default()))
+        }
+        Question::Pins(place, repository, pins) => {
+            let found = sources.newest_tags(&place, &repository).await;
+            let whose = format!("{repository} in {place}");
+            beside("repository", found.map(|states| pushes::of_pinned(&whose, &pins, &states)))
         }
         Question::Parameters(place, names) => {
             let wanted: Vec<Arc<str>> = names.iter().map(|(name, _)| name.clone()).collect();
@@ -164,21 +192,50 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 let left = names.into_iter().filter(|(name, _)| !found.contains_key(name));
                 left.map(|(name, readers)| (format!("parameter {name} in {place}"), readers)).collect()
             });
-            Answer { kind: "parameter", asked: wanted.len(), missing, forgetful: None }
+            Answer { kind: "parameter", asked: wanted.len(), missing, beside: Vec::new() }
         }
         Question::Secret(place, name, readers) => {
             let found = sources.secret(&place, &name).await;
             let what = format!("secret {name} in {place}");
             let missing = found.map(|it| absent(it.is_some(), what, readers));
-            Answer { kind: "secret", asked: 1, missing, forgetful: None }
+            Answer { kind: "secret", asked: 1, missing, beside: Vec::new() }
         }
         Question::File(place, bucket, key, readers) => {
             let found = sources.object(&place, &bucket, &key).await;
             let what = format!("file s3://{bucket}/{key}");
             let missing = found.map(|it| absent(it.is_some(), what, readers));
-            Answer { kind: "file", asked: 1, missing, forgetful: None }
+            Answer { kind: "file", asked: 1, missing, beside: Vec::new() }
         }
     }
+}
+
+/// Of a question that is not about something being there.
+fn beside(kind: &'static str, found: Result<Vec<Finding>, CallFailure>) -> Answer {
+    match found {
+        Ok(beside) => Answer { kind, asked: 1, missing: Ok(Vec::new()), beside },
+        Err(failure) => Answer { kind, asked: 1, missing: Err(failure), beside: Vec::new() },
+    }
+}
+
+/// What the lifecycle policy of a repository does to what is named there. All tags are read only if that matters.
+async fn lifecycle(
+    sources: &Sources,
+    place: &Place,
+    repository: &RepositoryName,
+    tags: &BTreeMap<Tag, Named>,
+) -> Result<Vec<Finding>, CallFailure> {
+    let Some(policy) = sources.lifecycle(place, repository).await? else { return Ok(Vec::new()) };
+    let (policy, whose) = (Policy::read(&policy), format!("{repository} in {place}"));
+    let followers: Readers = tags.values().flat_map(|it| it.followers.iter().cloned()).collect();
+    let mut findings = Vec::new();
+    if policy.soon_takes_untagged() && !followers.is_empty() {
+        findings.push(lifecycle::forgets(&whose, followers));
+    }
+    if policy.soon_takes_tagged() {
+        let states = sources.newest_tags(place, repository).await?;
+        findings.extend(policy.judge(&whose, tags, &states));
+    }
+    Ok(findings)
 }
 
 fn absent(is_there: bool, what: String, readers: Readers) -> Vec<(String, Readers)> {
@@ -188,8 +245,8 @@ fn absent(is_there: bool, what: String, readers: Readers) -> Vec<(String, Reader
 fn judge(answers: Vec<Answer>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut unread: BTreeMap<(&'static str, String, bool), usize> = BTreeMap::new();
-    for Answer { kind, asked, missing, forgetful } in answers {
-        findings.extend(forgetful.map(|(what, readers)| forgets(&what, readers)));
+    for Answer { kind, asked, missing, beside } in answers {
+        findings.extend(beside);
         match missing {
             Ok(missing) => findings.extend(missing.into_iter().map(|(what, readers)| gone(&what, readers))),
             Err(failure) => {
@@ -205,40 +262,6 @@ fn judge(answers: Vec<Answer>) -> Vec<Finding> {
     }));
     findings.sort();
     findings
-}
-
-/// A rule that keeps so many images keeps what runs: as many pushes are needed until it is deleted.
-const IMAGES_ENOUGH: u64 = 100;
-/// So long after its push an image is hardly what runs, or what is gone back to.
-const DAYS_ENOUGH: u64 = 365;
-
-/// Whether a lifecycle policy soon deletes images because they have no tag.
-fn deletes_untagged(policy: &str) -> bool {
-    let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
-    let mut rules = policy["rules"].as_array().into_iter().flatten();
-    rules.any(|rule| {
-        let selection = &rule["selection"];
-        let is_soon = match (selection["countType"].as_str(), selection["countNumber"].as_u64()) {
-            (Some("imageCountMoreThan"), Some(images)) => images < IMAGES_ENOUGH,
-            (Some("sinceImagePushed"), Some(days)) => days < DAYS_ENOUGH,
-            _ => true,
-        };
-        is_soon && matches!(selection["tagStatus"].as_str(), Some("untagged" | "any"))
-    })
-}
-
-/// ECS pins the digest that a rollout began with: once the tag has moved on, what runs is an image without a tag.
-fn forgets(repository: &str, readers: Readers) -> Finding {
-    let readers = some_of(readers.into_iter().collect(), 3);
-    let what = format!(
-        "the lifecycle policy of {repository} soon deletes images without a tag, and a tag there is followed by {readers}: the image \
-         that runs loses it with the next push, and a rollback would have nothing to pull"
-    );
-    Finding::warning(
-        About::Target,
-        what,
-        format!("keep {IMAGES_ENOUGH} images without a tag, or keep them for {DAYS_ENOUGH} days"),
-    )
 }
 
 fn gone(what: &str, readers: Readers) -> Finding {
@@ -277,33 +300,38 @@ mod tests {
                 kind: "image",
                 asked: 3,
                 missing: Ok(vec![("image shop/api:v1 in here".into(), readers(&["api"]))]),
-                forgetful: None,
+                beside: Vec::new(),
             },
             Answer {
                 kind: "parameter",
                 asked: 1,
                 missing: Ok(vec![("parameter /x in here".into(), readers(&["a", "b", "c", "d"]))]),
-                forgetful: None,
+                beside: Vec::new(),
             },
             Answer {
                 kind: "lifecycle policy",
                 asked: 1,
                 missing: Ok(Vec::new()),
-                forgetful: Some(("shop/api in here".into(), readers(&["api"]))),
+                beside: vec![lifecycle::forgets("shop/api in here", readers(&["api"]))],
             },
             Answer {
                 kind: "secret",
                 asked: 1,
                 missing: failed(Cause::Permission, "ListSecretVersionIds: no"),
-                forgetful: None,
+                beside: Vec::new(),
             },
             Answer {
                 kind: "secret",
                 asked: 1,
                 missing: failed(Cause::Permission, "ListSecretVersionIds: no"),
-                forgetful: None,
+                beside: Vec::new(),
             },
-            Answer { kind: "file", asked: 1, missing: failed(Cause::Timeout, "no answer"), forgetful: None },
+            Answer {
+                kind: "file",
+                asked: 1,
+                missing: failed(Cause::Timeout, "no answer"),
+                beside: Vec::new(),
+            },
         ];
         insta::assert_snapshot!(text(&judge(answers)), @r#"
         error    target: parameter /x in here is not there: new tasks of a, b, c and 1 more cannot start; make it, or let the task definition name another
@@ -347,26 +375,10 @@ mod tests {
                 }
                 Question::Digests(_, _, digests) => digests.len(),
                 Question::Parameters(_, names) => names.len(),
-                Question::Lifecycle(_, name, _) => name.as_str().len(),
-                Question::Secret(..) | Question::File(..) => 0,
+                Question::Lifecycle(_, name, _) | Question::Mutability(_, name, _) => name.as_str().len(),
+                Question::Pins(..) | Question::Secret(..) | Question::File(..) => 0,
             })
             .collect();
-        assert_eq!(sizes, [1, 1, "shop/api".len(), 50, 10]);
-    }
-
-    #[test]
-    fn a_policy_deletes_what_has_no_tag_if_a_rule_selects_that() {
-        let of = |status: &str| {
-            let rule = serde_json::json!({"selection": {"tagStatus": status}});
-            deletes_untagged(&serde_json::json!({"rules": [rule]}).to_string())
-        };
-        assert!(of("untagged") && of("any") && !of("tagged") && !deletes_untagged("no JSON"));
-        let counted = |kind: &str, number: u64| {
-            let selection =
-                serde_json::json!({"tagStatus": "untagged", "countType": kind, "countNumber": number});
-            deletes_untagged(&serde_json::json!({"rules": [{"selection": selection}]}).to_string())
-        };
-        assert!(counted("imageCountMoreThan", 1) && counted("sinceImagePushed", 14));
-        assert!(!counted("imageCountMoreThan", 100) && !counted("sinceImagePushed", 365));
+        assert_eq!(sizes, [1, 1, "shop/api".len(), "shop/api".len(), 50, 10]);
     }
 }

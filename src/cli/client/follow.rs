@@ -69,6 +69,13 @@ impl Followed {
     }
 }
 
+/// Why its outcome is not known, and how far it was when it was last seen.
+#[derive(Debug)]
+pub(in crate::cli) struct Unfollowed {
+    pub(in crate::cli) why: anyhow::Error,
+    pub(in crate::cli) last: Option<Deployment>,
+}
+
 /// Follows the deployment that carries this event to its outcome.
 ///
 /// # Errors
@@ -78,12 +85,22 @@ pub(in crate::cli) async fn follow(
     event: &str,
     waiting: Waiting,
     for_people: bool,
+) -> Result<Followed, Unfollowed> {
+    let mut last = None;
+    let followed = watch(client, event, waiting, for_people, &mut last).await;
+    followed.map_err(|why| Unfollowed { why, last })
+}
+
+async fn watch(
+    client: &Client,
+    event: &str,
+    waiting: Waiting,
+    for_people: bool,
+    last: &mut Option<Deployment>,
 ) -> anyhow::Result<Followed> {
     let path = format!("/api/v1/deployments?event={}", encoded(event));
     let began = Instant::now();
     let (mut heard, mut progress) = (Instant::now(), Progress::new(for_people));
-    // A process on standby, which may answer in between, knows of none.
-    let mut is_seen = false;
     loop {
         match client.list(&path, 200).await {
             Ok(found) => {
@@ -91,18 +108,19 @@ pub(in crate::cli) async fn follow(
                 let newest = found.into_iter().next();
                 if let Some(answer) = newest {
                     let deployment: Deployment = read(&answer)?;
-                    is_seen = true;
                     progress.show(&of_stage(&deployment));
                     if deployment.outcome.is_some() {
                         progress.end();
                         return Ok(Followed { deployment, answer });
                     }
-                } else if !is_seen && began.elapsed() > NEVER {
+                    // A process on standby, which may answer in between, knows of none.
+                    *last = Some(deployment);
+                } else if last.is_none() && began.elapsed() > NEVER {
                     progress.end();
                     anyhow::bail!(
                         "no deployment carries event {event}: the daemon's log says what became of it"
                     );
-                } else if !is_seen && began.elapsed() > SOON {
+                } else if last.is_none() && began.elapsed() > SOON {
                     progress.show("no deployment carries it yet");
                 }
             }

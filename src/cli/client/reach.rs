@@ -39,6 +39,12 @@ struct Found {
 }
 
 impl Reach {
+    /// Whether a flag or a variable says where a daemon answers.
+    pub(in crate::cli) fn names_a_daemon(&self) -> bool {
+        let variable = std::env::var(URL).ok().map(|url| (URL.to_owned(), url));
+        self.find(&variable.into_iter().collect()).url.is_some()
+    }
+
     /// A client of that daemon.
     pub(in crate::cli) fn client(&self, files: &[PathBuf]) -> Result<Client, Ended> {
         let variables: BTreeMap<String, String> = [URL, TOKEN]

@@ -11,6 +11,8 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) id: String,
     pub(in crate::cli) name: String,
     pub(in crate::cli) running: Option<Running>,
+    #[serde(default)]
+    pub(in crate::cli) rollout: Option<Rollout>,
     pub(in crate::cli) lane: Lane,
 }
 
@@ -19,6 +21,13 @@ pub(in crate::cli) struct Running {
     pub(in crate::cli) definition: String,
     pub(in crate::cli) images: Vec<Image>,
     pub(in crate::cli) since: Option<String>,
+    pub(in crate::cli) by: Option<String>,
+}
+
+/// A rollout that no deployment of the daemon watches.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Rollout {
+    pub(in crate::cli) definition: String,
     pub(in crate::cli) by: Option<String>,
 }
 
@@ -34,6 +43,8 @@ pub(in crate::cli) struct Image {
 pub(in crate::cli) struct Lane {
     pub(in crate::cli) state: String,
     pub(in crate::cli) deployment: Option<String>,
+    #[serde(default)]
+    pub(in crate::cli) next: Option<String>,
     pub(in crate::cli) waiting: u64,
     pub(in crate::cli) until: Option<String>,
     pub(in crate::cli) why: Option<String>,
@@ -85,6 +96,11 @@ pub(in crate::cli) struct WayBack {
     pub(in crate::cli) target: String,
     pub(in crate::cli) from: String,
     pub(in crate::cli) to: String,
+    /// Daemons that do not tell these are asked, too.
+    #[serde(default)]
+    pub(in crate::cli) from_images: Vec<Image>,
+    #[serde(default)]
+    pub(in crate::cli) to_images: Vec<Image>,
     pub(in crate::cli) images: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) follow: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) hold: bool,
@@ -102,12 +118,33 @@ impl Running {
     }
 }
 
+impl Rollout {
+    /// What it brings, and whose it is.
+    pub(in crate::cli) fn told(&self) -> String {
+        match &self.by {
+            Some(by) => format!("{by} rolls out {}", self.definition),
+            None => format!("somebody else rolls out {}", self.definition),
+        }
+    }
+}
+
 impl Image {
     /// Its tag, or else the beginning of its digest.
     pub(in crate::cli) fn version(&self) -> Option<String> {
         let image: ImageReference = self.name.parse().ok()?;
         let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
         image.tag.map(|tag| tag.to_string()).or_else(|| digest.map(|digest| short(&digest)))
+    }
+}
+
+impl Image {
+    /// Its tag and the beginning of its digest, as far as they are known.
+    pub(in crate::cli) fn tag_and_digest(&self) -> Option<String> {
+        let image: ImageReference = self.name.parse().ok()?;
+        let digest = image.digest.as_ref().map(ToString::to_string).or_else(|| self.digest.clone());
+        let parts = [image.tag.map(|tag| tag.to_string()), digest.map(|digest| short(&digest))];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
 
@@ -136,6 +173,27 @@ pub(in crate::cli) fn when(time: &str) -> String {
         || time.to_owned(),
         |at| Timestamp::from_millis(at.as_millis().div_euclid(1_000) * 1_000).to_string(),
     )
+}
+
+/// The same where there is little room: of today only the time of day.
+pub(in crate::cli) fn when_in(width: Option<usize>, now: Timestamp, time: &str) -> String {
+    let whole = when(time);
+    let (Some(_), Some((day, clock))) = (width, whole.split_once('T')) else { return whole };
+    let now = now.to_string();
+    match (now.starts_with(day), day.get(..4) == now.get(..4)) {
+        (true, _) => clock.trim_end_matches('Z').to_owned(),
+        (false, true) => format!("{} {}", day.get(5..).unwrap_or(day), clock.get(..5).unwrap_or(clock)),
+        (false, false) => day.to_owned(),
+    }
+}
+
+/// The same id where there is little room: ECS's are long, and their beginnings tell them apart.
+pub(in crate::cli) fn id_in(width: Option<usize>, id: &str) -> String {
+    const ENOUGH: usize = 16;
+    if width.is_none() || id.chars().count() <= ENOUGH {
+        return id.to_owned();
+    }
+    id.chars().take(ENOUGH - 1).chain(['…']).collect()
 }
 
 /// So many seconds, as people say it.

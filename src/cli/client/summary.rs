@@ -5,7 +5,7 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 use super::{
     follow::Followed,
-    shapes::{lasting, service},
+    shapes::{Deployment, lasting, service},
 };
 use crate::{cli::complain, domain::harmless};
 
@@ -14,10 +14,20 @@ const VARIABLE: &str = "GITHUB_STEP_SUMMARY";
 /// The longest text in a cell.
 const LONGEST_CELL: usize = 500;
 
-/// Adds it where somebody wants it. That it cannot be added is said, and changes nothing.
+/// Adds it where somebody wants it.
 pub(in crate::cli) fn add(what: &str, followed: &Followed, page: &str) {
+    append(|| markdown(what, followed, page));
+}
+
+/// Adds that nobody waited for the outcome any longer, why, and how far it was when it was last seen.
+pub(in crate::cli) fn add_unknown(what: &str, why: &str, seen: Option<(&Deployment, String)>) {
+    append(|| unknown(what, why, seen));
+}
+
+/// That it cannot be added is said, and changes nothing.
+fn append(text: impl FnOnce() -> String) {
     let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else { return };
-    let text = markdown(what, followed, page);
+    let text = text();
     let file = OpenOptions::new().append(true).create(true).open(Path::new(&path));
     if let Err(why) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
         complain(&format!("the summary could not be written to {VARIABLE}: {why}"));
@@ -49,6 +59,23 @@ fn markdown(what: &str, followed: &Followed, page: &str) -> String {
         rows.collect::<String>(),
         cell(&it.id)
     )
+}
+
+/// The same of one whose outcome is not known.
+fn unknown(what: &str, why: &str, seen: Option<(&Deployment, String)>) -> String {
+    let rows = [("Outcome", Some("not known".to_owned())), ("Why", Some(cell(why)))];
+    let seen = seen.map(|(it, page)| {
+        [
+            ("Target", Some(cell(service(&it.target)))),
+            ("Stage", Some(cell(&it.stage.replace('_', " ")))),
+            ("Reason", it.reason.as_deref().map(cell)),
+            ("Definition", it.definition.as_deref().map(cell)),
+            ("Deployment", Some(format!("[{}]({page})", cell(&it.id)))),
+        ]
+    });
+    let rows = rows.into_iter().chain(seen.into_iter().flatten());
+    let rows = rows.filter_map(|(name, value)| Some(format!("| {name} | {} |\n", value?)));
+    format!("### ⏳ {}\n\n| | |\n|---|---|\n{}\n", cell(what), rows.collect::<String>())
 }
 
 /// A text that can neither leave its cell nor be taken for Markdown or HTML.
@@ -98,6 +125,31 @@ mod tests {
         | Took | 1 min 5 s |
         | Deployment | [d-77fe](https://x/deployments/d-77fe) |
         "#);
+    }
+
+    #[test]
+    fn what_nobody_waited_for_any_longer_is_told_with_how_far_it_was() {
+        let mut it = followed("succeeded", "2 of 4 tasks run").deployment;
+        (it.outcome, it.stage) = (None, "rolling_out".into());
+        let text = unknown(
+            "deploy api",
+            "no outcome within 30 min 0 s",
+            Some((&it, "https://x/deployments/d-77fe".into())),
+        );
+        insta::assert_snapshot!(text, @"
+        ### ⏳ deploy api
+
+        | | |
+        |---|---|
+        | Outcome | not known |
+        | Why | no outcome within 30 min 0 s |
+        | Target | shop\\_api |
+        | Stage | rolling out |
+        | Reason | 2 of 4 tasks run |
+        | Definition | shop\\_api:8 |
+        | Deployment | [d-77fe](https://x/deployments/d-77fe) |
+        ");
+        assert!(unknown("deploy api", "nobody answers", None).contains("| Why | nobody answers |"));
     }
 
     #[test]

@@ -61,7 +61,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     async fn read(&mut self, place: &Place) -> Result<(), CallFailure> {
         let asked = self.inventory.ask();
-        let Listed { clusters, batches } = list(self.ecs, self.inventory.selection(), place).await?;
+        let Listed { clusters, batches, used: _ } = list(self.ecs, self.inventory.selection(), place).await?;
         self.inventory.saw_clusters(place, asked, clusters);
         let readings = self.services(place, batches).await;
         let definitions = if self.definitions { self.definitions(place, &readings).await } else { [].into() };

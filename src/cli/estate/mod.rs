@@ -6,7 +6,7 @@ mod walk;
 
 pub(super) use learn::{Learnt, learn};
 pub(super) use progress::{Progress, each};
-pub(super) use walk::{Batch, list};
+pub(super) use walk::{Batch, Listed, list};
 
 use crate::{
     aws::{Connections, ecs::Ecs},

@@ -3,7 +3,7 @@
 use crate::{
     aws::ecs::{Ecs, PAGE, READ_BATCH},
     domain::{CallFailure, ClusterName, ClusterReading, Place, ServiceName, TargetId},
-    inventory::{Selection, Tags},
+    inventory::{Selection, Tags, Used},
 };
 
 /// Services of one cluster that one call describes.
@@ -19,6 +19,8 @@ pub(in crate::cli) struct Listed {
     pub(in crate::cli) clusters: Vec<ClusterReading>,
     /// The services that may be targets.
     pub(in crate::cli) batches: Vec<Batch>,
+    /// The selectors that select one of the clusters, or by its name one of the services in them.
+    pub(in crate::cli) used: Used,
 }
 
 /// Lists the clusters there, and the services in those that are selected.
@@ -28,17 +30,23 @@ pub(in crate::cli) async fn list(
     place: &Place,
 ) -> Result<Listed, CallFailure> {
     let clusters = clusters(ecs, selection, place).await?;
-    let mut batches = Vec::new();
+    let (mut batches, mut used) = (Vec::new(), Used::default());
+    for ClusterReading { name, tags } in &clusters {
+        selection.uses_cluster(&mut used, name, tags);
+    }
     for ClusterReading { name: cluster, .. } in
         clusters.iter().filter(|it| selection.takes_cluster(&it.name, &it.tags))
     {
         let names = ecs.list_services(place, cluster).await?;
+        for name in &names {
+            selection.uses_name(&mut used, cluster, name);
+        }
         let names = names.into_iter().filter(|name| selection.may_take_service(cluster, name));
         let names: Vec<ServiceName> = names.collect();
         let batch = |names: &[ServiceName]| Batch { cluster: cluster.clone(), names: names.to_vec() };
         batches.extend(names.chunks(READ_BATCH).map(batch));
     }
-    Ok(Listed { clusters, batches })
+    Ok(Listed { clusters, batches, used })
 }
 
 impl Batch {

@@ -132,6 +132,10 @@ enum Verdict {
     Hints,
     /// It is understood, and asks nothing of any target.
     AsksNothing,
+    /// It asks nothing of a target of the settings; discovery, which may find one, was not asked.
+    NotKnown,
+    /// It asks for something that cannot be carried out as it is, and would be set aside.
+    Unclear,
     /// It is of no kind that asks for anything.
     Ignored,
     /// It is from an account whose events are not taken.
@@ -215,10 +219,15 @@ impl Question {
     fn explained_offline(self, settings: Settings) -> Explanation {
         let home = Home::guess(&self.event, &settings);
         let rule = beside::Rule::of(&settings);
+        let discovers = settings.discovery.is_some() && words::concerns_targets(&self.event.trigger);
         let at = Targets::new(&home, settings);
         let follows = self.sign.as_ref().map(|sign| beside::offline(sign, &self.place(&home), &at, &rule));
         let explanation = self.explained(home, &at).0;
-        Explanation { beside: follows.into_iter().collect(), ..explanation }
+        let result = match explanation.result {
+            Verdict::AsksNothing if discovers => Verdict::NotKnown,
+            result => result,
+        };
+        Explanation { beside: follows.into_iter().collect(), result, ..explanation }
     }
 
     /// Where it happened; what it does not say is ours.
@@ -280,6 +289,7 @@ fn verdict(trigger: &Trigger, routing: &Routing) -> Verdict {
     match trigger.kind() {
         TriggerKind::Malformed => Verdict::Malformed,
         TriggerKind::Ignored => Verdict::Ignored,
+        _ if routing.unclear => Verdict::Unclear,
         _ if !routing.requests.is_empty() => Verdict::Asks,
         _ if !routing.hints.is_empty() => Verdict::Hints,
         _ => Verdict::AsksNothing,
@@ -346,13 +356,13 @@ impl Targets {
         known.map_or_else(|| id.service().as_str().into(), |(_, settings)| settings.name.clone())
     }
 
-    /// The targets that are asked for something, and why nothing (more) follows.
+    /// The targets that are asked for something, why nothing (more) follows, and whether that is to be set aside.
     pub(super) fn asked_by(
         &self,
         event: &Event,
         arrival: &Arrival,
         force: bool,
-    ) -> (Vec<Reached>, Option<String>) {
+    ) -> (Vec<Reached>, Option<String>, bool) {
         let mut routing = self.routes.route(event, arrival);
         if force {
             routing.requests.iter_mut().for_each(|request| request.change.free_of_policy());
@@ -360,7 +370,7 @@ impl Targets {
         let reached: Vec<Reached> =
             routing.requests.iter().map(|request| self.asked(event, request)).collect();
         let reason = routing.notes.into_iter().next().filter(|_| reached.is_empty()).map(|note| note.reason);
-        (reached, reason)
+        (reached, reason, routing.unclear)
     }
 
     fn reached(&self, event: &Event, routing: &Routing) -> Vec<Reached> {

@@ -1,6 +1,7 @@
 //! An explanation for people.
 
 use super::{Explanation, Other, Reached, Verdict, check::counted};
+use crate::domain::redacted;
 
 /// What stands before what is said of the event, so that it lines up.
 const LABEL_WIDTH: usize = 11;
@@ -82,6 +83,14 @@ fn result(it: &Explanation) -> String {
         Verdict::Asks => format!("{} would be asked{reason}", counted(it.targets.len(), "target")),
         Verdict::Hints => format!("{} would be looked at{reason}", counted(it.targets.len(), "target")),
         Verdict::AsksNothing => format!("nothing follows, and the message is deleted{reason}"),
+        Verdict::NotKnown => {
+            format!("not known: it may be for a target that discovery finds, which is not asked here{reason}")
+        }
+        Verdict::Unclear => {
+            format!(
+                "the message is set aside in the dead-letter queue, because it does not say what is meant{reason}"
+            )
+        }
         Verdict::Refused => format!("refused, and the message is deleted{reason}"),
         Verdict::Ignored => "nothing follows, and the message is deleted".into(),
         Verdict::Malformed => "the message is set aside in the dead-letter queue, with this reason".into(),
@@ -105,7 +114,7 @@ fn others(others: &[Other]) -> impl Iterator<Item = String> {
 
 /// Texts of events stand in the lines, and a terminal obeys control characters.
 pub(in crate::cli) fn harmless(line: &str) -> String {
-    let line = line.trim_end();
+    let line = redacted(line.trim_end());
     line.chars()
         .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
         .collect()

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         Event, EventId, MessageId, PutBy, TargetId, Timestamp, Trigger,
         letter::{self, Said},
+        redacted,
     },
 };
 
@@ -118,7 +119,8 @@ fn reason(message: &RawMessage, said: &Said, put_by: PutBy) -> Option<String> {
             let rule = rule.unwrap_or_default();
             let code = attribute(undelivered::CODE).map(|code| format!(": {code}")).unwrap_or_default();
             let words = attribute(undelivered::MESSAGE).map(|words| format!(": {words}")).unwrap_or_default();
-            Some(format!("EventBridge could not deliver this event{rule}{code}{words}"))
+            let told = format!("EventBridge could not deliver this event{rule}{code}{words}");
+            Some(redacted(&told).into_owned())
         }
         PutBy::Somebody => None,
     }
@@ -215,7 +217,7 @@ pub(super) mod tests {
     #[test]
     fn what_was_put_back_and_moved_by_sqs_keeps_its_target_and_version() {
         for (version, kept) in [(Some(at(5_000)), at(5_000)), (None, at(SENT_AT_MILLIS))] {
-            let attributes = letter::put_back("i-1", Some(TARGET), version);
+            let attributes = letter::put_back("i-1", Some(TARGET), version, None);
             let moved_from = Some("arn:aws:sqs:eu-west-1:1:shop".into());
             let letter = Letter::read(&RawMessage { moved_from, attributes, ..message(&[]) });
             assert_eq!((letter.put_by, letter.version, letter.id.as_str()), (PutBy::Sqs, kept, "i-1"));

@@ -63,7 +63,10 @@ impl Outlook {
             floor: Timestamp::from_millis(i64::MAX),
             confined_to: letter.target().map(|target| [target.clone()].into()),
         };
-        let (targets, reason) = self.targets.asked_by(&letter.event, &arrival, force);
+        let (targets, reason, is_unclear) = self.targets.asked_by(&letter.event, &arrival, force);
+        if is_unclear {
+            return Follows { result: Verdict::ComesBack, reason, targets };
+        }
         match (targets.is_empty(), self.discovers) {
             (true, true) => nothing(Verdict::NotKnown, "discovery was not asked".into()),
             (true, false) => Follows { result: Verdict::AsksNothing, reason, targets },

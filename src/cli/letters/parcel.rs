@@ -21,6 +21,7 @@ pub(in crate::cli) fn parcel(
     letter: &Letter,
     body: &str,
     force: bool,
+    by: Option<&str>,
     room: usize,
 ) -> Result<Parcel, String> {
     let target = letter.said.target.as_ref().map(|target| match target {
@@ -28,7 +29,7 @@ pub(in crate::cli) fn parcel(
         Err(wrong) => wrong.text().to_owned(),
     });
     let version = (!force).then_some(letter.version);
-    let wanted = letter::put_back(&letter.id, target.as_deref(), version);
+    let wanted = letter::put_back(&letter.id, target.as_deref(), version, by);
     let (body, attributes) = letter::parcel_back(body, wanted, room).ok_or_else(|| {
         let bytes = body.len();
         format!("its body of {bytes} bytes leaves no room beside it: the queue takes {room} bytes")
@@ -47,7 +48,8 @@ mod tests {
     const ROOM: usize = 10_000;
 
     fn sent(message: &RawMessage, force: bool) -> (String, Said) {
-        let parcel = parcel(&Letter::read(message), &message.body, force, ROOM).expect("it fits");
+        let parcel =
+            parcel(&Letter::read(message), &message.body, force, Some("ann"), ROOM).expect("it fits");
         (parcel.body, Said::read(&parcel.attributes))
     }
 
@@ -56,7 +58,7 @@ mod tests {
         let (body, said) = sent(&set_aside(), false);
         assert_eq!(body, set_aside().body);
         assert_eq!(said.version(at(500_000)), Some(at(10_000)));
-        assert_eq!(said.target, Some(TARGET.parse()));
+        assert_eq!((said.target, said.by.as_deref()), (Some(TARGET.parse()), Some("ann")));
         assert_eq!(said.id, Some(Letter::read(&set_aside()).id));
     }
 
@@ -93,11 +95,12 @@ mod tests {
     fn what_does_not_fit_with_its_target_and_version_is_not_sent() {
         let message = set_aside();
         let room = message.body.len() / 2;
-        assert!(parcel(&Letter::read(&message), &message.body, false, room).is_err());
+        assert!(parcel(&Letter::read(&message), &message.body, false, None, room).is_err());
         let spaced = RawMessage { body: message.body.replace(',', ",          "), ..message.clone() };
         let room = message.body.len() + 200;
         assert!(spaced.body.len() + 200 > room);
-        let sent = parcel(&Letter::read(&spaced), &spaced.body, false, room).expect("it is written shorter");
+        let sent =
+            parcel(&Letter::read(&spaced), &spaced.body, false, None, room).expect("it is written shorter");
         assert!(sent.body.len() < spaced.body.len());
         assert_eq!(Said::read(&sent.attributes).target, Some(TARGET.parse()));
     }

@@ -7,7 +7,7 @@
 
 mod post;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::ArgGroup;
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub(super) struct Options {
 }
 
 /// How letters are put back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct How {
     /// As something new.
     pub(super) force: bool,
@@ -72,6 +72,8 @@ pub(super) struct How {
     pub(super) dry_run: bool,
     /// No more than so many a second.
     pub(super) rate: f64,
+    /// By whom, where that is known: whoever has credentials of AWS is not asked for a name.
+    pub(super) by: Option<Arc<str>>,
 }
 
 /// The answer; `docs/commands.md` gives its shape.
@@ -121,21 +123,20 @@ enum Fate {
 }
 
 pub(super) fn replay(options: Options, files: &[PathBuf], output: Output) -> Ended {
-    if options.reach.url.is_some() {
-        let Options { filter, all, force, dry_run, .. } = &options;
-        return match options.reach.client(files) {
-            Ok(client) => {
-                super::run_client(client::letters::replay(&client, filter, *all, [*force, *dry_run], output))
-            }
-            Err(ended) => ended,
-        };
+    if options.reach.names_a_daemon() {
+        return by_daemon(&options, files, output);
     }
     let settings = match super::load(files) {
         Ok(settings) => settings,
         Err(ended) => return ended,
     };
     if let Err(problems) = settings.require_queue() {
-        return Ended::Misused(problems.to_string());
+        let is_led = settings.client.url.is_some();
+        return if is_led {
+            by_daemon(&options, files, output)
+        } else {
+            Ended::Misused(problems.to_string())
+        };
     }
     let dry_run = options.dry_run;
     match super::in_runtime(put_back(options, settings, output)) {
@@ -150,17 +151,26 @@ pub(super) fn replay(options: Options, files: &[PathBuf], output: Output) -> End
     }
 }
 
+fn by_daemon(options: &Options, files: &[PathBuf], output: Output) -> Ended {
+    let Options { filter, all, force, dry_run, .. } = options;
+    match options.reach.client(files) {
+        Ok(client) => {
+            super::run_client(client::letters::replay(&client, filter, *all, [*force, *dry_run], output))
+        }
+        Err(ended) => ended,
+    }
+}
+
 async fn put_back(options: Options, settings: Settings, output: Output) -> anyhow::Result<Answer> {
     let Options { filter, all: _, force, dry_run, rate, despite_redrive, reach: _ } = options;
     let office = Office::open(settings, filter, despite_redrive).await?;
-    from(&office, How { force, dry_run, rate }, output).await
+    from(&office, How { force, dry_run, rate, by: None }, output).await
 }
 
 /// Puts back what is picked in this office.
 pub(super) async fn from(office: &Office, how: How, output: Output) -> anyhow::Result<Answer> {
-    let How { force, dry_run, rate } = how;
-    let mut answer = Answer { dry_run, unseen: office.unseen(), ..Answer::default() };
-    let mut post = Post::new(office, force, rate, output == Output::Text);
+    let mut answer = Answer { dry_run: how.dry_run, unseen: office.unseen(), ..Answer::default() };
+    let mut post = Post::new(office, how, output == Output::Text);
     let (mut known, mut named) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let wanted = |letter: &super::letters::letter::Letter| {

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, IsTerminal as _, Write as _},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::Fate;
+use super::{Fate, How};
 use crate::{
     aws::queue::{BATCH, QueueErrorKind, Receipt},
     cli::letters::{
@@ -31,6 +32,7 @@ pub(super) type Delivered = (Found, Fate, Option<String>);
 pub(super) struct Post<'a> {
     office: &'a Office,
     force: bool,
+    by: Option<Arc<str>>,
     pace: Pace,
     /// How many are sent before they are deleted: what takes a second, so that little is in both queues at a time.
     batch: usize,
@@ -44,11 +46,12 @@ struct Held {
 }
 
 impl<'a> Post<'a> {
-    pub(super) fn new(office: &'a Office, force: bool, per_second: f64, for_people: bool) -> Self {
+    pub(super) fn new(office: &'a Office, how: How, for_people: bool) -> Self {
+        let How { force, dry_run: _, rate: per_second, by } = how;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
         let batch = (per_second.ceil() as usize).clamp(1, BATCH);
         let shows_progress = for_people && io::stderr().is_terminal();
-        Self { office, force, pace: Pace::new(per_second), batch, shows_progress }
+        Self { office, force, by, pace: Pace::new(per_second), batch, shows_progress }
     }
 
     pub(super) fn force(&self) -> bool {
@@ -136,7 +139,7 @@ impl<'a> Post<'a> {
 
     async fn send_one(&self, found: &Found) -> Result<(), String> {
         let desk = &self.office.desk;
-        let parcel = parcel(&found.letter, &found.body, self.force, desk.room)?;
+        let parcel = parcel(&found.letter, &found.body, self.force, self.by.as_deref(), desk.room)?;
         let sent = desk.queue.send(&parcel.body, &parcel.attributes).await;
         sent.map(|_| ()).map_err(|error| error.reason)
     }

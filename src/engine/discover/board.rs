@@ -44,6 +44,11 @@ impl Board {
         Self { noted: Mutex::new(noted), health, clock, words }
     }
 
+    /// The time, by the clock of the loop.
+    pub(super) fn now(&self) -> Moment {
+        self.clock.moment()
+    }
+
     /// So many services are to be read there.
     pub(super) fn listed(&self, place: &Place, of: usize) {
         self.note(|state, _| state.listed(place, of));

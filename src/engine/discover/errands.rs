@@ -43,7 +43,20 @@ impl Errands {
     /// This service may have changed.
     pub(super) fn add(&self, target: &TargetId) {
         let soon = Errand { due: Instant::now() + QUIET, attempts: 0 };
-        self.lock().entry(target.clone()).or_insert(soon);
+        let mut waiting = self.lock();
+        let errand = waiting.entry(target.clone()).or_insert(soon);
+        // One that failed waits for its turn; one that was only to be looked at some time does not.
+        if errand.attempts == 0 {
+            errand.due = errand.due.min(soon.due);
+        }
+        drop(waiting);
+        self.bell.notify_one();
+    }
+
+    /// This service is worth another look after so long, if nothing is heard of it before.
+    pub(super) fn later(&self, target: &TargetId, delay: Duration) {
+        let later = Errand { due: Instant::now() + delay, attempts: 0 };
+        self.lock().entry(target.clone()).or_insert(later);
         self.bell.notify_one();
     }
 

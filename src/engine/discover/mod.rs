@@ -18,6 +18,7 @@
 //! | file | does |
 //! |---|---|
 //! | `board` | how far the reading is everywhere: told to health, and whether receiving may begin |
+//! | `named` | reads what discovery does not find, but the settings name, for what is shown of it |
 //! | `errands` | which services are to be read soon, each once however often it is asked for |
 //! | `reader` | reads services of one place, and tells the loop |
 //! | `walk` | all of them, again and again |
@@ -25,6 +26,7 @@
 
 mod board;
 mod errands;
+mod named;
 mod reader;
 mod walk;
 mod work;
@@ -34,16 +36,24 @@ use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::{board::Board, errands::Errands, reader::Reader};
+use self::{
+    board::Board,
+    errands::Errands,
+    named::{Named, NamedReader},
+    reader::Reader,
+};
 use super::{Engine, intake::again_after_a_panic};
 use crate::{
-    domain::{DiscoveryRules, Place, TargetId, TargetSettings},
+    domain::{DiscoveryRules, Holds, Moment, Place, Sight, TargetId, TargetSettings},
     inventory::{Inventory, Update},
     status::InventoryState,
 };
 
 /// A reader that died begins anew after this.
 const PAUSE_AFTER_A_PANIC: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Without discovery, the services that are named are read this often.
+const NAMED_REFRESH: std::time::Duration = std::time::Duration::from_mins(15);
 
 /// So many words wait for the loop; then reading waits.
 const WORDS: usize = 16;
@@ -64,8 +74,19 @@ pub struct Discovery {
 pub(super) enum Word {
     /// These targets are as these say.
     Updates(Vec<Update>),
+    /// This was seen of targets, by readings that were asked for at this moment.
+    Seen(Vec<Seen>, Moment),
     /// Receiving may begin, or has begun, although these places have not been read.
     Open(Arc<[Place]>),
+}
+
+/// What was seen of a target.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// For people.
+    pub(super) sight: Sight,
+    /// What its tags say of what keeps it back.
+    pub(super) holds: Holds,
 }
 
 /// Whether messages are received: not yet, or although these places have not been read.
@@ -77,65 +98,129 @@ pub(super) struct Discovering {
     pub(super) words: mpsc::Receiver<Word>,
     pub(super) gate: watch::Sender<Gate>,
     pub(super) asks: Asks,
-    _end: Option<DropGuard>,
+    _end: DropGuard,
 }
 
 /// Asks for services to be read soon.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asks(Arc<BTreeMap<Place, Arc<Errands>>>);
+pub(super) struct Asks {
+    discovery: Arc<BTreeMap<Place, Arc<Errands>>>,
+    named: Arc<BTreeMap<Place, Arc<Named>>>,
+}
 
 impl Asks {
     /// This service may have changed.
     pub(super) fn about(&self, target: &TargetId) {
-        if let Some(errands) = self.0.get(&Place::of(target)) {
+        let place = Place::of(target);
+        if let Some(errands) = self.discovery.get(&place) {
             errands.add(target);
+        }
+        if let Some(named) = self.named.get(&place) {
+            named.moved(target);
+        }
+    }
+
+    /// This target of ours was changed by us.
+    pub(super) fn about_ours(&self, target: &TargetId) {
+        let place = Place::of(target);
+        if let Some(errands) = self.discovery.get(&place) {
+            errands.add(target);
+        }
+        // Whoever changed it has looked at it, too.
+        if let Some(named) = self.named.get(&place) {
+            named.add(target);
         }
     }
 
     /// Anything may have changed: somebody else acted until now.
     pub(super) fn about_everything(&self) {
-        self.0.values().for_each(|errands| errands.everything());
+        self.discovery.values().for_each(|errands| errands.everything());
+        self.named.values().for_each(|named| named.errands.everything());
     }
 }
 
 impl Discovering {
-    /// Begins to read, if discovery is on.
+    /// Begins to read: all services, if discovery is on, and those that are named in any case.
     pub(super) fn begin(engine: &Engine) -> Self {
         let (words_in, words) = mpsc::channel(WORDS);
-        let Some(discovery) = &engine.discovery else {
-            let gate = watch::Sender::new(Some(Arc::default()));
-            return Self { words, gate, asks: Asks::default(), _end: None };
-        };
         let stop = engine.stop.child_token();
-        let inventory = Arc::new(Mutex::new(Inventory::new(discovery.rules.clone())));
-        let state = InventoryState::new(discovery.places.iter().cloned());
-        let board = Arc::new(Board::new(state, engine, words_in.clone()));
-        let mut asks = BTreeMap::new();
-        for place in &discovery.places {
-            engine.publisher.metrics().inventory_begins(place);
-            let errands = Arc::<Errands>::default();
-            asks.insert(place.clone(), Arc::clone(&errands));
-            let reader = Reader {
-                place: place.clone(),
-                refresh: discovery.rules.refresh,
-                defaults: Arc::clone(&discovery.defaults),
-                ecs: Arc::clone(&engine.ecs),
-                inventory: Arc::clone(&inventory),
-                errands,
-                board: Arc::clone(&board),
-                metrics: engine.publisher.metrics(),
-                words: words_in.clone(),
-                missing: Mutex::default(),
-            };
-            keep(Arc::new(reader), &stop);
-        }
-        Self {
-            words,
-            gate: watch::Sender::new(None),
-            asks: Asks(Arc::new(asks)),
-            _end: Some(stop.drop_guard()),
-        }
+        let (discovery, gate, inventory) = match &engine.discovery {
+            Some(discovery) => {
+                let (errands, inventory) = discover(engine, discovery, &words_in, &stop);
+                (errands, None, Some(inventory))
+            }
+            None => (BTreeMap::new(), Some(Arc::default()), None),
+        };
+        let named = read_named(engine, inventory, &words_in, &stop);
+        let asks = Asks { discovery: Arc::new(discovery), named: Arc::new(named) };
+        Self { words, gate: watch::Sender::new(gate), asks, _end: stop.drop_guard() }
     }
+}
+
+/// Begins to read all services there are.
+fn discover(
+    engine: &Engine,
+    discovery: &Discovery,
+    words: &mpsc::Sender<Word>,
+    stop: &CancellationToken,
+) -> (BTreeMap<Place, Arc<Errands>>, Arc<Mutex<Inventory>>) {
+    let inventory = Arc::new(Mutex::new(Inventory::new(discovery.rules.clone())));
+    let state = InventoryState::new(discovery.places.iter().cloned());
+    let board = Arc::new(Board::new(state, engine, words.clone()));
+    let mut asks = BTreeMap::new();
+    for place in &discovery.places {
+        engine.publisher.metrics().inventory_begins(place);
+        let errands = Arc::<Errands>::default();
+        asks.insert(place.clone(), Arc::clone(&errands));
+        let reader = Reader {
+            place: place.clone(),
+            refresh: discovery.rules.refresh,
+            defaults: Arc::clone(&discovery.defaults),
+            ecs: Arc::clone(&engine.ecs),
+            inventory: Arc::clone(&inventory),
+            errands,
+            board: Arc::clone(&board),
+            metrics: engine.publisher.metrics(),
+            words: words.clone(),
+            missing: Mutex::default(),
+        };
+        keep(Arc::new(reader), stop);
+    }
+    (asks, inventory)
+}
+
+/// Begins to read the services that are named: those that are known, and in our own place those that patterns will lead to.
+fn read_named(
+    engine: &Engine,
+    inventory: Option<Arc<Mutex<Inventory>>>,
+    words: &mpsc::Sender<Word>,
+    stop: &CancellationToken,
+) -> BTreeMap<Place, Arc<Named>> {
+    let (account, region) = engine.routes.home();
+    let mut places: BTreeMap<Place, Arc<Named>> = BTreeMap::new();
+    places.insert(Place { account, region }, Arc::default());
+    for (target, _) in engine.routes.targets() {
+        places.entry(Place::of(target)).or_default().add(target);
+    }
+    let refresh = engine.discovery.as_ref().map_or(NAMED_REFRESH, |discovery| discovery.rules.refresh);
+    for (place, named) in &places {
+        let reader = Arc::new(NamedReader {
+            place: place.clone(),
+            named: Arc::clone(named),
+            refresh,
+            ecs: Arc::clone(&engine.ecs),
+            inventory: inventory.clone(),
+            words: words.clone(),
+            clock: engine.clock.clone(),
+            ran: Mutex::default(),
+        });
+        let ended = stop.clone();
+        tokio::spawn(async move {
+            let begin = || ended.clone().run_until_cancelled_owned(Arc::clone(&reader).keep_reading());
+            again_after_a_panic("a reader of named services", &ended, PAUSE_AFTER_A_PANIC, begin).await;
+        });
+    }
+    places
 }
 
 /// Lets a reader read until the end.

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tokio::{sync::mpsc, time::sleep};
+use tracing::{debug, info, warn};
 
 use super::{
-    Word,
+    Seen, Word,
     board::Board,
     errands::{Errand, Errands},
     work::Batch,
@@ -18,13 +18,19 @@ use super::{
 use crate::{
     aws::ecs::{Ecs, READ_BATCH},
     domain::{
-        CallFailure, ClusterName, DefinitionReading, Discovered, Place, ServiceName, ServiceReading,
+        CallFailure, ClusterName, DefinitionReading, Discovered, Moment, Place, ServiceName, ServiceReading,
         TargetId, TargetSettings,
     },
     inventory::{Asked, Inventory, Tags, Update},
     settings::{Tagged, of_tags},
     status::Metrics,
 };
+
+/// A service with a rollout in progress is read again after so long.
+const UNDER_WAY: Duration = Duration::from_secs(30);
+
+/// One call tells of so many revisions, and most services have one.
+const REVISIONS_AT_ONCE: usize = 20;
 
 /// Reads one place.
 #[derive(Debug)]
@@ -73,7 +79,36 @@ impl Reader {
         self.metrics.inventory_holds(&self.place, targets);
         let read = due.iter().map(|(target, _)| target).filter(|it| failed.iter().all(|(at, _)| at != *it));
         self.found(read).await;
+        let read: Vec<TargetId> = due.iter().map(|(target, _)| target.clone()).collect();
+        self.add_digests(&read, Duration::ZERO).await;
         failed
+    }
+
+    /// Reads which digests these run, where that is not known. Nothing waits for it, and what fails is read some other time.
+    pub(super) async fn add_digests(&self, targets: &[TargetId], pause: Duration) {
+        let lacking = |target: &&TargetId| !self.inventory().lacking(target).is_empty();
+        let lacking: Vec<&TargetId> = targets.iter().filter(lacking).collect();
+        for some in lacking.chunks(REVISIONS_AT_ONCE) {
+            let revisions = |target: &&TargetId| self.inventory().lacking(target).to_vec();
+            let revisions = some.iter().flat_map(revisions).collect();
+            let digests = match self.ecs.read_digests(&self.place, revisions).await {
+                Ok(digests) => digests,
+                Err(failure) => {
+                    debug!(place = %self.place, error = failure.reason, "which digests run could not be read");
+                    return;
+                }
+            };
+            let seen = |target: &&TargetId| {
+                let mut inventory = self.inventory();
+                let (sight, holds) =
+                    inventory.saw_digests(target, &digests).then(|| inventory.sight(target)).flatten()?;
+                Some(Seen { sight, holds })
+            };
+            let seen: Vec<Seen> = some.iter().filter_map(seen).collect();
+            // What the tags said was told when they were read.
+            self.show(seen, Moment::default()).await;
+            sleep(pause).await;
+        }
     }
 
     /// These were read. They may have been all that the last walk missed.
@@ -113,23 +148,28 @@ impl Reader {
 
     /// Reads services of one cluster, and says which could not be read.
     pub(super) async fn read(&self, batch: &Batch) -> Vec<(TargetId, CallFailure)> {
-        let asked = self.inventory().ask();
+        let (asked, asked_at) = (self.inventory().ask(), self.board.now());
         let readings = match self.ecs.read_services(&self.place, &batch.cluster, &batch.names).await {
             Ok(readings) => readings,
             Err(failure) => return self.all_failed(batch, &failure),
         };
-        let (mut updates, mut failed) = (Vec::new(), Vec::new());
+        let (mut updates, mut seen, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for (target, reading) in readings {
             let read = match reading {
                 Ok(reading) => self.take_in(asked, reading).await,
                 Err(failure) => Err(failure),
             };
             match read {
-                Ok(update) => updates.extend(update),
+                Ok(update) => {
+                    updates.extend(update);
+                    let sight = self.inventory().sight(&target);
+                    seen.extend(sight.map(|(sight, holds)| Seen { sight, holds }));
+                }
                 Err(failure) => failed.push((target, failure)),
             }
         }
         self.tell(updates).await;
+        self.show(seen, asked_at).await;
         failed
     }
 
@@ -167,9 +207,25 @@ impl Reader {
         let _ = self.words.send(Word::Updates(updates)).await;
     }
 
+    /// What was seen of services, by readings that were asked for at this moment.
+    async fn show(&self, seen: Vec<Seen>, asked_at: Moment) {
+        if seen.is_empty() {
+            return;
+        }
+        while_under_way(&seen, &self.errands);
+        // Nobody hears it where the process ends.
+        let _ = self.words.send(Word::Seen(seen, asked_at)).await;
+    }
+
     pub(super) fn inventory(&self) -> MutexGuard<'_, Inventory> {
         lock(&self.inventory)
     }
+}
+
+/// A rollout in progress that nobody here watches is looked at until it is over: ECS's word of its end may be lost.
+pub(super) fn while_under_way(seen: &[Seen], errands: &Errands) {
+    let under_way = seen.iter().filter(|it| it.sight.rollout.is_some());
+    under_way.for_each(|it| errands.later(&it.sight.target, UNDER_WAY));
 }
 
 /// What everybody finds at the start is no news, unless it is not deployed.

@@ -122,7 +122,7 @@ fn unwatched(subject: &Subject, rollout: &Rollout) -> UnwatchedRollout {
         target: subject.target.clone(),
         name: subject.settings.name.clone(),
         rollout: rollout.id.shown().cloned(),
-        deployment: rollout.definition.marks.deployment.clone(),
+        deployment: rollout.definition.marks.deployment_of(&subject.target).cloned(),
         definition: rollout.definition.id.clone(),
         rolled_back: rollout.state == RolloutState::RolledBack,
         reason: rollout.reason.clone(),

@@ -26,8 +26,8 @@ fn cancel(bench: &mut Bench, message: &str, deployment: &str, events: &[&str]) -
 
 /// The id of what waits or is under way.
 fn id_of(bench: &Bench) -> String {
-    let (_, deployment) = bench.planner.target(&target(API)).expect("it is known");
-    deployment.expect("one waits or is under way").id.to_string()
+    let (_, unended) = bench.planner.target(&target(API)).expect("it is known");
+    unended.first.expect("one waits or is under way").id.to_string()
 }
 
 /// As looks show rollouts whose service deployments are known, so that they can be stopped.
@@ -71,8 +71,8 @@ fn a_rollout_that_goes_on_is_stopped_and_told_once_what_ran_before_runs_again() 
     cancel(&mut bench, "c", "d-whatever", &["m"]);
     assert_eq!(stops(&bench), 1);
     assert!(bench.outcomes().is_empty());
-    let (_, deployment) = bench.planner.target(&target(API)).expect("it is known");
-    assert_eq!(deployment.expect("it goes on").stage, Stage::RollingBack);
+    let (_, unended) = bench.planner.target(&target(API)).expect("it is known");
+    assert_eq!(unended.first.expect("it goes on").stage, Stage::RollingBack);
     bench.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
     bench.rollout_is(RolloutState::RollingBack);
     assert!(bench.outcomes().is_empty(), "ECS goes back still");

@@ -17,6 +17,8 @@ fn about(target: TargetId, verb: HoldVerb, version: i64) -> HoldRequest {
         kind: TriggerKind::Decision,
         event_id: "e".into(),
         reason: "decided".into(),
+        by: None,
+        replayed_by: None,
         metadata: None,
     };
     let settings = Arc::new(TargetSettings::named(target.service().as_str().into()));
@@ -79,7 +81,7 @@ fn nothing_is_started_on_a_paused_target_and_what_waited_is_started_as_one_once_
     let (record, waiting) = bench.planner.target(&target(API)).expect("it is known");
     assert_eq!(record.lane.waiting, 3);
     assert!(record.lane.why.unwrap().contains("paused by ann: a freeze"));
-    assert_eq!(waiting.and_then(|it| it.outcome), None);
+    assert_eq!(waiting.first.and_then(|it| it.outcome), None);
     resume(&mut bench, 994);
     bench.pass(60);
     assert_eq!(bench.starts().len(), 1);

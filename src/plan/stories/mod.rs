@@ -5,6 +5,8 @@
 mod bench;
 mod ecs;
 
+mod adopting;
+mod by_hand;
 mod cancelling;
 mod folding;
 mod glancing;
@@ -15,12 +17,14 @@ mod lasting;
 mod leases;
 mod marking;
 mod newer;
+mod next;
 mod quiet;
 mod retrying;
 mod rule;
 mod setting_aside;
 mod shown;
 mod tags;
+mod telling;
 mod together;
 mod undoing;
 mod unheard;
@@ -92,6 +96,8 @@ fn request(version: i64, change: Change) -> Request {
         kind: TriggerKind::DeployRequested,
         event_id: "".into(),
         reason: "a test".into(),
+        by: None,
+        replayed_by: None,
         metadata: None,
     };
     Request {

@@ -134,7 +134,7 @@ fn freshness_is_carried_by_any_rollout_that_is_a_second_later() {
 #[test]
 fn an_image_is_carried_only_by_a_rollout_that_has_it() {
     let it = asked(image("v2", 990), [succeeded(995, marked(2, "v2", 990))]);
-    is_settled_as(&it, Outcome::AlreadyRunning, "carries it");
+    is_settled_as(&it, Outcome::Succeeded, "before this process saw it");
     let it = asked(image("v2", 990), [succeeded(995, revision(1, "v1"))]);
     assert_eq!(it.ordered_image().as_deref(), Some("v2"));
 }
@@ -152,7 +152,7 @@ fn an_unknown_digest_is_not_a_different_one() {
 fn a_revision_that_we_made_for_it_has_the_image_whatever_its_digest_is_called() {
     let child = [("web".into(), digest("c"))].into();
     let it = asked(image("v2", 990), [Rollout { digests: child, ..succeeded(995, marked(2, "v2", 990)) }]);
-    is_settled_as(&it, Outcome::AlreadyRunning, "carries it");
+    is_settled_as(&it, Outcome::Succeeded, "digest unverified");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_carrier_in_progress_is_adopted() {
     assert_eq!((it.starts().len(), it.outcomes().len()), (0, 0));
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!(it.end().0, Outcome::Succeeded);
-    assert!(it.end().2.contains("carried by a rollout that was in progress"), "{}", it.end().2);
+    assert!(it.end().2.contains("adopted in progress: a process before this one"), "{}", it.end().2);
 }
 
 #[test]
@@ -457,6 +457,7 @@ fn somebodys_rollout_of_just_the_image_that_is_asked_for_is_adopted() {
     it.pass(10);
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!((it.starts().len(), it.outcomes()), (0, vec![Outcome::Succeeded]));
+    assert!(it.end().2.contains("who began it is not known"), "{}", it.end().2);
 }
 
 #[test]

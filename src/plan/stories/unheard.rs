@@ -45,7 +45,7 @@ fn what_somebody_started_is_said_to_be_carried_by_that() {
     it.pass(6);
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!((it.starts().len(), it.end().0), (0, Outcome::Succeeded));
-    assert!(it.end().2.contains("carried by a rollout that was in progress"), "{:?}", it.end());
+    assert!(it.end().2.contains("who began it is not known"), "{:?}", it.end());
 }
 
 #[test]
@@ -72,6 +72,7 @@ fn ours_that_nobody_saw_complete_is_no_success_once_another_has_followed_it() {
     ecs::turn_to(it.scene(), RolloutState::Succeeded);
     let mut later = it.scene().rollouts[0].clone();
     (later.id, later.created_at) = (ecs::key("later"), at(1_008));
+    later.previous = Some(later.definition.clone());
     later.definition.id = "api:3".parse().unwrap();
     later.definition.marks.deployment = Some("d-other".into());
     it.scene().rollouts[0].primary = false;

@@ -108,7 +108,7 @@ fn a_target_is_shown_anew_only_where_it_was_touched() {
     assert!(story.planner.take_touched().is_empty());
     story.glanced(101, true, SOUND);
     assert_eq!(story.planner.take_touched(), [api()].into());
-    let (shown, deployment) = story.planner.target(&api()).expect("it was asked for something");
-    assert_eq!((shown.id, deployment), (api(), story.planner.deployments().pop()));
+    let (shown, unended) = story.planner.target(&api()).expect("it was asked for something");
+    assert_eq!((shown.id, unended.first), (api(), story.planner.deployments().pop()));
     assert_eq!(story.planner.target(&target("nobody")), None);
 }

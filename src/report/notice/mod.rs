@@ -15,7 +15,7 @@ pub mod teller;
 pub(crate) mod tests;
 pub mod words;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::domain::{
     DeploymentId, DeploymentRecord, ForeignRollout, ForeignState, HoldMove, HoldRecord, NoticeFilter,
@@ -31,7 +31,31 @@ pub struct Notice {
     pub at: Timestamp,
     /// What happened.
     pub what: What,
+    /// Who waits until everybody has it.
+    pub errand: Errand,
 }
+
+/// What is dropped once nobody has a notice any more, because each channel has handed it over or given it up: that is how
+/// somebody may wait for it. Two notices are no others because of it.
+#[derive(Clone, Debug, Default)]
+pub struct Errand(
+    #[expect(dead_code, reason = "it is there to be dropped")] Option<Arc<dyn fmt::Debug + Send + Sync>>,
+);
+
+impl Errand {
+    /// With this behind it.
+    pub fn new(waiting: impl fmt::Debug + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(waiting)))
+    }
+}
+
+impl PartialEq for Errand {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Errand {}
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +137,17 @@ impl Notice {
         match &self.what {
             What::Stage(_, _, record) | What::Trouble(record, _) | What::Warned(record, _) => Some(record),
             What::Foreign(_) | What::Hold(_) => None,
+        }
+    }
+
+    /// What all notices have in common that tell of one thing as it goes on: the deployment, or the rollout that is not ours.
+    pub fn thread(&self) -> Option<&str> {
+        match &self.what {
+            What::Stage(_, _, record) | What::Trouble(record, _) | What::Warned(record, _) => {
+                Some(record.id.as_str())
+            }
+            What::Foreign(it) => Some(it.rollout_id.as_str()),
+            What::Hold(_) => None,
         }
     }
 

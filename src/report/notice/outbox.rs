@@ -10,7 +10,7 @@ use super::Notice;
 pub struct Outbox {
     waiting: VecDeque<Arc<Notice>>,
     room: usize,
-    /// Whether one message is kept per deployment, of which only the newest state matters.
+    /// Whether one message is kept per deployment, or rollout that is not ours, of which only the newest state matters.
     merges: bool,
 }
 
@@ -22,8 +22,8 @@ impl Outbox {
 
     /// Adds one; says how many had to go.
     pub fn push(&mut self, notice: Arc<Notice>) -> usize {
-        if self.merges && notice.deployment().is_some() {
-            self.waiting.retain(|it| it.deployment() != notice.deployment() || it.is_end());
+        if self.merges && notice.thread().is_some() {
+            self.waiting.retain(|it| it.thread() != notice.thread() || it.is_end());
         }
         self.waiting.push_back(notice);
         let mut gone = 0;

@@ -32,9 +32,14 @@ pub(crate) fn by_ci() -> DeploymentRecord {
         platform: Some("github".into()),
         run_id: Some("77".into()),
         run_url: Some("https://github.com/shop/api/actions/runs/77".into()),
+        traceparent: None,
     };
     let trigger = origin(TriggerKind::DeployRequested, "e-9", "requested by ann: hotfix");
-    let trigger = crate::domain::Origin { metadata: Some(Arc::new(metadata)), ..(*trigger).clone() };
+    let trigger = crate::domain::Origin {
+        by: Some("deployer".into()),
+        metadata: Some(Arc::new(metadata)),
+        ..(*trigger).clone()
+    };
     DeploymentRecord { triggers: vec![Arc::new(trigger)], ..succeeded() }
 }
 
@@ -162,7 +167,7 @@ fn a_success_says_what_runs_who_asked_and_where_to_look() {
     Deployment: d-12ab
     Definition: chubby_api:13 (before: chubby_api:12)
     Trigger: deploy_requested: requested by ann: hotfix
-    By: ann
+    By: deployer (ann)
     Commit: 4f2a9c1e4f2a on main of shop/api
     Duration: 8 s
 
@@ -300,6 +305,16 @@ fn where_there_is_no_room_progress_makes_way_for_ends() {
         [&ended, &begun, &begun, &ended, &ended].map(|it| outbox.push(Arc::clone(it))).into();
     assert_eq!(gone, [0, 0, 1, 1, 1]);
     assert!(outbox.take(9).iter().all(|it| it.is_end()) && outbox.is_empty());
+}
+
+#[test]
+fn who_put_it_back_is_told_beside_who_asked_for_it() {
+    let mut record = by_ci();
+    let again = (*record.triggers[0]).clone().replayed("jo in Slack (U012)".into());
+    record.triggers = vec![Arc::new(again)];
+    let said = text(record);
+    assert!(said.contains("By: deployer (ann)\nReplayed by: jo in Slack (U012)"), "{said}");
+    assert!(said.contains("requested by ann: hotfix, put back by jo in Slack (U012)"), "{said}");
 }
 
 #[test]

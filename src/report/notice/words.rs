@@ -206,7 +206,11 @@ fn of_deployment(it: &DeploymentRecord, fact: &mut impl FnMut(&'static str, Opti
         it.triggers.iter().map(|origin| format!("{}: {}", origin.kind.as_str(), origin.reason)).collect();
     fact("Trigger", Some(listed(&triggers)));
     let metadata = it.triggers.iter().rev().find_map(|origin| origin.metadata.as_deref());
-    fact("By", metadata.and_then(|it| it.user.as_deref()).map(str::to_owned));
+    fact("By", it.triggers.iter().rev().find_map(|origin| origin.who()));
+    fact(
+        "Replayed by",
+        it.triggers.iter().rev().find_map(|origin| origin.replayed_by.as_deref()).map(str::to_owned),
+    );
     fact("Commit", metadata.and_then(commit));
     fact("Duration", took(it).map(span));
     fact("Cause", it.cause.map(|cause| cause.as_str().to_owned()));

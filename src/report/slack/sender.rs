@@ -1,4 +1,4 @@
-//! Posts messages in Slack. A bot keeps one message per deployment, and updates it as the deployment proceeds; where that
+//! Posts messages in Slack. A bot keeps one message per deployment, and per rollout that is not ours, and updates it; where that
 //! message is not known any more, as after a restart, it posts another one.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::blocks;
 use crate::{
-    domain::{DeploymentId, Outcome, Secret, SlackRules, SlackWay},
+    domain::{Outcome, Secret, SlackRules, SlackWay},
     report::{
         channel::Undelivered,
         http::{Answer, Http},
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Of so many deployments the message is known.
+/// Of so many deployments and rollouts the message is known.
 const MOST_KNOWN: usize = 1_000;
 
 /// Slack.
@@ -25,7 +25,8 @@ pub struct Slack {
     rules: SlackRules,
     home: Home,
     http: Http,
-    posted: VecDeque<(DeploymentId, Posted)>,
+    /// By what their notices have in common.
+    posted: VecDeque<(String, Posted)>,
 }
 
 /// Where a message is.
@@ -53,7 +54,7 @@ impl Slack {
         matches!(self.rules.way, SlackWay::Bot { .. })
     }
 
-    /// Posts it, or updates the message of its deployment.
+    /// Posts it, or updates the message of its deployment or rollout.
     pub(in crate::report) async fn send(&mut self, notice: &Notice) -> Result<(), Undelivered> {
         let message = blocks::message(notice, &self.home, self.rules.buttons.is_some());
         let mention = self.rules.mention.clone().filter(|_| is_alarming(notice));
@@ -84,7 +85,7 @@ impl Slack {
         notice: &Notice,
         mut message: Value,
     ) -> Result<(), Undelivered> {
-        if let Some(posted) = notice.deployment().and_then(|id| self.find(id)) {
+        if let Some(posted) = notice.thread().and_then(|thread| self.find(thread)) {
             message["channel"] = json!(posted.channel);
             message["ts"] = json!(posted.ts);
             if let Said::Done(_) = api.call("chat.update", &message).await? {
@@ -97,23 +98,23 @@ impl Slack {
         if let Some(message) = message.as_object_mut() {
             message.remove("ts");
         }
-        if let (Said::Done(answer), Some(id)) =
-            (api.call("chat.postMessage", &message).await?, notice.deployment())
+        if let (Said::Done(answer), Some(thread)) =
+            (api.call("chat.postMessage", &message).await?, notice.thread())
         {
-            self.remember(id, &answer);
+            self.remember(thread, &answer);
         }
         Ok(())
     }
 
-    fn find(&self, id: &DeploymentId) -> Option<Posted> {
-        self.posted.iter().rev().find(|(it, _)| it == id).map(|(_, posted)| posted.clone())
+    fn find(&self, thread: &str) -> Option<Posted> {
+        self.posted.iter().rev().find(|(it, _)| it == thread).map(|(_, posted)| posted.clone())
     }
 
-    fn remember(&mut self, id: &DeploymentId, answer: &Value) {
+    fn remember(&mut self, thread: &str, answer: &Value) {
         let text = |name: &str| answer[name].as_str().map(str::to_owned);
         let Some((channel, ts)) = text("channel").zip(text("ts")) else { return };
-        self.posted.retain(|(it, _)| it != id);
-        self.posted.push_back((id.clone(), Posted { channel, ts }));
+        self.posted.retain(|(it, _)| it != thread);
+        self.posted.push_back((thread.to_owned(), Posted { channel, ts }));
         if self.posted.len() > MOST_KNOWN {
             self.posted.pop_front();
         }
@@ -143,7 +144,7 @@ impl Api {
 
 /// The API answers 200 also where it refuses.
 fn said(method: &str, answer: &Answer) -> Result<Said, Undelivered> {
-    let body: Value = serde_json::from_str(&answer.body)
+    let body: Value = serde_json::from_slice(&answer.body)
         .map_err(|_| Undelivered::later(format!("{method}: the answer is not JSON")))?;
     if body["ok"] == true {
         return Ok(Said::Done(body));

@@ -15,7 +15,6 @@ fn found(service: &str, dependencies: Vec<Dependency>) -> Discovered {
         target: TargetId::new(account, region, "shop".into(), service.into()),
         settings: Arc::new(TargetSettings::named(service.into())),
         refused: None,
-        hold: None,
         dependencies,
     }
 }
@@ -60,7 +59,6 @@ fn any_discovered() -> impl Strategy<Value = Discovered> {
                     ..TargetSettings::named(TargetName::from(name))
                 }),
                 refused,
-                hold: None,
                 dependencies,
             }
         })

@@ -1,6 +1,6 @@
 //! What somebody decided, and which targets that is about.
 
-use super::*;
+use super::{discovered::in_cluster, *};
 use crate::domain::{Cancellation, Decision, DecisionVerb, HoldVerb, Subject};
 
 fn decided(verb: DecisionVerb, about: Subject) -> Event {
@@ -34,6 +34,21 @@ fn all_are_those_that_are_known_and_deployed() {
     routes.learn(Discovered { refused: Some("switched off".into()), ..found("mail", []) });
     assert_eq!(paused(&routes, Subject::All), ["api-service", "web"]);
     assert!(paused(&explicit([]), Subject::All).is_empty());
+}
+
+#[test]
+fn who_pauses_one_of_several_of_a_name_has_to_say_which() {
+    let mut routes = explicit([]);
+    routes.learn(found("api", []));
+    routes.learn(in_cluster("test", found("api", [])));
+    let by = |verb, about| routes.route(&decided(verb, about), &arrival());
+    let unclear = by(DecisionVerb::Pause, Subject::Target("api".into()));
+    assert!(unclear.unclear && unclear.asks_nothing() && unclear.notes.len() == 1, "{unclear:?}");
+    assert!(!by(DecisionVerb::Pause, Subject::All).unclear);
+    // There is one deployment of that id.
+    let about = Subject::Deployment { id: "d-1".into(), target: Some("api".into()), events: vec![] };
+    let cancelled = by(DecisionVerb::Cancel, about);
+    assert_eq!(cancelled.cancellation.expect("it names a deployment").target, None);
 }
 
 #[test]

@@ -80,7 +80,6 @@ fn any_found() -> impl Strategy<Value = Discovered> {
             target,
             settings: Arc::new(settings),
             refused,
-            hold: None,
             dependencies,
         },
     )

@@ -115,7 +115,6 @@ fn found(service: &str, dependencies: impl IntoIterator<Item = Dependency>) -> D
         target: TargetId::new(account, region, "shop".into(), service.into()),
         settings: Arc::new(TargetSettings::named(service.into())),
         refused: None,
-        hold: None,
         dependencies: dependencies.into_iter().collect(),
     }
 }

@@ -239,7 +239,11 @@ fn a_reason_with_quotes_is_valid_json_everywhere() {
     let origin = &routing.requests[0].origin;
     assert_eq!(origin.reason, "requested by jane: fix \"login\" bug");
     let json = serde_json::to_value(origin).expect("an origin serializes");
-    assert_eq!(json["reason"], "requested by jane: fix \"login\" bug");
+    assert_eq!(
+        (&json["reason"], &json["by"]),
+        (&"requested by jane: fix \"login\" bug".into(), &"jane".into())
+    );
+    assert_eq!((json.get("replayed_by"), json.get("metadata")), (None, None));
 }
 
 #[test]

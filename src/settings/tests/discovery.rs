@@ -78,6 +78,20 @@ refresh = "30s"
 }
 
 #[test]
+fn a_tag_with_blanks_around_its_key_or_value_is_refused_with_what_would_be_right() {
+    let told = told_of(
+        "[discovery]\nclusters = ['tag:env = prod', 'tag: env', 'tag:env=prod ']\nservices = ['tag: = x']",
+    );
+    insta::assert_snapshot!(told, @r#"
+    LOCKKEEPER_CONFIG_TOML:2: discovery.clusters[1] = "tag:env = prod" has blanks around a key or value, which would be part of it, so that nothing is selected; write "tag:env=prod"
+    LOCKKEEPER_CONFIG_TOML:2: discovery.clusters[2] = "tag: env" has blanks around a key or value, which would be part of it, so that nothing is selected; write "tag:env"
+    LOCKKEEPER_CONFIG_TOML:2: discovery.clusters[3] = "tag:env=prod " has blanks around a key or value, which would be part of it, so that nothing is selected; write "tag:env=prod"
+    LOCKKEEPER_CONFIG_TOML:3: discovery.services[1] = "tag: = x" selects by a tag without a key; write "tag:KEY", or "tag:KEY=VALUE" where the value may have `*` and `?`
+    "#);
+    assert!(rules("[discovery]\nclusters = ['tag:cost center=shop and mail']").is_some());
+}
+
+#[test]
 fn accounts_are_reached_by_a_role_of_theirs_and_their_events_are_taken() {
     let aws = from_environment(&[
         ("AWS_REGION", "eu-west-1"),

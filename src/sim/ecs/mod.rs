@@ -122,7 +122,7 @@ impl Ecs {
         for (scope, estate) in &self.estates {
             scene.scope = scope.clone();
             for service in estate.services.values() {
-                let mut described = describe::service_with(scene, service, true);
+                let mut described = describe::service(scene, service);
                 described["history"] = describe::history(scene, service);
                 all.insert(scene.service_arn(service), described);
             }

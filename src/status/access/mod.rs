@@ -16,7 +16,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
+use serde::Serialize;
 pub use tokens::TokenProblem;
+use utoipa::ToSchema;
 
 use self::{
     limits::{Client, Limit},
@@ -68,6 +70,19 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// Proof that who asks may see.
 #[derive(Debug)]
 pub(super) struct Reader;
+
+/// Who asks, and what they may.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Asker)]
+pub(super) struct Asker {
+    /// The name of the token; null without one.
+    #[schema(value_type = Option<String>)]
+    name: Option<Arc<str>>,
+    /// Whether they may ask for changes.
+    may_change: bool,
+    /// Why they may not; null if they may.
+    why_not: Option<String>,
+}
 
 /// Proof that who asks may ask for changes, and their name.
 #[derive(Debug)]
@@ -155,6 +170,21 @@ impl Access {
                 Err(Problem::new(StatusCode::FORBIDDEN, detail).with(header::WWW_AUTHENTICATE, more))
             }
         }
+    }
+}
+
+impl FromRequestParts<StatusState> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &StatusState) -> Result<Self, Problem> {
+        let who = who_of(&parts.extensions);
+        state.access.reader(who)?;
+        let name = match who {
+            Who::Known(caller) => Some(Arc::clone(&caller.name)),
+            Who::Nobody | Who::Stranger => None,
+        };
+        let why_not = state.access.operator(who).err().map(|problem| problem.detail().to_owned());
+        Ok(Self { name, may_change: why_not.is_none(), why_not })
     }
 }
 

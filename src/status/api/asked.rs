@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{DefinitionId, DeploymentId, EventId, TargetId, WayBack};
+use crate::domain::{DefinitionId, DeploymentId, EventId, RunningImage, TargetId, WayBack};
 
 /// What is to be deployed. Without `image`, `tag` and `definition` it is what runs, with new tasks.
 #[derive(Default, Deserialize, ToSchema)]
@@ -52,6 +52,8 @@ pub(super) struct MetadataBody {
     pub(super) run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) run_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) traceparent: Option<String>,
 }
 
 /// Why something is decided.
@@ -101,8 +103,12 @@ pub(super) struct RollbackAnswer {
     pub(super) target: TargetId,
     /// What runs.
     pub(super) from: DefinitionId,
+    /// The images that run.
+    pub(super) from_images: Vec<RunningImage>,
     /// What is to run.
     pub(super) to: DefinitionId,
+    /// The images that are to run.
+    pub(super) to_images: Vec<RunningImage>,
     /// The digest that is to run in each of these containers.
     pub(super) images: BTreeMap<String, String>,
     /// The tag that each of these containers follows.
@@ -113,14 +119,17 @@ pub(super) struct RollbackAnswer {
 
 impl RollbackAnswer {
     pub(super) fn new(way: WayBack, event_id: Option<EventId>) -> Self {
-        let WayBack { target, from, to, images, follow, hold, by: _, reason: _ } = way;
+        let WayBack { target, from, from_images, to, to_images, images, follow, hold, by: _, reason: _ } =
+            way;
         let texts = |(container, it): (_, _)| (ToString::to_string(&container), it);
         Self {
             dry_run: event_id.is_none(),
             event_id,
             target,
             from,
+            from_images,
             to,
+            to_images,
             images: images.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
             follow: follow.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
             hold,

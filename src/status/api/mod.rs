@@ -18,7 +18,7 @@ mod shown;
 use std::time::Duration;
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{Path, State},
     http::{HeaderMap, Method, StatusCode},
     response::Response,
@@ -31,19 +31,25 @@ pub(super) use shown::{TargetShown, find_target};
 
 use self::{
     query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
-    shown::{List, conditional, place_of},
+    shown::{List, conditional, is_target, no_target, place_of},
 };
-use super::{Snapshot, StatusState, access::Reader, problem::Problem, stream};
+use super::{
+    Snapshot, StatusState,
+    access::{Asker, Reader},
+    problem::Problem,
+    stream,
+};
 use crate::{
     domain::{DeploymentId, DeploymentRecord, Outcome, TargetId, Timestamp},
-    report::history,
+    report::history::{self, Query},
 };
 
 /// A path, how it is asked, and who answers. The description of the API is held against this list.
 pub(super) type Route = (&'static str, Method, fn() -> MethodRouter<StatusState>);
 
-pub(super) const ROUTES: [Route; 17] = [
+pub(super) const ROUTES: [Route; 18] = [
     ("/openapi.json", Method::GET, || get(openapi::openapi)),
+    ("/api/v1/me", Method::GET, || get(me)),
     ("/api/v1/targets", Method::GET, || get(targets)),
     ("/api/v1/targets/{id}", Method::GET, || get(target)),
     ("/api/v1/targets/{id}/pause", Method::POST, || post(changes::pause)),
@@ -64,6 +70,13 @@ pub(super) const ROUTES: [Route; 17] = [
 
 pub(super) fn routes() -> Router<StatusState> {
     ROUTES.into_iter().fold(Router::new(), |router, (path, _, route)| router.route(path, route()))
+}
+
+/// Who asks, and whether they may ask for changes.
+#[utoipa::path(get, path = "/api/v1/me", tag = "description", security((), ("token" = [])),
+    responses((status = 200, description = "Them", body = Asker), ReadErrors))]
+async fn me(asker: Asker) -> Json<Asker> {
+    Json(asker)
 }
 
 /// Targets, in the order of names.
@@ -136,7 +149,14 @@ async fn deployments(
 ) -> Result<Response, Problem> {
     let query = deployments_query(query)?;
     let snapshot = state.latest();
-    let page = history::page(snapshot.all_deployments(), &query);
+    let page = history::page_of(snapshot.listed(), &query);
+    if let Some(called) = query.target.as_ref().filter(|_| page.items.is_empty()) {
+        // One that is not there any more may have a past.
+        let past = Query { target: Some(called.clone()), ..Query::first(1) };
+        if !is_target(&snapshot, called) && history::page_of(snapshot.listed(), &past).items.is_empty() {
+            return Err(no_target(&snapshot, called));
+        }
+    }
     let next = page.next.map(|cursor| cursor.to_string());
     Ok(conditional(&headers, &List { items: page.items, next }))
 }

@@ -100,6 +100,7 @@ pub(in crate::status) enum ChangeErrors {
         router::health,
         router::metrics,
         openapi,
+        super::me,
         super::targets,
         super::target,
         super::deployments,

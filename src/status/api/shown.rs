@@ -1,5 +1,7 @@
 //! Answers, and the shapes that are made for them; all others are those of the domain.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -9,11 +11,18 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        ClusterName, DeploymentId, HoldRecord, LaneRecord, LaneState, Moment, RunningRecord, ServiceName,
-        TargetId, TargetName, TargetRecord, Timestamp, fingerprint,
+        ClusterName, DeploymentId, HoldRecord, LaneRecord, LaneState, Moment, RolloutRecord, RunningRecord,
+        ServiceName, TargetId, TargetName, TargetRecord, Timestamp, fingerprint, harmless, nearest_of,
     },
     status::{Snapshot, problem::Problem},
 };
+
+/// Of what somebody may have meant, so much is offered.
+const MOST_MEANT: usize = 3;
+/// Where nothing is near, all are named if there are no more than these.
+const MOST_LISTED: usize = 10;
+/// As much of a name that does not exist is said again.
+const LONGEST_SHOWN: usize = 100;
 
 /// A page of a list.
 #[derive(Serialize, ToSchema)]
@@ -31,8 +40,10 @@ pub(in crate::status) struct TargetShown {
     name: TargetName,
     cluster: ClusterName,
     service: ServiceName,
-    /// Null before the first look at the target.
+    /// Null before it was seen.
     running: Option<RunningRecord>,
+    /// The rollout in progress that no deployment here watches; null if there is none.
+    rollout: Option<Box<RolloutRecord>>,
     lane: LaneShown,
 }
 
@@ -42,6 +53,8 @@ pub(in crate::status) struct TargetShown {
 struct LaneShown {
     state: LaneState,
     deployment: Option<DeploymentId>,
+    /// The deployment that waits behind it.
+    next: Option<DeploymentId>,
     /// How many requests wait.
     waiting: usize,
     /// When the lane acts next by itself.
@@ -54,8 +67,8 @@ struct LaneShown {
 
 impl TargetShown {
     pub(in crate::status) fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
-        let TargetRecord { id, name, cluster, service, running, lane } = target.clone();
-        let LaneRecord { state, deployment, waiting, until, why, hold } = lane;
+        let TargetRecord { id, name, cluster, service, running, rollout, lane } = target.clone();
+        let LaneRecord { state, deployment, next, waiting, until, why, hold } = lane;
         let until = until.map(|until| by_the_wall(until, clock));
         Self {
             id,
@@ -63,7 +76,8 @@ impl TargetShown {
             cluster,
             service,
             running,
-            lane: LaneShown { state, deployment, waiting, until, why, hold },
+            rollout,
+            lane: LaneShown { state, deployment, next, waiting, until, why, hold },
         }
     }
 }
@@ -96,6 +110,42 @@ pub(super) fn place_of(snapshot: &Snapshot, id: &TargetId) -> Option<usize> {
     snapshot.targets.iter().position(|target| target.id == *id)
 }
 
+/// Whether there is such a target: by its name or its id.
+pub(super) fn is_target(snapshot: &Snapshot, called: &str) -> bool {
+    let is_named = || snapshot.targets.iter().any(|target| target.name.as_str() == called);
+    is_named() || called.parse().ok().is_some_and(|id| place_of(snapshot, &id).is_some())
+}
+
+/// That there is none, and what was probably meant.
+pub(super) fn no_target(snapshot: &Snapshot, called: &str) -> Problem {
+    if !snapshot.active && snapshot.targets.is_empty() {
+        let detail = "the process has just begun, and does not know its targets yet";
+        return Problem::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1), detail);
+    }
+    let names = || snapshot.targets.iter().map(|target| target.name.as_str());
+    // People know ECS's name of it, too, and not that several have one name.
+    let is_meant = |target: &&Arc<TargetRecord>| {
+        let (name, service) = (target.name.as_str(), target.service.as_str());
+        service == called || name.rsplit_once('/').is_some_and(|(_, last)| last == called)
+    };
+    let of_service = snapshot.targets.iter().filter(is_meant);
+    let mut meant: Vec<&str> = of_service.map(|target| target.name.as_str()).collect();
+    meant.extend(nearest_of(called, names(), MOST_MEANT));
+    meant.dedup();
+    meant.truncate(MOST_MEANT);
+    let quoted: Vec<String> = meant.iter().map(|name| format!("`{name}`")).collect();
+    let rest = match names().count() {
+        _ if !meant.is_empty() => format!("did you mean {}?", quoted.join(" or ")),
+        0 => "no target is known".into(),
+        1..=MOST_LISTED => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
+        count => format!("{count} others are known"),
+    };
+    Problem::not_found(format!(
+        "no target has the name or the id `{}`: {rest}",
+        harmless(called, LONGEST_SHOWN)
+    ))
+}
+
 /// By id, or by a name that only one target has.
 pub(in crate::status) fn find_target<'a>(
     snapshot: &'a Snapshot,
@@ -107,7 +157,7 @@ pub(in crate::status) fn find_target<'a>(
     let mut named = snapshot.targets.iter().filter(|target| target.name.as_str() == id);
     match (named.next(), named.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(Problem::not_found(format!("no target has the name or the id `{id}`"))),
+        (None, _) => Err(no_target(snapshot, id)),
         (Some(one), Some(other)) => Err(Problem::bad_request(format!(
             "`{id}` is the name of {} and of {}: use the id, percent-encoded",
             one.id, other.id

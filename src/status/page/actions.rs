@@ -25,6 +25,8 @@ struct Action<'a> {
     says: String,
     /// The word on the button that does it.
     does: &'a str,
+    /// Whether it is asked first, by a dry run, what exactly would be done.
+    foresees: bool,
 }
 
 /// What may be asked for of a target.
@@ -39,6 +41,7 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
         title: format!("Deploy {name}."),
         says: "A rollout is started as soon as its lane is free: of what runs, with new tasks, or of the image with the tag that you name. If it fails, ECS goes back.".into(),
         does: "Deploy",
+        foresees: false,
     };
     let roll_back = Action {
         name: "Roll back …",
@@ -48,6 +51,7 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
         title: format!("Roll {name} back."),
         says: "What ran before is rolled out again, by the digests that ran then. After that nothing else is deployed to it until somebody resumes it.".into(),
         does: "Roll back",
+        foresees: true,
     };
     let pause = Action {
         name: "Pause …",
@@ -57,6 +61,7 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
         title: format!("Pause {name}."),
         says: "What is under way ends. What is asked for from now on waits until somebody resumes it.".into(),
         does: "Pause",
+        foresees: false,
     };
     let resume = Action {
         name: "Resume …",
@@ -66,6 +71,7 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
         title: format!("Resume {name}."),
         says: "What has waited is deployed now, the newest of it.".into(),
         does: "Resume",
+        foresees: false,
     };
     let last = if it.lane.hold.is_some() { resume } else { pause };
     bar(&format!("What you may ask of {name}"), &[deploy, roll_back, last])
@@ -82,6 +88,7 @@ pub(super) fn of_deployment(it: &DeploymentRecord) -> Markup {
         title: format!("Cancel this deployment of {name}."),
         says: "If its rollout has not begun, it never does. If it has, ECS is told to stop it and to go back to what ran before.".into(),
         does: "Cancel it",
+        foresees: false,
     };
     html! { @if it.outcome.is_none() { (bar(&format!("What you may ask of this deployment of {name}"), &[cancel])) } }
 }
@@ -100,6 +107,7 @@ pub(super) fn of_letters(letters: &[&LetterRecord]) -> Markup {
             "{PUT_BACK} Of each target they are deployed in the order in which they were asked for."
         ),
         does: "Replay",
+        foresees: false,
     };
     bar("What you may ask of all of them", &[replay])
 }
@@ -115,6 +123,7 @@ pub(super) fn of_letter(it: &LetterRecord) -> Markup {
         title: format!("Replay: {what}."),
         says: PUT_BACK.into(),
         does: "Replay",
+        foresees: false,
     };
     bar(&format!("What you may ask of {}", it.id), &[replay])
 }
@@ -124,7 +133,7 @@ fn bar(label: &str, actions: &[Action<'_>]) -> Markup {
         div.acts role="group" aria-label=(label) hidden {
             @for it in actions {
                 button type="button" data-act data-path=(it.path) data-body=(it.body) data-asks=(it.asks)
-                    data-title=(it.title) data-says=(it.says) data-does=(it.does) { (it.name) }
+                    data-title=(it.title) data-says=(it.says) data-does=(it.does) data-foresees[it.foresees] { (it.name) }
             }
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn page(
     let id = DeploymentId::from(id);
     let (snapshot, past) = (state.latest(), state.lookup.past());
     let mut newest = past.beside(&snapshot.history, snapshot.under_way());
-    let found = snapshot.deployment(&id).or_else(|| newest.find(|it| it.id == id)).cloned();
+    let found = snapshot.deployment(&id).or_else(|| newest.find(|it| it.id == id).map(|it| &**it)).cloned();
     let it = found.ok_or_else(|| {
         Problem::not_found(format!("no deployment `{id}` is under way, or among those that ended"))
     })?;
@@ -222,7 +222,8 @@ fn because(it: &DeploymentRecord) -> Markup {
                     @for origin in it.triggers.iter().take(MOST_LINES) {
                         li {
                             (origin.reason)
-                            @if let Some(metadata) = &origin.metadata { (came_from(metadata)) }
+                            @if let Some(by) = &origin.by { span.note { "asked for by " (by) } }
+                            @if let Some(metadata) = &origin.metadata { (came_from(metadata, origin.by.as_deref())) }
                             span.note { (spaced(origin.kind.as_str())) ", event " code { (origin.event_id) } }
                         }
                     }
@@ -233,13 +234,14 @@ fn because(it: &DeploymentRecord) -> Markup {
 }
 
 /// Where the change came from, as whoever asked for it says.
-fn came_from(it: &Metadata) -> Markup {
+fn came_from(it: &Metadata, asked_by: Option<&str>) -> Markup {
     let commit = it.commit.as_deref().map(|commit| commit.get(..12).unwrap_or(commit));
     let run = it.run_id.as_deref().map(|run| format!("run {run}"));
     let platform = it.platform.as_deref();
+    let user = it.user.as_deref().filter(|user| Some(*user) != asked_by);
     html! {
         span.note {
-            @if let Some(user) = &it.user { "by " (user) " " }
+            @if let Some(user) = user { "by " (user) " " }
             @if let Some(commit) = commit { "commit " (link(it.commit_url().as_deref(), commit)) " " }
             @if let Some(branch) = &it.branch { "of " (branch) " " }
             @if let Some(repository) = &it.repository { "in " (link(it.repository_url.as_deref(), repository)) " " }

@@ -33,6 +33,7 @@ impl View<'_> {
                     (self.footer())
                     (sign_in())
                     (confirm())
+                    (raw())
                 }
             }
         }
@@ -127,11 +128,26 @@ fn confirm() -> Markup {
                 (field("tag", "Tag", "empty: what runs, with new tasks"))
                 (field("to", "Back to", "a revision, tag or digest; empty: the last good one"))
                 (field("reason", "Reason", "shown to whoever asks why"))
+                div #confirm-would role="status" hidden {}
                 p.wrong role="alert" hidden {}
                 div.buttons {
                     button type="button" data-close { "Back" }
                     button #confirm-do.does type="submit" {}
                 }
+            }
+        }
+    }
+}
+
+/// What is for machines, shown to whoever has a token where seeing it needs one: a link cannot carry it.
+fn raw() -> Markup {
+    html! {
+        dialog #raw.wide aria-labelledby="raw-title" {
+            h2 #raw-title {}
+            pre #raw-text role="region" tabindex="0" aria-labelledby="raw-title" {}
+            div.buttons {
+                a #raw-save download { "Download" }
+                button type="button" data-close { "Back" }
             }
         }
     }

@@ -12,7 +12,10 @@ use super::{
     },
 };
 use crate::{
-    domain::{DeploymentRecord, HoldRecord, LaneState, Outcome, RunningRecord, TargetId, TargetRecord},
+    domain::{
+        DeploymentRecord, HoldRecord, LaneState, Outcome, RolloutRecord, RunningRecord, TargetId,
+        TargetRecord,
+    },
     report::{
         dora::{Figures, SPANS_DAYS},
         history::{self, Query as Wanted},
@@ -56,7 +59,7 @@ impl View<'_> {
                         }
                     }
                     (figure("Targets", snapshot.targets.len()))
-                    (figure("Under way", snapshot.deployments.len()))
+                    (figure("Under way", snapshot.under_way().count()))
                     (figure("Requests waiting", waiting))
                     div {
                         dt { "Set aside" }
@@ -207,7 +210,7 @@ impl View<'_> {
                 html! {
                     @match running {
                         Some(running) => (runs(running)),
-                        None => span.faint { "Not looked at yet" },
+                        None => span.faint { "Not seen yet" },
                     }
                 },
             ),
@@ -253,11 +256,23 @@ impl View<'_> {
             @if let Some(until) = until { " " span.faint { "for " (until) } }
             @if let Some(hold) = &lane.hold { span.note { (self.held(hold)) } }
             (note(lane.why.as_deref()))
+            @if let Some(it) = &target.rollout { span.note.rollout { (self.rolled_out(it)) } }
             @if let Some(it) = under_way.filter(|it| lane.deployment.as_ref() == Some(&it.id)) {
                 span.note {
                     a href={ "/deployments/" (it.id) } { (stage_name(it.stage)) }
                     @if it.tasks.desired > 0 { ", " (it.tasks.running) " of " (it.tasks.desired) " tasks" }
                 }
+            }
+        }
+    }
+
+    /// A rollout that no deployment here watches: what it brings, since when, and whose it is.
+    fn rolled_out(&self, it: &RolloutRecord) -> Markup {
+        html! {
+            code { (it.definition) } " is being rolled out, begun " (self.ago(it.since))
+            @match &it.by {
+                Some(by) => { " by " code { (by) } },
+                None => ", not by us as far as is known",
             }
         }
     }

@@ -123,7 +123,7 @@ fn outlook(it: &LetterRecord) -> Markup {
             Verdict::AsksNothing => "asks nothing any more, and is deleted",
             Verdict::NotKnown => "is for a target that discovery finds: `lockkeeper explain` tells what follows",
             Verdict::Refused => "is of an account whose events are not allowed, and is deleted",
-            Verdict::ComesBack => "comes back: nobody understands it",
+            Verdict::ComesBack => "comes back: it cannot be understood, or does not say what is meant",
         }
     }
 }

@@ -212,24 +212,24 @@
         const detail = said.detail ?? said.title ?? `the daemon answered ${answer.status}`;
         if (answer.status === 401) return `This token is not accepted: ${detail}.`;
         if (answer.status === 429) return `Too many requests: ${detail}.`;
-        return `${detail[0].toUpperCase()}${detail.slice(1)}.`;
+        return sentence(detail);
     }
+
+    const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
     async function trySign(box) {
         const before = token;
         token = one("input", box).value.trim();
         try {
-            const seen = await ask("/api/v1/targets?limit=1", { signal: AbortSignal.timeout(PATIENCE_MS) });
+            const seen = await ask("/api/v1/me", { signal: AbortSignal.timeout(PATIENCE_MS) });
             if (!seen.ok) throw new Error(await problem(seen));
-            // Asks for nothing, and is refused for that only if this token may ask.
-            const body = { method: "POST", body: "{}", headers: { "content-type": "application/json" } };
-            const asked = await ask("/api/v1/deployments", { ...body, signal: AbortSignal.timeout(PATIENCE_MS) });
-            mayAct = asked.status !== 403;
+            const me = await seen.json();
+            mayAct = me.may_change;
             store.set("token", token);
             store.set("acts", mayAct ? "yes" : null);
             box.close();
             allow();
-            say(asked.status === 403 ? `Signed in. ${await problem(asked)}` : "Signed in. The token is kept until this tab is closed.");
+            say(`Signed in as ${me.name}. ${me.why_not ? sentence(me.why_not) : "The token is kept until this tab is closed."}`);
             listen();
             refresh({ always: true });
         } catch (why) {
@@ -238,7 +238,78 @@
         }
     }
 
+    // ---- What is for machines: a link cannot carry the token
+
+    const forMachines = 'a[href^="/api/"], a[href="/metrics"], a[href="/openapi.json"]';
+    let saved = "";
+
+    async function showRaw(link) {
+        const path = link.getAttribute("href");
+        try {
+            const answer = await ask(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+            if (!answer.ok) { say(await problem(answer)); return; }
+            const text = await answer.text();
+            const isJson = (answer.headers.get("content-type") ?? "").includes("json");
+            one("#raw-title").textContent = path;
+            one("#raw-text").textContent = isJson ? JSON.stringify(JSON.parse(text), null, 2) : text;
+            URL.revokeObjectURL(saved);
+            saved = URL.createObjectURL(new Blob([text], { type: isJson ? "application/json" : "text/plain" }));
+            one("#raw-save").href = saved;
+            one("#raw-save").download = `${path.split("?")[0].split("/").pop()}.${isJson ? "json" : "txt"}`;
+            dialog("raw").showModal();
+        } catch { say("The daemon does not answer."); }
+    }
+
     let act = null;
+    // The way that was last shown, and of what: nothing else is gone.
+    let foreseen = null;
+
+    const wantedTo = () => one("#confirm [name=to]").value.trim();
+    const isForeseen = () => act.dataset.foresees === undefined || (foreseen?.way && foreseen.to === wantedTo());
+
+    function would(...parts) {
+        const it = one("#confirm-would");
+        it.replaceChildren(...parts);
+        it.hidden = parts.length === 0;
+        one("#confirm-do").textContent = isForeseen() ? act.dataset.does : "Look first";
+    }
+
+    // A definition with the tag and the digest of each of its images.
+    function ran(definition, images) {
+        const part = ({ image, digest }) => {
+            const [name, pinned] = image.split("@");
+            const tag = name.split("/").pop().split(":")[1];
+            const known = digest ?? pinned;
+            return [tag, known && known.slice(0, "sha256:".length + 12)].filter(Boolean).join(", ");
+        };
+        const told = images.map(part).filter(Boolean).join("; ");
+        return told === "" ? definition : `${definition} (${told})`;
+    }
+
+    async function foresee(box) {
+        const { path, body } = act.dataset;
+        const mine = foreseen = { to: wantedTo(), way: null };
+        const wanted = { ...JSON.parse(body), dry_run: true };
+        if (mine.to !== "") wanted.to = mine.to;
+        complain(box, "");
+        would("Looking where that leads …");
+        try {
+            const answer = await ask(path, {
+                method: "POST", body: JSON.stringify(wanted), headers: { "content-type": "application/json" }, signal: AbortSignal.timeout(PATIENCE_MS),
+            });
+            if (foreseen !== mine) return;
+            if (!answer.ok) { would(); complain(box, await problem(answer)); return; }
+            mine.way = await answer.json();
+            const list = document.createElement("dl");
+            list.className = "facts";
+            for (const [name, text] of [["From", ran(mine.way.from, mine.way.from_images)], ["To", ran(mine.way.to, mine.way.to_images)]]) {
+                for (const [tag, says] of [["dt", name], ["dd", text]]) list.append(Object.assign(document.createElement(tag), { textContent: says }));
+            }
+            would(list);
+        } catch {
+            if (foreseen === mine) { would(); complain(box, "The daemon does not answer."); }
+        }
+    }
 
     function confirmFirst(button) {
         act = button;
@@ -250,16 +321,23 @@
         one("form", box).reset();
         for (const field of all("[data-field]", box)) field.hidden = !asks.split(" ").includes(field.dataset.field);
         complain(box, "");
+        foreseen = null;
+        would();
         box.showModal();
+        if (!isForeseen()) foresee(box);
     }
 
     async function perform(box) {
+        if (!isForeseen()) { await foresee(box); return; }
         const { path, body = "{}", title, asks = "" } = act.dataset;
         const wanted = JSON.parse(body);
         for (const field of all("[data-field] input", box)) {
             const value = field.value.trim();
             if (value !== "" && asks.split(" ").includes(field.name)) wanted[field.name] = value;
         }
+        // What was shown is done, whatever has become the last good one since; but for a digest, the revision says it all.
+        const way = foreseen?.way;
+        if (way && Object.keys(way.images).length === 0) wanted.to = way.to;
         const button = one("#confirm-do");
         button.disabled = true;
         try {
@@ -303,11 +381,14 @@
         document.addEventListener("click", (event) => {
             const button = event.target.closest?.("[data-act]");
             if (button) confirmFirst(button);
+            const link = event.target.closest?.(forMachines);
+            if (link && token && !(event.ctrlKey || event.metaKey || event.shiftKey)) { event.preventDefault(); showRaw(link); }
             if (event.target.closest?.("[data-close]")) event.target.closest("dialog").close();
         });
         for (const [id, does] of [["sign-in", trySign], ["confirm", perform]]) {
             one("form", dialog(id)).addEventListener("submit", (event) => { event.preventDefault(); does(dialog(id)); });
         }
+        one("#confirm [name=to]").addEventListener("input", () => { foreseen = null; would(); });
         document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
         addEventListener("pagehide", () => stream?.abort());
         addEventListener("pageshow", (event) => { if (event.persisted) { listen(); refresh(); } });

@@ -72,7 +72,12 @@ fn show(state: &StatusState, query: &Pairs, page: impl FnOnce(View<'_>) -> Marku
     let past = state.lookup.past();
     let health = state.health.assess(now);
     let asked = Asked::of(query);
-    let ended = newest_first(&snapshot, &past);
+    // As a rule what was read is in the snapshot by now.
+    let ended = if std::sync::Arc::ptr_eq(&past, &snapshot.past) {
+        snapshot.listed().iter().filter(|it| it.finished_at.is_some()).map(|record| &**record).collect()
+    } else {
+        newest_first(&snapshot, &past)
+    };
     let (snapshot, about) = (&*snapshot, &*state.about);
     let view = View { snapshot, ended: &ended, about, health: &health, now, at, asked: &asked };
     Html(page(view).into_string())
@@ -81,7 +86,7 @@ fn show(state: &StatusState, query: &Pairs, page: impl FnOnce(View<'_>) -> Marku
 /// The deployments that ended, those too that only ECS remembers.
 fn newest_first<'a>(snapshot: &'a Snapshot, past: &'a Past) -> Vec<&'a DeploymentRecord> {
     let past = past.beside(&snapshot.history, snapshot.under_way());
-    let mut ended: Vec<_> = snapshot.history.iter().chain(past).collect();
+    let mut ended: Vec<_> = snapshot.history.shared().chain(past).map(|record| &**record).collect();
     ended.sort_by_key(|it| std::cmp::Reverse(it.finished_at));
     ended
 }

@@ -215,7 +215,7 @@ fn image(it: &RunningImage) -> Markup {
 /// The images of all containers, and the definition that names them.
 pub(super) fn runs(running: &RunningRecord) -> Markup {
     html! {
-        @for it in &running.images { (image(it)) }
+        @for it in running.images.iter() { (image(it)) }
         span.note { code { (running.definition) } }
     }
 }

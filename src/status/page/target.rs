@@ -53,7 +53,8 @@ impl View<'_> {
                 (self.target_facts(it))
             }
             (self.target_runs(it.running.as_ref()))
-            @if let Some(record) = self.snapshot.deployments.get(&it.id) { (self.target_does(record)) }
+            @if let Some(record) = self.snapshot.deployments.get(&it.id) { (self.target_does(record, "does", "Under way")) }
+            @if let Some(record) = self.snapshot.waiting.get(&it.id) { (self.target_does(record, "next", "Next")) }
             (self.list_of_ended(&path, ended))
             (self.delivery(&path, &self.figures(Some(&it.id))))
             @match facts {
@@ -90,7 +91,7 @@ impl View<'_> {
             section #runs aria-labelledby="runs-heading" {
                 h2 #runs-heading { "Runs" }
                 @match running {
-                    None => p.nothing { "Lockkeeper has not looked at it yet: it does when something is asked of it." },
+                    None => p.nothing { "Nothing has been seen to run there yet." },
                     Some(running) => {
                         div.sheet.runs {
                             div { (runs(running)) }
@@ -102,10 +103,11 @@ impl View<'_> {
         }
     }
 
-    fn target_does(&self, it: &DeploymentRecord) -> Markup {
+    fn target_does(&self, it: &DeploymentRecord, name: &str, heading: &str) -> Markup {
+        let headed = format!("{name}-heading");
         html! {
-            section #does aria-labelledby="does-heading" {
-                h2 #does-heading { "Under way" }
+            section id=(name) aria-labelledby=(headed) {
+                h2 id=(headed) { (heading) }
                 dl.facts {
                     (fact("Stage", Some(&html! {
                         (pill(stage_kind(it.stage), stage_name(it.stage))) " "

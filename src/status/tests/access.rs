@@ -16,7 +16,7 @@ const CHANGES: [&str; 11] = [
     "/api/v1/deployments/d-none/cancel",
 ];
 
-const SEEN: [&str; 12] = [
+const SEEN: [&str; 13] = [
     "/",
     "/targets/api",
     "/targets/a.css",
@@ -24,6 +24,7 @@ const SEEN: [&str; 12] = [
     "/deployments/d-bad0",
     "/metrics",
     "/openapi.json",
+    "/api/v1/me",
     "/api/v1/targets",
     "/api/v1/targets/api",
     "/api/v1/deployments",
@@ -177,4 +178,23 @@ async fn who_tries_tokens_has_to_wait_and_keeps_nobody_away() {
     }
     assert_eq!((statuses[0], statuses[29]), (401, 429));
     assert_eq!(with_token(&state, Method::GET, "/api/v1/targets", Some(ANN)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_who_they_are_and_what_they_may() {
+    let state = state(Reads::Open);
+    let mut said = Vec::new();
+    for token in [Some(CI), Some(ANN), None] {
+        let answer = with_token(&state, Method::GET, "/api/v1/me", token).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        said.push(answer.body);
+    }
+    assert_snapshot!(said.join("\n"), @r#"
+    {"name":"ci","may_change":true,"why_not":null}
+    {"name":"ann","may_change":false,"why_not":"the token `ann` may see, and ask for no change: it has the role `read`"}
+    {"name":null,"may_change":false,"why_not":"a token of the role `operate` is needed to change anything"}
+    "#);
+    assert_eq!(with_token(&state, Method::GET, "/api/v1/me", Some("Bearer wrong")).await.problem().0, 401);
+    let closed = self::state(Reads::Token);
+    assert_eq!(with_token(&closed, Method::GET, "/api/v1/me", None).await.problem().0, 401);
 }

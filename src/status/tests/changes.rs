@@ -36,7 +36,9 @@ impl Desk for Notebook {
             Ok(WayBack {
                 target,
                 from: "chubby_api:13".parse().expect("a definition"),
+                from_images: Vec::new(),
                 to: to.as_deref().unwrap_or("chubby_api:12").parse().expect("a definition"),
+                to_images: Vec::new(),
                 images: vec![("web".into(), "sha256:aa".into())],
                 follow: Vec::new(),
                 hold: false,
@@ -160,7 +162,7 @@ async fn a_rollback_says_what_it_would_do_before_it_does() {
     let path = "/api/v1/targets/api/rollback";
     let way = json!({
         "event_id": null, "dry_run": true, "target": API, "from": "chubby_api:13", "to": "chubby_api:12",
-        "images": { "web": "sha256:aa" }, "follow": {}, "hold": true,
+        "from_images": [], "to_images": [], "images": { "web": "sha256:aa" }, "follow": {}, "hold": true,
     });
     let answer = post(&state, path, json!({ "dry_run": true })).await;
     assert_eq!((answer.status, answer.json()), (StatusCode::OK, way));
@@ -199,14 +201,14 @@ async fn what_is_not_there_or_has_ended_cannot_be_decided_about() {
     let (status, detail) = post(&state, "/api/v1/deployments", json!({ "target": "nobody" })).await.problem();
     said.push(format!("{status} {detail}"));
     assert_snapshot!(said.join("\n"), @"
-    404 no target has the name or the id `nobody`
-    404 no target has the name or the id `nobody`
+    404 no target has the name or the id `nobody`: known are api, cart, mail, search
+    404 no target has the name or the id `nobody`: known are api, cart, mail, search
     404 no deployment `d-none` is under way, or among the last that ended
     404 no deployment `d-none` is under way, or among the last that ended
     409 the deployment `d-bad0` has ended: rolled_back
     409 the deployment `d-77fe` does not wait for an approval
     409 the deployment `d-77fe` does not wait for an approval
-    404 no target has the name or the id `nobody`
+    404 no target has the name or the id `nobody`: known are api, cart, mail, search
     ");
     assert!(notebook.posted.lock().expect("sound").is_empty());
 }
@@ -242,7 +244,7 @@ async fn a_body_that_nobody_understands_is_refused_by_name() {
     400 `definition` must be a task definition: family, family:revision, or an ARN
     400 only one of `image`, `tag` and `definition` can be deployed
     400 the body cannot be understood: invalid type: integer `1`, expected a string at line 1 column 8
-    400 the body cannot be understood: unknown field `sha`, expected one of `user`, `commit`, `branch`, `repository`, `repository_url`, `platform`, `run_id`, `run_url` at line 1 column 18
+    400 the body cannot be understood: unknown field `sha`, expected one of `user`, `commit`, `branch`, `repository`, `repository_url`, `platform`, `run_id`, `run_url`, `traceparent` at line 1 column 18
     400 `reason` is longer than 1000 characters
     400 the body must be a JSON object
     400 the body cannot be understood: EOF while parsing a value at line 1 column 0

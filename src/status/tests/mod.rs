@@ -147,12 +147,14 @@ async fn a_target_has_the_shape_of_the_contract() {
       "lane": {
         "deployment": "d-77fe",
         "hold": null,
+        "next": null,
         "state": "watching",
         "until": null,
         "waiting": 1,
         "why": null
       },
       "name": "api",
+      "rollout": null,
       "running": {
         "by": "d-12ab",
         "definition": "chubby_api:13",
@@ -175,6 +177,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
     let answer = get(&Sample::busy(), "/api/v1/deployments/d-bad0").await;
     assert_snapshot!(serde_json::to_string_pretty(&answer.json()).expect("JSON"), @r#"
     {
+      "adopted": null,
       "attempts": 1,
       "cause": "crash_loop",
       "changes": [
@@ -282,13 +285,58 @@ async fn deployments_are_filtered() {
         ("target=111122223333%2Feu-west-1%2Fshop%2Fchubby_api&outcome=rolled_back", vec!["d-bad0"]),
         ("outcome=succeeded", vec!["d-12ab"]),
         ("since=2026-11-01T12:03:00Z&limit=2", vec!["d-77fe", "d-bad0"]),
-        ("target=nobody", vec![]),
         ("event=e-3", vec!["d-bad0"]),
         ("event=e-none", vec![]),
     ] {
         let answer = get(&sample, &format!("/api/v1/deployments?{query}")).await.json();
         let found: Vec<_> = answer["items"].as_array().expect("a list").iter().map(|it| &it["id"]).collect();
         assert_eq!(found, ids, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_exist_is_named_with_what_was_probably_meant() {
+    let sample = Sample::busy();
+    let mut said = Vec::new();
+    for path in [
+        "/api/v1/targets/ap",
+        "/api/v1/targets/chubby_api",
+        "/api/v1/deployments?target=none",
+        "/api/v1/deployments?target=cartt",
+        "/api/v1/deployments?target=111122223333%2Feu-west-1%2Fshop%2Fnone",
+    ] {
+        let (status, detail) = get(&sample, path).await.problem();
+        said.push(format!("{status} {detail}"));
+    }
+    assert_snapshot!(said.join("\n"), @"
+    404 no target has the name or the id `ap`: did you mean `api`?
+    404 no target has the name or the id `chubby_api`: did you mean `api`?
+    404 no target has the name or the id `none`: known are api, cart, mail, search
+    404 no target has the name or the id `cartt`: did you mean `cart`?
+    404 no target has the name or the id `111122223333/eu-west-1/shop/none`: known are api, cart, mail, search
+    ");
+}
+
+#[tokio::test]
+async fn a_target_that_is_gone_keeps_its_past() {
+    let mut sample = Sample::busy();
+    sample.snapshot.targets = Arc::default();
+    let found = get(&sample, "/api/v1/deployments?target=api&outcome=succeeded").await.json();
+    assert_eq!(found["items"][0]["id"], "d-12ab");
+    let (status, detail) = get(&sample, "/api/v1/deployments?target=web").await.problem();
+    assert_eq!(
+        (status, detail.as_str()),
+        (404, "no target has the name or the id `web`: no target is known")
+    );
+}
+
+#[tokio::test]
+async fn before_its_targets_are_known_a_process_says_of_none_that_it_does_not_exist() {
+    let mut sample = Sample::busy();
+    sample.snapshot.targets = Arc::default();
+    sample.snapshot.active = false;
+    for path in ["/api/v1/targets/web", "/api/v1/deployments?target=web"] {
+        assert_eq!(get(&sample, path).await.problem().0, 503, "{path}");
     }
 }
 
@@ -429,7 +477,7 @@ async fn people_read_of_an_error_on_a_page_and_machines_in_json() {
         let kind = response.headers()[header::CONTENT_TYPE].to_str().expect("text").to_owned();
         (response.status(), kind)
     };
-    for path in ["/targets/nothing", "/deployments/d-none"] {
+    for path in ["/targets/nothing", "/deployments/d-none", "/nope", "/nope/nope.html"] {
         let (status, kind) = asked(path, "text/html,*/*;q=0.8").await;
         assert_eq!((status, kind.as_str()), (StatusCode::NOT_FOUND, "text/html; charset=utf-8"), "{path}");
         let (status, kind) = asked(path, "application/json").await;

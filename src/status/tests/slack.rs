@@ -38,7 +38,9 @@ impl Desk for Clerk {
             Ok::<_, Refusal>(WayBack {
                 target,
                 from: "chubby_api:13".parse().expect("a definition"),
+                from_images: Vec::new(),
                 to: "chubby_api:12".parse().expect("a definition"),
+                to_images: Vec::new(),
                 images: Vec::new(),
                 follow: Vec::new(),
                 hold: false,

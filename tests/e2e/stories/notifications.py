@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import signal
 import time
+import urllib.request
 
 import events
 from daemon import Daemon
@@ -129,6 +131,8 @@ def a_bot_updates_its_message_and_an_operator_replays_by_its_button(stage: Stage
     assert told["text"] == f"1 of 1 messages of deployment {failed['id']} are put back", told
     _, again = ended(daemon, 2)
     assert again["outcome"] == "succeeded" and stage.no_dead_letters(), again
+    (why,) = again["triggers"]
+    assert why["replayed_by"] == f"ann in Slack ({OPERATOR})" and why["replayed_by"] in why["reason"], why
 
 
 def a_webhook_is_signed_and_asked_again_when_it_says_so(stage: Stage) -> None:
@@ -164,6 +168,64 @@ def a_dead_webhook_slows_no_deployment_and_no_stop(stage: Stage) -> None:
     assert daemon.says("notifications were not delivered before the end", channel="webhook_audit")
 
 
+def _three(stage: Stage) -> list[str]:
+    """Three services: one gets an image, one new tasks, one an image that crashes. Says the targets."""
+    stage.queues()
+    stage.with_rollouts()
+    for name in ("api", "web", "jobs"):
+        stage.service(name, image=stage.image(name, "v1"))
+    return [stage.target(name, on_push="pin") for name in ("api", "web", "jobs")]
+
+
+def _end_of_three(stage: Stage, daemon: Daemon) -> set[str]:
+    """The three are asked for, and end. Says the ids by which that is to be told."""
+    stage.put(events.push("api", "v2", stage.push("api", "v2")), events.deploy("web"))
+    stage.put(events.push("jobs", "v2-crash", stage.push("jobs", "v2-crash")))
+    told = {f"{it['id']}/{it['outcome']}" for it in ended(daemon, 3)}
+    assert sorted(it.split("/")[1] for it in told) == ["rolled_back", "succeeded", "succeeded"], told
+    return told
+
+
+def _ids(heard: list[dict]) -> set[str]:
+    return {it["headers"]["x-lockkeeper-id"] for it in heard}
+
+
+def an_end_that_nobody_took_before_a_kill_is_told_by_the_next_process(stage: Stage) -> None:
+    settings = _three(stage)
+    hook = Listener()
+    hook.answers = [(500, {})] * 1_000
+    daemon = stage.run(_hook(hook, "stages = []\n"), *settings)
+    told = _end_of_three(stage, daemon)
+    until("the first was tried", lambda: hook.heard)
+    assert all(it["lane"]["state"] == "idle" for it in daemon.targets()), "a dead webhook slows no lane"
+    assert stage.messages() == 3, "they are kept until that is told"
+    daemon.signal(signal.SIGKILL)
+    daemon.ends_within(5)
+    stage.daemons.remove(daemon)
+    hook.answers, before = [], len(hook.heard)
+    heir = stage.run(_hook(hook, "stages = []\n"), *settings)
+    until("all is told", lambda: _ids(hook.heard[before:]) >= told, 70)
+    assert _ids(hook.heard) == told, (_ids(hook.heard), told)
+    stage.rest(heir)
+    assert len(stage.updates()) == 3, "nothing is started twice"
+
+
+def an_end_that_nobody_took_before_a_stop_is_told_by_the_next_process(stage: Stage) -> None:
+    settings = _three(stage)
+    hook = Listener()
+    hook.answers = [(503, {})] * 1_000
+    daemon = stage.run(_hook(hook, "stages = []\n"), *settings)
+    told = _end_of_three(stage, daemon)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.ends_within(11) == 0
+    stage.daemons.remove(daemon)
+    hook.answers, before = [], len(hook.heard)
+    heir = stage.run(_hook(hook, "stages = []\n"), *settings)
+    until("all is told", lambda: _ids(hook.heard[before:]) >= told, 20)
+    stage.rest(heir)
+    assert len(stage.updates()) == 3 and _ids(hook.heard) == told, (_ids(hook.heard), told)
+
+
 def no_secret_reaches_a_log_a_page_an_event_or_a_notification(stage: Stage) -> None:
     stage.queues()
     stage.with_rollouts()
@@ -177,24 +239,41 @@ def no_secret_reaches_a_log_a_page_an_event_or_a_notification(stage: Stage) -> N
         slack(listener),
         _hook(listener),
         '[[http.tokens]]\nname = "ann"\nrole = "operate"\nenv = "ANN"\n',
+        "[approval]\nevents = true\n",  # moto does not say who sent a message.
         stage.target(),
         environment={"ANN": "planted-operate-token", "SLACK_SECRET": SIGNING_SECRET},
     )
-    stage.put(events.deploy("api", tag="nope", repository_url="https://x:planted-in-a-url@github.com/shop/api"))
+    planted = "https://x:planted-in-a-url@ci.example/7?step=build&access_token=planted-in-a-parameter"
+    wishes = {"repository_url": planted, "run_url": planted, "commit": planted, "reason": f"see {planted}"}
+    stage.put(events.deploy("api", tag="nope", metadata={"actor": planted}, **wishes))
     (deployment,) = ended(daemon, 1)
+    assert "see https://***@ci.example/7?step=build&access_token=***" in deployment["triggers"][0]["reason"], deployment
     events_told = _received(stage, told, 5)
+    stage.send(json.dumps({"source": "action.deploy", "detail-type": planted, "detail": {"service": [planted]}}))
+    asked = {"target": "api", "tag": "nope", "reason": f"see {planted}", "metadata": {"run_url": planted, "branch": planted}}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{daemon.port}/api/v1/deployments",
+        json.dumps(asked).encode(),
+        {"content-type": "application/json", "authorization": "Bearer planted-operate-token"},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert answer.status == 202
+    ended(daemon, 2)
     until("Slack and the webhook were told", lambda: _count(daemon, "slack", "sent") and len(listener.heard) > 6)
-    paths = ["/", "/metrics", "/health", "/openapi.json", "/api/v1/targets", "/api/v1/deployments"]
+    paths = ["/", "/metrics", "/health", "/openapi.json", "/api/v1/targets", "/api/v1/deployments", "/targets/api"]
+    paths += ["/dead-letters", "/api/v1/dead-letters"]
+    until("all of them are set aside", lambda: stage.set_aside()[0] == 3)
     paths += [f"/deployments/{deployment['id']}", f"/api/v1/deployments/{deployment['id']}"]
     pages = {path: fetch(f"http://127.0.0.1:{daemon.port}{path}") for path in paths}
     assert all(status == 200 for status, _ in pages.values()), {path: it[0] for path, it in pages.items()}
-    letters = stage.dead_letters()
-    del letters[0]["body"]  # What was asked is kept as it was asked.
+    letters = stage.dead_letters(3)
+    for letter in letters:
+        del letter["body"]  # What was asked is kept as it was asked.
     shown = {**{path: body for path, (_, body) in pages.items()}, "letters": json.dumps(letters)}
     shown["events"] = json.dumps(events_told)
     shown["notifications"] = json.dumps([it["body"] for it in listener.heard])
-    # At this level the log quotes events as they came: a URL with a password in it is its sender's doing.
-    shown["log"] = "\n".join(it for it in daemon.text().splitlines() if '"event received"' not in it)
+    shown["log"] = daemon.text()
+    assert shown["log"].count('"event received"') >= 3 and "access_token=***" in shown["log"]
     for where, text in shown.items():
         assert "planted" not in text, f"{where}: {text[max(0, text.index('planted') - 200) :][:400]}"
 
@@ -205,10 +284,14 @@ def a_rollout_of_somebody_else_is_told_as_not_ours(stage: Stage) -> None:
     daemon = stage.run(_hook(hook), stage.target())
     body = json.loads(stage.body(events.rollout(), "ecs-1"))
     body["resources"] = [stage.arn("ecs", f"service/{stage.cluster}/api")]
+    (service,) = stage.ecs.describe_services(cluster=stage.cluster, services=["api"])["services"]
+    rollout = service["deployments"][0]
+    body["detail"]["deploymentId"] = rollout["id"]
     stage.send(json.dumps(body))
     # After a start it is not certain at once that it is not ours.
     (told,) = until("it is told", lambda: hook.posts("/hook"), 100)
-    assert told["kind"] == "foreign_in_progress" and told["rollout"]["rollout_id"] == "ecs-svc/123", told
+    assert told["kind"] == "foreign_in_progress" and told["rollout"]["rollout_id"] == rollout["id"], told
+    assert told["rollout"]["definition"] == rollout["taskDefinition"].rpartition("/")[2], told
     assert "not ours" in told["text"] and told["target"]["name"] == "api", told
     assert daemon.says("that Lockkeeper did not start is in progress")
 

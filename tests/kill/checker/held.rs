@@ -44,7 +44,7 @@ fn was_seen_paused(facts: &Facts<'_>, target: &Target, rollout: &Rollout) -> boo
             && line.operation == "ListServiceDeployments"
             && names(&line.request["service"], target)
     };
-    let Some(look) = before().filter(is_look).last() else { return false };
+    let Some(look) = before().rfind(is_look) else { return false };
     let is_about = |line: &&Line| {
         names(&line.request["resourceArn"], target) && line.result == "OK" && mentions_pause(&line.request)
     };

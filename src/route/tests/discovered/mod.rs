@@ -27,7 +27,7 @@ fn refused(why: &str, found: Discovered) -> Discovered {
     Discovered { refused: Some(why.into()), ..found }
 }
 
-fn in_cluster(cluster: &str, found: Discovered) -> Discovered {
+pub(super) fn in_cluster(cluster: &str, found: Discovered) -> Discovered {
     let (account, region) = (found.target.account().clone(), found.target.region().clone());
     let target = TargetId::new(account, region, cluster.into(), found.target.service().clone());
     Discovered { target, ..found }

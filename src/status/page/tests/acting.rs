@@ -99,7 +99,7 @@ fn what_was_set_aside_says_why_and_can_be_put_back() {
         .map(|row| words(&without_buttons(row)))
         .collect();
     assert_snapshot!(told.join("\n"), @r#"
-    all that it reaches | Nobody understands it image pushed, event e-3 | container web exited with 1 put there by SQS: it was received too often tried 3 times | comes back: nobody understands it | 1 min ago 2 copies |
+    all that it reaches | Nobody understands it image pushed, event e-3 | container web exited with 1 put there by SQS: it was received too often tried 3 times | comes back: it cannot be understood, or does not say what is meant | 1 min ago 2 copies |
     api d-bad0 | push of shop_api:broken image pushed, event e-3 | rolled back crash loop container web exited with 1 tried 3 times | reaches api | 2 min ago 2 copies |
     "#);
     assert!(html.contains("Not all could be seen: 1 are in somebody's hands."));

@@ -10,7 +10,8 @@ use crate::{
     domain::{
         DefinitionFacts, Dependency, DeploymentRecord, Difference, Glob, HoldKind, HoldRecord, LetterEvent,
         LetterRecord, Line, Metadata, Moment, OnPush, Outline, PastRollout, Place, PutBy, ReconcileRecord,
-        RolloutState, TargetRecord, TargetSettings, Tasks, TriggerKind, UnwatchedRollout, Verdict,
+        RolloutRecord, RolloutState, TargetRecord, TargetSettings, Tasks, TriggerKind, UnwatchedRollout,
+        Verdict,
     },
     report::sample::{at, origin},
     status::{
@@ -68,8 +69,26 @@ fn targets_that_do_something_come_first_and_say_what() {
     api shop / chubby_api | shop_api: 1.4 0a0a0a0a0a0a web chubby_api:13 | 5 min ago by d-12ab | Watching Rolling out , 1 of 4 tasks | 1 |
     cart shop / chubby_cart | shop_cart: 1.4 0a0a0a0a0a0a web chubby_cart:13 | 5 min ago by d-12ab | Gathering for 4 s | 20 |
     mail shop / chubby_mail | shop_mail: 1.4 0a0a0a0a0a0a web chubby_mail:13 | 5 min ago by d-12ab | Blocked a rollout that deployer started is in progress | 1 |
-    search shop / chubby_search | Not looked at yet | – | Idle | 0 |
+    search shop / chubby_search | Not seen yet | – | Idle | 0 |
     "#);
+}
+
+#[test]
+fn a_rollout_that_nobody_here_watches_is_shown_and_whose_it_is() {
+    let rolled_out = |by: Option<&str>| {
+        let mut sample = Sample::busy();
+        let target = Arc::make_mut(&mut Arc::make_mut(&mut sample.snapshot.targets)[3]);
+        let (id, definition) = ("ecs-svc/9".into(), "chubby_search:2".parse().unwrap());
+        let rollout = RolloutRecord { id, definition, since: at("12:04:00"), by: by.map(Into::into) };
+        target.rollout = Some(Box::new(rollout));
+        let rows = rows(&page(&sample, false), "targets");
+        rows.lines().last().unwrap().split('|').nth(3).unwrap().trim().to_owned()
+    };
+    assert_eq!(rolled_out(Some("d-9")), "Idle chubby_search:2 is being rolled out, begun 2 min ago by d-9");
+    assert_eq!(
+        rolled_out(None),
+        "Idle chubby_search:2 is being rolled out, begun 2 min ago , not by us as far as is known"
+    );
 }
 
 #[test]
