@@ -10,6 +10,9 @@ from pages import FENCE
 from stage import Stage
 
 ROOT = Path(__file__).resolve().parents[3]
+# What stands in the variables that settings name.
+SECRET = "0123456789abcdef0123456789abcdef"
+VALUES = {"url": "https://example.com/hook", "headers": "authorization=Bearer 0123456789abcdef"}
 # Only version 2 of the CLI, which PyPI has not, follows a log.
 NEWER = {("logs", "tail")}
 
@@ -93,7 +96,7 @@ def every_settings_block_of_the_pages_is_sound(stage: Stage) -> None:
             settings = stage.folder / f"{page.stem}-{number}.toml"
             settings.write_text(it[3])
             # What they name must be there: the tokens and addresses of channels.
-            named = dict.fromkeys(re.findall(r'_env = "(\w+)"', it[3]), "https://example.com/0123456789abcdef")
+            named = {name: VALUES.get(what, SECRET) for what, name in re.findall(r'(\w+)_env = "(\w+)"', it[3])}
             environment = {**stage.environment(), **named, "LOCKKEEPER__QUEUE__URL": stage.queue_url}
             done = stage.tool().elsewhere("check", "--offline", "--config", str(settings), environment=environment)
             known += 1
