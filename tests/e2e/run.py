@@ -28,6 +28,7 @@ from stage import Stage
 MODULES = {
     "applied": "terraform",
     "endings": "ministack",
+    "shown": "ministack",
     "standby": "ministack",
     "failures": "ministack",
     "health": "ministack",
