@@ -107,6 +107,7 @@ impl Running {
             | Input::Renewed { .. }
             | Input::SetAside { .. }
             | Input::Tagged { .. }
+            | Input::Told(_)
             | Input::Wakeup => self.turn(input),
         }
     }

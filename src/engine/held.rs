@@ -31,7 +31,7 @@ pub(super) struct HeldEvent {
 }
 
 /// One message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HeldMessage {
     pub(super) id: MessageId,
     pub(super) receipt: Receipt,
@@ -81,10 +81,27 @@ impl HeldMessages {
         self.events.get(event).copied()
     }
 
-    /// Forgets the messages that nobody holds any more.
-    pub(super) fn keep_only(&mut self, is_held: impl Fn(LeaseId) -> bool) {
+    /// Forgets the messages that nobody holds any more, and the bodies of those that owe nothing: they are held until the
+    /// end of their deployment is told.
+    pub(super) fn keep_only(
+        &mut self,
+        is_held: impl Fn(LeaseId) -> bool,
+        is_owing: impl Fn(LeaseId) -> bool,
+    ) {
         let count = self.by_lease.len();
         self.by_lease.retain(|lease, _| is_held(*lease));
+        let mut settled = BTreeSet::new();
+        for (lease, held) in &mut self.by_lease {
+            if !held.body.is_empty() && !is_owing(*lease) {
+                let bare = HeldMessage { body: String::new(), ..(**held).clone() };
+                self.bytes -= held.body.len();
+                *held = Arc::new(bare);
+                settled.insert(*lease);
+            }
+        }
+        if !settled.is_empty() {
+            self.by_age.retain(|(_, lease)| !settled.contains(lease));
+        }
         if self.by_lease.len() < count {
             let events: BTreeSet<&EventId> = self.by_lease.values().map(|held| &held.event).collect();
             self.events.retain(|event, _| events.contains(event));
@@ -93,7 +110,7 @@ impl HeldMessages {
         }
     }
 
-    /// When the oldest of them was put on the queue.
+    /// When the oldest of them that owes something was put on the queue.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.by_age.first().map(|(since, _)| *since)
     }
@@ -121,12 +138,26 @@ mod tests {
         let [first, second] = [("m-2", true), ("m-3", false)].map(|(id, is_replay)| {
             held.hold(message(id), "e-1".into(), TriggerKind::ImagePushed, counted, is_replay, None)
         });
-        held.keep_only(|lease| lease != first);
+        held.keep_only(|lease| lease != first, |_| true);
         let known = HeldEvent { trigger: TriggerKind::ImagePushed, is_replay: true };
         assert_eq!(held.event(&"e-1".into()), Some(known));
         assert_eq!(held.oldest(), Some(Timestamp::default()));
-        held.keep_only(|lease| lease != second);
+        held.keep_only(|lease| lease != second, |_| true);
         assert_eq!((held.event(&"e-1".into()), held.bytes()), (None, 4));
+    }
+
+    #[test]
+    fn what_only_waits_until_its_end_is_told_takes_no_room() {
+        let mut held = HeldMessages::default();
+        let counted = Counted { version: Timestamp::default(), floor: Timestamp::default() };
+        let [told, open] = ["m-1", "m-2"]
+            .map(|id| held.hold(message(id), "e".into(), TriggerKind::SecretChanged, counted, false, None));
+        held.keep_only(|_| true, |lease| lease != told);
+        let bodies = [told, open].map(|lease| held.get(lease).map(|it| it.body.clone()));
+        assert_eq!((bodies, held.bytes()), ([Some(String::new()), Some("four".into())], 4));
+        assert_eq!(held.receipts(&[told]).len(), 1, "it can still be deleted");
+        held.keep_only(|_| true, |_| false);
+        assert_eq!(held.oldest(), None);
     }
 
     #[test]
@@ -142,7 +173,7 @@ mod tests {
         hold(&mut all, at(7_000), BTreeMap::new());
         let first = hold(&mut all, at(5_000), BTreeMap::new());
         assert_eq!(all.oldest(), Some(at(5_000)));
-        all.keep_only(|lease| lease != first);
+        all.keep_only(|lease| lease != first, |_| true);
         assert_eq!(all.oldest(), Some(at(7_000)));
         let copy = renewal::attributes(&"m-0".into(), counted, &BTreeSet::new(), None, 1_000);
         hold(&mut all, at(9_000), copy);

@@ -206,6 +206,7 @@ impl Engine {
                 Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 Some(word) = discovering.words.recv() => running.on_word(word),
+                Some(end) = running.engine.publisher.next_told() => running.on_answer(Input::Told(end)),
                 Some(question) = questions.recv() => running.on_question(question),
                 Some(rollout) = seen.recv() => running.on_foreign(rollout),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
@@ -227,6 +228,7 @@ impl Engine {
     ) -> Running {
         let mut settings = PlanSettings::new(self.visibility);
         settings.renew_after = self.renew_after;
+        settings.tell_within = self.publisher.tells().then_some(PlanSettings::TELL_WITHIN);
         let delay = if self.lease.is_some() { self.start_delay.min(OLDEST_READ) } else { self.start_delay };
         settings.start_after = self.clock.moment() + delay;
         settings.glances_per_second = self.ecs.glances_per_second();
@@ -541,7 +543,7 @@ impl Running {
     fn publish(&mut self, now: Moment) {
         let Self { engine, planner, queues, held, .. } = self;
         if engine.publisher.may_publish(now) {
-            held.keep_only(|lease| planner.holds(lease));
+            held.keep_only(|lease| planner.holds(lease), |lease| planner.is_owing(lease));
             engine.publisher.publish(
                 (now, engine.clock.wall()),
                 planner,

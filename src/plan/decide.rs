@@ -27,6 +27,9 @@ pub(super) struct Unseen<'a> {
     pub(super) why: &'static str,
 }
 
+/// Requests that a look settles, how, and why.
+type Settled = (Outcome, String, Vec<Ask>);
+
 /// What is left of the waiting requests once those that a look settles are gone.
 #[derive(Default)]
 pub(super) struct Sifted {
@@ -152,7 +155,7 @@ impl Lane {
     /// Settles what the look settles, and sorts the rest.
     pub(super) fn sift(&mut self, verdicts: Vec<Verdict>, look: &Look, turn: &mut Turn<'_>) -> Sifted {
         let mut sifted = Sifted::default();
-        let mut settled: Vec<(Outcome, String, Vec<Ask>)> = Vec::new();
+        let mut settled: Vec<Settled> = Vec::new();
         let mut failed: Vec<(Option<Box<Rollout>>, Failure, Vec<Ask>)> = Vec::new();
         for (ask, verdict) in std::mem::take(&mut self.waiting).into_iter().zip(verdicts) {
             match verdict {
@@ -182,6 +185,7 @@ impl Lane {
             }
         }
         let goes_on = !(sifted.needed.is_empty() && sifted.adopting.is_empty() && sifted.awaiting.is_empty());
+        let settled = self.whole_again(settled, look);
         let mut ends = settled.len() + failed.len();
         for (outcome, reason, asks) in settled {
             ends -= 1;
@@ -222,8 +226,25 @@ impl Lane {
             |it: &&Rollout| it.state == RolloutState::Succeeded && it.primary && it.created_at >= floor;
         // Where another rollout has followed it, this is not what the service has.
         let rollout = look.rollouts.first().filter(is_it)?;
-        let id = self.id_by_marks(rollout, asks).filter(|id| self.succeeded.as_ref() != Some(id))?;
-        Some(Unseen { rollout, id, why: "it was complete before this process saw it" })
+        let by_marks =
+            self.id_by_marks(rollout, asks).map(|id| (id, "it was complete before this process saw it"));
+        let held = "it began while this was held, and was complete before this process saw it";
+        let known = by_marks.or_else(|| Some((self.id_by_holder(rollout, asks)?, held)));
+        let (id, why) = known.filter(|(id, _)| self.succeeded.as_ref() != Some(id))?;
+        Some(Unseen { rollout, id, why })
+    }
+
+    /// What nobody saw complete was one deployment, whatever settles each of its requests.
+    fn whole_again(&self, settled: Vec<Settled>, look: &Look) -> Vec<Settled> {
+        let (mut done, mut others): (Vec<_>, Vec<_>) =
+            settled.into_iter().partition(|(outcome, ..)| *outcome == Outcome::AlreadyRunning);
+        let all: Vec<Ask> = done.iter().flat_map(|(.., asks)| asks.clone()).collect();
+        if done.len() > 1 && self.done_unseen(&all, look).is_some() {
+            done.truncate(1);
+            done[0].2 = all;
+        }
+        others.append(&mut done);
+        others
     }
 
     /// A name that only a pattern made up means no service, where ECS has none. Returns what else waits.

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::domain::{
-    CallFailure, Cancellation, DeadLetter, EventId, Glance, HoldRequest, Holds, LeaseId, Look, LookOrder,
-    MarkOrder, MessageId, Moment, Report, Request, StartOrder, Started, StopOrder, TagOrder, TargetId,
-    TargetSettings, Timestamp,
+    CallFailure, Cancellation, DeadLetter, DeploymentId, EventId, Glance, HoldRequest, Holds, LeaseId, Look,
+    LookOrder, MarkOrder, MessageId, Moment, Outcome, Report, Request, StartOrder, Started, StopOrder,
+    TagOrder, TargetId, TargetSettings, Timestamp,
 };
 
 use super::retry::Jitter;
@@ -99,8 +99,19 @@ pub enum Input {
     },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
+    /// Everybody who is told of ends has been told of this one, or cannot be.
+    Told(End),
     /// Time has passed.
     Wakeup,
+}
+
+/// How a deployment ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct End {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// Its outcome.
+    pub outcome: Outcome,
 }
 
 /// A message that was received, and what it asks for.
@@ -114,6 +125,8 @@ pub struct Arrival {
     pub event: EventId,
     /// Until when it is held.
     pub expires: Moment,
+    /// When it was first received, where that was before: whoever held it then may have acted on it.
+    pub held_since: Option<Timestamp>,
     /// What it asks for.
     pub asks: Asks,
 }
@@ -210,6 +223,9 @@ pub struct PlanSettings {
     pub start_after: Moment,
     /// How many glances, at ten rollouts each, may be sent in a second.
     pub glances_per_second: u32,
+    /// How long the messages of a deployment that ended are held until that was told elsewhere, at most; `None` where nobody
+    /// is told.
+    pub tell_within: Option<Duration>,
     /// Defects planted on purpose.
     #[cfg(feature = "sim")]
     pub flaws: BTreeSet<Flaw>,
@@ -252,6 +268,9 @@ impl PlanSettings {
     /// After so long a message is renewed: an hour before SQS would take it from us.
     pub const RENEW_AFTER: Duration = Duration::from_hours(11);
 
+    /// What could not be told for so long is not waited for any more.
+    pub const TELL_WITHIN: Duration = Duration::from_mins(15);
+
     /// Holds messages for this long, and starts rollouts at once.
     pub fn new(visibility: Duration) -> Self {
         Self {
@@ -259,6 +278,7 @@ impl PlanSettings {
             renew_after: Self::RENEW_AFTER,
             start_after: Moment::default(),
             glances_per_second: 10,
+            tell_within: None,
             #[cfg(feature = "sim")]
             flaws: BTreeSet::new(),
         }

@@ -3,6 +3,9 @@
 //! A message is deleted when all its obligations are settled, and by its latest receipt only. A hold that ran out is
 //! lost at that moment, whatever SQS would say: the message may be somebody else's by now.
 //!
+//! Where somebody is told elsewhere how deployments end, a message that owes nothing more is held until that was told, or
+//! for so long at most: a process that dies before leaves it to the next one, which tells it again.
+//!
 //! Each message is kept by the moment at which something about it falls due, so that a turn costs no more than the
 //! messages that it concerns, however many are held.
 
@@ -14,7 +17,7 @@ use std::{
 
 use crate::domain::{EventId, LeaseId, MessageId, Moment, Report, SettledBy, TargetId};
 
-use super::{Command, DeadLetter};
+use super::{Command, DeadLetter, End};
 
 /// After a failed call about a message, so long until it is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -28,9 +31,12 @@ pub(super) struct Ledger {
     visibility: Duration,
     /// How long one receipt is held before the message is renewed.
     renew_after: Duration,
+    /// How long the end of a deployment may take to be told elsewhere; `None` where nobody is.
+    tell_within: Option<Duration>,
     held: BTreeMap<LeaseId, Arc<Held>>,
     by_message: BTreeMap<MessageId, LeaseId>,
     by_due: BTreeSet<(Moment, LeaseId)>,
+    by_end: BTreeMap<End, BTreeSet<LeaseId>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +49,8 @@ struct Held {
     renewal: Option<(Moment, Call)>,
     failed_renewals: u32,
     duties: BTreeMap<Option<TargetId>, Duty>,
+    /// The ends that are to be told before it is deleted, and until when that may take.
+    untold: BTreeMap<End, Moment>,
     deletion: Call,
     failed_deletions: u32,
     /// When something about it falls due, as it is entered in the ledger.
@@ -96,13 +104,15 @@ impl Call {
 
 impl Ledger {
     /// An empty one, for messages that each extension holds for so long, and that are renewed after so long.
-    pub(super) fn new(visibility: Duration, renew_after: Duration) -> Self {
+    pub(super) fn new(visibility: Duration, renew_after: Duration, tell_within: Option<Duration>) -> Self {
         Self {
             visibility,
             renew_after,
+            tell_within,
             held: BTreeMap::new(),
             by_message: BTreeMap::new(),
             by_due: BTreeSet::new(),
+            by_end: BTreeMap::new(),
         }
     }
 
@@ -119,9 +129,12 @@ impl Ledger {
     ) -> Option<LeaseId> {
         let replaced = self.by_message.get(&message).copied();
         let mut duties: BTreeMap<_, _> = targets.map(|target| (Some(target), Duty::Open)).collect();
-        let before = replaced.and_then(|replaced| self.remove(replaced)).into_iter();
-        let before = before.flat_map(|held| held.duties);
-        duties.extend(before.filter_map(|(target, duty)| Some((target, duty.again()?))));
+        let before = replaced.and_then(|replaced| self.remove(replaced));
+        let (before, untold) = before.map(|held| (held.duties, held.untold)).unwrap_or_default();
+        duties.extend(before.into_iter().filter_map(|(target, duty)| Some((target, duty.again()?))));
+        for end in untold.keys() {
+            self.by_end.entry(end.clone()).or_default().insert(lease);
+        }
         self.by_message.insert(message.clone(), lease);
         let held = Held {
             message,
@@ -131,6 +144,7 @@ impl Ledger {
             renewal: Some((now + self.renew_after, Call::Idle)),
             failed_renewals: 0,
             duties,
+            untold,
             deletion: Call::Idle,
             failed_deletions: 0,
             due: Moment::default(),
@@ -162,6 +176,29 @@ impl Ledger {
     /// Whether this message owes this target nothing any more.
     pub(super) fn is_settled(&self, lease: LeaseId) -> bool {
         self.held.get(&lease).is_none_or(|held| held.settled_by().is_some())
+    }
+
+    /// Whether this message owes anybody something still, other than that its end is told.
+    pub(super) fn is_owing(&self, lease: LeaseId) -> bool {
+        self.held.get(&lease).is_some_and(|held| held.is_owing())
+    }
+
+    /// How a deployment ended that this message asked for is to be told before it is deleted.
+    pub(super) fn tell_first(&mut self, lease: LeaseId, end: &End, now: Moment) {
+        let Some(within) = self.tell_within.filter(|_| self.holds(lease)) else { return };
+        self.by_end.entry(end.clone()).or_default().insert(lease);
+        self.change(lease, |held| {
+            held.untold.entry(end.clone()).or_insert(now + within);
+        });
+    }
+
+    /// An end was told, or was given up.
+    pub(super) fn told(&mut self, end: &End) {
+        for lease in self.by_end.remove(end).unwrap_or_default() {
+            self.change(lease, |held| {
+                held.untold.remove(end);
+            });
+        }
     }
 
     /// The targets that the message reached.
@@ -264,11 +301,36 @@ impl Ledger {
     /// What is to be done about messages now: extensions with half their time left, letters, deletions.
     pub(super) fn commands(&mut self, now: Moment) -> Vec<Command> {
         let due: BTreeSet<LeaseId> = self.due(now).collect();
+        for lease in &due {
+            self.stop_waiting(*lease, now);
+        }
         let mut commands = self.letters(&due, now);
         commands.extend(self.extensions(&due, now));
         commands.extend(self.renewals(&due, now));
         commands.extend(self.deletions(&due, now));
         commands
+    }
+
+    /// What could not be told in time holds the message no longer.
+    fn stop_waiting(&mut self, lease: LeaseId, now: Moment) {
+        let Some(held) = self.held.get(&lease) else { return };
+        let late = held.untold.iter().filter(|(_, until)| **until <= now);
+        let late: Vec<End> = late.map(|(end, _)| end.clone()).collect();
+        for end in late {
+            self.forget_end(&end, lease);
+            self.change(lease, |held| {
+                held.untold.remove(&end);
+            });
+        }
+    }
+
+    fn forget_end(&mut self, end: &End, lease: LeaseId) {
+        if let Some(leases) = self.by_end.get_mut(end) {
+            leases.remove(&lease);
+            if leases.is_empty() {
+                self.by_end.remove(end);
+            }
+        }
     }
 
     fn letters(&mut self, due: &BTreeSet<LeaseId>, now: Moment) -> Vec<Command> {
@@ -310,8 +372,8 @@ impl Ledger {
         let mut commands = Vec::new();
         for &lease in due {
             self.change(lease, |held| {
-                let is_wanted = held.is_wanted();
-                let Some((at, call)) = held.renewal.as_mut().filter(|_| is_wanted) else { return };
+                let is_owing = held.is_owing();
+                let Some((at, call)) = held.renewal.as_mut().filter(|_| is_owing) else { return };
                 if *at <= now && call.is_due(now) {
                     *call = Call::Underway;
                     let is_open = |(target, duty): (&Option<TargetId>, &Duty)| match duty {
@@ -370,6 +432,7 @@ impl Ledger {
         let held = self.held.remove(&lease)?;
         self.by_due.remove(&(held.due, lease));
         self.by_message.remove(&held.message);
+        held.untold.keys().for_each(|end| self.forget_end(end, lease));
         Some(Arc::unwrap_or_clone(held))
     }
 }
@@ -377,6 +440,9 @@ impl Ledger {
 impl Held {
     /// Why the message may be deleted, if it may: the weightiest of the reasons for which its duties are settled.
     fn settled_by(&self) -> Option<SettledBy> {
+        if !self.untold.is_empty() {
+            return None;
+        }
         let mut weightiest = SettledBy::NothingAsked;
         for duty in self.duties.values() {
             match duty {
@@ -385,6 +451,14 @@ impl Held {
             }
         }
         Some(weightiest)
+    }
+
+    /// Whether one of its duties is not settled.
+    fn is_owing(&self) -> bool {
+        self.duties.values().any(|duty| match duty {
+            Duty::Open | Duty::SettingAside(..) => true,
+            Duty::Settled(_) => false,
+        })
     }
 
     /// Whether the hold is still needed: a message that is being deleted needs no more time.
@@ -415,11 +489,12 @@ impl Held {
         } else {
             at_once(self.deletion)
         };
-        let renewal = self.renewal.filter(|_| self.is_wanted()).and_then(|(at, call)| match call {
+        let renewal = self.renewal.filter(|_| self.is_owing()).and_then(|(at, call)| match call {
             Call::Idle => Some(at),
             Call::Underway | Call::RetryAt(_) => call.wakeup(),
         });
-        letters.chain(own).chain(renewal).chain([self.expires]).min().unwrap_or(self.expires)
+        let untold = self.untold.values().copied().min();
+        letters.chain(own).chain(renewal).chain(untold).chain([self.expires]).min().unwrap_or(self.expires)
     }
 }
 

@@ -87,7 +87,7 @@ use waves::Waves;
 
 pub use crate::domain::DeadLetter;
 pub use foresee::{Foreseen, foresee, look_for};
-pub use input::{Arrival, Asks, Command, Flaw, Input, Now, PlanSettings};
+pub use input::{Arrival, Asks, Command, End, Flaw, Input, Now, PlanSettings};
 pub use promises::{Promise, Violation};
 pub use retry::Jitter;
 pub use settle::is_needed;
@@ -134,7 +134,7 @@ struct Hold {
 impl Planner {
     /// A planner that knows of nothing.
     pub fn new(settings: PlanSettings) -> Self {
-        let ledger = Ledger::new(settings.visibility, settings.renew_after);
+        let ledger = Ledger::new(settings.visibility, settings.renew_after, settings.tell_within);
         Self {
             settings,
             ledger,
@@ -157,7 +157,16 @@ impl Planner {
             self.with_lane(now, &target, &mut out, lane::Lane::called);
         }
         out.extend(self.ledger.commands(now.moment));
+        if self.settings.tell_within.is_some() {
+            // What is only held until its end is told counts in no wave any more.
+            self.waves.close(|lease| self.ledger.is_owing(lease));
+        }
         out
+    }
+
+    /// Whether this message owes somebody something still: its body may be asked for.
+    pub fn is_owing(&self, lease: LeaseId) -> bool {
+        self.ledger.is_owing(lease)
     }
 
     /// When [`Self::handle`] has something to do next, if nothing is told until then.
@@ -238,12 +247,13 @@ impl Planner {
                 self.with_lane(now, &target, out, |lane, turn| lane.holds_read(&holds, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
+            Input::Told(end) => self.ledger.told(&end),
             Input::Wakeup => {}
         }
     }
 
     fn arrived(&mut self, now: Now, arrival: Arrival, out: &mut Vec<Command>) {
-        let Arrival { lease, message, event, expires, asks } = arrival;
+        let Arrival { lease, message, event, expires, held_since, asks } = arrival;
         let requests = match asks {
             Asks::Changes(requests) => requests,
             Asks::Holds(requests) => {
@@ -273,7 +283,7 @@ impl Planner {
             self.lane_of(&target, &request.settings);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
-                    lane.join(lease, request, turn);
+                    lane.join(lease, request, held_since, turn);
                 }
             });
             if self.settings.flawed(Flaw::DeleteOnReceive) {

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::{
-    DeadLetter, Flaw, Planner, cancel,
+    DeadLetter, End, Flaw, Planner, cancel,
     decide::Unseen,
     fold,
     fold::Ask,
@@ -36,6 +36,7 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         self.succeeded = Some(passage.id.clone());
+        self.named.tells_of(&rollout.id);
         let mut record = self.record(passage);
         record.cause = None;
         record.finished_at = Some(ended);
@@ -54,7 +55,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &passage.asks, turn);
     }
 
     pub(super) fn finish_failed(
@@ -71,7 +72,7 @@ impl Lane {
         };
         (record.cause, record.reason) = (cause, Some(reason));
         self.set_aside(&passage.asks, outcome, &record, turn);
-        self.finish(record, outcome, turn);
+        self.finish(record, outcome, &passage.asks, turn);
     }
 
     pub(super) fn finish_dry(&mut self, passage: Passage, turn: &mut Turn<'_>) {
@@ -84,7 +85,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::DryRun);
         }
-        self.finish(record, Outcome::DryRun, turn);
+        self.finish(record, Outcome::DryRun, &passage.asks, turn);
     }
 
     /// Requests that need no rollout end as one deployment that started none.
@@ -101,7 +102,7 @@ impl Lane {
         for ask in &asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &asks, turn);
     }
 
     /// Requests turn out to have been started by us, and to be done, in a way that was not seen. In words: why not.
@@ -156,7 +157,7 @@ impl Lane {
             record.rollout = Some(rollout.id);
         }
         self.set_aside(&asks, outcome, &record, turn);
-        tell_finished(record, outcome, turn);
+        tell_finished(record, outcome, &asks, turn);
     }
 
     /// A rollout of ours was complete, and somebody's has taken its place before that could be said.
@@ -167,7 +168,7 @@ impl Lane {
         for ask in &passage.asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
-        self.finish(record, Outcome::Superseded, turn);
+        self.finish(record, Outcome::Superseded, &passage.asks, turn);
     }
 
     /// Something waits behind a rollout that makes no progress.
@@ -181,7 +182,7 @@ impl Lane {
     pub(super) fn report_superseded(&self, old: &Passage, new: &Passage, turn: &mut Turn<'_>) {
         let mut record = self.record(old);
         record.reason = Some(format!("{} took its place, and carries what it carried", new.id));
-        tell_finished(record, Outcome::Superseded, turn);
+        tell_finished(record, Outcome::Superseded, &old.asks, turn);
     }
 
     pub(super) fn set_aside(
@@ -208,8 +209,8 @@ impl Lane {
         }
     }
 
-    fn finish(&mut self, record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
-        tell_finished(record, outcome, turn);
+    fn finish(&mut self, record: DeploymentRecord, outcome: Outcome, asks: &[Ask], turn: &mut Turn<'_>) {
+        tell_finished(record, outcome, asks, turn);
         self.retrying = None;
         self.rest(turn);
     }
@@ -411,7 +412,17 @@ fn rolled_out(rollout: &Rollout) -> Vec<RunningImage> {
         .collect()
 }
 
-pub(super) fn tell_finished(mut record: DeploymentRecord, outcome: Outcome, turn: &mut Turn<'_>) {
+/// Tells how a deployment ended. The messages of these are deleted once that was told everywhere.
+pub(super) fn tell_finished(
+    mut record: DeploymentRecord,
+    outcome: Outcome,
+    asks: &[Ask],
+    turn: &mut Turn<'_>,
+) {
+    let end = End { deployment: record.id.clone(), outcome };
+    for ask in asks {
+        turn.ledger.tell_first(ask.lease, &end, turn.now.moment);
+    }
     record.stage = Stage::Finished;
     record.outcome = Some(outcome);
     record.finished_at = record.finished_at.or(Some(turn.now.wall));

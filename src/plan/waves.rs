@@ -278,7 +278,7 @@ impl Lane {
         let mut record = DeploymentRecord { id, ..self.waiting_record(asks) };
         record.reason = Some(reason);
         self.set_aside(asks, Outcome::Cancelled, &record, turn);
-        super::tell::tell_finished(record, Outcome::Cancelled, turn);
+        super::tell::tell_finished(record, Outcome::Cancelled, asks, turn);
     }
 
     /// Whether what this event asked for is being undone.

@@ -94,7 +94,7 @@ pub fn registry(repository: &str) -> String {
 }
 
 /// The daemon's settings: everything that waits is short, because its clock is real.
-pub fn settings(queue: &str) -> String {
+pub fn settings(queue: &str, webhook: &str) -> String {
     let targets: Vec<String> = TARGETS
         .iter()
         .map(|Target { name, repository, more, .. }| {
@@ -108,6 +108,7 @@ pub fn settings(queue: &str) -> String {
     format!(
         "[engine]\nstart_delay = \"0s\"\n[queue]\nurl = \"{queue}\"\nvisibility = \"30s\"\n\
          [http]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
+         [[notify.webhook]]\nname = \"audit\"\nurl = \"{webhook}\"\nstages = []\n\
          [defaults]\nquiet = \"100ms\"\ntimeout = \"{TIMEOUT_MS}ms\"\nignore_tags = [\"glob:dev-*\"]\n\
          max_parallel = 2\nstop_after = 2\n{targets}"
     )

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use crate::{
     estate,
     process::Daemon,
+    receiver::Receiver,
     record::{By, Life, Line, Record},
     stage::{Stage, now_ms},
     storm::Storm,
@@ -74,6 +75,7 @@ struct Lap {
     rng: Rng,
     stage: Stage,
     storm: Storm,
+    receiver: Receiver,
     endpoint: String,
     settings: String,
     said: Arc<Mutex<Vec<Value>>>,
@@ -104,7 +106,8 @@ impl Lap {
         let front = Front::new(World::new(plan.seed, world), callers);
         tokio::spawn(front.serve(listener));
         let mut stage = Stage::new(front);
-        let settings = estate::settings(&stage.furnish().await);
+        let (receiver, webhook) = Receiver::listen(plan.seed, plan.faults).await;
+        let settings = estate::settings(&stage.furnish().await, &webhook);
         let said = Arc::new(Mutex::new(Vec::new()));
         let daemon = Some(Daemon::start(&endpoint, &settings, &said));
         let now = Instant::now();
@@ -113,6 +116,7 @@ impl Lap {
             rng: Rng::new(plan.seed ^ 0x5EED),
             stage,
             storm: Storm::new(plan.seed, plan.faults),
+            receiver,
             endpoint,
             settings,
             said,
@@ -156,6 +160,7 @@ impl Lap {
             world.set_settings(calm);
         });
         self.plan.faults = false;
+        self.receiver.calm_down();
         self.succeed(true);
         for happening in self.storm.rest() {
             self.stage.bring_about(happening);
@@ -207,6 +212,7 @@ impl Lap {
             lives: self.lives,
             state,
             said,
+            told: self.receiver.told(),
             rested_ms: self.rested_ms,
         }
     }

@@ -15,6 +15,7 @@ mod estate;
 mod lap;
 mod planted;
 mod process;
+mod receiver;
 mod record;
 mod shown;
 mod stage;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     checker,
     lap::{self, Plan},
-    record::{By, Line, Record},
+    record::{By, Line, Record, Told},
     shown,
 };
 
@@ -18,7 +18,7 @@ static LAP: LazyLock<Record> = LazyLock::new(|| lap::run(Plan { seed: 7, kills: 
 /// The name of a falsification, the promise that it breaks, and what it does.
 type Planted = (&'static str, &'static str, fn(&mut Record));
 
-const PLANTED: [Planted; 16] = [
+const PLANTED: [Planted; 18] = [
     ("a start over a sound rollout", "P1", start_over_a_sound_rollout),
     ("a start over a rollback", "P1", start_over_a_rollback),
     ("a deletion on receipt", "P2", delete_on_receipt),
@@ -34,6 +34,8 @@ const PLANTED: [Planted; 16] = [
     ("a success of what never ran", "P5", claim_another_definition),
     ("a letter about a rollback that never was", "P5", tell_of_a_rollback),
     ("a message that died with its process", "P6", bury_a_message),
+    ("an end that nobody was told of", "told", forget_what_was_told),
+    ("an end that is told under two ids", "told", tell_under_two_ids),
     ("no rest", "P9", never_rest),
 ];
 
@@ -219,6 +221,18 @@ fn bury_a_message(record: &mut Record) {
     for life in &mut record.lives {
         life.killed = true;
     }
+}
+
+/// As if its process had died before it was told, and its message had been deleted before that.
+fn forget_what_was_told(record: &mut Record) {
+    let last = record.told.last().expect("something was told").clone();
+    record.told.retain(|it| it.events != last.events);
+}
+
+fn tell_under_two_ids(record: &mut Record) {
+    let is_it = |it: &&Told| it.rollout.is_some();
+    let again = record.told.iter().find(is_it).expect("a rollout ended").clone();
+    record.told.push(Told { id: "d-0/succeeded".into(), ..again });
 }
 
 fn never_rest(record: &mut Record) {

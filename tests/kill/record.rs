@@ -33,6 +33,20 @@ pub struct Life {
     pub killed: bool,
 }
 
+/// The end of a deployment, as a webhook took it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// In milliseconds since the epoch.
+    pub at: u64,
+    /// By which repeats are dropped.
+    pub id: String,
+    pub target: String,
+    pub outcome: String,
+    pub rollout: Option<String>,
+    /// The events that had asked for it.
+    pub events: Vec<String>,
+}
+
 /// Everything about a lap.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -45,6 +59,8 @@ pub struct Record {
     pub state: Value,
     /// What the processes said on their standard output. Only held against reality, never believed.
     pub said: Vec<Value>,
+    /// What a webhook took that was there all the time.
+    pub told: Vec<Told>,
     /// How long the queue took to empty once faults and kills had ended; `None` if it did not.
     pub rested_ms: Option<u64>,
 }

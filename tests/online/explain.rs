@@ -175,6 +175,7 @@ async fn offline_nobody_is_asked_and_where_aws_does_not_answer_that_is_said() {
     let output = explain(&lab, &parameter("/prod/KEY", LONG_AGO), DISCOVERY, &["--offline"]).await;
     let text = lab.text(&output);
     assert!(text.contains("what discovery would find is not asked for here"), "{text}");
+    assert!(text.contains("result     not known: it may be for a target that discovery finds"), "{text}");
     assert_eq!(lab.calls_after(before).len(), 0);
     let output =
         lab.run_elsewhere(&["explain", &lab.file("event.json", &push("shop/api", "v1"))], DISCOVERY).await;

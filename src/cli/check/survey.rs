@@ -215,7 +215,14 @@ impl Survey<'_> {
         let Some(rules) = &self.settings.discovery else { return Found::new() };
         let mut places = places(&self.home.account, &self.home.region, &self.settings.aws.estate);
         places.retain(|place| !self.closed.contains(&place.account));
-        let (found, judged) = discovered::find(&self.ecs, rules, self.settings, &places, self.progress).await;
+        let (found, judged) = discovered::find(
+            &self.ecs,
+            rules,
+            self.settings,
+            (&places, self.closed.is_empty()),
+            self.progress,
+        )
+        .await;
         findings.extend(judged);
         found
     }

@@ -31,12 +31,16 @@ pub(in crate::plan) enum Verb {
 
 pub(in crate::plan) struct Bench {
     pub(super) planner: Planner,
+    /// How each planner is set up.
+    plan: PlanSettings,
     pub(super) now: Moment,
     pub(super) jitter: Jitter,
     /// How the targets of the next messages are to be deployed.
     pub(super) settings: TargetSettings,
     /// How long a message is held once it is received.
     pub(super) held_for: Duration,
+    /// When the next messages were first received, where that was before.
+    pub(super) held_since: Option<Timestamp>,
     pub(super) scenes: BTreeMap<TargetId, Look>,
     /// Calls that are answered by nobody, until a story does.
     pub(super) unanswered: BTreeSet<Verb>,
@@ -66,7 +70,9 @@ impl Bench {
     pub(super) fn with(settings: PlanSettings) -> Self {
         Self {
             held_for: settings.visibility,
-            planner: Planner::new(settings),
+            held_since: None,
+            planner: Planner::new(settings.clone()),
+            plan: settings,
             now: Moment::from_millis(1_000_000),
             jitter: Jitter(0),
             settings: TargetSettings { rollback: false, ..TargetSettings::named(API.into()) },
@@ -110,7 +116,14 @@ impl Bench {
         let lease = LeaseId(self.leases);
         let expires = self.now + self.held_for;
         let (message, event) = (message.into(), event.into());
-        self.tell(Input::Arrived(Arrival { lease, message, event, expires, asks }));
+        self.tell(Input::Arrived(Arrival {
+            lease,
+            message,
+            event,
+            expires,
+            held_since: self.held_since,
+            asks,
+        }));
         lease
     }
 
@@ -154,7 +167,7 @@ impl Bench {
 
     /// The process is killed, and another one starts that knows nothing.
     pub(super) fn crash(&mut self) {
-        self.planner = Planner::new(PlanSettings::new(self.held_for));
+        self.planner = Planner::new(self.plan.clone());
     }
 
     /// What ECS shows of `api`.

@@ -24,6 +24,7 @@ mod rule;
 mod setting_aside;
 mod shown;
 mod tags;
+mod telling;
 mod together;
 mod undoing;
 mod unheard;

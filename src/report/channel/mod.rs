@@ -3,7 +3,8 @@
 //!
 //! The loop puts a notice into the outboxes of those who want it, and goes on. An outbox is bounded: where a channel has
 //! been dead for so long that it is full, what only says how far something is makes room. What is given up is counted, and
-//! the first of an outage is logged. At the end of the process each channel gets a moment to send what waits.
+//! the first of an outage is logged. How a deployment ended is [said to be told](Told) once each channel has handed it over or
+//! given it up: until then its messages are kept. At the end of the process each channel gets a moment to send what waits.
 
 mod courier;
 mod post;
@@ -11,6 +12,7 @@ mod post;
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use tokio::{
+    sync::mpsc,
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -19,14 +21,14 @@ use tracing::warn;
 use self::{courier::Courier, post::Post};
 use super::{
     bus::BusSender,
-    notice::{Notice, What, is_wanted, outbox::Outbox, teller::Teller},
+    notice::{Errand, Notice, What, is_wanted, outbox::Outbox, teller::Teller},
     slack::Slack,
     topic::TopicSender,
     webhook::Webhook,
 };
 use crate::{
     aws::bus::BUS_BATCH,
-    domain::{NoticeFilter, Report, Timestamp},
+    domain::{DeploymentId, NoticeFilter, Outcome, Report, Timestamp},
 };
 
 /// What waits for one channel at most: an hour of a large estate.
@@ -119,12 +121,31 @@ pub struct Channel {
     pub sender: Sender,
 }
 
+/// The end of a deployment of which everybody who wants it was told, or cannot be.
+pub type Told = (DeploymentId, Outcome);
+
+/// The end of a deployment that is being told: once nobody has it any more, that is said.
+#[derive(Debug)]
+struct Telling {
+    end: Told,
+    done: mpsc::UnboundedSender<Told>,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        // Nobody listens once the process ends.
+        let _ = self.done.send(self.end.clone());
+    }
+}
+
 /// Takes reports, and puts what follows into the outboxes of those who want it.
 #[derive(Debug)]
 pub struct Notifiers {
     teller: Teller,
     boxes: Vec<Mailbox>,
     tally: Arc<dyn Tally>,
+    done: mpsc::UnboundedSender<Told>,
+    told: mpsc::UnboundedReceiver<Told>,
 }
 
 /// Brings the channels to their end.
@@ -153,7 +174,9 @@ pub fn open(channels: Vec<Channel>, tally: Arc<dyn Tally>) -> (Notifiers, Courie
         let courier = Courier::new(Arc::clone(&post), sender, Arc::clone(&tally));
         couriers.push((post, tokio::spawn(courier.work())));
     }
-    (Notifiers { teller: Teller::default(), boxes, tally: Arc::clone(&tally) }, Couriers { couriers, tally })
+    let (done, told) = mpsc::unbounded_channel();
+    let notifiers = Notifiers { teller: Teller::default(), boxes, tally: Arc::clone(&tally), done, told };
+    (notifiers, Couriers { couriers, tally })
 }
 
 impl Notifiers {
@@ -162,7 +185,10 @@ impl Notifiers {
         if self.boxes.is_empty() {
             return;
         }
-        for notice in self.teller.hear(report, now) {
+        for mut notice in self.teller.hear(report, now) {
+            if let Some(end) = notice.deployment().cloned().zip(notice.outcome()) {
+                notice.errand = Errand::new(Telling { end, done: self.done.clone() });
+            }
             let notice = Arc::new(notice);
             for mailbox in self.boxes.iter().filter(|mailbox| mailbox.wants(&notice)) {
                 let gone = mailbox.post.put(Arc::clone(&notice));
@@ -171,6 +197,16 @@ impl Notifiers {
                 }
             }
         }
+    }
+
+    /// Whether nobody is told of anything.
+    pub fn are_none(&self) -> bool {
+        self.boxes.is_empty()
+    }
+
+    /// The next end of a deployment that was told to all who want it, or given up.
+    pub async fn told(&mut self) -> Option<Told> {
+        self.told.recv().await
     }
 
     /// The names of the channels.

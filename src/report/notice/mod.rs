@@ -15,7 +15,7 @@ pub mod teller;
 pub(crate) mod tests;
 pub mod words;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::domain::{
     DeploymentId, DeploymentRecord, ForeignRollout, ForeignState, HoldMove, HoldRecord, NoticeFilter,
@@ -31,7 +31,31 @@ pub struct Notice {
     pub at: Timestamp,
     /// What happened.
     pub what: What,
+    /// Who waits until everybody has it.
+    pub errand: Errand,
 }
+
+/// What is dropped once nobody has a notice any more, because each channel has handed it over or given it up: that is how
+/// somebody may wait for it. Two notices are no others because of it.
+#[derive(Clone, Debug, Default)]
+pub struct Errand(
+    #[expect(dead_code, reason = "it is there to be dropped")] Option<Arc<dyn fmt::Debug + Send + Sync>>,
+);
+
+impl Errand {
+    /// With this behind it.
+    pub fn new(waiting: impl fmt::Debug + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(waiting)))
+    }
+}
+
+impl PartialEq for Errand {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Errand {}
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Held, Notice, Status, What};
+use super::{Errand, Held, Notice, Status, What};
 use crate::{
     domain::{
         DeploymentId, DeploymentRecord, ForeignRollout, HoldMove, NoticeStage, Outcome, Report,
@@ -121,7 +121,12 @@ impl Teller {
         }
         self.warned.insert(warning.target.clone(), warning.at);
         let id = format!("{}/warning/{}/{}", record.id, warning.event, warning.at.as_millis());
-        Some(Notice { id, at: warning.at, what: What::Warned(record, warning.clone()) })
+        Some(Notice {
+            id,
+            at: warning.at,
+            what: What::Warned(record, warning.clone()),
+            errand: Errand::default(),
+        })
     }
 
     /// Takes in how far a deployment is, and says what was known of it.
@@ -146,17 +151,17 @@ fn stage(stage: NoticeStage, status: Status, record: &Arc<DeploymentRecord>, at:
             format!("{}/{}/{}/{}", record.id, stage.as_str(), status.as_str(), record.attempts)
         }
     };
-    Notice { id, at, what: What::Stage(stage, status, Arc::clone(record)) }
+    Notice { id, at, what: What::Stage(stage, status, Arc::clone(record)), errand: Errand::default() }
 }
 
 fn trouble(record: &Arc<DeploymentRecord>, words: String, at: Timestamp) -> Notice {
     let id = format!("{}/warning/{}/{}", record.id, record.stage.as_str(), record.attempts);
-    Notice { id, at, what: What::Trouble(Arc::clone(record), words) }
+    Notice { id, at, what: What::Trouble(Arc::clone(record), words), errand: Errand::default() }
 }
 
 fn foreign(rollout: &ForeignRollout) -> Notice {
     let id = format!("{}/{}", rollout.rollout_id, rollout.state.as_str());
-    Notice { id, at: rollout.at, what: What::Foreign(rollout.clone()) }
+    Notice { id, at: rollout.at, what: What::Foreign(rollout.clone()), errand: Errand::default() }
 }
 
 /// What a dry run would have kept back, it does not.
@@ -167,7 +172,7 @@ fn held(held: Held, now: Timestamp) -> Option<Notice> {
         HoldMove::DryRun => return None,
     };
     let id = format!("{}/{}/{}", held.target, held.kind(), at.as_millis());
-    Some(Notice { id, at: now, what: What::Hold(held) })
+    Some(Notice { id, at: now, what: What::Hold(held), errand: Errand::default() })
 }
 
 /// How the whole ended: only what failed is a failure.

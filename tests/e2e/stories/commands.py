@@ -5,7 +5,7 @@ import subprocess
 
 import events
 from daemon import Daemon
-from processes import until
+from processes import fetch, until
 from stage import Stage
 
 CI = "ci-token-0123456789abcdef"
@@ -36,6 +36,34 @@ def a_deployment_that_fails_ends_the_command_with_1(stage: Stage) -> None:
     told = json.loads(done.stdout)
     assert done.returncode == 1 and told["outcome"] == "rolled_back", done
     assert _ask(daemon, "history", "--outcome", "rolled_back").stdout.count(told["id"]) == 1
+
+
+def what_is_asked_for_while_a_rollout_runs_is_followed_to_its_own_end(stage: Stage) -> None:
+    daemon, _ = _operated(stage)
+    first = _rolling_out(stage, daemon)
+    done = _ask(daemon, "deploy", "api", "--wait", "--timeout", "1m", "--output", "json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 0 and told["outcome"] == "succeeded" and told["id"] != first["id"], (done, first)
+    ended = stage.finished(daemon, 2)
+    assert [it["id"] for it in ended] == [first["id"], told["id"]] and len(stage.updates()) == 2, ended
+
+
+def what_waits_is_listed_and_cancelled_by_its_id_and_what_runs_goes_on(stage: Stage) -> None:
+    daemon, _ = _operated(stage)
+    first = _rolling_out(stage, daemon)
+    asked = json.loads(_ask(daemon, "deploy", "api", "--output", "json").stdout)
+    (waiting,) = until("it waits", lambda: daemon.deployments(event=asked["event_id"]))
+    assert waiting["stage"] == "waiting" and waiting["reason"] == f"{first['id']} is being deployed", waiting
+    assert daemon.target("api")["lane"]["next"] == waiting["id"], daemon.target("api")
+    assert f"{first['id']}, then {waiting['id']}" in _ask(daemon, "status").stdout
+    for path in ("/", "/targets/api", f"/deployments/{waiting['id']}"):
+        assert waiting["id"] in str(fetch(_url(daemon) + path)[1]), path
+    assert _ask(daemon, "cancel", waiting["id"], "--reason", "not now").returncode == 0
+    (cancelled,) = stage.finished(daemon, outcome="cancelled")
+    assert cancelled["id"] == waiting["id"] and "not now" in cancelled["reason"], cancelled
+    (succeeded,) = stage.finished(daemon, outcome="succeeded")
+    assert succeeded["id"] == first["id"] and len(stage.updates()) == 1, succeeded
+    until("it is set aside", lambda: stage.set_aside() == (1, 0))
 
 
 def a_target_goes_back_and_is_held_until_it_is_resumed(stage: Stage) -> None:
@@ -119,6 +147,18 @@ def _operated(stage: Stage) -> tuple[Daemon, object]:
     stage.with_rollouts()
     api = stage.service()
     return _run(stage, stage.target()), api
+
+
+def _rolling_out(stage: Stage, daemon: Daemon) -> dict:
+    """A deployment whose rollout has begun, and takes a while."""
+    stage.push("api", "latest", "slow")
+    event = json.loads(_ask(daemon, "deploy", "api", "--output", "json").stdout)["event_id"]
+
+    def probe() -> list[dict]:
+        return [it for it in daemon.deployments(event=event) if it["stage"] == "rollout"]
+
+    (deployment,) = until("its rollout has begun", probe)
+    return deployment
 
 
 def _run(stage: Stage, *targets: str) -> Daemon:

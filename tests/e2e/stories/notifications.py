@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import signal
 import time
 import urllib.request
 
@@ -165,6 +166,64 @@ def a_dead_webhook_slows_no_deployment_and_no_stop(stage: Stage) -> None:
     daemon.signal(15)
     assert daemon.ends_within(11) == 0
     assert daemon.says("notifications were not delivered before the end", channel="webhook_audit")
+
+
+def _three(stage: Stage) -> list[str]:
+    """Three services: one gets an image, one new tasks, one an image that crashes. Says the targets."""
+    stage.queues()
+    stage.with_rollouts()
+    for name in ("api", "web", "jobs"):
+        stage.service(name, image=stage.image(name, "v1"))
+    return [stage.target(name, on_push="pin") for name in ("api", "web", "jobs")]
+
+
+def _end_of_three(stage: Stage, daemon: Daemon) -> set[str]:
+    """The three are asked for, and end. Says the ids by which that is to be told."""
+    stage.put(events.push("api", "v2", stage.push("api", "v2")), events.deploy("web"))
+    stage.put(events.push("jobs", "v2-crash", stage.push("jobs", "v2-crash")))
+    told = {f"{it['id']}/{it['outcome']}" for it in ended(daemon, 3)}
+    assert sorted(it.split("/")[1] for it in told) == ["rolled_back", "succeeded", "succeeded"], told
+    return told
+
+
+def _ids(heard: list[dict]) -> set[str]:
+    return {it["headers"]["x-lockkeeper-id"] for it in heard}
+
+
+def an_end_that_nobody_took_before_a_kill_is_told_by_the_next_process(stage: Stage) -> None:
+    settings = _three(stage)
+    hook = Listener()
+    hook.answers = [(500, {})] * 1_000
+    daemon = stage.run(_hook(hook, "stages = []\n"), *settings)
+    told = _end_of_three(stage, daemon)
+    until("the first was tried", lambda: hook.heard)
+    assert all(it["lane"]["state"] == "idle" for it in daemon.targets()), "a dead webhook slows no lane"
+    assert stage.messages() == 3, "they are kept until that is told"
+    daemon.signal(signal.SIGKILL)
+    daemon.ends_within(5)
+    stage.daemons.remove(daemon)
+    hook.answers, before = [], len(hook.heard)
+    heir = stage.run(_hook(hook, "stages = []\n"), *settings)
+    until("all is told", lambda: _ids(hook.heard[before:]) >= told, 70)
+    assert _ids(hook.heard) == told, (_ids(hook.heard), told)
+    stage.rest(heir)
+    assert len(stage.updates()) == 3, "nothing is started twice"
+
+
+def an_end_that_nobody_took_before_a_stop_is_told_by_the_next_process(stage: Stage) -> None:
+    settings = _three(stage)
+    hook = Listener()
+    hook.answers = [(503, {})] * 1_000
+    daemon = stage.run(_hook(hook, "stages = []\n"), *settings)
+    told = _end_of_three(stage, daemon)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.ends_within(11) == 0
+    stage.daemons.remove(daemon)
+    hook.answers, before = [], len(hook.heard)
+    heir = stage.run(_hook(hook, "stages = []\n"), *settings)
+    until("all is told", lambda: _ids(hook.heard[before:]) >= told, 20)
+    stage.rest(heir)
+    assert len(stage.updates()) == 3 and _ids(hook.heard) == told, (_ids(hook.heard), told)
 
 
 def no_secret_reaches_a_log_a_page_an_event_or_a_notification(stage: Stage) -> None:

@@ -32,17 +32,17 @@ pub(super) fn judge(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
 }
 
 /// What was said of the end of a deployment.
-struct Claim<'a> {
-    at: u64,
-    target: &'static Target,
+pub(super) struct Claim<'a> {
+    pub(super) at: u64,
+    pub(super) target: &'static Target,
     outcome: &'a str,
     definition: Option<&'a str>,
-    events: Vec<&'a str>,
+    pub(super) events: Vec<&'a str>,
     is_unverified: bool,
 }
 
 impl<'a> Claim<'a> {
-    fn of(said: &'a Value) -> Option<Self> {
+    pub(super) fn of(said: &'a Value) -> Option<Self> {
         let fields = &said["fields"];
         let timestamp: jiff::Timestamp = said["timestamp"].as_str()?.parse().ok()?;
         Some(Self {

@@ -102,7 +102,7 @@ fn is_left_to_another(facts: &Facts<'_>, message: &Message, asked: &Asked, delet
     })
 }
 
-fn replaces(newer: &Wish, older: &Wish) -> bool {
+pub(super) fn replaces(newer: &Wish, older: &Wish) -> bool {
     match (newer, older) {
         (Wish::Fresh, Wish::Fresh)
         | (Wish::Followed(_), Wish::Followed(_))

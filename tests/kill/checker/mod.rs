@@ -2,7 +2,8 @@
 //!
 //! It knows what was asked, because it reads the messages; what was done, because every call is in the log; and
 //! what came of it, because the world keeps the history of every service. It shares no code with the daemon, and does
-//! not ask it. Only what the daemon says of its outcomes is held against what is so (P5).
+//! not ask it. Only what the daemon says of its outcomes is held against what is so (P5), and against what a webhook was
+//! told (`told`).
 //!
 //! Where a promise has a limit that `docs/reliability.md` tells, the doubt is in favour of the daemon.
 
@@ -14,6 +15,7 @@ mod lost;
 mod newest;
 mod one;
 pub mod timeline;
+mod told;
 mod twice;
 
 use std::fmt;
@@ -52,6 +54,7 @@ pub fn judge(record: &Record) -> Vec<Broken> {
     newest::judge(&facts, &mut broken);
     honest::judge(&facts, &mut broken);
     held::judge(&facts, &mut broken);
+    told::judge(&facts, &mut broken);
     if record.rested_ms.is_none() {
         let what = format!("{} messages are left although nothing fails any more", facts.left.len());
         broken.push(Broken::new("P9", record.log.last().map_or(0, |line| line.sequence), None, what));
@@ -66,9 +69,10 @@ pub fn weight(record: &Record) -> String {
     let of =
         |fate| rollouts.clone().filter(|it| it.fate == fate && it.by == crate::record::By::Daemon).count();
     format!(
-        "{} messages, {} calls, {} rollouts succeeded, {} were rolled back, {} failed, {} superseded, {} letters",
+        "{} messages, {} calls, {} ends told, {} rollouts succeeded, {} were rolled back, {} failed, {} superseded, {} letters",
         facts.messages.len(),
         record.log.len(),
+        record.told.len(),
         of(facts::Fate::Succeeded),
         of(facts::Fate::RolledBack),
         of(facts::Fate::Failed),

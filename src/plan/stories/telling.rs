@@ -1,0 +1,206 @@
+//! Deployments whose ends are told elsewhere: their messages are kept until that is done.
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{LeaseId, Outcome, RolloutState, SettledBy};
+
+const VISIBILITY: Duration = Duration::from_mins(2);
+
+/// Where somebody is told of ends.
+fn told_elsewhere() -> Bench {
+    let mut settings = PlanSettings::new(VISIBILITY);
+    settings.tell_within = Some(PlanSettings::TELL_WITHIN);
+    Bench::with(settings)
+}
+
+/// The last end is told to everybody, or given up.
+fn tell_last(it: &mut Bench) {
+    let record = *it.ended().last().expect("a deployment has ended");
+    let end = End { deployment: record.id.clone(), outcome: record.outcome.unwrap() };
+    it.tell(Input::Told(end));
+}
+
+fn succeeded(it: &mut Bench, message: &str) {
+    it.receive(message, [restart(980)]);
+    it.pass(6);
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!(it.outcomes().last(), Some(&Outcome::Succeeded));
+}
+
+#[test]
+fn a_message_is_deleted_once_the_end_of_its_deployment_was_told() {
+    let mut it = told_elsewhere();
+    succeeded(&mut it, "m");
+    it.pass(600);
+    assert_eq!((it.deletions().len(), it.planner.held(), it.lost()), (0, 1, 0));
+    assert!(!it.planner.is_owing(LeaseId(1)));
+    tell_last(&mut it);
+    assert_eq!(it.settled(), [("m", SettledBy::Reality)]);
+}
+
+#[test]
+fn who_is_not_told_in_time_is_waited_for_no_longer() {
+    let mut it = told_elsewhere();
+    succeeded(&mut it, "m");
+    it.pass(15 * 60 - 5);
+    assert_eq!(it.settled(), []);
+    it.pass(10);
+    assert_eq!(it.settled(), [("m", SettledBy::Reality)]);
+    tell_last(&mut it);
+    assert_eq!((it.settled().len(), it.planner.held()), (1, 0));
+}
+
+#[test]
+fn where_nobody_is_told_nothing_is_waited_for() {
+    let mut it = Bench::new();
+    succeeded(&mut it, "m");
+    assert_eq!(it.settled(), [("m", SettledBy::Reality)]);
+}
+
+#[test]
+fn the_lane_is_free_for_the_next_meanwhile() {
+    let mut it = told_elsewhere();
+    succeeded(&mut it, "m");
+    it.receive("n", [image("v2", 1_005)]);
+    it.pass(6);
+    assert_eq!(it.starts().len(), 2);
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!((it.outcomes(), it.settled()), (vec![Outcome::Succeeded; 2], vec![]));
+}
+
+#[test]
+fn what_failed_is_set_aside_at_once_and_deleted_once_it_was_told() {
+    let mut it = told_elsewhere();
+    it.receive("m", [image("v2", 980)]);
+    it.pass(6);
+    it.rollout_is(RolloutState::RolledBack);
+    assert_eq!((it.letters().len(), it.settled()), (1, vec![]));
+    it.pass(60);
+    assert_eq!(it.letters().len(), 1);
+    tell_last(&mut it);
+    assert_eq!(it.settled(), [("m", SettledBy::SetAside)]);
+}
+
+#[test]
+fn a_message_for_two_targets_waits_for_both_ends() {
+    let mut it = told_elsewhere();
+    it.receive("m", [restart(980), of("web", restart(980))]);
+    it.pass(6);
+    it.rollout_is(RolloutState::Succeeded);
+    tell_last(&mut it);
+    assert_eq!(it.settled(), []);
+    ecs::turn_to(it.scene_of(&target("web")), RolloutState::Succeeded);
+    it.pass(10);
+    assert_eq!((it.outcomes().len(), it.settled().len()), (2, 0));
+    tell_last(&mut it);
+    assert_eq!(it.settled(), [("m", SettledBy::Reality)]);
+}
+
+#[test]
+fn what_a_newer_one_has_replaced_waits_for_nobody() {
+    let mut it = told_elsewhere();
+    it.receive("m", [restart(980)]);
+    it.receive("n", [restart(981)]);
+    assert_eq!(it.settled(), [("m", SettledBy::Newer)]);
+}
+
+#[test]
+fn one_that_is_received_once_more_still_waits() {
+    let mut it = told_elsewhere();
+    succeeded(&mut it, "m");
+    it.receive("m", [restart(980)]);
+    it.pass(30);
+    assert_eq!((it.outcomes().len(), it.starts().len(), it.settled()), (1, 1, vec![]));
+    tell_last(&mut it);
+    assert_eq!(it.deletions(), [[2]], "by the latest receipt");
+}
+
+#[test]
+fn what_is_not_told_yet_is_handed_back_and_what_is_held_for_it_is_no_copy() {
+    let mut settings = PlanSettings::new(VISIBILITY);
+    settings.tell_within = Some(PlanSettings::TELL_WITHIN);
+    settings.renew_after = Duration::from_mins(5);
+    let mut it = Bench::with(settings);
+    succeeded(&mut it, "m");
+    it.pass(600);
+    assert_eq!(it.planner.hand_back(), [LeaseId(1)]);
+    assert!(!it.log.iter().any(|(_, it)| matches!(it, Command::Renew { .. })));
+}
+
+#[test]
+fn after_a_crash_the_same_is_told_again_once_under_the_same_id() {
+    for request in [restart(980), image("v2", 980)] {
+        let mut it = told_elsewhere();
+        it.receive("m", [request.clone()]);
+        it.pass(6);
+        it.rollout_is(RolloutState::Succeeded);
+        it.crash();
+        it.held_since = Some(at(1_000));
+        it.receive("m", [request.clone()]);
+        it.pass(6);
+        let told: Vec<_> = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
+        assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1), "{:?}", request.change);
+        tell_last(&mut it);
+        assert_eq!(it.settled(), [("m", SettledBy::Reality)]);
+        it.receive("m", [request.clone()]);
+        it.pass(6);
+        assert_ne!(it.outcomes().last(), Some(&Outcome::Succeeded), "it was told by this process");
+    }
+}
+
+#[test]
+fn after_a_crash_a_failure_is_told_again_under_the_same_id() {
+    let mut it = told_elsewhere();
+    it.receive("m", [restart(980)]);
+    it.pass(6);
+    it.rollout_is(RolloutState::RolledBack);
+    it.crash();
+    it.held_since = Some(at(1_000));
+    it.receive("m", [restart(980)]);
+    it.pass(6);
+    let told: Vec<_> = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
+    assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1));
+}
+
+#[test]
+fn a_rollout_from_before_anybody_held_the_message_is_none_of_ours() {
+    let mut it = told_elsewhere();
+    it.scene().rollouts = vec![ecs::rollout("theirs", 985, revision(1, "v1"))];
+    ecs::turn_to(it.scene(), RolloutState::Succeeded);
+    it.held_since = Some(at(990));
+    it.receive("m", [restart(980)]);
+    it.pass(6);
+    assert_eq!(it.outcomes(), [Outcome::AlreadyRunning]);
+}
+
+#[test]
+fn what_is_only_held_until_it_is_told_counts_in_no_wave() {
+    let mut it = told_elsewhere();
+    (it.settings.max_parallel, it.settings.stop_after) = (1, 1);
+    let both = || [image("v2", 980), of("web", image("v2", 980))];
+    it.receive_event("m", "e", both());
+    it.pass(6);
+    it.rollout_is(RolloutState::RolledBack);
+    it.pass(60);
+    assert_eq!(it.outcomes(), [Outcome::RolledBack, Outcome::Cancelled]);
+    it.receive_event("again", "e", [replayed(1_060, of("web", image("v2", 980)))]);
+    it.pass(6);
+    assert_eq!(it.starts().len(), 2, "that one was put back");
+}
+
+#[test]
+fn after_a_crash_what_was_one_deployment_is_told_as_one() {
+    let mut it = told_elsewhere();
+    it.receive("m", [image("v2", 980)]);
+    it.receive("n", [restart(981)]);
+    it.pass(6);
+    it.rollout_is(RolloutState::Succeeded);
+    it.crash();
+    it.held_since = Some(at(1_000));
+    it.receive("m", [image("v2", 980)]);
+    it.receive("n", [restart(981)]);
+    it.pass(6);
+    let told: Vec<_> = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
+    assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1), "{told:?}");
+}
