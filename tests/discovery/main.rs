@@ -137,7 +137,7 @@ async fn a_request_that_means_several_services_is_set_aside_and_one_by_id_is_car
     let mut daemon = Daemon::begin(&estate, rules(Duration::from_hours(1)), &[]).await;
     daemon.until_read().await;
     let ask = |service: &str| {
-        estate.event(ACCOUNT, "action.deploy", "DEPLOY", json!([]), json!({"service": service}))
+        estate.event(ACCOUNT, "action.deploy", "DEPLOY", json!([]), json!({"service": service}));
     };
     ask("api");
     ask(&format!("{ACCOUNT}/{REGION}/test/api"));
