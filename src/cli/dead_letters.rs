@@ -6,18 +6,19 @@ use serde::Serialize;
 
 use super::{
     Ended, Output,
-    check::counted,
     client::{self, reach::Reach},
     complain,
     letters::{
         Office,
         desk::{Bounds, End},
-        hidden_in_words, now,
+        hidden_in_words,
         pick::Filter,
         shown::{Shown, listed},
-        unseen_in_words, width,
+        unseen_in_words,
     },
+    process::now,
     say, say_json,
+    terminal::{counted, width},
 };
 use crate::settings::Settings;
 

@@ -20,10 +20,10 @@ use super::{
     letters::{
         Office,
         desk::{Bounds, End},
-        now,
         pick::{Filter, Since},
         shown::Shown,
     },
+    process::now,
     replay::{self, How},
 };
 use crate::{

@@ -9,18 +9,18 @@ use super::{
     Ended, Output,
     client::{
         Client, Failure, encoded,
-        paint::{Paint, Tone, of_outcome},
         reach::Reach,
         read,
         shapes::{Deployment, id_in, lasting, service, when_in},
     },
-    letters::{
-        now,
-        pick::{Since, before, since},
+    letters::pick::{Since, before, since},
+    process::now,
+    say, say_json,
+    terminal::{
+        paint::{Paint, Tone, of_outcome},
         table::painted,
         width,
     },
-    say, say_json,
 };
 use crate::domain::{Outcome, Timestamp};
 

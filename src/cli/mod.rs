@@ -14,11 +14,13 @@ mod health;
 mod history;
 mod letters;
 mod pause;
+mod process;
 mod replay;
 mod rollback;
 mod run;
 mod shell;
 mod status;
+mod terminal;
 
 use std::{
     collections::BTreeMap,

@@ -17,8 +17,8 @@ use super::{
         shapes::{Image, WayBack, service, short},
     },
     deploy::finish,
-    explain::text::harmless,
     say, say_json,
+    terminal::harmless,
 };
 
 /// Where a target is to go back to.

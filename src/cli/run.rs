@@ -1,7 +1,6 @@
 //! `lockkeeper run`: the daemon.
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -10,17 +9,16 @@ use std::{
 use anyhow::Context as _;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Ended, desk::FrontDesk};
+use super::{Ended, desk::FrontDesk, process::stop_on_signals};
 use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
-    domain::{AccountId, Estate, Owner, Place, ReconcileMode, Region, Report},
+    domain::{Owner, ReconcileMode, Region, Report},
     engine::{
         self, Discovery, Engine, EngineClock, Lease, Lookups, Opened, People, Publisher, RECEIVE_WAIT,
         Reconcile, Watchdog,
@@ -254,7 +252,7 @@ async fn assemble(
     let estate = &settings.aws.estate;
     let discovery = settings.discovery.map(|rules| Discovery {
         rules,
-        places: places(&account, &region, estate),
+        places: estate.places(&account, &region),
         defaults: settings.defaults,
     });
     info!(account = account.as_str(), region = region.as_str(), queue = url, "receiving");
@@ -299,16 +297,6 @@ async fn assemble(
     })
 }
 
-/// Each account in each Region.
-pub(super) fn places(home: &AccountId, region: &Region, estate: &Estate) -> Vec<Place> {
-    let accounts: BTreeSet<&AccountId> =
-        estate.accounts.iter().map(|rule| &rule.account).chain([home]).collect();
-    let regions: BTreeSet<&Region> = estate.regions.iter().chain([region]).collect();
-    let place =
-        |account: &AccountId, region: &Region| Place { account: account.clone(), region: region.clone() };
-    accounts.iter().flat_map(|account| regions.iter().map(|region| place(account, region))).collect()
-}
-
 /// Counts every call to AWS, and notes whether ECS answers.
 #[derive(Debug)]
 struct Counted {
@@ -331,28 +319,6 @@ impl Observer for Counted {
     fn waited(&self, class: &'static str, waited: Duration) {
         self.metrics.waited(class, waited);
     }
-}
-
-/// The first signal ends the daemon in good order, a second one at once.
-pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::spawn(async move {
-        for is_first in [true, false] {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            if is_first {
-                info!(signal = name, "stopping: nothing more is received, and what is held goes back");
-                stop.cancel();
-            } else {
-                warn!(signal = name, "stopped at once by a second signal");
-                std::process::exit(1);
-            }
-        }
-    });
-    Ok(())
 }
 
 fn access(settings: &settings::Http) -> Result<Access, TokenProblem> {

@@ -8,14 +8,18 @@ use super::{
     Ended, Output,
     client::{
         Client, Failure, encoded,
-        paint::{Paint, Tone},
         reach::Reach,
         read,
         shapes::{Hold, Lane, Rollout, Target, short, when, when_in},
     },
-    explain::text::harmless,
-    letters::{now, table::painted, width},
+    process::now,
     say, say_json,
+    terminal::{
+        harmless,
+        paint::{Paint, Tone},
+        table::painted,
+        width,
+    },
 };
 use crate::domain::Timestamp;
 

@@ -1,8 +1,8 @@
 //! Where and how targets are looked for in AWS, as the settings say it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{AccountId, Glob, Region};
+use super::{AccountId, Glob, Place, Region};
 
 /// Which services are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,18 @@ pub struct Estate {
     pub accounts: Vec<AccountRule>,
     /// The Regions beside our own.
     pub regions: Vec<Region>,
+}
+
+impl Estate {
+    /// Each account in each Region, our own among them.
+    pub fn places(&self, home: &AccountId, region: &Region) -> Vec<Place> {
+        let accounts: BTreeSet<&AccountId> =
+            self.accounts.iter().map(|rule| &rule.account).chain([home]).collect();
+        let regions: BTreeSet<&Region> = self.regions.iter().chain([region]).collect();
+        let place =
+            |account: &AccountId, region: &Region| Place { account: account.clone(), region: region.clone() };
+        accounts.iter().flat_map(|account| regions.iter().map(|region| place(account, region))).collect()
+    }
 }
 
 /// What is done about a change that no target has seen, because its event was lost.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    counted,
     finding::{About, Finding, some_of},
     targets::Candidate,
 };
@@ -13,7 +12,10 @@ use crate::{
         ecs::{Ecs, INSPECT_BATCH, Inspected, READ_BATCH},
         permissions::Caller,
     },
-    cli::estate::{self, Batch, Listed, Progress, each},
+    cli::{
+        estate::{self, Batch, Listed, Progress, each},
+        terminal::counted,
+    },
     domain::{
         AccountId, AccountRule, CallFailure, Cause, DiscoveryRules, Place, Selector, ServiceState, TargetId,
     },

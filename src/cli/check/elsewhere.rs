@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    counted,
     events::{of_buckets, of_trails},
     finding::{About, Finding, some_of},
     rules::{self, DEFAULT_BUS, Patterns, RulesRead},
@@ -16,6 +15,7 @@ use crate::{
         Connections,
         rules::{Rule, Rules, Sending},
     },
+    cli::terminal::counted,
     domain::{AccountId, AccountRule, CallFailure, Place},
 };
 

@@ -44,7 +44,7 @@ use crate::{
 };
 use finding::{About, Finding, Level, count};
 use offline::Checked;
-pub(super) use offline::{OWN, counted, policy};
+pub(super) use offline::{OWN, policy};
 
 /// What is to be checked.
 #[derive(Debug, clap::Args)]

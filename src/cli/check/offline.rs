@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::finding;
 use crate::{
+    cli::terminal::counted,
     domain::{
         DiscoveryRules, ImageStyle, OnPush, ReconcileMode, Region, Selector, TargetRule, TargetSettings,
     },
@@ -253,10 +254,4 @@ fn table(targets: &[Target]) -> String {
         let _ = writeln!(text, "  {name:name_width$}  {id:id_width$}  {policy}{dry_run}");
     }
     text
-}
-
-/// As `1 target` or `3 targets`.
-pub(in crate::cli) fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
 }

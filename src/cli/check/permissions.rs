@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    counted,
     finding::{About, Finding, some_of},
     needs::Needs,
 };
@@ -14,6 +13,7 @@ use crate::{
         permissions::{Caller, Denial, Need, Principal},
         queue::{Queue, QueueErrorKind, Receipt},
     },
+    cli::terminal::counted,
     domain::{CallFailure, TargetId},
 };
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    counted,
     finding::{About, Finding, some_of},
     lifecycle::Named,
     things::Readers,
 };
-use crate::domain::{Tag, TagMutability, TagPolicy, TagState};
+use crate::{
+    cli::terminal::counted,
+    domain::{Tag, TagMutability, TagPolicy, TagState},
+};
 
 /// The policies by which tags of a repository are pinned, and who pins by them.
 pub(super) type Pins = BTreeMap<String, (TagPolicy, Readers)>;

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     aws::rules::{Rule, Rules, Sending},
+    cli::terminal::counted,
     domain::{CallFailure, matches_pattern},
 };
 
@@ -74,7 +75,7 @@ pub(super) fn judge(read: &RulesRead, others: bool) -> Vec<Finding> {
     if rules.is_empty() {
         findings.push(none(others));
     } else if findings.is_empty() {
-        let rules = super::counted(rules.len(), "rule");
+        let rules = counted(rules.len(), "rule");
         let what = format!("the queue is sent to by {rules}, each of them switched on");
         findings.push(Finding::ok(About::Rules, what));
     }
@@ -184,7 +185,7 @@ pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked) -> Vec<Finding>
     if lost.is_empty() {
         let what = format!(
             "a rule lets through each of {} that targets wait for{}",
-            super::counted(all, "event"),
+            counted(all, "event"),
             asked.by()
         );
         return vec![Finding::ok(About::Events, what)];

@@ -23,10 +23,7 @@ use crate::{
         permissions::Caller,
         sources::Sources,
     },
-    cli::{
-        estate::{self, Progress, each},
-        run::places,
-    },
+    cli::estate::{self, Progress, each},
     domain::{AccountId, AccountRule, CallFailure, ClusterName, DefinitionId, Place, ServiceState, TargetId},
     route::Routes,
     settings::Settings,
@@ -213,7 +210,7 @@ impl Survey<'_> {
 
     async fn discovered(&self, findings: &mut Vec<Finding>) -> Found {
         let Some(rules) = &self.settings.discovery else { return Found::new() };
-        let mut places = places(&self.home.account, &self.home.region, &self.settings.aws.estate);
+        let mut places = self.settings.aws.estate.places(&self.home.account, &self.home.region);
         places.retain(|place| !self.closed.contains(&place.account));
         let (found, judged) = discovered::find(
             &self.ecs,

@@ -7,14 +7,16 @@ use std::{
 };
 
 use super::{
-    counted,
     finding::{About, Finding, some_of},
     lifecycle::{self, Named, Policy},
     pushes::{self, Pins},
 };
 use crate::{
     aws::{ecs::InspectedDefinition, sources::Sources},
-    cli::estate::{Progress, each},
+    cli::{
+        estate::{Progress, each},
+        terminal::counted,
+    },
     domain::{CallFailure, Cause, Dependency, Digest, OnPush, Place, RepositoryName, Tag, TargetSettings},
 };
 

@@ -11,7 +11,7 @@ use super::{
     Client, Failure, encoded, read,
     shapes::{Deployment, lasting},
 };
-use crate::{cli::explain::text::harmless, domain::Outcome};
+use crate::{cli::terminal::harmless, domain::Outcome};
 
 /// How often it is asked: at first, while much may happen, and later.
 const FIRST_PERIOD: Duration = Duration::from_millis(500);

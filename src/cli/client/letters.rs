@@ -7,15 +7,13 @@ use super::{Client, Failure, encoded, read};
 use crate::{
     cli::{
         Ended, FAILED, Output,
-        check::counted,
-        explain::text::harmless,
         letters::{
-            now,
             pick::{Filter, Since, before},
             shown::{Row, listed, row},
-            width,
         },
+        process::now,
         say, say_json,
+        terminal::{counted, harmless, width},
     },
     domain::Timestamp,
 };

@@ -8,12 +8,10 @@
 //! | `letters` | lists letters, and has them put back | asks |
 //! | `summary` | what became of it, for the page of a run of GitHub Actions | writes a file |
 //! | `checkout` | where the request comes from: git, and the CI system | calls git |
-//! | `paint` | colours, where a person looks | pure |
 
 pub(super) mod checkout;
 pub(super) mod follow;
 pub(super) mod letters;
-pub(super) mod paint;
 pub(super) mod reach;
 pub(super) mod shapes;
 pub(super) mod summary;

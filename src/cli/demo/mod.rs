@@ -15,7 +15,7 @@ use anyhow::{Context as _, ensure};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, run};
+use super::{Ended, process, run};
 use crate::domain::Report;
 use stage::Stage;
 use teller::Teller;
@@ -49,7 +49,7 @@ async fn tell(options: &Options) -> anyhow::Result<()> {
     let page = listener.local_addr().context("read the local port")?;
     teller.open(&stage, page)?;
     let stop = CancellationToken::new();
-    run::stop_on_signals(stop.clone())?;
+    process::stop_on_signals(stop.clone())?;
     let (told, reports) = mpsc::unbounded_channel();
     let way = run::Way::Emulator(stage.endpoint().to_owned(), stage::ACCOUNT);
     let daemon = tokio::spawn(run::serve(stage.settings()?, listener, stop.clone(), Some(told), way));

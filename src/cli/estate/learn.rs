@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Batch, Progress, each, list, walk::Listed};
 use crate::{
     aws::ecs::Ecs,
-    cli::check::counted,
+    cli::terminal::counted,
     domain::{
         CallFailure, DefinitionId, DefinitionReading, Discovered, DiscoveryRules, Place, ServiceName,
         ServiceReading, TargetSettings,

@@ -6,10 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{Explanation, Home, Question, Reached, Targets, beside, words};
 use crate::{
     aws::{Connections, Unobserved, ecs::Ecs},
-    cli::{
-        estate::{self, Learnt, Progress, each},
-        run::places,
-    },
+    cli::estate::{self, Learnt, Progress, each},
     domain::{Beside, Place, Request, TargetId},
     engine::EngineClock,
     plan,
@@ -90,7 +87,7 @@ async fn discovered(
         return Learnt::default();
     };
     let definitions = !words::names_a_service(trigger);
-    let places = places(&place.account, &place.region, &settings.aws.estate);
+    let places = settings.aws.estate.places(&place.account, &place.region);
     estate::learn(ecs, rules, &settings.defaults, &places, definitions, progress).await
 }
 

@@ -1,7 +1,7 @@
 //! An explanation for people.
 
-use super::{Explanation, Other, Reached, Verdict, check::counted};
-use crate::domain::redacted;
+use super::{Explanation, Other, Reached, Verdict};
+use crate::cli::terminal::{counted, harmless};
 
 /// What stands before what is said of the event, so that it lines up.
 const LABEL_WIDTH: usize = 11;
@@ -110,12 +110,4 @@ fn reached(Reached { name, id, because, policy, would, now, dry_run: _ }: &Reach
 fn others(others: &[Other]) -> impl Iterator<Item = String> {
     let width = others.iter().map(|other| other.name.as_str().chars().count()).max().unwrap_or(0);
     others.iter().map(move |Other { name, reason, .. }| format!("  {:width$}  {reason}", name.as_str()))
-}
-
-/// Texts of events stand in the lines, and a terminal obeys control characters.
-pub(in crate::cli) fn harmless(line: &str) -> String {
-    let line = redacted(line.trim_end());
-    line.chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
-        .collect()
 }

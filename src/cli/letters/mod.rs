@@ -6,7 +6,7 @@
 //! | `pick` | which letters are meant | pure |
 //! | `outlook` | what would follow if one were put back | pure |
 //! | `parcel` | what is sent to put one back | pure |
-//! | `shown`, `table` | a letter in JSON, and in a table that fits | pure |
+//! | `shown` | a letter in JSON, and as a row of a table | pure |
 //! | `desk` | the two queues; looking at letters without taking them | calls SQS |
 
 pub(super) mod desk;
@@ -15,20 +15,17 @@ pub(super) mod outlook;
 pub(super) mod parcel;
 pub(super) mod pick;
 pub(super) mod shown;
-pub(super) mod table;
 
-use std::{
-    io::{self, IsTerminal as _},
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{check::counted, run::stop_on_signals};
+use super::{
+    process::{now, stop_on_signals},
+    terminal::counted,
+};
 use crate::{
     aws::{Connections, Unobserved},
-    domain::Timestamp,
     settings::Settings,
 };
 use desk::{Bounds, Desk, HOLD, Swept};
@@ -104,21 +101,4 @@ pub(super) fn hidden_in_words(hidden: usize) -> Option<String> {
     (hidden > 0).then(|| {
         format!("{} could not be given back: hidden for up to {wait} minutes", counted(hidden, "letter"))
     })
-}
-
-/// The width of the terminal that standard output is, if it is one. One that does not tell is as wide as most.
-pub(super) fn width() -> Option<usize> {
-    const MOST: usize = 80;
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
-    let told = terminal_size::terminal_size_of(stdout).map(|(width, _)| usize::from(width.0));
-    let said = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width > 0);
-    told.or_else(said).or(Some(MOST))
-}
-
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{desk::Found, outlook::Outlook, table::table};
+use super::{desk::Found, outlook::Outlook};
 use crate::{
-    cli::{client::shapes::when_in, explain::words},
+    cli::{client::shapes::when_in, explain::words, terminal::table::table},
     domain::{LetterEvent, LetterRecord, Timestamp},
 };
 

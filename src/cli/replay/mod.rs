@@ -14,7 +14,6 @@ use serde::Serialize;
 
 use super::{
     Ended, FAILED, Output,
-    check::counted,
     client::{self, reach::Reach},
     complain,
     letters::{
@@ -27,8 +26,9 @@ use super::{
         unseen_in_words,
     },
     say, say_json,
+    terminal::{counted, harmless},
 };
-use crate::{cli::explain::text::harmless, settings::Settings};
+use crate::settings::Settings;
 use post::{Post, receipts_of};
 
 /// What one round gathers at most: what is hidden must be held, and bodies are kept in memory.

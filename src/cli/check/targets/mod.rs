@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{
-    counted,
     finding::{About, Finding, some_of},
     offline::policy,
 };
 use crate::{
     aws::ecs::{Guard, Inspected, InspectedDefinition},
+    cli::terminal::counted,
     domain::{
         CallFailure, Cause, ContainerName, Dependency, Glob, Marks, OnPush, Owner, ServiceState, Tag,
         TargetId, TargetName, TargetRule, TargetSettings,

@@ -1,8 +1,8 @@
 //! A table that fits where it is shown.
 
-use crate::cli::{
-    client::paint::{Paint, Tone},
-    explain::text::harmless,
+use super::{
+    harmless,
+    paint::{Paint, Tone},
 };
 
 /// What stands between two columns.
