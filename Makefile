@@ -96,6 +96,7 @@ policy: .venv-policy/ready ## Terraform, templates, pipelines and Dockerfile aga
 deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, pipelines, the Dockerfile's form, what a release is made of, links of the pages
 	deploy/cloudformation/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/templates.py
+	.venv-lint/bin/python tests/deploy/policies.py
 	deploy/prometheus/check.sh
 	deploy/github-actions/check.sh .venv-lint/bin/python
 	.venv-lint/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows deploy/github-actions/*.yml
@@ -104,6 +105,7 @@ deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, pipeline
 	.venv-lint/bin/hadolint Dockerfile
 	.venv-lint/bin/python tests/deploy/release.py
 	.venv-lint/bin/python tests/deploy/links.py
+	.venv-lint/bin/python tests/deploy/blocks.py
 
 .venv-lint/ready: deploy/requirements.txt tests/e2e/venv.sh
 	tests/e2e/venv.sh .venv-lint $<

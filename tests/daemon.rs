@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use lockkeeper::{
     aws::{Connections, Unobserved, ecs::Ecs},
-    domain::{AccountId, DeploymentRecord, Moment, Outcome, Report},
+    domain::{AccountId, Adopted, DeploymentRecord, Moment, Outcome, Report},
     engine::{self, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
@@ -76,12 +76,16 @@ async fn a_process_that_takes_over_adopts_the_rollout_and_starts_no_second() {
     let mut lab = Lab::open("0s").await;
     lab.slow_down();
     lab.push("v2");
-    lab.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await;
+    let begun = lab.until(|report| matches!(report, Report::Moved(it) if it.rollout_id.is_some())).await;
+    let Report::Moved(before) = begun else { panic!("{begun:?}") };
     lab.stop.cancel();
     timeout(PATIENCE, &mut lab.daemon).await.expect("it ends").unwrap();
     lab.start("0s").await;
     let ended = lab.until_finished().await;
-    assert_eq!(ended.outcome, Some(Outcome::Succeeded));
+    assert_eq!((ended.outcome, ended.attempts), (Some(Outcome::Succeeded), 1));
+    assert_eq!(ended.adopted, Some(Adopted::Ours));
+    assert!(ended.reason.as_ref().is_some_and(|it| it.contains("adopted in progress")), "{:?}", ended.reason);
+    assert!(ended.started_at.unwrap() <= before.started_at.unwrap() + Duration::from_secs(2), "{before:?}");
     assert_eq!(lab.count("UpdateService"), 1);
     lab.close().await;
 }

@@ -65,6 +65,8 @@ const PURE: &[&str] = &[
     "report::slack::action",
     "report::slack::blocks",
     "report::topic::message",
+    "report::trace::attributes",
+    "report::trace::spans",
     "report::webhook::signature",
     "sim",
 ];

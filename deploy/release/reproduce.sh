@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 repository=$PWD
+# It takes minutes, in which somebody may commit.
+commit=$(git rev-parse HEAD)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -11,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 # Places of different lengths, so that nothing is the same by chance.
 build() { # CLONE
     git clone --quiet "$repository" "$1"
-    git -C "$1" checkout --quiet --detach "$(git rev-parse HEAD)"
+    git -C "$1" checkout --quiet --detach "$commit"
     CARGO_TARGET_DIR=$1/target "$1/deploy/release/build.sh" "$1/dist"
     rm -rf "$1/target"
 }

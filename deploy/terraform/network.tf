@@ -16,6 +16,25 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 }
 
 locals {
+  # The port of the collector; 443 is open as it is.
+  otlp_ports = [
+    for it in var.otlp_endpoint[*] : tonumber(coalesce(one(regex("^[a-z]+://[^/:]+(?::([0-9]+))?", it)), startswith(it, "https") ? "443" : "80"))
+  ]
+}
+
+resource "aws_vpc_security_group_egress_rule" "otlp" {
+  for_each = { for port in local.otlp_ports : "collector" => port if port != 443 }
+
+  security_group_id = aws_security_group.this.id
+  description       = "Traces to a collector"
+  ip_protocol       = "tcp"
+  from_port         = each.value
+  to_port           = each.value
+  cidr_ipv4         = "0.0.0.0/0"
+  tags              = var.tags
+}
+
+locals {
   # By number, because the groups themselves may be made in the same run.
   may_connect = merge(
     { for number, group in var.http_source_security_group_ids : tostring(number) => group },

@@ -12,6 +12,7 @@ locals {
     # `reconcile.rule` takes names that begin with `lockkeeper`: another installation's says what its own is called.
     { for rule in aws_cloudwatch_event_rule.reconcile : "LOCKKEEPER__RECONCILE__RULE" => rule.name if !startswith(rule.name, "lockkeeper") },
     { for table in aws_dynamodb_table.lease : "LOCKKEEPER__LEASE__TABLE" => table.name },
+    { for it in var.otlp_endpoint[*] : "OTEL_EXPORTER_OTLP_ENDPOINT" => it },
     { for k in ["LOCKKEEPER_CONFIG_TOML"] : k => var.settings_toml if var.settings_toml != "" },
   )
 }

@@ -222,3 +222,14 @@ variable "trail_days" {
     error_message = "1 at least."
   }
 }
+
+variable "otlp_endpoint" {
+  description = "Where a collector of OpenTelemetry takes OTLP over HTTP, as `http://collector.internal:4318`: a trace of each deployment is sent there. Keys belong in `secrets`, as `OTEL_EXPORTER_OTLP_HEADERS`. `null`: no traces."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.otlp_endpoint == null || can(regex("^https?://[^/:@?#]+(:[0-9]+)?(/[^@?#]*)?$", var.otlp_endpoint))
+    error_message = "A URL that begins with http:// or https://, with a host, a port where it needs one, and a path at most."
+  }
+}

@@ -11,7 +11,7 @@ use super::{
     reads::{following, time},
     sources::Reach,
 };
-use crate::domain::{AccountId, Digest, RepositoryName, Tag, TagState};
+use crate::domain::{AccountId, Digest, Glob, RepositoryName, Tag, TagMutability, TagState};
 
 /// AWS's bound for `imageIds` of one call.
 const TAGS_PER_CALL: usize = 100;
@@ -169,6 +169,21 @@ impl Reach {
         }
     }
 
+    /// Which tags of a repository can be moved; none if it is not there.
+    pub(super) async fn mutability(
+        &self,
+        repository: Repository<'_>,
+    ) -> Result<Option<TagMutability>, Fault> {
+        let call = || {
+            let call = self.ecr.describe_repositories().registry_id(repository.registry.as_str());
+            call.repository_names(repository.name.as_str()).send()
+        };
+        match self.reads.ask("ecr", "DescribeRepositories", call).await {
+            Err(fault) if is_without_repository(&fault) => Ok(None),
+            answer => Ok(answer?.repositories().first().map(mutability_of)),
+        }
+    }
+
     /// The images in an index; none if this is no index, or not there.
     pub(super) async fn children(
         &self,
@@ -194,6 +209,13 @@ impl Reach {
             }
         }
     }
+}
+
+fn mutability_of(repository: &aws_sdk_ecr::types::Repository) -> TagMutability {
+    let word = repository.image_tag_mutability().map_or("MUTABLE", |it| it.as_str());
+    let filters = repository.image_tag_mutability_exclusion_filters();
+    let except = filters.iter().map(|it| Glob::new(it.filter())).collect();
+    TagMutability { mutable: !word.starts_with("IMMUTABLE"), except }
 }
 
 fn children_in(manifest: &str) -> Result<Vec<Digest>, Fault> {

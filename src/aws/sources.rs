@@ -19,7 +19,7 @@ use super::{
 };
 use crate::domain::{
     AccountId, AccountRule, BudgetShare, CallFailure, Cause, Digest, Place, Region, Remedy, RepositoryName,
-    Tag, TagState, Timestamp,
+    Tag, TagMutability, TagState, Timestamp,
 };
 
 /// Everything that targets depend on.
@@ -129,6 +129,16 @@ impl Sources {
     ) -> Result<Vec<Digest>, CallFailure> {
         let repository = Repository { registry: &place.account, name: repository };
         told("BatchGetImage", self.shared(place).children(repository, digest).await)
+    }
+
+    /// Which tags of a repository can be moved; none if it is not there.
+    pub async fn mutability(
+        &self,
+        place: &Place,
+        repository: &RepositoryName,
+    ) -> Result<Option<TagMutability>, CallFailure> {
+        let repository = Repository { registry: &place.account, name: repository };
+        told("DescribeRepositories", self.shared(place).mutability(repository).await)
     }
 
     /// The lifecycle policy of a repository, as JSON; none if it has none.

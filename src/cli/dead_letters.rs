@@ -12,10 +12,9 @@ use super::{
     letters::{
         Office,
         desk::{Bounds, End},
-        hidden_in_words,
+        hidden_in_words, now,
         pick::Filter,
-        shown::{HEADS, Shown},
-        table::table,
+        shown::{Shown, listed},
         unseen_in_words, width,
     },
     say, say_json,
@@ -110,8 +109,7 @@ async fn list(options: Options, settings: Settings, output: Output) -> anyhow::R
 fn text(Listing { letters, whole, unseen, .. }: &Listing, width: Option<usize>) -> String {
     let mut text = String::new();
     if !letters.is_empty() {
-        let rows: Vec<_> = letters.iter().map(Shown::row).collect();
-        text += &table(HEADS, &rows, width);
+        text += &listed(letters.iter().map(Shown::row).collect(), width, now());
     }
     let more = if *whole { "" } else { ", and there may be more" };
     let count = counted(letters.len(), "letter") + more;

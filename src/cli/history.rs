@@ -12,7 +12,7 @@ use super::{
         paint::{Paint, Tone, of_outcome},
         reach::Reach,
         read,
-        shapes::{Deployment, lasting, service, when},
+        shapes::{Deployment, id_in, lasting, service, when_in},
     },
     letters::{
         now,
@@ -22,7 +22,7 @@ use super::{
     },
     say, say_json,
 };
-use crate::domain::Outcome;
+use crate::domain::{Outcome, Timestamp};
 
 const HEADS: [&str; 6] = ["ENDED", "TARGET", "OUTCOME", "WHAT", "TOOK", "DEPLOYMENT"];
 
@@ -60,7 +60,7 @@ async fn ask(client: &Client, options: &Options, output: Output) -> Result<Ended
         Output::Json => say_json(&json!({ "items": items })),
         Output::Text => {
             let found: Vec<Deployment> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
-            say(&text(&found, width(), Paint::of(&io::stdout())));
+            say(&text(&found, width(), now(), Paint::of(&io::stdout())));
         }
     }
     Ok(Ended::Done)
@@ -81,15 +81,15 @@ fn path(options: &Options) -> String {
     if query.is_empty() { "/api/v1/deployments".into() } else { format!("/api/v1/deployments?{query}") }
 }
 
-fn text(found: &[Deployment], width: Option<usize>, paint: Paint) -> String {
+fn text(found: &[Deployment], width: Option<usize>, now: Timestamp, paint: Paint) -> String {
     if found.is_empty() {
         return "No deployments are known.\n".into();
     }
-    let rows: Vec<[String; 6]> = found.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = found.iter().map(|it| row(it, width, now)).collect();
     painted(
         HEADS,
         &rows,
-        width,
+        (width, &[0, 4, 5]),
         |row, column| match column {
             2 => found[row].outcome.as_deref().map_or(Tone::Busy, of_outcome),
             1 | 3 => Tone::Plain,
@@ -99,14 +99,14 @@ fn text(found: &[Deployment], width: Option<usize>, paint: Paint) -> String {
     )
 }
 
-fn row(it: &Deployment) -> [String; 6] {
-    let ended = it.finished_at.as_deref().map_or_else(|| "-".into(), when);
+fn row(it: &Deployment, width: Option<usize>, now: Timestamp) -> [String; 6] {
+    let ended = it.finished_at.as_deref().map_or_else(|| "-".into(), |at| when_in(width, now, at));
     let outcome = it.outcome.as_deref().unwrap_or(&it.stage).replace('_', " ");
     let cause = it.cause.as_deref().map(|cause| format!(", {}", cause.replace('_', " "))).unwrap_or_default();
     let asked = it.triggers.first().map(|why| format!("{}: {}", why.kind.replace('_', " "), why.reason));
     let what = if it.changes.is_empty() { asked.unwrap_or_default() } else { it.changes.join("; ") };
     let took = it.seconds().map_or_else(|| "-".into(), lasting);
-    [ended, service(&it.target).to_owned(), outcome + &cause, what, took, it.id.clone()]
+    [ended, service(&it.target).to_owned(), outcome + &cause, what, took, id_in(width, &it.id)]
 }
 
 #[cfg(test)]
@@ -126,12 +126,28 @@ mod tests {
         failed["cause"] = json!("crash_loop");
         failed["finished_at"] = json!("2026-11-01T12:03:00.5Z");
         failed["changes"] = json!([]);
-        let found: Vec<Deployment> = serde_json::from_value(json!([base, failed])).expect("deployments");
-        insta::assert_snapshot!(text(&found, Some(110), Paint::never()), @"
+        let mut past = base.clone();
+        past["outcome"] = json!("succeeded");
+        past["id"] = json!("ecs-6c7c5b1c6e3a4d0f8f6f");
+        past["started_at"] = json!(null);
+        past["finished_at"] = json!("2026-10-31T12:03:00Z");
+        past["changes"] = json!(["new tasks"]);
+        let found: Vec<Deployment> =
+            serde_json::from_value(json!([base, failed, past])).expect("deployments");
+        let now = Timestamp::parse("2026-11-01T13:00:00Z").expect("a time");
+        let told = |width| text(&found, width, now, Paint::never());
+        insta::assert_snapshot!(told(None), @"
         ENDED                 TARGET    OUTCOME                  WHAT                          TOOK        DEPLOYMENT
         -                     shop_api  rollout                  image shop_api:1.5            -           d-77fe
         2026-11-01T12:03:00Z  shop_api  rolled back, crash loop  image pushed: 1.5 was pushed  2 min 55 s  d-77fe
+        2026-10-31T12:03:00Z  shop_api  succeeded                new tasks                     -           ecs-6c7c5b1c6e3a4d0f8f6f
         ");
-        assert_eq!(text(&[], None, Paint::never()), "No deployments are known.\n");
+        insta::assert_snapshot!(told(Some(80)), @"
+        ENDED        TARGET    OUTCOME       WHAT          TOOK        DEPLOYMENT
+        -            shop_api  rollout       image shop_…  -           d-77fe
+        12:03:00     shop_api  rolled back…  image pushe…  2 min 55 s  d-77fe
+        10-31 12:03  shop_api  succeeded     new tasks     -           ecs-6c7c5b1c6e3…
+        ");
+        assert_eq!(text(&[], None, now, Paint::never()), "No deployments are known.\n");
     }
 }

@@ -30,6 +30,7 @@ use crate::{
         log::{self, LogSettings},
         message::Level,
         notice::Home,
+        trace,
     },
     route::Routes,
     settings::{self, Settings},
@@ -44,7 +45,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// From the signal to the end of the process, with what is sent last.
 const LONGEST_END: Duration = Duration::from_millis(9_700);
 
-/// However long the rest took, notifications get this much.
+/// However long the rest took, notifications and traces get this much.
 const LAST_NOTIFICATIONS: Duration = Duration::from_millis(700);
 
 pub(super) fn run(files: &[PathBuf]) -> Ended {
@@ -152,20 +153,27 @@ pub(super) async fn serve(
     let (notifiers, couriers) =
         engine::open_channels(settings.notify.clone(), &home, &connections, Arc::clone(&metrics) as Arc<_>);
     metrics.notifies(&notifiers.names());
-    let publisher = publisher.with_notifiers(notifiers);
+    let opened = settings.traces.clone().map(|rules| trace::open(rules, &home, metrics.traces()));
+    let (tracer, exporter) = opened.unzip();
+    let publisher = publisher.with_notifiers(notifiers).with_tracer(tracer);
     let stopping = when(stop.clone());
     match Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await {
         Ok(engine) => {
             let _ = ecs_slot.set(Arc::clone(&engine.ecs));
             let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
             Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
-            engine.run().await;
+            Box::pin(engine.run()).await;
         }
         Err(error) => return Err(end_of_answers(answering, answers, error).await),
     }
     answering.cancel();
     let left = LONGEST_END.saturating_sub(stopping().elapsed()).max(LAST_NOTIFICATIONS);
-    let _ = tokio::join!(tokio::time::timeout(LAST_ANSWERS, answers), couriers.finish(left));
+    let last = async {
+        if let Some(exporter) = exporter {
+            exporter.finish(left).await;
+        }
+    };
+    let _ = tokio::join!(tokio::time::timeout(LAST_ANSWERS, answers), couriers.finish(left), last);
     Ok(())
 }
 

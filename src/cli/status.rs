@@ -11,12 +11,13 @@ use super::{
         paint::{Paint, Tone},
         reach::Reach,
         read,
-        shapes::{Hold, Lane, Rollout, Target, short, when},
+        shapes::{Hold, Lane, Rollout, Target, short, when, when_in},
     },
     explain::text::harmless,
-    letters::{table::painted, width},
+    letters::{now, table::painted, width},
     say, say_json,
 };
+use crate::domain::Timestamp;
 
 /// No estate has more.
 const MOST_TARGETS: usize = 20_000;
@@ -56,21 +57,21 @@ async fn ask(client: &Client, options: &Options, output: Output) -> Result<Ended
         Output::Json => say_json(&json!({ "items": items })),
         Output::Text => {
             let targets: Vec<Target> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
-            say(&all(&targets, width(), paint));
+            say(&all(&targets, width(), now(), paint));
         }
     }
     Ok(Ended::Done)
 }
 
-fn all(targets: &[Target], width: Option<usize>, paint: Paint) -> String {
+fn all(targets: &[Target], width: Option<usize>, now: Timestamp, paint: Paint) -> String {
     if targets.is_empty() {
         return "No targets are known.\n".into();
     }
-    let rows: Vec<[String; 5]> = targets.iter().map(row).collect();
+    let rows: Vec<[String; 5]> = targets.iter().map(|it| row(it, width, now)).collect();
     painted(
         HEADS,
         &rows,
-        width,
+        (width, &[0, 3]),
         |row, column| match column {
             0 => Tone::Plain,
             1 => tone(&targets[row].lane),
@@ -80,9 +81,10 @@ fn all(targets: &[Target], width: Option<usize>, paint: Paint) -> String {
     )
 }
 
-fn row(target: &Target) -> [String; 5] {
+fn row(target: &Target, width: Option<usize>, now: Timestamp) -> [String; 5] {
     let runs = target.running.as_ref().map_or_else(|| "-".into(), super::client::shapes::Running::in_short);
-    let since = target.running.as_ref().and_then(|it| it.since.as_deref()).map_or_else(|| "-".into(), when);
+    let since = target.running.as_ref().and_then(|it| it.since.as_deref());
+    let since = since.map_or_else(|| "-".into(), |at| when_in(width, now, at));
     [target.name.clone(), state(&target.lane), runs, since, why(target).unwrap_or_else(|| "-".into())]
 }
 
@@ -187,14 +189,15 @@ mod tests {
 
     #[test]
     fn all_targets_are_a_table_that_fits() {
-        insta::assert_snapshot!(all(&targets(), Some(100), Paint::never()), @"
-        TARGET  STATE               RUNS                SINCE                 WHY
-        api     watching            1.4 (shop_api:13)   2026-11-01T12:00:05Z  d-77fe, then d-81c0
-        cart    paused, 2 waiting   1.4 (shop_cart:13)  2026-11-01T12:00:05Z  an incident, by ann, since 20…
-        mail    blocked, 3 waiting  1.4 (shop_mail:13)  2026-11-01T12:00:05Z  a rollout that deployer start…
-        search  idle                -                   -                     somebody else rolls out shop_…
+        let now = Timestamp::parse("2026-11-03T00:00:00Z").expect("a time");
+        insta::assert_snapshot!(all(&targets(), Some(100), now, Paint::never()), @"
+        TARGET  STATE               RUNS                SINCE        WHY
+        api     watching            1.4 (shop_api:13)   11-01 12:00  d-77fe, then d-81c0
+        cart    paused, 2 waiting   1.4 (shop_cart:13)  11-01 12:00  an incident, by ann, since 2026-11-01T…
+        mail    blocked, 3 waiting  1.4 (shop_mail:13)  11-01 12:00  a rollout that deployer started is in …
+        search  idle                -                   -            somebody else rolls out shop_search:2
         ");
-        assert_eq!(all(&[], None, Paint::never()), "No targets are known.\n");
+        assert_eq!(all(&[], None, Timestamp::default(), Paint::never()), "No targets are known.\n");
     }
 
     #[test]

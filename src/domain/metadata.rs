@@ -41,6 +41,10 @@ pub struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
     pub run_url: Option<Arc<str>>,
+    /// The span in which it was asked for, as W3C's `traceparent` names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "daemon", schema(value_type = Option<String>))]
+    pub traceparent: Option<Arc<str>>,
 }
 
 impl Metadata {

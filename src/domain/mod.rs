@@ -39,6 +39,8 @@ mod source;
 mod tag_policy;
 mod target;
 mod time;
+mod traceparent;
+mod traces;
 
 pub use access::*;
 pub use ask::*;
@@ -77,3 +79,5 @@ pub use source::*;
 pub use tag_policy::*;
 pub use target::*;
 pub use time::*;
+pub use traceparent::*;
+pub use traces::*;

@@ -46,6 +46,8 @@ pub struct DeploymentRecord {
     pub previous_definition: Option<DefinitionId>,
     /// How often it was tried.
     pub attempts: u32,
+    /// Whose its rollout was, if this process took it over rather than began it.
+    pub adopted: Option<Adopted>,
     /// When its oldest request was made.
     pub requested_at: Timestamp,
     /// When its first attempt began.
@@ -63,6 +65,17 @@ pub struct DeploymentRecord {
     pub images: Vec<RunningImage>,
     /// From where it is known.
     pub known_from: KnownFrom,
+}
+
+/// Whose a rollout was that a process took over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
+pub enum Adopted {
+    /// A process before this one began it for the same deployment: the revision that it rolls out says so.
+    Ours,
+    /// It has what is asked for, and nothing shows who began it. New tasks of what ran before have no mark of ours.
+    Unknown,
 }
 
 /// From where a deployment is known.

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{AccountId, ClusterName, Region, ServiceName, harmless};
+use super::{AccountId, ClusterName, Region, ServiceName, TargetName, harmless};
 
 /// The id of a target: one ECS service, written `account/region/cluster/service`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +49,12 @@ impl TargetId {
     /// The short name of the cluster.
     pub fn cluster(&self) -> &ClusterName {
         &self.0.cluster
+    }
+
+    /// What to call it where others have this name, too: with its cluster before it, unless another one is in a cluster called so;
+    /// then by its id.
+    pub fn called_beside_others(&self, name: &str, is_alone_in_cluster: bool) -> TargetName {
+        if is_alone_in_cluster { format!("{}/{name}", self.cluster()) } else { self.to_string() }.into()
     }
 
     /// ECS's name of the service.
@@ -99,6 +105,13 @@ mod tests {
         let id: TargetId = "111122223333/eu-west-1/shop/api".parse().expect("valid");
         assert_eq!(id.cluster().as_str(), "shop");
         assert_eq!(id.to_string().parse::<TargetId>(), Ok(id));
+    }
+
+    #[test]
+    fn a_target_is_called_as_shortly_as_tells_it_from_others_of_its_name() {
+        let id: TargetId = "111122223333/eu-west-1/shop/api".parse().expect("valid");
+        assert_eq!(id.called_beside_others("front", true).as_str(), "shop/front");
+        assert_eq!(id.called_beside_others("front", false).as_str(), id.to_string());
     }
 
     #[test]

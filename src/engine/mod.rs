@@ -17,6 +17,7 @@
 //! | `losses` | looks whether a target needs an image that is gone |
 //! | `renewal` | what a copy says of a message that is held for longer than SQS allows |
 //! | `publish` | reports to log, metrics and history; the state to a snapshot |
+//! | `seen` | tells the planner what readings of services show of what keeps targets back |
 //! | `shown` | what a snapshot shows of targets and deployments |
 //! | `notify` | opens the channels by which it is told elsewhere |
 //! | `foreign` | rollouts that we did not start |
@@ -43,6 +44,7 @@ mod perform;
 mod publish;
 mod reconcile;
 mod renewal;
+mod seen;
 mod shown;
 mod standby;
 mod strangers;
@@ -80,7 +82,7 @@ pub use reconcile::Reconcile;
 pub use standby::Lease;
 pub use watchdog::Watchdog;
 
-use discover::{Asks, Discovering, Gate, Seen, Word};
+use discover::{Asks, Discovering, Gate, Word};
 use foreign::Foreign;
 use held::HeldMessages;
 use intake::Batch;
@@ -173,7 +175,7 @@ impl Engine {
     pub async fn run(self) {
         let mut discovering = Discovering::begin(&self);
         match self.lease.clone() {
-            None => drop(self.act(None, &mut discovering).await),
+            None => drop(Box::pin(self.act(None, &mut discovering)).await),
             Some(lease) => Box::pin(standby::run(self, lease, &mut discovering)).await,
         }
     }
@@ -265,19 +267,24 @@ impl Engine {
     /// Takes in what was read of services.
     fn learn(&mut self, updates: Vec<Update>) {
         for update in updates {
-            let target = match update {
+            let (target, mut renamed) = match update {
                 Update::Learn(discovered) => {
                     let target = discovered.target.clone();
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.learn(discovered);
-                    target
+                    (target, renamed)
                 }
                 Update::Forget(target) => {
+                    let renamed = self.routes.renamed_by(&target);
                     self.routes.forget(&target);
                     self.publisher.sees_no_more(&target);
-                    target
+                    (target, renamed)
                 }
             };
-            self.publisher.knows(&target, &self.routes);
+            renamed.extend(self.routes.renamed_by(&target));
+            for target in renamed.iter().chain([&target]) {
+                self.publisher.knows(target, &self.routes);
+            }
         }
     }
 
@@ -286,7 +293,9 @@ impl Engine {
         match word {
             Word::Updates(updates) => self.learn(updates),
             Word::Seen(seen, _) => {
-                seen.into_iter().for_each(|it| self.publisher.sees(it.sight));
+                for it in seen {
+                    self.publisher.sees(it.sight);
+                }
             }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
         }
@@ -392,7 +401,9 @@ impl Running {
 
     fn on_word(&mut self, word: Word) {
         if let Word::Seen(seen, asked) = &word {
-            seen.iter().for_each(|it| self.see_holds(it, *asked));
+            for it in seen {
+                self.see_holds(it, *asked);
+            }
         }
         self.engine.hear(word, &self.gate);
         self.turn(Input::Wakeup);
@@ -401,21 +412,6 @@ impl Running {
     /// A rollout that we did not start was looked at, so that it can be told.
     fn on_foreign(&mut self, rollout: ForeignRollout) {
         self.tell(&Report::Foreign(Box::new(rollout)));
-    }
-
-    /// What the tags of a service say of what keeps it back, read at this moment or later. The planner is told unless it has
-    /// seen or tagged the service itself since, or so shortly before that the reading may be older.
-    fn see_holds(&mut self, seen: &Seen, asked: Moment) {
-        let target = &seen.sight.target;
-        let is_newer = self.touched.get(target).is_none_or(|at| *at + OLDEST_READ <= asked);
-        let concerns = seen.sight.hold.is_some() || self.planner.knows(target);
-        if !is_newer || !concerns {
-            return;
-        }
-        if let Some((settings, None)) = self.engine.routes.settings_of(target) {
-            let (target, holds) = (target.clone(), seen.holds.clone());
-            self.turn(Input::HoldsRead { target, settings, holds });
-        }
     }
 
     fn on_question(&mut self, question: Question) {
@@ -519,18 +515,6 @@ impl Running {
         }
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
-    }
-
-    /// Remembers when this process itself has seen or changed a target last.
-    fn note(&mut self, now: Moment, input: &Input) {
-        match input {
-            Input::Looked { target, look: Ok(look) } => {
-                self.engine.publisher.looked(target, look.taken_at);
-                self.touched.insert(target.clone(), now);
-            }
-            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), now)),
-            _ => {}
-        }
     }
 
     /// ECS told of a service of ours: that it is not well, or that a rollout moved which may be somebody's.

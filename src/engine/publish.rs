@@ -15,7 +15,7 @@ use crate::{
         DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, Sight, TargetId, Timestamp,
     },
     plan::{End, Planner},
-    report::{channel::Notifiers, history::History, past::Past, steps::Recorder},
+    report::{channel::Notifiers, history::History, past::Past, steps::Recorder, trace::Tracer},
     route::Routes,
     status::{Listing, Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
@@ -37,6 +37,8 @@ pub struct Publisher {
     listener: Option<mpsc::UnboundedSender<Report>>,
     /// Those who are told elsewhere.
     notifiers: Option<Notifiers>,
+    /// Those who are told of each deployment that ended as a trace.
+    tracer: Option<Tracer>,
     /// What was seen of targets by readings of their services.
     sights: Sights,
     /// What the last snapshot showed; `None` before the first.
@@ -61,6 +63,7 @@ impl Publisher {
             lookup: None,
             listener: None,
             notifiers: None,
+            tracer: None,
             sights: Sights::new(),
             shown: None,
             is_acting: false,
@@ -91,6 +94,13 @@ impl Publisher {
     #[must_use]
     pub fn with_notifiers(mut self, notifiers: Notifiers) -> Self {
         self.notifiers = Some(notifiers);
+        self
+    }
+
+    /// Also traces each deployment.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Option<Tracer>) -> Self {
+        self.tracer = tracer;
         self
     }
 
@@ -179,6 +189,9 @@ impl Publisher {
             Arc::make_mut(&mut self.history).push((**record).clone());
             if let Some(shown) = &mut self.shown {
                 shown.ended(record);
+            }
+            if let Some(tracer) = &mut self.tracer {
+                tracer.tell(record, self.steps.steps().of(&record.id));
             }
         }
         if let Some(notifiers) = &mut self.notifiers {

@@ -32,7 +32,7 @@ use std::{
 
 pub use self::{
     select::{Selection, Tags, Used},
-    sight::{holds, sight},
+    sight::{Digests, holds, lacking, sight, with_digests},
 };
 
 use crate::domain::{
@@ -125,6 +125,30 @@ impl Inventory {
     pub fn sight(&self, target: &TargetId) -> Option<(Sight, Holds)> {
         let Known { reading, definitions, running, .. } = self.service(target)?;
         Some((sight(reading, definitions, running.as_ref()), holds(reading)))
+    }
+
+    /// Every target that is known there.
+    pub fn targets_in(&self, place: &Place) -> Vec<TargetId> {
+        let clusters = self.places.get(place).into_iter().flat_map(BTreeMap::values);
+        clusters.flat_map(|cluster| cluster.services.keys().cloned()).collect()
+    }
+
+    /// The revisions that would tell which digests this target runs, where that is not known.
+    pub fn lacking(&self, target: &TargetId) -> &[Arc<str>] {
+        self.service(target).map_or(&[], |known| lacking(&known.reading, known.running.as_ref()))
+    }
+
+    /// Takes in what revisions run; says whether that tells more of this target.
+    pub fn saw_digests(&mut self, target: &TargetId, digests: &Digests) -> bool {
+        let cluster = self.places.get_mut(&Place::of(target)).and_then(|it| it.get_mut(target.cluster()));
+        let Some(known) = cluster.and_then(|it| it.services.get_mut(target)) else { return false };
+        let Some(running) = &known.running else { return false };
+        let told = with_digests(&known.reading, running, digests);
+        let is_more = told != *running;
+        if is_more {
+            known.running = Some(told);
+        }
+        is_more
     }
 
     /// How many targets are known there.

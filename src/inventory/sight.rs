@@ -1,10 +1,11 @@
 //! What a reading of a service shows of a target, for people.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::domain::{
-    ContainerName, DefinitionId, DefinitionReading, DefinitionView, Holds, ImageReference, LiveDefinition,
-    LiveState, RolloutId, RolloutRecord, RunningImage, RunningRecord, ServiceReading, Sight, TargetId,
+    ContainerName, DefinitionId, DefinitionReading, DefinitionView, Digest, Holds, ImageReference,
+    LiveDefinition, LiveState, RolloutId, RolloutRecord, RunningImage, RunningRecord, ServiceReading, Sight,
+    TargetId,
 };
 
 /// What this reading shows, as far as its definitions are known. `before` is what ran by the reading before it: while a rollout
@@ -39,6 +40,28 @@ pub fn holds(reading: &ServiceReading) -> Holds {
     Holds::from_tags(reading.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
+/// What revisions of services run, by their ARNs: their definitions, and the digest of each container.
+pub type Digests = BTreeMap<Arc<str>, (DefinitionId, BTreeMap<ContainerName, Digest>)>;
+
+/// The revisions that would tell which digests run, where that is not known. While several rollouts have tasks, none does.
+pub fn lacking<'a>(reading: &'a ServiceReading, running: Option<&RunningRecord>) -> &'a [Arc<str>] {
+    let is_settled = matches!(&reading.live[..], [one] if one.state == LiveState::Complete);
+    let lacks = running.is_some_and(|it| it.images.iter().any(|image| image.digest.is_none()));
+    if is_settled && lacks { &reading.revisions } else { &[] }
+}
+
+/// The same, with what these revisions tell.
+pub fn with_digests(reading: &ServiceReading, running: &RunningRecord, known: &Digests) -> RunningRecord {
+    let told = reading.revisions.iter().filter_map(|revision| known.get(revision));
+    let told = told.filter(|(definition, _)| *definition == running.definition);
+    let told: BTreeMap<&ContainerName, &Digest> = told.flat_map(|(_, digests)| digests).collect();
+    let image = |image: &RunningImage| {
+        let digest = image.digest.as_ref().or(told.get(&image.container).copied()).cloned();
+        RunningImage { digest, ..image.clone() }
+    };
+    RunningRecord { images: running.images.iter().map(image).collect(), ..running.clone() }
+}
+
 /// What the last completed rollout left running: the primary one's where it is complete, else that of one that still drains.
 fn last_good(live: &[LiveDefinition]) -> Option<&LiveDefinition> {
     let primary = live.iter().find(|it| it.primary && it.state == LiveState::Complete);
@@ -55,14 +78,16 @@ fn under_way(live: &[LiveDefinition]) -> Option<(&LiveDefinition, &RolloutId)> {
     })
 }
 
-/// What runs; its images are those of the record before, where it is the same, so that they are kept once.
+/// What runs; its images are those of the record before, where that is of the same rollout, so that they are kept once. Another
+/// rollout of the same definition may have found another image behind a tag.
 fn record(
     target: &TargetId,
     live: &LiveDefinition,
     view: Option<&DefinitionView>,
     before: Option<&RunningRecord>,
 ) -> RunningRecord {
-    let same = before.filter(|before| before.definition == live.definition && !before.images.is_empty());
+    let is_same = |it: &&RunningRecord| it.definition == live.definition && it.since == Some(live.created_at);
+    let same = before.filter(is_same).filter(|it| !it.images.is_empty());
     RunningRecord {
         definition: live.definition.clone(),
         images: same.map_or_else(|| view.map(images).unwrap_or_default(), |it| Arc::clone(&it.images)),
@@ -74,7 +99,7 @@ fn record(
     }
 }
 
-/// Only the image's own digest is known: a reading does not tell which one ECS has found behind a tag.
+/// Only the image's own digest is known: the service does not tell which one ECS has found behind a tag.
 fn images(view: &DefinitionView) -> Arc<[RunningImage]> {
     let image = |(container, image): (&ContainerName, &ImageReference)| RunningImage {
         container: container.clone(),
@@ -171,11 +196,42 @@ mod tests {
     }
 
     #[test]
+    fn the_digests_that_run_are_those_of_the_revision_and_are_asked_for_once() {
+        let digest = Digest::from("sha256:0a");
+        let revision: Arc<str> = "arn:r1".into();
+        let reading = |live: Vec<LiveDefinition>| ServiceReading {
+            live,
+            revisions: vec![Arc::clone(&revision)],
+            ..ServiceReading::missing(target(), Timestamp::default())
+        };
+        let at_rest = reading(vec![complete("api:1", 10, true)]);
+        let running = sight(&at_rest, &[definition("api:1")], None).running.unwrap();
+        assert_eq!(lacking(&at_rest, Some(&running)), [Arc::clone(&revision)]);
+        let under_way = reading(vec![going_on("api:2", 20), complete("api:1", 10, false)]);
+        assert!(lacking(&under_way, Some(&running)).is_empty() && lacking(&at_rest, None).is_empty());
+
+        let told = |id: &str| {
+            let digests = [("web".into(), digest.clone())].into();
+            Digests::from([(Arc::clone(&revision), (id.parse().unwrap(), digests))])
+        };
+        let other = with_digests(&at_rest, &running, &told("api:2"));
+        assert_eq!(other, running, "it is of another definition");
+        let known = with_digests(&at_rest, &running, &told("api:1"));
+        assert_eq!(known.images[0].digest, Some(digest.clone()));
+        assert!(lacking(&at_rest, Some(&known)).is_empty());
+        let again = sight(&at_rest, &[definition("api:1")], Some(&known)).running.unwrap();
+        assert_eq!(again, known, "the next reading has it, too");
+        let renewed = reading(vec![complete("api:1", 30, true)]);
+        let renewed = sight(&renewed, &[definition("api:1")], Some(&known)).running.unwrap();
+        assert_eq!(renewed.images[0].digest, None, "its tag may mean something else by now");
+    }
+
+    #[test]
     fn the_images_of_what_runs_on_are_kept_once() {
         let first = see(vec![complete("api:1", 10, true)], None).running.unwrap();
         assert_eq!(first.images[0].image.to_string(), "shop/api:1");
-        let second = see(vec![complete("api:1", 20, true)], Some(&first)).running.unwrap();
-        assert!(Arc::ptr_eq(&first.images, &second.images) && second.since > first.since);
+        let second = see(vec![complete("api:1", 10, true)], Some(&first)).running.unwrap();
+        assert!(Arc::ptr_eq(&first.images, &second.images));
         let unread = ServiceReading {
             live: vec![complete("api:2", 30, true)],
             ..ServiceReading::missing(target(), Timestamp::default())

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    CallFailure, Cause, Change, DeploymentId, Evidence, Failure, Look, Outcome, Owner, Remedy, Report,
-    Rollout, RolloutKey, RolloutState, ServiceState, SettledBy, Stage, TargetId, Tasks, Timestamp,
+    Adopted, CallFailure, Cause, Change, DeploymentId, Evidence, Failure, Look, Outcome, Owner, Remedy,
+    Report, Rollout, RolloutKey, RolloutState, ServiceState, SettledBy, Stage, TargetId, Tasks, Timestamp,
 };
 
 use super::{
@@ -277,7 +277,9 @@ impl Lane {
         let asks: Vec<Ask> = adopted.into_iter().map(|(_, ask)| ask).collect();
         let known = self.id_by_rollout(rollout, &asks);
         let mut passage = self.passage_for(asks, known, turn);
-        passage.adopted = passage.attempts == 0;
+        if passage.attempts == 0 {
+            passage.take_over(rollout, &self.target);
+        }
         passage.definition = Some(rollout.definition.id.clone());
         passage.previous = rollout.previous.as_ref().map(|it| it.id.clone());
         passage.rollout = Some(rollout.id.clone());
@@ -318,7 +320,7 @@ impl Lane {
             },
             images: Vec::new(),
             rollout: None,
-            adopted: false,
+            adopted: None,
             looked_at: Timestamp::default(),
             tasks: Tasks::default(),
             failure: None,
@@ -447,6 +449,17 @@ impl Lane {
             self.take_back(std::mem::take(&mut go), turn);
         }
         Some(go)
+    }
+}
+
+impl Passage {
+    /// This rollout is what it began with, whoever began it.
+    pub(super) fn take_over(&mut self, rollout: &Rollout, target: &TargetId) {
+        let made_for = rollout.definition.marks.deployment_of(target);
+        let is_new = rollout.previous.as_ref().is_none_or(|it| it.id != rollout.definition.id);
+        let is_ours = made_for.is_some_and(|it| is_new || *it == self.id);
+        self.adopted = Some(if is_ours { Adopted::Ours } else { Adopted::Unknown });
+        self.started_at = rollout.created_at;
     }
 }
 

@@ -92,8 +92,8 @@ pub enum Input {
     HoldsRead {
         /// The target.
         target: TargetId,
-        /// How it is deployed.
-        settings: Arc<TargetSettings>,
+        /// How it is deployed, where routes know it.
+        settings: Option<Arc<TargetSettings>>,
         /// What they say.
         holds: Holds,
     },

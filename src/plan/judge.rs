@@ -202,7 +202,7 @@ impl Lane {
         if passage.evidence.stopped_tasks.is_empty() {
             passage.evidence = evidence;
         }
-        let is_final = passage.adopted || passage.cancelled.is_some();
+        let is_final = passage.adopted.is_some() || passage.cancelled.is_some();
         if failure.cause == Cause::Placement && passage.attempts <= self.settings.retries && !is_final {
             // What somebody has started since then may carry it.
             let since = rollout.map_or(look.taken_at, |failed| failed.created_at + Duration::from_millis(1));

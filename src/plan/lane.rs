@@ -15,9 +15,9 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
-    CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence, Failure,
-    ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request, RolloutKey,
-    Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
+    Adopted, CallFailure, Change, ContainerName, DefinitionId, DefinitionRef, DeploymentId, Evidence,
+    Failure, ImageReference, LeaseId, LookOrder, Moment, OnNewer, Prospect, Refresh, Report, Request,
+    RolloutKey, Running, SettledBy, Stage, TargetId, TargetName, TargetSettings, Tasks, Timestamp,
 };
 
 use super::{
@@ -144,7 +144,8 @@ pub(super) struct Passage {
     /// The images that it is to run.
     pub(super) images: Vec<(ContainerName, ImageReference)>,
     pub(super) rollout: Option<RolloutKey>,
-    pub(super) adopted: bool,
+    /// Whose it was, if it was taken over.
+    pub(super) adopted: Option<Adopted>,
     /// When the look was taken on which it was decided, by AWS's clock.
     pub(super) looked_at: Timestamp,
     pub(super) started_at: Timestamp,

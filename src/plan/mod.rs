@@ -241,7 +241,7 @@ impl Planner {
             }
             Input::HoldsRead { target, settings, holds } => {
                 // Whatever is held is known of from now on, so that its vanishing is noticed.
-                if holds.record().is_some() {
+                if let Some(settings) = settings.filter(|_| holds.record().is_some()) {
                     self.lane_of(&target, &settings);
                 }
                 self.with_lane(now, &target, out, |lane, turn| lane.holds_read(&holds, turn));

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::domain::{
-    Cause, Change, ContainerName, DefinitionId, DeploymentId, DeploymentRecord, Evidence, Failure,
+    Adopted, Cause, Change, ContainerName, DefinitionId, DeploymentId, DeploymentRecord, Evidence, Failure,
     ImageReference, KnownFrom, LaneRecord, LaneState, Origin, Outcome, Refresh, Report, Rollout,
-    RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks,
+    RunningImage, RunningRecord, SettledBy, Stage, TargetId, TargetRecord, Tasks, Timestamp,
 };
 
 use super::{
@@ -22,8 +22,8 @@ const MOST_TRIGGERS: usize = 100;
 
 impl Lane {
     pub(super) fn finish_succeeded(&mut self, passage: Passage, rollout: &Rollout, turn: &mut Turn<'_>) {
-        let adopted = passage.adopted.then_some("carried by a rollout that was in progress");
-        self.tell_succeeded(&passage, rollout, adopted, turn);
+        let adopted = passage.adopted.map(taken_over);
+        self.tell_succeeded(&passage, rollout, (adopted, turn.now.wall), turn);
         self.retrying = None;
         self.rest(turn);
     }
@@ -32,13 +32,14 @@ impl Lane {
         &mut self,
         passage: &Passage,
         rollout: &Rollout,
-        how: Option<&str>,
+        (how, ended): (Option<&str>, Timestamp),
         turn: &mut Turn<'_>,
     ) {
         self.succeeded = Some(passage.id.clone());
         self.named.tells_of(&rollout.id);
         let mut record = self.record(passage);
         record.cause = None;
+        record.finished_at = Some(ended);
         record.images = rolled_out(rollout);
         let Tasks { running, desired, .. } = rollout.tasks;
         let count = if desired == 0 { "0 tasks".into() } else { format!("{running} of {desired} tasks run") };
@@ -112,7 +113,11 @@ impl Lane {
         passage.rollout = Some(rollout.id.clone());
         passage.definition = Some(rollout.definition.id.clone());
         passage.tasks = rollout.tasks;
-        self.tell_succeeded(&passage, rollout, Some(why), turn);
+        if passage.attempts == 0 {
+            passage.take_over(rollout, &self.target);
+        }
+        let ended = rollout.updated_at.max(passage.started_at);
+        self.tell_succeeded(&passage, rollout, (Some(why), ended), turn);
     }
 
     /// Requests that cannot be met, or whose carrier failed, end as one deployment that failed.
@@ -215,12 +220,17 @@ impl Lane {
         DeploymentRecord {
             stage: passage.stage,
             cause: passage.failure.as_ref().map(|failure| failure.cause),
-            reason: passage.failure.as_ref().map(|failure| failure.reason.clone()),
+            reason: match &passage.failure {
+                Some(failure) => Some(failure.reason.clone()),
+                None => passage.adopted.map(|whose| taken_over(whose).to_owned()),
+            },
             evidence: passage.evidence.clone(),
             rollout_id: passage.rollout.as_ref().and_then(|rollout| rollout.shown().cloned()),
             definition: passage.definition.clone(),
             previous_definition: passage.previous.clone(),
-            attempts: passage.attempts,
+            // Whoever began what was taken over has tried it once.
+            attempts: passage.attempts.max(u32::from(passage.adopted.is_some())),
+            adopted: passage.adopted,
             started_at: Some(passage.started_at),
             tasks: passage.tasks,
             rollout: passage.rollout.clone(),
@@ -258,6 +268,7 @@ impl Lane {
             definition: None,
             previous_definition: None,
             attempts: 0,
+            adopted: None,
             requested_at: asks.iter().map(|ask| ask.request.version).min().unwrap_or_default(),
             started_at: None,
             finished_at: None,
@@ -361,6 +372,14 @@ impl Lane {
     }
 }
 
+/// Whose the rollout was that was taken over, in words.
+fn taken_over(whose: Adopted) -> &'static str {
+    match whose {
+        Adopted::Ours => "its rollout was adopted in progress: a process before this one began it",
+        Adopted::Unknown => "its rollout was adopted in progress: who began it is not known",
+    }
+}
+
 /// What a container is to run, with the digest that one of these asks for.
 fn planned(name: &ContainerName, image: &ImageReference, asks: &[Ask]) -> RunningImage {
     let asked = || {
@@ -406,7 +425,7 @@ pub(super) fn tell_finished(
     }
     record.stage = Stage::Finished;
     record.outcome = Some(outcome);
-    record.finished_at = Some(turn.now.wall);
+    record.finished_at = record.finished_at.or(Some(turn.now.wall));
     turn.report(Report::Finished(Box::new(record)));
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use reqwest::{
-    Client, Response, StatusCode,
+    Body, Client, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
@@ -28,7 +28,7 @@ pub struct Http(Arc<OnceLock<Client>>);
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
-    pub(super) body: String,
+    pub(super) body: Vec<u8>,
 }
 
 impl Http {
@@ -37,7 +37,7 @@ impl Http {
         &self,
         url: &str,
         headers: HeaderMap,
-        body: String,
+        body: impl Into<Body>,
     ) -> Result<Answer, Undelivered> {
         let request = self.client()?.post(url).headers(headers).body(body);
         let answer = request.send().await.map_err(lost)?;
@@ -76,8 +76,9 @@ impl Http {
 impl Answer {
     /// What follows of the status alone, with what was said about it.
     pub(super) fn verdict(&self) -> Result<(), Undelivered> {
-        let said = self.body.lines().next().unwrap_or_default();
-        let said: String = said.chars().take(200).collect();
+        let body = String::from_utf8_lossy(&self.body);
+        let said: String =
+            body.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
         let why = if said.is_empty() { self.status.to_string() } else { format!("{}: {said}", self.status) };
         match self.status {
             status if status.is_success() => Ok(()),
@@ -112,7 +113,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-async fn read(mut answer: Response) -> String {
+async fn read(mut answer: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
         body.extend_from_slice(&chunk);
@@ -120,5 +121,5 @@ async fn read(mut answer: Response) -> String {
             break;
         }
     }
-    String::from_utf8_lossy(&body).into_owned()
+    body
 }

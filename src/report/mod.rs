@@ -8,6 +8,7 @@
 //! | [`dora`] | the four figures by which delivery is measured (pure) |
 //! | [`past`] | what ECS remembers of deployments that this process has not seen (pure) |
 //! | [`steps`] | what each deployment went through, and when (pure) |
+//! | [`trace`] | one trace per deployment: its spans (pure), and how they reach a collector (feature `daemon`) |
 //! | `channel` | how notices leave: an outbox, a task and retries per channel (feature `daemon`) |
 //! | [`slack`], [`webhook`], [`bus`], [`topic`] | the form of each channel (pure), and its sender (feature `daemon`) |
 //! | `log` | writes those lines to stdout, as JSON or as text (feature `daemon`) |
@@ -29,6 +30,7 @@ pub(crate) mod sample;
 pub mod slack;
 pub mod steps;
 pub mod topic;
+pub mod trace;
 pub mod webhook;
 
 #[cfg(feature = "daemon")]

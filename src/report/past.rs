@@ -155,6 +155,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         definition: Some(it.definition.clone()),
         previous_definition: it.previous.clone(),
         attempts: 1,
+        adopted: None,
         requested_at: it.created_at,
         started_at: Some(it.created_at),
         finished_at: Some(it.ended_at),

@@ -66,6 +66,7 @@ pub(crate) fn succeeded() -> DeploymentRecord {
         definition: Some("chubby_api:13".parse().expect("valid")),
         previous_definition: Some("chubby_api:12".parse().expect("valid")),
         attempts: 1,
+        adopted: None,
         requested_at: at("12:00:00"),
         started_at: Some(at("12:00:05")),
         finished_at: Some(at("12:00:13")),

@@ -60,7 +60,7 @@ impl Routes {
         }
         let (settings, refused) = match self.names.as_ref().zip(self.name_by_pattern(id)) {
             Some((names, name)) => (names.settings(name), None),
-            None => (found.settings(), found.refused().cloned()),
+            None => (self.settings_of_found(found), found.refused().cloned()),
         };
         Target { id: id.clone(), settings, repository: None, guessed: false, refused }
     }

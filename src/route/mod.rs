@@ -38,6 +38,7 @@ mod found;
 mod hints;
 mod images;
 mod index;
+mod names;
 mod naming;
 mod requests;
 #[cfg(test)]

@@ -70,14 +70,17 @@ impl Routes {
 
     pub(super) fn find(&self, name: &str) -> Result<Target, NotCalled> {
         let by_rule = self.called_by_rule(name);
-        let meant = if by_rule.is_empty() { self.called_otherwise(name) } else { by_rule };
+        let mut meant = if by_rule.is_empty() { self.called_otherwise(name) } else { by_rule };
+        if meant.is_empty() {
+            meant = self.called_in_cluster(name);
+        }
         match meant.as_slice() {
             [target] => Ok(target.clone()),
             [] => Err(NotCalled::Unknown(self.unknown(name))),
             several => {
-                let ids: Vec<String> = several.iter().map(|target| target.id.to_string()).collect();
-                let ids = listed(ids.iter().map(String::as_str));
-                let reason = format!("`{name}` means several targets, ask for one by its id: {ids}");
+                let ways: Vec<String> = several.iter().map(|target| way_to(target, name)).collect();
+                let ways = listed(ways.iter().map(String::as_str));
+                let reason = format!("`{name}` means several targets, ask for one of {ways}");
                 Err(NotCalled::Several(meant, reason))
             }
         }
@@ -147,6 +150,12 @@ impl Routes {
         let known: Vec<String> = parts.into_iter().flatten().chain(nobody).collect();
         format!("no target is called `{name}`; {}", known.join("; "))
     }
+}
+
+/// What to call a target by for which this name is not enough.
+fn way_to(target: &Target, name: &str) -> String {
+    let called = target.settings.name.as_str();
+    if called == name { target.id.to_string() } else { called.to_owned() }
 }
 
 /// What a request asks of its target, or why nothing.

@@ -24,6 +24,7 @@ mod problems;
 mod section;
 mod tags;
 mod targets;
+mod traces;
 mod values;
 mod warnings;
 mod written;
@@ -41,7 +42,7 @@ pub use warnings::Warning;
 
 use crate::domain::{
     AccountId, BudgetShare, DiscoveryRules, Estate, Glob, Naming, NotifyRules, Reads, ReconcileMode, Region,
-    TargetRule, TargetSettings, TokenRule,
+    TargetRule, TargetSettings, TokenRule, TraceRules,
 };
 use merge::merge;
 use problems::{Complaints, Wrong};
@@ -82,6 +83,8 @@ pub struct Settings {
     pub reconcile: Reconcile,
     /// Who is told how deployments go.
     pub notify: NotifyRules,
+    /// Where it is traced how deployments go.
+    pub traces: Option<TraceRules>,
     /// What is not wrong, but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -293,6 +296,7 @@ fn read(sources: &Sources, complaints: &Complaints) -> Settings {
         defaults: Arc::new(defaults),
         reconcile: root.within("reconcile", reconcile),
         notify: root.within("notify", |section| notify::read(section, &sources.environment, complaints)),
+        traces: root.within("traces", |section| traces::read(section, &sources.environment, complaints)),
         warnings: Vec::new(),
     };
     root.finish();

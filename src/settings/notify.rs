@@ -158,7 +158,7 @@ fn filter(section: &mut Section<'_>) -> NoticeFilter {
 }
 
 /// A secret that is written, stands in an environment variable, or in a file. Nothing of it is ever shown.
-fn secret(
+pub(super) fn secret(
     section: &mut Section<'_>,
     [plain, env, file]: [&'static str; 3],
     from: &Environment,

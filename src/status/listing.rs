@@ -26,3 +26,74 @@ impl Snapshot {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{PastRollout, RolloutState, Tasks, Timestamp},
+        report::{
+            history::{History, Query, page, page_of},
+            past::Past,
+            sample::succeeded,
+        },
+        status::sample::Sample,
+    };
+
+    /// A history and a past that are full, of a hundred targets.
+    fn full() -> Snapshot {
+        let mut snapshot = Sample::busy().snapshot;
+        let (mut history, mut past) = (History::default(), Past::default());
+        for number in 0..i64::try_from(History::ROOM).expect("it is small") {
+            let target = format!("111122223333/eu-west-1/shop/api-{}", number % 100).parse().expect("valid");
+            let at = Some(Timestamp::from_millis(1_700_000_000_000 + number));
+            history.push(DeploymentRecord {
+                id: format!("d-{number}").into(),
+                target,
+                finished_at: at,
+                ..succeeded()
+            });
+        }
+        for target in 0..100 {
+            let rollout = |number: i64| PastRollout {
+                id: format!("arn:{target}/{target}-{number}").into(),
+                created_at: Timestamp::from_millis(number * 1_000_000),
+                ended_at: Timestamp::from_millis(number * 1_000_000 + 60_000),
+                state: RolloutState::Succeeded,
+                reason: "".into(),
+                definition: format!("api:{number}").parse().expect("valid"),
+                previous: None,
+                registered_by: None,
+                tasks: Tasks::default(),
+            };
+            let id = format!("111122223333/eu-west-1/shop/api-{target}").parse().expect("valid");
+            let rollouts: Vec<_> = (1..=50).rev().map(rollout).collect();
+            past.learn(&id, &"api".into(), &rollouts, Timestamp::from_millis(target));
+        }
+        (snapshot.history, snapshot.past) = (Arc::new(history), Arc::new(past));
+        snapshot
+    }
+
+    #[test]
+    fn pages_of_what_is_in_order_are_those_of_what_is_not() {
+        let snapshot = full();
+        let remembered = snapshot.past.beside(&snapshot.history, snapshot.under_way());
+        let known = snapshot.deployments.values().chain(snapshot.history.shared());
+        let all: Vec<_> = known.chain(remembered).cloned().collect();
+        assert!(all.len() > 6_000, "{}", all.len());
+        let mut query = Query::first(200);
+        loop {
+            let whole = page(all.iter().map(|it| &**it), &query);
+            assert!(page_of(snapshot.listed(), &query) == whole, "they differ after {:?}", query.after);
+            query.after = whole.next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+        for target in ["api", "111122223333/eu-west-1/shop/api-7", "nobody"] {
+            let query = Query { target: Some(target.into()), ..Query::first(20) };
+            let whole = page(all.iter().map(|it| &**it), &query);
+            assert!(page_of(snapshot.listed(), &query) == whole, "they differ for {target}");
+        }
+    }
+}

@@ -22,7 +22,7 @@ use crate::{
         Cause, DeploymentRecord, LaneState, Outcome, ReconcileRecord, Report, SettledBy, Stage, TargetName,
         Timestamp, TriggerKind,
     },
-    report::message::took,
+    report::{channel::Delivery, message::took},
 };
 
 /// Every metric, in a registry of its own.
@@ -50,6 +50,7 @@ pub struct Metrics {
     inventory: inventory::Inventory,
     reconcile: reconcile::Reconcile,
     notifications: IntCounterVec,
+    traces: IntCounterVec,
     healthy: IntGaugeVec,
     active: IntGauge,
     promise_violations: IntCounterVec,
@@ -157,6 +158,7 @@ impl Metrics {
             inventory: inventory::Inventory::new(&registry),
             reconcile: reconcile::Reconcile::new(&registry),
             notifications: notify::notifications(&registry),
+            traces: notify::traces(&registry),
             healthy: healthy(&registry),
             active: gauge(&registry, "active", "1 if this process acts, 0 on standby."),
             promise_violations: counters(
@@ -304,6 +306,9 @@ impl Metrics {
         }
         for state in LaneState::ALL {
             self.lanes.with_label_values(&[state.as_str()]);
+        }
+        for delivery in Delivery::ALL {
+            self.traces.with_label_values(&[delivery.as_str()]);
         }
         for promise in PROMISES {
             self.promise_violations.with_label_values(&[promise]);

@@ -319,6 +319,11 @@ impl Daemon {
         self.snapshots.borrow().targets.iter().map(|it| it.id.to_string()).collect()
     }
 
+    /// What the targets are called that it shows.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.snapshots.borrow().targets.iter().map(|it| it.name.to_string()).collect()
+    }
+
     /// What is shown of a service of our account.
     pub(crate) fn shown(&self, service: &str) -> Arc<TargetRecord> {
         self.shows(service).expect("it is shown")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockkeeper::domain::{LaneState, Outcome};
+use lockkeeper::domain::{Adopted, LaneState, Outcome};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -38,6 +38,9 @@ async fn somebody_rolls_out(estate: &Estate, daemon: &Daemon) {
     daemon.until(|it| runs(it, "api") == told("api:1", "")).await;
     let image = daemon.shown("api").running.as_ref().unwrap().images[0].image.to_string();
     assert!(image.ends_with("/shop/api:v1"), "{image}");
+    let digest = |daemon: &Daemon| daemon.shown("api").running.as_ref()?.images[0].digest.clone();
+    let took = daemon.until(|it| digest(it).is_some()).await;
+    assert!(took <= Duration::from_secs(10), "{took:?}");
 
     estate.definition(ACCOUNT, "api", "/shop/other");
     estate.move_to(ACCOUNT, "api", "api");
@@ -50,7 +53,7 @@ async fn somebody_rolls_out(estate: &Estate, daemon: &Daemon) {
     daemon.until(|_| estate.is_stable(ACCOUNT, "api")).await;
     estate.rollout_moved(ACCOUNT, "shop/api", "SERVICE_DEPLOYMENT_COMPLETED");
     let asked = Instant::now();
-    daemon.until(|it| runs(it, "api") == told("api:2", "")).await;
+    daemon.until(|it| runs(it, "api") == told("api:2", "") && digest(it).is_some()).await;
     assert!(asked.elapsed() <= Duration::from_secs(8), "{:?}", asked.elapsed());
 }
 
@@ -113,7 +116,7 @@ async fn a_pause_by_hand_is_noticed_by_the_refresh_and_so_is_its_end() {
     daemon.until(|it| it.shown("api").lane.state == LaneState::Queued).await;
     estate.untag(ACCOUNT, "api", "lockkeeper:paused");
     estate.untag(ACCOUNT, "web", "lockkeeper:held");
-    tokio::time::sleep(REFRESH + Duration::from_secs(60)).await;
+    tokio::time::sleep(REFRESH + Duration::from_mins(1)).await;
     assert_eq!((hold(&daemon, "api"), hold(&daemon, "web")), (None, None));
     let mut told = daemon.holds_told();
     told.sort();
@@ -143,7 +146,41 @@ async fn after_a_crash_a_rollout_of_ours_is_shown_before_its_message_comes_back(
     assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
     let ended = daemon.ended().await;
     assert_eq!((ended.outcome, &ended.id), (Some(Outcome::Succeeded), &ours));
+    assert_eq!((ended.adopted, ended.attempts), (Some(Adopted::Ours), 1));
+    let took = ended.finished_at.unwrap().since(ended.started_at.unwrap()).as_secs();
+    assert!((10..=40).contains(&took), "{took} s, as ECS tells");
     daemon.until(|it| runs(it, "api") == told(&format!("api:2 by {ours}"), "")).await;
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_services_with_one_name_each_is_told_from_the_other() {
+    let estate = furnished(&["api"]).await;
+    let mut daemon = Daemon::begin(&estate, rules(Duration::from_hours(1)), &[]).await;
+    daemon.until_read().await;
+    let names = |daemon: &Daemon| daemon.names();
+    assert_eq!(names(&daemon), ["api"]);
+    estate.ecs(ACCOUNT, "CreateCluster", json!({"clusterName": "mail"}));
+    let service =
+        json!({"cluster": "mail", "serviceName": "api", "taskDefinition": "api", "desiredCount": 1});
+    estate.ecs(ACCOUNT, "CreateService", service);
+    estate.rollout_began(ACCOUNT, "mail/api");
+    daemon.until(|it| names(it) == ["mail/api", "shop/api"]).await;
+    let ask = |service: &str| {
+        let detail = json!({"service": service, "reason": "new tasks"});
+        estate.event(ACCOUNT, "action.production", "Deploy", json!([]), detail);
+    };
+    ask("api");
+    ask("mail/api");
+    let ended = daemon.ended().await;
+    assert_eq!((ended.name.as_str(), ended.target.cluster().as_str()), ("mail/api", "mail"));
+    ask("shop/api");
+    assert_eq!(daemon.ended().await.name.as_str(), "shop/api");
+    let metric = "lockkeeper_deployments_total{outcome=\"succeeded\",target=\"shop/api\",trigger=\"deploy_requested\"}";
+    assert_eq!(daemon.metric(metric).as_deref(), Some("1"));
+    estate.ecs(ACCOUNT, "DeleteService", json!({"cluster": "mail", "service": "api", "force": true}));
+    estate.rollout_began(ACCOUNT, "mail/api");
+    daemon.until(|it| names(it) == ["api"]).await;
     daemon.end().await;
 }
 

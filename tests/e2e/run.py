@@ -27,10 +27,13 @@ from stage import Stage
 # The lane of each module of stories. Those with the longest waits come first.
 MODULES = {
     "applied": "terraform",
+    "pages": "pages",
     "endings": "ministack",
+    "shown": "ministack",
     "standby": "ministack",
     "failures": "ministack",
     "health": "ministack",
+    "traced": "ministack",
     "watching": "ministack",
     "scraped": "prometheus",
     "waited": "ministack",
@@ -53,6 +56,7 @@ MODULES = {
     "discovery": "moto",
     "reconcile": "moto",
     "checks": "moto",
+    "named": "moto",
 }
 
 
@@ -117,6 +121,10 @@ def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
         running["moto"] = emulators.Moto(folder)
     if "terraform" in lanes and not terraform.missing():
         running["terraform"] = emulators.WholeMoto(folder)
+    if "pages" in lanes and not terraform.missing():
+        # Of its own: both call what they make by the same names.
+        (folder / "pages").mkdir()
+        running["pages"] = emulators.WholeMoto(folder / "pages")
     return running
 
 
@@ -124,7 +132,7 @@ def why_not(lane: str) -> str:
     """Why a lane's stories are not played."""
     if lane == "prometheus" and not shutil.which("prometheus"):
         return "there is no prometheus on this machine"
-    missing = terraform.missing() if lane == "terraform" else None
+    missing = terraform.missing() if lane in ("terraform", "pages") else None
     return missing or f"{lane} cannot be installed on this machine"
 
 

@@ -45,39 +45,50 @@ def missing() -> str | None:
     return None if mirror() else "there is no mirror of Terraform's provider on this machine"
 
 
+def copy(folder: Path) -> None:
+    """Copies the module, with its examples, without what was left there by a run."""
+    shutil.copytree(REPOSITORY / "deploy/terraform", folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+
+
+def override(folder: Path, endpoint: str, region: str) -> None:
+    """Tells the provider of a configuration where to call."""
+    provider = {
+        "region": region,
+        "access_key": "test",
+        "secret_key": "secret",
+        "skip_credentials_validation": True,
+        "skip_metadata_api_check": True,
+        "s3_use_path_style": True,
+        # It tries a 500 up to 25 times: a call that the emulator lacks would look like a hang.
+        "max_retries": 2,
+        "endpoints": dict.fromkeys(SERVICES, endpoint),
+    }
+    (folder / "emulator_override.tf.json").write_text(json.dumps({"provider": {"aws": provider}}))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What Terraform has in its environment."""
+    # One that is named but missing makes every command fail.
+    configuration = folder / "terraformrc"
+    configuration.touch()
+    return {
+        "TF_CLI_CONFIG_FILE": str(configuration),
+        "TF_IN_AUTOMATION": "1",
+        "TF_CLI_ARGS": "-no-color",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+    }
+
+
 class Terraform:
     """One example of the module, in a copy."""
 
     def __init__(self, example: str, folder: Path, endpoint: str, region: str):
-        shutil.copytree(
-            REPOSITORY / "deploy/terraform", folder / "module", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
-        )
+        copy(folder / "module")
         self._where = folder / "module/examples" / example
         self._log = folder / "terraform.log"
-        provider = {
-            "region": region,
-            "access_key": "test",
-            "secret_key": "secret",
-            "skip_credentials_validation": True,
-            "skip_metadata_api_check": True,
-            "s3_use_path_style": True,
-            # It tries a 500 up to 25 times: a call that the emulator lacks would look like a hang.
-            "max_retries": 2,
-            "endpoints": dict.fromkeys(SERVICES, endpoint),
-        }
-        (self._where / "emulator_override.tf.json").write_text(json.dumps({"provider": {"aws": provider}}))
-        # One that is named but missing makes every command fail.
-        configuration = folder / "terraformrc"
-        configuration.touch()
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "TF_CLI_CONFIG_FILE": str(configuration),
-            "TF_IN_AUTOMATION": "1",
-            "TF_CLI_ARGS": "-no-color",
-            "TF_INPUT": "0",
-            "CHECKPOINT_DISABLE": "1",
-        }
+        override(self._where, endpoint, region)
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment(folder)}
         self.run("init", "-backend=false", f"-plugin-dir={mirror()}")
 
     def run(self, *words: str, seconds: float = 900) -> str:

@@ -8,10 +8,13 @@ import json
 import uuid
 
 from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.events.models import EventPattern
+from moto.events.responses import EventsHandler
 from moto.logs.responses import LogsResponse
 from moto.s3.responses import S3Response
 from moto.server import main
-from moto.sqs.models import Queue
+from moto.sqs.models import DEFAULT_SENDER_ID, Queue
+from moto.sts.models import STSBackend
 
 ECS_FORGETS = (
     "availabilityZoneRebalancing",
@@ -110,9 +113,33 @@ def s3_tells_that_it_tells() -> None:
     S3Response.get_bucket_notification, S3Response.serialized = asked, told
 
 
+def events_test_patterns() -> None:
+    """TestEventPattern, by what decides on moto's buses."""
+
+    def test(self: EventsHandler) -> str:
+        asked = json.loads(self.body)
+        pattern = EventPattern.load(asked["EventPattern"])
+        return json.dumps({"Result": pattern.matches_event(json.loads(asked["Event"]))})
+
+    EventsHandler.test_event_pattern = test
+
+
+def sts_knows_who_sends() -> None:
+    """SQS names every sender by one id, and STS every caller by another: that of a user is the same."""
+    ask = STSBackend.get_caller_identity
+
+    def identity(self: STSBackend, access_key_id: str, region: str) -> tuple[str, str, str]:
+        _, arn, account = ask(self, access_key_id, region)
+        return DEFAULT_SENDER_ID, arn, account
+
+    STSBackend.get_caller_identity = identity
+
+
 if __name__ == "__main__":
     sqs_keeps_what_was_set()
     ecs_keeps_what_was_set()
     logs_keep_queries()
     s3_tells_that_it_tells()
+    events_test_patterns()
+    sts_knows_who_sends()
     main()

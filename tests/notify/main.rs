@@ -119,6 +119,7 @@ fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord 
         definition: Some("shop_api:13".parse().expect("valid")),
         previous_definition: Some("shop_api:12".parse().expect("valid")),
         attempts: 1,
+        adopted: None,
         requested_at: Timestamp::from_millis(1_790_000_000_000),
         started_at: Some(Timestamp::from_millis(1_790_000_001_000)),
         finished_at: outcome.map(|_| Timestamp::from_millis(1_790_000_009_000)),

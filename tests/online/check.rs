@@ -101,6 +101,8 @@ async fn it_changes_nothing_and_asks_a_few_times_per_target() {
     assert!(changed.is_empty(), "{changed:#?}");
     let about_targets = calls.iter().filter(|it| it.service == Service::Ecs).count();
     assert!(about_targets <= 4, "{about_targets} calls to ECS for one target");
+    let about_images = calls.iter().filter(|it| it.service == Service::Ecr).count();
+    assert!(about_images <= 3, "{about_images} calls to ECR for one repository");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,6 +179,27 @@ async fn a_lifecycle_policy_that_deletes_the_followed_tag_is_an_error_once_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repository_whose_pushes_can_never_match_is_told() {
+    let lab = Lab::new().await;
+    let fixed = json!({"repositoryName": "shop/fixed", "imageTagMutability": "IMMUTABLE"});
+    lab.ask(Service::Ecr, "CreateRepository", fixed);
+    lab.front.with(|world, now| world.push(now, &Lab::scope(), "shop/fixed", &["v1".to_owned()], None));
+    lab.slow_down();
+    lab.define(&image("shop/fixed:v1"), &[]);
+    let update = json!({"cluster": "shop", "service": "api", "taskDefinition": "api"});
+    lab.ask(Service::Ecs, "UpdateService", update);
+    let discovery = "[discovery]\nclusters = [\"*\"]\n";
+    let follows = told(&lab, discovery).await;
+    let stuck =
+        "warning  api: it follows tag v1 of shop/fixed in 111122223333/eu-west-1, which cannot be moved";
+    assert!(follows.contains(stuck), "{follows}");
+    let pins =
+        told(&lab, &format!("{discovery}[defaults]\non_push = \"pin\"\ntags = \"glob:release-*\"\n")).await;
+    let idle = "warning  api: it pins tags of shop/fixed in 111122223333/eu-west-1 by `glob:release-*`, which takes none";
+    assert!(pins.contains(idle) && !pins.contains("follows tag"), "{pins}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_asks_to_wait_keeps_the_service_back_and_is_an_error() {
     let lab = Lab::new().await;
     let tags = json!([{"key": "lockkeeper:approval", "value": "required"}]);
@@ -231,7 +254,7 @@ async fn what_discovery_finds_is_checked_as_what_the_settings_name() {
     ok       events: a rule lets through each of 2 events that targets wait for
     warning  permissions: IAM was not asked (SimulatePrincipalPolicy: InvalidAction: The world has no such service.). Shown to be allowed by calls about what is not there: ecs:UpdateService, sqs:ChangeMessageVisibility, sqs:DeleteMessage; by this check: the reads that it makes. Not shown: sqs:ReceiveMessage, sqs:SendMessage, ecs:RegisterTaskDefinition, iam:PassRole; allow iam:SimulatePrincipalPolicy to whoever runs this
     warning  own service: it is not looked at: none of the targets receives from this queue; name it by --own CLUSTER/SERVICE
-    ok       discovery: finds 3 services in 111122223333/eu-west-1; 2 of them are not deployed: off, typo
+    ok       discovery: finds 3 services in 111122223333/eu-west-1; not deployed of them: off, typo
     warning  target: the lifecycle policy of shop/api in 111122223333/eu-west-1 soon deletes images without a tag, and a tag there is followed by api: the image that runs loses it with the next push, and a rollback would have nothing to pull; keep 100 images without a tag, or keep them for 365 days
     ok       api: 111122223333/eu-west-1/shop/api runs api:1, which reads 2 things; follow
     ok       off: it is not deployed: switched off by its tag lockkeeper:enabled

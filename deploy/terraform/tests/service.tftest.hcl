@@ -113,3 +113,43 @@ run "an_image_without_a_tag_is_refused" {
 
   expect_failures = [var.image]
 }
+
+run "traces_reach_a_collector_on_its_port" {
+  command = plan
+
+  variables {
+    otlp_endpoint = "http://collector.internal:4318"
+  }
+
+  assert {
+    condition     = { for e in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment : e.name => e.value }["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.internal:4318"
+    error_message = "The collector is not named."
+  }
+  assert {
+    condition     = [for rule in aws_vpc_security_group_egress_rule.otlp : [rule.from_port, rule.to_port]] == [[4318, 4318]]
+    error_message = "The way out to the collector is not open."
+  }
+}
+
+run "a_collector_behind_https_needs_no_way_out_of_its_own" {
+  command = plan
+
+  variables {
+    otlp_endpoint = "https://otlp.example.com/otlp"
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_egress_rule.otlp) == 0
+    error_message = "443 is open twice."
+  }
+}
+
+run "a_collector_is_named_by_a_url" {
+  command = plan
+
+  variables {
+    otlp_endpoint = "collector.internal:4318"
+  }
+
+  expect_failures = [var.otlp_endpoint]
+}

@@ -80,22 +80,27 @@ fn of_role(account: &AccountId, role_arn: &str, caller: Result<Caller, CallFailu
     }
 }
 
-/// Everything that the rules select.
+/// Everything that the rules select in these places, and whether these are all there are.
 pub(super) async fn find(
     ecs: &Ecs,
     rules: &DiscoveryRules,
     settings: &Settings,
-    places: &[Place],
+    (places, are_all): (&[Place], bool),
     progress: &Progress,
 ) -> (Found, Vec<Finding>) {
     let selection = Selection::new(rules.clone());
-    let (mut found, mut findings, mut used) = (Found::new(), Vec::new(), Some(Used::default()));
+    let (mut found, mut findings) = (Found::new(), Vec::new());
+    let (mut used, mut empty) = (are_all.then(Used::default), Vec::new());
     for place in places {
         progress.show(&format!("services in {place}"));
         match find_in(ecs, &selection, settings, place, progress).await {
             Ok(FoundHere { found: here, unread, used: by_this }) => {
                 used = used.filter(|_| unread.is_empty()).map(|used| used.and(by_this));
-                findings.push(judge(place, &here));
+                if here.is_empty() {
+                    empty.push(place);
+                } else {
+                    findings.push(finds(place, &here));
+                }
                 findings.extend(unread.into_iter().map(|(reason, count)| partly(place, &reason, count)));
                 found.extend(here);
             }
@@ -108,6 +113,7 @@ pub(super) async fn find(
             }
         }
     }
+    findings.extend(empty.into_iter().map(|place| finds_nothing(place, &found)));
     // What selects nothing is certain only where everything was read; of all that nothing is there is said above.
     let used = used.iter().flat_map(|used| selection.idle(used));
     findings.extend(used.filter(|(_, selector)| selector.to_string() != "*").map(idle));
@@ -183,16 +189,22 @@ fn candidate(id: TargetId, service: &Inspected, settings: &Settings) -> Candidat
     Candidate { id, settings: tagged.settings, rule: None, refused: tagged.refused, found: true }
 }
 
-fn judge(place: &Place, found: &Found) -> Finding {
-    if found.is_empty() {
-        let what = format!("discovery finds no service in {place}");
-        return Finding::warning(About::Discovery, what, "mend discovery.clusters and discovery.services");
+/// Each account is looked into in each Region, so that a place may well be empty: unless the whole account is, or the Region.
+fn finds_nothing(place: &Place, found: &Found) -> Finding {
+    let what = format!("discovery finds no service in {place}");
+    let any = |is_like: &dyn Fn(&TargetId) -> bool| found.iter().any(|(it, _)| is_like(&it.id));
+    if any(&|id| *id.account() == place.account) && any(&|id| *id.region() == place.region) {
+        return Finding::ok(About::Discovery, what);
     }
+    Finding::warning(About::Discovery, what, "mend discovery.clusters and discovery.services")
+}
+
+fn finds(place: &Place, found: &Found) -> Finding {
     let refused = found.iter().filter(|(candidate, _)| candidate.refused.is_some());
     let refused: Vec<String> = refused.map(|(candidate, _)| candidate.id.service().to_string()).collect();
     let not = match refused.len() {
         0 => String::new(),
-        count => format!("; {count} of them are not deployed: {}", some_of(refused, MOST_NAMES)),
+        _ => format!("; not deployed of them: {}", some_of(refused, MOST_NAMES)),
     };
     Finding::ok(About::Discovery, format!("finds {} in {place}{not}", counted(found.len(), "service")))
 }

@@ -105,9 +105,9 @@ impl Here<'_> {
         if place.account == self.home.account {
             return Some(connections.in_region(&place.region));
         }
-        let rule = self.accounts.iter().find(|rule| rule.account == place.account)?;
-        let role = connections.assuming(&rule.role_arn, rule.external_id.as_deref()).await;
-        Some(role.in_region(&place.region))
+        let AccountRule { role_arn, external_id, .. } =
+            self.accounts.iter().find(|it| it.account == place.account)?;
+        Some(connections.assuming(role_arn, external_id.as_deref()).await.in_region(&place.region))
     }
 
     async fn of_place(
@@ -133,9 +133,9 @@ impl Here<'_> {
             fates.entry(self.fate(&forwards, &it)).or_default().push(it);
         }
         let mut of = |fate| fates.remove(&fate).unwrap_or_default();
-        let (stay, asked_there) = rules::confirm(&api, &forwards.patterns(), of(Fate::Stays)).await;
+        let (stay, answered) = rules::confirm(&api, &forwards.patterns(), of(Fate::Stays)).await;
         let sending = Patterns::on(self.rules, |bus| forwards.buses().contains(bus));
-        let (end, asked_here) = rules::confirm(&connections.rules(), &sending, of(Fate::Ends)).await;
+        let (end, asked) = rules::confirm(&connections.rules(), &sending, of(Fate::Ends)).await;
         if stay.is_empty() && end.is_empty() {
             let what = format!(
                 "{place} forwards each of {} that targets wait for from there",
@@ -144,11 +144,11 @@ impl Here<'_> {
             findings.push(Finding::ok(About::Events, what));
         }
         let mend = format!("let the pattern of a rule in {place} that forwards here take it");
-        findings.extend(rules::lost(stay, &asked_there, &mend));
+        findings.extend(rules::lost(stay, &answered, &mend));
         let buses = some_of(forwards.buses().into_iter().map(str::to_owned).collect(), MOST_NAMES);
         let mend =
             format!("{place} forwards it to the bus {buses}: let a rule of that bus send it on to the queue");
-        findings.extend(rules::lost(end, &asked_here, &mend));
+        findings.extend(rules::lost(end, &asked, &mend));
         let by_trail = of(Fate::ArrivesByTrail);
         findings.extend(of_trails(there, &by_trail, place).await);
         findings.extend(of_buckets(there, seen, &by_trail, place).await);

@@ -22,8 +22,10 @@ use crate::domain::{Digest, Glob, Tag, TagState, Timestamp};
 pub(super) struct Named {
     /// All that do.
     pub(super) readers: Readers,
-    /// Those of them that follow it: its next push is rolled out.
+    /// Those of them that stay on it: a push is rolled out without another definition.
     pub(super) followers: Readers,
+    /// Those of them that are deployed by pushes of this very tag.
+    pub(super) waiting: Readers,
 }
 
 /// The rules that can take away an image that can be pulled, in the order in which they apply.
@@ -268,13 +270,13 @@ fn images(states: &BTreeMap<Tag, TagState>) -> BTreeMap<&Digest, Image<'_>> {
 
 fn told(whose: &str, tag: &Tag, readers: &Readers, certainty: Certainty, does: &str) -> Finding {
     let only = readers.first().filter(|_| readers.len() == 1);
-    let named = || some_of(readers.iter().cloned().collect(), MOST_NAMES);
-    let (names, tasks) = match only {
+    let all = || some_of(readers.iter().cloned().collect(), MOST_NAMES);
+    let (who, tasks) = match only {
         Some(_) => (format!("it names tag {tag}"), "its new tasks"),
-        None => (format!("{} name tag {tag}", named()), "their new tasks"),
+        None => (format!("{} name tag {tag}", all()), "their new tasks"),
     };
     let what =
-        format!("{names}, whose image the lifecycle policy of {whose} {does}; then {tasks} cannot start");
+        format!("{who}, whose image the lifecycle policy of {whose} {does}; then {tasks} cannot start");
     let selection = json!({
         "tagStatus": "tagged", "tagPatternList": [tag.as_str()], "countType": "imageCountMoreThan", "countNumber": 1,
     });
@@ -341,12 +343,14 @@ mod tests {
 
     fn named(tag: &str, readers: &[&str]) -> BTreeMap<Tag, Named> {
         let readers: Readers = readers.iter().map(|it| (*it).to_owned()).collect();
-        [(tag.into(), Named { readers: readers.clone(), followers: readers })].into()
+        [(tag.into(), Named { readers: readers.clone(), followers: readers, ..Named::default() })].into()
     }
 
     fn told_of(rules: &[Value], tag: &str, images: &[&str]) -> String {
         let judged = policy(rules).judge("shop/api in here", &named(tag, &["api"]), &pushed(images));
-        judged.into_iter().map(|it| format!("{:?}: {}", it.level, it.what)).collect()
+        let lines: Vec<String> =
+            judged.into_iter().map(|it| format!("{:?}: {}", it.level, it.what)).collect();
+        lines.join("\n")
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! | `rules`, `samples`, `events`, `elsewhere` | which of the events that targets wait for would never reach the queue |
 //! | `discovered` | the services that discovery finds, and the roles by which other accounts are reached |
 //! | `targets` | services and their definitions |
-//! | `things`, `lifecycle` | the images, parameters, secrets and files that they read, and how long images stay |
+//! | `things`, `lifecycle`, `pushes` | the images, parameters, secrets and files that they read; how long images stay, and whether pushes can come |
 //! | `permissions`, `needs` | what Lockkeeper may do, and must be allowed to |
 //! | `own` | the service that runs Lockkeeper |
 //! | `survey` | all of it in order |
@@ -21,11 +21,13 @@ mod elsewhere;
 mod events;
 mod finding;
 mod lifecycle;
+mod namesakes;
 mod needs;
 mod offline;
 mod own;
 mod permissions;
 mod policy;
+mod pushes;
 mod queues;
 mod rules;
 mod samples;

@@ -7,6 +7,7 @@ use super::{
     elsewhere::Here,
     events,
     finding::{About, Finding, Level},
+    namesakes,
     needs::{self, Needs},
     own, permissions,
     permissions::Whose,
@@ -101,6 +102,7 @@ impl Survey<'_> {
                 candidates.push(candidate);
             }
         }
+        findings.extend(namesakes::tell_apart(self.routes(), &mut candidates));
         let read = self.read(candidates, known).await;
         for (candidate, reading) in &read {
             findings.extend(targets::judge(candidate, reading));
@@ -176,11 +178,15 @@ impl Survey<'_> {
         }
     }
 
+    fn routes(&self) -> Routes {
+        let Place { account, region } = self.home.clone();
+        Routes::new(account, region, self.settings.targets.clone(), self.settings.naming.clone())
+    }
+
     /// The targets that the settings name.
     fn candidates(&self, findings: &mut Vec<Finding>) -> Vec<Candidate> {
         let Self { settings, home, .. } = self;
-        let Place { account, region } = home.clone();
-        let routes = Routes::new(account, region, settings.targets.clone(), settings.naming.clone());
+        let routes = self.routes();
         let id = |rule: &crate::domain::TargetRule| {
             let account = rule.account.as_ref().unwrap_or(&home.account).clone();
             let region = rule.region.as_ref().unwrap_or(&home.region).clone();
@@ -209,7 +215,14 @@ impl Survey<'_> {
         let Some(rules) = &self.settings.discovery else { return Found::new() };
         let mut places = places(&self.home.account, &self.home.region, &self.settings.aws.estate);
         places.retain(|place| !self.closed.contains(&place.account));
-        let (found, judged) = discovered::find(&self.ecs, rules, self.settings, &places, self.progress).await;
+        let (found, judged) = discovered::find(
+            &self.ecs,
+            rules,
+            self.settings,
+            (&places, self.closed.is_empty()),
+            self.progress,
+        )
+        .await;
         findings.extend(judged);
         found
     }

@@ -10,6 +10,7 @@ use super::{
     counted,
     finding::{About, Finding, some_of},
     lifecycle::{self, Named, Policy},
+    pushes::{self, Pins},
 };
 use crate::{
     aws::{ecs::InspectedDefinition, sources::Sources},
@@ -27,6 +28,8 @@ pub(super) struct Things {
     digests: BTreeMap<(Place, RepositoryName), BTreeMap<Digest, Readers>>,
     /// The tags that are named, for what a lifecycle policy does to them.
     named: BTreeMap<(Place, RepositoryName), BTreeMap<Tag, Named>>,
+    /// The policies by which tags are taken.
+    pins: BTreeMap<(Place, RepositoryName), Pins>,
     parameters: BTreeMap<Place, BTreeMap<Arc<str>, Readers>>,
     secrets: BTreeMap<(Place, Arc<str>), Readers>,
     files: BTreeMap<(Place, Arc<str>, Arc<str>), Readers>,
@@ -37,6 +40,8 @@ enum Question {
     Images(Place, RepositoryName, BTreeMap<Tag, Readers>),
     Digests(Place, RepositoryName, BTreeMap<Digest, Readers>),
     Lifecycle(Place, RepositoryName, BTreeMap<Tag, Named>),
+    Mutability(Place, RepositoryName, BTreeMap<Tag, Named>),
+    Pins(Place, RepositoryName, Pins),
     Parameters(Place, Vec<(Arc<str>, Readers)>),
     Secret(Place, Arc<str>, Readers),
     File(Place, Arc<str>, Arc<str>, Readers),
@@ -47,8 +52,8 @@ struct Answer {
     kind: &'static str,
     asked: usize,
     missing: Result<Vec<(String, Readers)>, CallFailure>,
-    /// What is there, and will not be for long.
-    fleeting: Vec<Finding>,
+    /// What else is wrong with it.
+    beside: Vec<Finding>,
 }
 
 /// SSM is asked about so many parameters by one call.
@@ -60,11 +65,19 @@ impl Things {
     /// Adds what this definition of this target reads.
     pub(super) fn add(&mut self, settings: &TargetSettings, own: &Place, definition: &InspectedDefinition) {
         let target = settings.name.as_str();
-        let follows = matches!(settings.on_push, OnPush::Follow | OnPush::Always) && settings.triggers.images;
-        for (_, image) in &definition.images {
+        for (container, image) in &definition.images {
             let Ok(image) = image else { continue };
             let Some((account, region)) = image.ecr_home() else { continue };
             let key = (Place { account, region }, image.repository.clone());
+            let is_meant = settings.container.as_ref().is_none_or(|it| it.as_str() == container);
+            let on_push =
+                if settings.triggers.images && is_meant { settings.on_push } else { OnPush::Ignore };
+            if on_push == OnPush::Pin {
+                let policy = || (settings.tags.clone(), Readers::new());
+                let pins = self.pins.entry(key.clone()).or_default();
+                let pin = pins.entry(settings.tags.as_str().to_owned()).or_insert_with(policy);
+                pin.1.insert(target.to_owned());
+            }
             // What is pulled is the digest, where one is named.
             if let Some(digest) = &image.digest {
                 let digests = self.digests.entry(key).or_default();
@@ -72,8 +85,11 @@ impl Things {
             } else if let Some(tag) = image.effective_tag() {
                 let named = self.named.entry(key.clone()).or_default().entry(tag.clone()).or_default();
                 named.readers.insert(target.to_owned());
-                if follows {
+                if matches!(on_push, OnPush::Follow | OnPush::Always) {
                     named.followers.insert(target.to_owned());
+                }
+                if on_push == OnPush::Follow {
+                    named.waiting.insert(target.to_owned());
                 }
                 self.images.entry(key).or_default().entry(tag).or_default().insert(target.to_owned());
             }
@@ -114,11 +130,16 @@ impl Things {
             .files
             .into_iter()
             .map(|((place, bucket, key), readers)| Question::File(place, bucket, key, readers));
+        let awaited =
+            self.named.clone().into_iter().filter(|(_, tags)| tags.values().any(|it| !it.waiting.is_empty()));
+        let mutabilities = awaited.map(|((place, name), tags)| Question::Mutability(place, name, tags));
+        let pins = self.pins.into_iter().map(|((place, name), pins)| Question::Pins(place, name, pins));
         let named = self.named.into_iter();
         let lifecycles = named.map(|((place, name), tags)| Question::Lifecycle(place, name, tags));
+        let repositories = lifecycles.chain(mutabilities).chain(pins);
         let digests = self.digests.into_iter();
         let digests = digests.map(|((place, name), digests)| Question::Digests(place, name, digests));
-        images.chain(digests).chain(lifecycles).chain(parameters).chain(secrets).chain(files).collect()
+        images.chain(digests).chain(repositories).chain(parameters).chain(secrets).chain(files).collect()
     }
 }
 
@@ -138,7 +159,7 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 let left = tags.into_iter().filter(|(tag, _)| !found.contains_key(tag));
                 left.map(|(tag, readers)| (format!("image {repository}:{tag} in {place}"), readers)).collect()
             });
-            Answer { kind: "image", asked: wanted.len(), missing, fleeting: Vec::new() }
+            Answer { kind: "image", asked: wanted.len(), missing, beside: Vec::new() }
         }
         Question::Digests(place, repository, digests) => {
             let wanted: Vec<Digest> = digests.keys().cloned().collect();
@@ -148,15 +169,21 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 left.map(|(digest, readers)| (format!("image {repository}@{digest} in {place}"), readers))
                     .collect()
             });
-            Answer { kind: "image", asked: wanted.len(), missing, fleeting: Vec::new() }
+            Answer { kind: "image", asked: wanted.len(), missing, beside: Vec::new() }
         }
         Question::Lifecycle(place, repository, tags) => {
-            let fleeting = lifecycle(sources, &place, &repository, &tags).await;
-            let (missing, fleeting) = match fleeting {
-                Ok(fleeting) => (Ok(Vec::new()), fleeting),
-                Err(failure) => (Err(failure), Vec::new()),
-            };
-            Answer { kind: "lifecycle policy", asked: 1, missing, fleeting }
+            beside("lifecycle policy", lifecycle(sources, &place, &repository, &tags).await)
+        }
+        Question::Mutability(place, repository, tags) => {
+            let found = sources.mutability(&place, &repository).await;
+            let whose = format!("{repository} in {place}");
+            let judged = |it| pushes::of_followed(&whose, &tags, &it);
+            beside("repository", found.map(|it| it.map(judged).unwrap_or_default()))
+        }
+        Question::Pins(place, repository, pins) => {
+            let found = sources.newest_tags(&place, &repository).await;
+            let whose = format!("{repository} in {place}");
+            beside("repository", found.map(|states| pushes::of_pinned(&whose, &pins, &states)))
         }
         Question::Parameters(place, names) => {
             let wanted: Vec<Arc<str>> = names.iter().map(|(name, _)| name.clone()).collect();
@@ -165,20 +192,28 @@ async fn question_of(sources: &Sources, question: Question) -> Answer {
                 let left = names.into_iter().filter(|(name, _)| !found.contains_key(name));
                 left.map(|(name, readers)| (format!("parameter {name} in {place}"), readers)).collect()
             });
-            Answer { kind: "parameter", asked: wanted.len(), missing, fleeting: Vec::new() }
+            Answer { kind: "parameter", asked: wanted.len(), missing, beside: Vec::new() }
         }
         Question::Secret(place, name, readers) => {
             let found = sources.secret(&place, &name).await;
             let what = format!("secret {name} in {place}");
             let missing = found.map(|it| absent(it.is_some(), what, readers));
-            Answer { kind: "secret", asked: 1, missing, fleeting: Vec::new() }
+            Answer { kind: "secret", asked: 1, missing, beside: Vec::new() }
         }
         Question::File(place, bucket, key, readers) => {
             let found = sources.object(&place, &bucket, &key).await;
             let what = format!("file s3://{bucket}/{key}");
             let missing = found.map(|it| absent(it.is_some(), what, readers));
-            Answer { kind: "file", asked: 1, missing, fleeting: Vec::new() }
+            Answer { kind: "file", asked: 1, missing, beside: Vec::new() }
         }
+    }
+}
+
+/// Of a question that is not about something being there.
+fn beside(kind: &'static str, found: Result<Vec<Finding>, CallFailure>) -> Answer {
+    match found {
+        Ok(beside) => Answer { kind, asked: 1, missing: Ok(Vec::new()), beside },
+        Err(failure) => Answer { kind, asked: 1, missing: Err(failure), beside: Vec::new() },
     }
 }
 
@@ -210,8 +245,8 @@ fn absent(is_there: bool, what: String, readers: Readers) -> Vec<(String, Reader
 fn judge(answers: Vec<Answer>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut unread: BTreeMap<(&'static str, String, bool), usize> = BTreeMap::new();
-    for Answer { kind, asked, missing, fleeting } in answers {
-        findings.extend(fleeting);
+    for Answer { kind, asked, missing, beside } in answers {
+        findings.extend(beside);
         match missing {
             Ok(missing) => findings.extend(missing.into_iter().map(|(what, readers)| gone(&what, readers))),
             Err(failure) => {
@@ -265,37 +300,37 @@ mod tests {
                 kind: "image",
                 asked: 3,
                 missing: Ok(vec![("image shop/api:v1 in here".into(), readers(&["api"]))]),
-                fleeting: Vec::new(),
+                beside: Vec::new(),
             },
             Answer {
                 kind: "parameter",
                 asked: 1,
                 missing: Ok(vec![("parameter /x in here".into(), readers(&["a", "b", "c", "d"]))]),
-                fleeting: Vec::new(),
+                beside: Vec::new(),
             },
             Answer {
                 kind: "lifecycle policy",
                 asked: 1,
                 missing: Ok(Vec::new()),
-                fleeting: vec![lifecycle::forgets("shop/api in here", readers(&["api"]))],
+                beside: vec![lifecycle::forgets("shop/api in here", readers(&["api"]))],
             },
             Answer {
                 kind: "secret",
                 asked: 1,
                 missing: failed(Cause::Permission, "ListSecretVersionIds: no"),
-                fleeting: Vec::new(),
+                beside: Vec::new(),
             },
             Answer {
                 kind: "secret",
                 asked: 1,
                 missing: failed(Cause::Permission, "ListSecretVersionIds: no"),
-                fleeting: Vec::new(),
+                beside: Vec::new(),
             },
             Answer {
                 kind: "file",
                 asked: 1,
                 missing: failed(Cause::Timeout, "no answer"),
-                fleeting: Vec::new(),
+                beside: Vec::new(),
             },
         ];
         insta::assert_snapshot!(text(&judge(answers)), @r#"
@@ -340,10 +375,10 @@ mod tests {
                 }
                 Question::Digests(_, _, digests) => digests.len(),
                 Question::Parameters(_, names) => names.len(),
-                Question::Lifecycle(_, name, _) => name.as_str().len(),
-                Question::Secret(..) | Question::File(..) => 0,
+                Question::Lifecycle(_, name, _) | Question::Mutability(_, name, _) => name.as_str().len(),
+                Question::Pins(..) | Question::Secret(..) | Question::File(..) => 0,
             })
             .collect();
-        assert_eq!(sizes, [1, 1, "shop/api".len(), 50, 10]);
+        assert_eq!(sizes, [1, 1, "shop/api".len(), "shop/api".len(), 50, 10]);
     }
 }

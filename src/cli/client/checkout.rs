@@ -33,7 +33,8 @@ fn git(words: &[&str]) -> Option<String> {
 }
 
 fn written(it: &Metadata) -> Value {
-    let Metadata { user, commit, branch, repository, repository_url, platform, run_id, run_url } = it;
+    let Metadata { user, commit, branch, repository, repository_url, platform, run_id, run_url, traceparent } =
+        it;
     let parts = [
         ("user", user),
         ("commit", commit),
@@ -43,6 +44,7 @@ fn written(it: &Metadata) -> Value {
         ("platform", platform),
         ("run_id", run_id),
         ("run_url", run_url),
+        ("traceparent", traceparent),
     ];
     let known = parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), json!(part.as_deref()?))));
     Value::Object(known.collect::<Map<_, _>>())

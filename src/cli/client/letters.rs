@@ -12,8 +12,7 @@ use crate::{
         letters::{
             now,
             pick::{Filter, Since, before},
-            shown::{HEADS, Row, row},
-            table::table,
+            shown::{Row, listed, row},
             width,
         },
         say, say_json,
@@ -91,7 +90,7 @@ pub(in crate::cli) async fn list(
         }
         Output::Text => {
             let letters: Vec<Letter> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
-            say(&text(&letters, &page, width()));
+            say(&text(&letters, &page, width(), now()));
         }
     }
     Ok(Ended::Done)
@@ -127,9 +126,9 @@ fn since(filter: &Filter) -> Option<String> {
     since.map(|at| at.to_string())
 }
 
-fn text(letters: &[Letter], page: &Value, width: Option<usize>) -> String {
+fn text(letters: &[Letter], page: &Value, width: Option<usize>, now: Timestamp) -> String {
     let rows: Vec<[String; 5]> = letters.iter().map(Letter::row).collect();
-    let table = if rows.is_empty() { String::new() } else { table(HEADS, &rows, width) };
+    let table = if rows.is_empty() { String::new() } else { listed(rows, width, now) };
     let more = if page["whole"] == json!(false) { ", and there may be more" } else { "" };
     let unseen = page["unseen"].as_u64().filter(|unseen| *unseen > 0);
     let unseen =
@@ -182,10 +181,10 @@ mod tests {
         ours["outcome"] = json!("rolled_back");
         ours["cause"] = json!("image_pull");
         let letters: Vec<Letter> = serde_json::from_value(json!([letter, ours])).expect("letters");
-        insta::assert_snapshot!(text(&letters, &json!({ "whole": false, "unseen": 2 }), Some(110)), @"
-        ID   SET ASIDE             TARGET    WHY                                    EVENT
-        l-1  2026-11-01T12:00:00Z  (api)     no such image                          image_pushed: api:2.0.0 was pushed
-        l-1  2026-11-01T12:00:00Z  shop_api  rolled_back, image_pull: no such ima…  image_pushed: api:2.0.0 was pushed
+        insta::assert_snapshot!(text(&letters, &json!({ "whole": false, "unseen": 2 }), Some(110), Timestamp::from_millis(0)), @"
+        ID   SET ASIDE   TARGET    WHY                                     EVENT
+        l-1  2026-11-01  (api)     no such image                           image_pushed: api:2.0.0 was pushed
+        l-1  2026-11-01  shop_api  rolled_back, image_pull: no such image  image_pushed: api:2.0.0 was pushed
         2 letters, and there may be more.
         Not seen: 2, because somebody else held them just then.
         ");

@@ -175,6 +175,27 @@ pub(in crate::cli) fn when(time: &str) -> String {
     )
 }
 
+/// The same where there is little room: of today only the time of day.
+pub(in crate::cli) fn when_in(width: Option<usize>, now: Timestamp, time: &str) -> String {
+    let whole = when(time);
+    let (Some(_), Some((day, clock))) = (width, whole.split_once('T')) else { return whole };
+    let now = now.to_string();
+    match (now.starts_with(day), day.get(..4) == now.get(..4)) {
+        (true, _) => clock.trim_end_matches('Z').to_owned(),
+        (false, true) => format!("{} {}", day.get(5..).unwrap_or(day), clock.get(..5).unwrap_or(clock)),
+        (false, false) => day.to_owned(),
+    }
+}
+
+/// The same id where there is little room: ECS's are long, and their beginnings tell them apart.
+pub(in crate::cli) fn id_in(width: Option<usize>, id: &str) -> String {
+    const ENOUGH: usize = 16;
+    if width.is_none() || id.chars().count() <= ENOUGH {
+        return id.to_owned();
+    }
+    id.chars().take(ENOUGH - 1).chain(['…']).collect()
+}
+
 /// So many seconds, as people say it.
 pub(in crate::cli) fn lasting(seconds: u64) -> String {
     match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {

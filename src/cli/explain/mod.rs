@@ -132,6 +132,8 @@ enum Verdict {
     Hints,
     /// It is understood, and asks nothing of any target.
     AsksNothing,
+    /// It asks nothing of a target of the settings; discovery, which may find one, was not asked.
+    NotKnown,
     /// It asks for something that cannot be carried out as it is, and would be set aside.
     Unclear,
     /// It is of no kind that asks for anything.
@@ -217,10 +219,15 @@ impl Question {
     fn explained_offline(self, settings: Settings) -> Explanation {
         let home = Home::guess(&self.event, &settings);
         let rule = beside::Rule::of(&settings);
+        let discovers = settings.discovery.is_some() && words::concerns_targets(&self.event.trigger);
         let at = Targets::new(&home, settings);
         let follows = self.sign.as_ref().map(|sign| beside::offline(sign, &self.place(&home), &at, &rule));
         let explanation = self.explained(home, &at).0;
-        Explanation { beside: follows.into_iter().collect(), ..explanation }
+        let result = match explanation.result {
+            Verdict::AsksNothing if discovers => Verdict::NotKnown,
+            result => result,
+        };
+        Explanation { beside: follows.into_iter().collect(), result, ..explanation }
     }
 
     /// Where it happened; what it does not say is ours.

@@ -83,6 +83,9 @@ fn result(it: &Explanation) -> String {
         Verdict::Asks => format!("{} would be asked{reason}", counted(it.targets.len(), "target")),
         Verdict::Hints => format!("{} would be looked at{reason}", counted(it.targets.len(), "target")),
         Verdict::AsksNothing => format!("nothing follows, and the message is deleted{reason}"),
+        Verdict::NotKnown => {
+            format!("not known: it may be for a target that discovery finds, which is not asked here{reason}")
+        }
         Verdict::Unclear => {
             format!(
                 "the message is set aside in the dead-letter queue, because it does not say what is meant{reason}"

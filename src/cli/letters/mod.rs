@@ -18,7 +18,7 @@ pub(super) mod shown;
 pub(super) mod table;
 
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -106,9 +106,16 @@ pub(super) fn hidden_in_words(hidden: usize) -> Option<String> {
     })
 }
 
-/// The width of the terminal that standard output is, if it is one.
+/// The width of the terminal that standard output is, if it is one. One that does not tell is as wide as most.
 pub(super) fn width() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+    const MOST: usize = 80;
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let told = terminal_size::terminal_size_of(stdout).map(|(width, _)| usize::from(width.0));
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width > 0);
+    told.or_else(said).or(Some(MOST))
 }
 
 pub(super) fn now() -> Timestamp {

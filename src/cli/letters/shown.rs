@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{desk::Found, outlook::Outlook};
+use super::{desk::Found, outlook::Outlook, table::table};
 use crate::{
-    cli::explain::words,
+    cli::{client::shapes::when_in, explain::words},
     domain::{LetterEvent, LetterRecord, Timestamp},
 };
 
@@ -17,8 +17,16 @@ pub(in crate::cli) struct Shown {
     name: Option<String>,
 }
 
+/// Letters below their heads; what tells them apart stays whole, also where there is little room.
+pub(in crate::cli) fn listed(mut rows: Vec<[String; 5]>, width: Option<usize>, now: Timestamp) -> String {
+    for [_, time, ..] in &mut rows {
+        *time = when_in(width, now, time);
+    }
+    table(HEADS, &rows, width, &[0, 1])
+}
+
 /// The heads of [`Shown::row`].
-pub(in crate::cli) const HEADS: [&str; 5] = ["ID", "SET ASIDE", "TARGET", "WHY", "EVENT"];
+const HEADS: [&str; 5] = ["ID", "SET ASIDE", "TARGET", "WHY", "EVENT"];
 
 impl Shown {
     pub(in crate::cli) fn new(found: &Found, outlook: &Outlook, force: bool) -> Self {

@@ -11,9 +11,9 @@ mod tests;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use self::names::{COMMON, OF_JENKINS, PARTS, PREFIXES, Part, SYSTEMS, TRANSPARENT};
+use self::names::{COMMON, OF_JENKINS, PARTS, PREFIXES, Part, SYSTEMS, TRACE_PARENT, TRANSPARENT};
 use super::{envelope::Envelope, json::Object};
-use crate::domain::{Metadata, Trigger, harmless, is_commit, redacted};
+use crate::domain::{Metadata, TraceParent, Trigger, harmless, is_commit, redacted};
 
 /// The longest part that is kept, in characters; a longer URL is none.
 const LONGEST_CHARS: usize = 256;
@@ -51,6 +51,9 @@ pub fn of_run(variables: &BTreeMap<String, String>, git: &Checkout) -> Metadata 
     let mut found = Found::default();
     for (name, value) in names.iter().filter(|(_, value)| !value.trim().is_empty()) {
         found.take_of_systems(name, value.trim(), is_jenkins);
+        if name == TRACE_PARENT {
+            found.put(Part::TraceParent, 0, value.trim());
+        }
     }
     if is_jenkins {
         found.is_of(SYSTEMS.len() - 1);
@@ -176,6 +179,7 @@ impl Found {
             let run = run_id.filter(|run| is_path(run) && system == Some("github"))?;
             Some(format!("{}/actions/runs/{run}", url.as_ref()?))
         });
+        let traceparent = self.get(Part::TraceParent).filter(|it| TraceParent::parse(it).is_some());
         Metadata {
             user: self.get(Part::User).map(kept),
             commit: self.get(Part::Commit).map(kept),
@@ -185,6 +189,7 @@ impl Found {
             platform: platform.as_deref().map(kept),
             run_id: run_id.map(kept),
             run_url: run_url.map(Into::into),
+            traceparent: traceparent.map(Into::into),
         }
     }
 

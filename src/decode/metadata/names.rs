@@ -14,13 +14,14 @@ pub(super) enum Part {
     Platform,
     RunId,
     RunUrl,
+    TraceParent,
 }
 
 /// How many parts there are.
-pub(super) const PARTS: usize = 10;
+pub(super) const PARTS: usize = 11;
 
 /// Names that no CI system has for itself, without case, `_` and `-`, in the order in which they count.
-pub(super) const COMMON: [(&str, Part); 33] = [
+pub(super) const COMMON: [(&str, Part); 34] = [
     ("actor", Part::User),
     ("user", Part::User),
     ("requestedby", Part::User),
@@ -54,7 +55,11 @@ pub(super) const COMMON: [(&str, Part); 33] = [
     ("joburl", Part::RunUrl),
     ("triggeredby", Part::User),
     ("by", Part::User),
+    (TRACE_PARENT, Part::TraceParent),
 ];
+
+/// The span in which something is done, in an event and in the environment of a program.
+pub(super) const TRACE_PARENT: &str = "traceparent";
 
 /// The variables of each CI system, written in the same way, in the order in which they count.
 pub(super) const SYSTEMS: [(&str, &[(&str, Part)]); 6] = [

@@ -59,6 +59,18 @@ fn a_run_of_a_ci_system_is_known_by_its_environment_and_git_tells_the_rest() {
 }
 
 #[test]
+fn the_span_in_which_it_was_asked_for_is_kept_where_it_is_one() {
+    const SPAN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let line = format!("traceparent: {SPAN}");
+    assert_eq!(lines(&format!(r#"{{"service":"api","traceparent":"{SPAN}"}}"#)), line);
+    assert_eq!(lines(&format!(r#"{{"service":"api","metadata":{{"traceparent":"{SPAN}"}}}}"#)), line);
+    assert_eq!(told("action.deploy", r#"{"service":"api","traceparent":"00-4bf9"}"#), None);
+    let json = format!(r#"{{"traceparent":"{SPAN}"}}"#);
+    assert_eq!(run(&[("TRACEPARENT", SPAN)], &Checkout::default()), json);
+    assert_eq!(run(&[("TRACEPARENT", "yes")], &Checkout::default()), "{}");
+}
+
+#[test]
 fn plain_names_count() {
     insta::assert_snapshot!(lines(
         r#"{"service":"api","commit":"4f2a9c1","branch":"main","repository_url":"https://github.com/shop/api",

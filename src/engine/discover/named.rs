@@ -133,17 +133,24 @@ impl NamedReader {
                 return names.iter().map(|name| (target(name), failure.clone())).collect();
             }
         };
-        let (mut seen, mut failed) = (Vec::new(), Vec::new());
+        let (mut seen, mut lacking, mut failed) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (target, reading) in readings {
             let read = match reading {
-                Ok(reading) => self.see(reading).await,
+                Ok(reading) => self.see(&reading).await.map(|seen| seen.map(|seen| (seen, reading))),
                 Err(failure) => Err(failure),
             };
             match read {
-                Ok(it) => seen.extend(it),
+                Ok(None) => {}
+                Ok(Some((it, reading))) => {
+                    if !inventory::lacking(&reading, it.sight.running.as_ref()).is_empty() {
+                        lacking.insert(target, reading);
+                    }
+                    seen.push(it);
+                }
                 Err(failure) => failed.push((target, failure)),
             }
         }
+        self.add_digests(&mut seen, &lacking).await;
         while_under_way(&seen, &self.named.errands);
         if !seen.is_empty() {
             // Nobody hears it where the process ends.
@@ -152,8 +159,29 @@ impl NamedReader {
         failed
     }
 
+    /// Reads which digests these run. What fails is read some other time.
+    async fn add_digests(&self, seen: &mut [Seen], lacking: &BTreeMap<TargetId, ServiceReading>) {
+        let revisions: Vec<Arc<str>> = lacking.values().flat_map(|it| it.revisions.iter().cloned()).collect();
+        if revisions.is_empty() {
+            return;
+        }
+        let digests = match self.ecs.read_digests(&self.place, revisions).await {
+            Ok(digests) => digests,
+            Err(failure) => {
+                return debug!(place = %self.place, error = failure.reason, "which digests run could not be read");
+            }
+        };
+        let mut ran = lock(&self.ran);
+        for sight in seen.iter_mut().map(|it| &mut it.sight) {
+            if let (Some(reading), Some(running)) = (lacking.get(&sight.target), &mut sight.running) {
+                *running = inventory::with_digests(reading, running, &digests);
+                ran.running.insert(sight.target.clone(), running.clone());
+            }
+        }
+    }
+
     /// What is seen of a service that is there.
-    async fn see(&self, reading: ServiceReading) -> Result<Option<Seen>, CallFailure> {
+    async fn see(&self, reading: &ServiceReading) -> Result<Option<Seen>, CallFailure> {
         let target = reading.target.clone();
         if matches!(reading.state, ServiceState::Missing | ServiceState::Inactive) {
             lock(&self.ran).running.remove(&target);
@@ -170,12 +198,12 @@ impl NamedReader {
             });
         }
         let mut ran = lock(&self.ran);
-        let sight = inventory::sight(&reading, &definitions, ran.running.get(&target));
+        let sight = inventory::sight(reading, &definitions, ran.running.get(&target));
         match &sight.running {
             Some(running) => drop(ran.running.insert(target.clone(), running.clone())),
             None => drop(ran.running.remove(&target)),
         }
         ran.definitions.insert(target, definitions);
-        Ok(Some(Seen { sight, holds: inventory::holds(&reading) }))
+        Ok(Some(Seen { sight, holds: inventory::holds(reading) }))
     }
 }

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tokio::{sync::mpsc, time::sleep};
+use tracing::{debug, info, warn};
 
 use super::{
     Seen, Word,
@@ -28,6 +28,9 @@ use crate::{
 
 /// A service with a rollout in progress is read again after so long.
 const UNDER_WAY: Duration = Duration::from_secs(30);
+
+/// One call tells of so many revisions, and most services have one.
+const REVISIONS_AT_ONCE: usize = 20;
 
 /// Reads one place.
 #[derive(Debug)]
@@ -76,7 +79,36 @@ impl Reader {
         self.metrics.inventory_holds(&self.place, targets);
         let read = due.iter().map(|(target, _)| target).filter(|it| failed.iter().all(|(at, _)| at != *it));
         self.found(read).await;
+        let read: Vec<TargetId> = due.iter().map(|(target, _)| target.clone()).collect();
+        self.add_digests(&read, Duration::ZERO).await;
         failed
+    }
+
+    /// Reads which digests these run, where that is not known. Nothing waits for it, and what fails is read some other time.
+    pub(super) async fn add_digests(&self, targets: &[TargetId], pause: Duration) {
+        let lacking = |target: &&TargetId| !self.inventory().lacking(target).is_empty();
+        let lacking: Vec<&TargetId> = targets.iter().filter(lacking).collect();
+        for some in lacking.chunks(REVISIONS_AT_ONCE) {
+            let revisions = |target: &&TargetId| self.inventory().lacking(target).to_vec();
+            let revisions = some.iter().flat_map(revisions).collect();
+            let digests = match self.ecs.read_digests(&self.place, revisions).await {
+                Ok(digests) => digests,
+                Err(failure) => {
+                    debug!(place = %self.place, error = failure.reason, "which digests run could not be read");
+                    return;
+                }
+            };
+            let seen = |target: &&TargetId| {
+                let mut inventory = self.inventory();
+                let (sight, holds) =
+                    inventory.saw_digests(target, &digests).then(|| inventory.sight(target)).flatten()?;
+                Some(Seen { sight, holds })
+            };
+            let seen: Vec<Seen> = some.iter().filter_map(seen).collect();
+            // What the tags said was told when they were read.
+            self.show(seen, Moment::default()).await;
+            sleep(pause).await;
+        }
     }
 
     /// These were read. They may have been all that the last walk missed.

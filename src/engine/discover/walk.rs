@@ -59,6 +59,8 @@ impl Reader {
                     failures = 0;
                     pause = self.pause(walked.calls);
                     self.tell_walked(walked, began.elapsed()).await;
+                    let targets = self.inventory().targets_in(&self.place);
+                    self.add_digests(&targets, pause).await;
                     self.refresh.saturating_sub(began.elapsed())
                 }
                 Err(failure) => {

@@ -11,7 +11,7 @@ fn paused(reason: &str) -> Holds {
 }
 
 fn read(bench: &mut Bench, holds: &Holds) {
-    let settings = Arc::new(bench.settings.clone());
+    let settings = Some(Arc::new(bench.settings.clone()));
     bench.tell(Input::HoldsRead { target: target(API), settings, holds: holds.clone() });
 }
 

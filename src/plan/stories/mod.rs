@@ -5,6 +5,7 @@
 mod bench;
 mod ecs;
 
+mod adopting;
 mod by_hand;
 mod cancelling;
 mod folding;

@@ -161,7 +161,7 @@ fn a_carrier_in_progress_is_adopted() {
     assert_eq!((it.starts().len(), it.outcomes().len()), (0, 0));
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!(it.end().0, Outcome::Succeeded);
-    assert!(it.end().2.contains("carried by a rollout that was in progress"), "{}", it.end().2);
+    assert!(it.end().2.contains("adopted in progress: a process before this one"), "{}", it.end().2);
 }
 
 #[test]
@@ -457,6 +457,7 @@ fn somebodys_rollout_of_just_the_image_that_is_asked_for_is_adopted() {
     it.pass(10);
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!((it.starts().len(), it.outcomes()), (0, vec![Outcome::Succeeded]));
+    assert!(it.end().2.contains("who began it is not known"), "{}", it.end().2);
 }
 
 #[test]

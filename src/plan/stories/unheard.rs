@@ -45,7 +45,7 @@ fn what_somebody_started_is_said_to_be_carried_by_that() {
     it.pass(6);
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!((it.starts().len(), it.end().0), (0, Outcome::Succeeded));
-    assert!(it.end().2.contains("carried by a rollout that was in progress"), "{:?}", it.end());
+    assert!(it.end().2.contains("who began it is not known"), "{:?}", it.end());
 }
 
 #[test]

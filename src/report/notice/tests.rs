@@ -32,6 +32,7 @@ pub(crate) fn by_ci() -> DeploymentRecord {
         platform: Some("github".into()),
         run_id: Some("77".into()),
         run_url: Some("https://github.com/shop/api/actions/runs/77".into()),
+        traceparent: None,
     };
     let trigger = origin(TriggerKind::DeployRequested, "e-9", "requested by ann: hotfix");
     let trigger = crate::domain::Origin {

@@ -144,7 +144,7 @@ impl Api {
 
 /// The API answers 200 also where it refuses.
 fn said(method: &str, answer: &Answer) -> Result<Said, Undelivered> {
-    let body: Value = serde_json::from_str(&answer.body)
+    let body: Value = serde_json::from_slice(&answer.body)
         .map_err(|_| Undelivered::later(format!("{method}: the answer is not JSON")))?;
     if body["ok"] == true {
         return Ok(Said::Done(body));

@@ -80,6 +80,11 @@ enum Key<'a> {
     },
     /// By its name, or by ECS's.
     Called(&'a str),
+    /// By either, in clusters of this name.
+    CalledIn {
+        cluster: &'a str,
+        name: &'a str,
+    },
     Repository {
         registry: Option<PlaceId>,
         name: &'a str,
@@ -151,6 +156,41 @@ impl Found {
     /// Those that people, events or ECS call so.
     pub(super) fn called(&self, name: &str) -> Vec<FoundTarget<'_>> {
         self.under([Key::Called(name)])
+    }
+
+    /// Those of them in clusters of this name.
+    pub(super) fn called_in(&self, cluster: &str, name: &str) -> Vec<FoundTarget<'_>> {
+        self.under([Key::CalledIn { cluster, name }])
+    }
+
+    /// Others of the same name.
+    pub(super) fn namesakes<'f>(
+        &'f self,
+        of: &'f TargetId,
+        name: &'f str,
+    ) -> impl Iterator<Item = FoundTarget<'f>> {
+        self.others(of, name, Key::Called(name))
+    }
+
+    /// Others of the same name, in clusters of the same name elsewhere.
+    pub(super) fn namesakes_in_cluster<'f>(
+        &'f self,
+        of: &'f TargetId,
+        name: &'f str,
+    ) -> impl Iterator<Item = FoundTarget<'f>> {
+        let cluster = of.cluster().as_str();
+        let same = self.others(of, name, Key::CalledIn { cluster, name });
+        same.filter(move |it| it.id().cluster() == of.cluster())
+    }
+
+    fn others<'f>(
+        &'f self,
+        of: &'f TargetId,
+        name: &'f str,
+        key: Key<'f>,
+    ) -> impl Iterator<Item = FoundTarget<'f>> {
+        let led_to = self.keys.find(key).filter_map(|position| self.at(position));
+        led_to.filter(move |it| it.name() == name && it.id() != of)
     }
 
     /// Those that run images of this repository; without a registry, of any repository of this name.
@@ -257,7 +297,12 @@ impl<'a> FoundTarget<'a> {
     }
 
     pub(super) fn settings(self) -> Arc<TargetSettings> {
-        renamed(self.found.settings.get(self.packed.settings), self.name()).into()
+        self.settings_under(self.name())
+    }
+
+    /// The same under another name.
+    pub(super) fn settings_under(self, name: &str) -> Arc<TargetSettings> {
+        renamed(self.found.settings.get(self.packed.settings), name).into()
     }
 
     /// Why it is not deployed, if it is not.

@@ -69,9 +69,14 @@ impl Packed {
     /// Everything under which it is looked for.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key<'_>> {
         let (cluster, service) = (self.id.cluster().as_str(), self.id.service().as_str());
-        let own = [Key::Id { place: self.place, cluster, service }, Key::Called(service)];
-        let by_name = (self.name() != service).then(|| Key::Called(self.name()));
-        own.into_iter().chain(by_name).chain(self.things().flat_map(keys_of))
+        let own = [
+            Key::Id { place: self.place, cluster, service },
+            Key::Called(service),
+            Key::CalledIn { cluster, name: service },
+        ];
+        let name = self.name();
+        let by_name = (name != service).then_some([Key::Called(name), Key::CalledIn { cluster, name }]);
+        own.into_iter().chain(by_name.into_iter().flatten()).chain(self.things().flat_map(keys_of))
     }
 }
 

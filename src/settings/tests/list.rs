@@ -57,6 +57,7 @@ fn every_key_is_in_default_toml_and_every_key_there_is_read() {
         "queue",
         "reconcile",
         "target",
+        "traces",
     ];
     assert_eq!(known_in(""), sections.map(str::to_owned).into());
 }
@@ -91,6 +92,7 @@ fn the_keys_without_a_default_may_be_uncommented_as_they_stand() {
     assert_eq!(settings.notify.webhooks.len(), 1);
     assert!(settings.notify.slack.is_some_and(|it| it.buttons.is_some()) && settings.notify.sns.is_some());
     assert_eq!(settings.http.tokens.len(), 2);
+    assert!(settings.traces.is_some_and(|it| it.url.ends_with("/v1/traces") && it.headers.len() == 1));
     let short = "[naming]\nproject = 'shop'\nenvironment = 'prod'\nbackend = 'core'";
     let mut by_default = from_document(short).expect("valid").naming.expect("on");
     let written = settings.naming.expect("on");

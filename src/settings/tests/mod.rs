@@ -9,6 +9,7 @@ mod http;
 mod lambda;
 mod list;
 mod notify;
+mod traces;
 mod wrong;
 
 /// The environment variables of a process.
@@ -39,6 +40,7 @@ fn project(path: &str) -> std::path::PathBuf {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "they are that many")]
 fn without_any_source_the_defaults_hold() {
     insta::assert_debug_snapshot!(load(&Sources::default()).expect("valid"), @r#"
     Settings {
@@ -131,6 +133,7 @@ fn without_any_source_the_defaults_hold() {
             eventbridge: None,
             sns: None,
         },
+        traces: None,
         warnings: [
             Warning {
                 key: "target",

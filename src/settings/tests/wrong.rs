@@ -149,7 +149,7 @@ fn wrong_variables_are_told_by_their_names() {
     LOCKKEEPER__HTTP: http is a text, where a table of keys belongs; set the keys in it one by one
     LOCKKEEPER__QUEUE__POLLERS: queue.pollers = "many" is not a whole number; write a number from 1 to 16
     LOCKKEEPER__QUEUE__ULR: queue.ulr is no setting; did you mean `LOCKKEEPER__QUEUE__URL`?
-    LOCKKEEPER__SLAKC__TOKEN: slakc is no setting; remove it; known here are aws, defaults, target, naming, discovery, engine, queue, http, approval, client, lease, log, reconcile, notify
+    LOCKKEEPER__SLAKC__TOKEN: slakc is no setting; remove it; known here are aws, defaults, target, naming, discovery, engine, queue, http, approval, client, lease, log, reconcile, notify, traces
     LOCKKEEPER__TARGET__0__NAME: target is not a list of targets; begin each with [[target]] in TOML, or write a JSON list of objects
     "#);
 }

@@ -52,6 +52,8 @@ pub(super) struct MetadataBody {
     pub(super) run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) run_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) traceparent: Option<String>,
 }
 
 /// Why something is decided.

@@ -1,6 +1,6 @@
 //! Answers, and the shapes that are made for them; all others are those of the domain.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -123,8 +123,12 @@ pub(super) fn no_target(snapshot: &Snapshot, called: &str) -> Problem {
         return Problem::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1), detail);
     }
     let names = || snapshot.targets.iter().map(|target| target.name.as_str());
-    // People know ECS's name of it, too.
-    let of_service = snapshot.targets.iter().filter(|target| target.service.as_str() == called);
+    // People know ECS's name of it, too, and not that several have one name.
+    let is_meant = |target: &&Arc<TargetRecord>| {
+        let (name, service) = (target.name.as_str(), target.service.as_str());
+        service == called || name.rsplit_once('/').is_some_and(|(_, last)| last == called)
+    };
+    let of_service = snapshot.targets.iter().filter(is_meant);
     let mut meant: Vec<&str> = of_service.map(|target| target.name.as_str()).collect();
     meant.extend(nearest_of(called, names(), MOST_MEANT));
     meant.dedup();

@@ -1,4 +1,6 @@
-//! What became of notifications.
+//! What became of notifications and of traces.
+
+use std::sync::Arc;
 
 use prometheus::{IntCounterVec, Registry};
 
@@ -14,6 +16,14 @@ pub(super) fn notifications(registry: &Registry) -> IntCounterVec {
     )
 }
 
+pub(super) fn traces(registry: &Registry) -> IntCounterVec {
+    counters(registry, "traces_total", "Traces of deployments, by what became of them.", &["result"])
+}
+
+/// Counts traces.
+#[derive(Debug)]
+struct Traces(IntCounterVec);
+
 impl Metrics {
     /// These channels are told: their series begin at zero.
     pub fn notifies<'a>(&self, channels: impl IntoIterator<Item = &'a String>) {
@@ -22,6 +32,18 @@ impl Metrics {
                 self.notifications.with_label_values(&[channel.as_str(), delivery.as_str()]);
             }
         }
+    }
+
+    /// Who counts what becomes of traces.
+    pub fn traces(&self) -> Arc<dyn Tally> {
+        Arc::new(Traces(self.traces.clone()))
+    }
+}
+
+impl Tally for Traces {
+    fn notified(&self, _: &str, delivery: Delivery, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.0.with_label_values(&[delivery.as_str()]).inc_by(count);
     }
 }
 

@@ -244,7 +244,7 @@ async fn a_body_that_nobody_understands_is_refused_by_name() {
     400 `definition` must be a task definition: family, family:revision, or an ARN
     400 only one of `image`, `tag` and `definition` can be deployed
     400 the body cannot be understood: invalid type: integer `1`, expected a string at line 1 column 8
-    400 the body cannot be understood: unknown field `sha`, expected one of `user`, `commit`, `branch`, `repository`, `repository_url`, `platform`, `run_id`, `run_url` at line 1 column 18
+    400 the body cannot be understood: unknown field `sha`, expected one of `user`, `commit`, `branch`, `repository`, `repository_url`, `platform`, `run_id`, `run_url`, `traceparent` at line 1 column 18
     400 `reason` is longer than 1000 characters
     400 the body must be a JSON object
     400 the body cannot be understood: EOF while parsing a value at line 1 column 0

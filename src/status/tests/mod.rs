@@ -177,6 +177,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
     let answer = get(&Sample::busy(), "/api/v1/deployments/d-bad0").await;
     assert_snapshot!(serde_json::to_string_pretty(&answer.json()).expect("JSON"), @r#"
     {
+      "adopted": null,
       "attempts": 1,
       "cause": "crash_loop",
       "changes": [

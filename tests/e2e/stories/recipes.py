@@ -21,22 +21,53 @@ def _patterns() -> dict[str, dict]:
     return found
 
 
-def _listen(stage: Stage, number: int, pattern: dict) -> str:
+def _transformer() -> dict:
+    """The input transformer of the target that tells a topic."""
+    page = PAGE.read_text().partition("input_transformer {")[2].partition("\n  }\n")[0]
+    return {
+        "InputPathsMap": dict(re.findall(r'(\w+) += "(\$\.[^"]+)"', page)),
+        "InputTemplate": json.loads(re.search(r"input_template = (.*)", page)[1]),
+    }
+
+
+def _fields() -> set[str]:
+    """The fields of events that the page's state machine and its query name."""
+    sections = dict(it.partition("\n")[::2] for it in PAGE.read_text().split("\n## ")[1:])
+    query = re.search(r"```\n(.*?)```", sections["Deployments in a dashboard of CloudWatch Logs"], re.DOTALL)[1]
+    machines = "".join(it for name, it in sections.items() if name.startswith(("A smoke test", "Approval")))
+    return set(re.findall(r"detail(?:\.[a-zA-Z]+)+", query)) | set(re.findall(r"\$\.(detail(?:\.[a-zA-Z]+(?:\[0\])?)*)", machines))
+
+
+def _approved(event: dict) -> dict:
+    """What the state machine that asks for an approval puts on the bus, after ann has approved."""
+    section = PAGE.read_text().partition("\n## Approval")[2]
+    machine = json.loads(re.search(r"```json\n(.*?)```", section, re.DOTALL)[1])
+    (entry,) = machine["States"]["Deploy"]["Parameters"]["Entries"]
+    known = {**event, "approval": {"by": "ann"}}
+    filled = {name.removesuffix(".$"): _at(known, it[2:]) if name.endswith(".$") else it for name, it in entry["Detail"].items()}
+    return {**entry, "Detail": json.dumps(filled)}
+
+
+def _listen(stage: Stage, number: int, pattern: dict, **target: dict) -> str:
     """A rule with this pattern, and the queue that gets what it lets through."""
     name = f"{stage.cluster}-recipe-{number}"
     url = stage.sqs.create_queue(QueueName=name)["QueueUrl"]
-    stage._rule(f"recipe-{number}", pattern, {"Id": "queue", "Arn": stage.arn("sqs", name)})
+    stage._rule(f"recipe-{number}", pattern, {"Id": "queue", "Arn": stage.arn("sqs", name), **target})
     return url
+
+
+def _bodies(stage: Stage, url: str) -> list[str]:
+    """What came."""
+    found = []
+    while messages := stage.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        found += [message["Body"] for message in messages]
+    return found
 
 
 def _received(stage: Stage, url: str) -> set[tuple[str, str]]:
     """What came: the events' detail-types, each with the name of its target."""
-    found = set()
-    while messages := stage.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        for message in messages:
-            event = json.loads(message["Body"])
-            found.add((event["detail-type"], event["detail"]["target"]["name"]))
-    return found
+    sent = [json.loads(it) for it in _bodies(stage, url)]
+    return {(event["detail-type"], event["detail"]["target"]["name"]) for event in sent}
 
 
 def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
@@ -44,10 +75,14 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
     stage.with_rollouts()
     patterns = _patterns()
     queues = {name: _listen(stage, number, it) for number, (name, it) in enumerate([*patterns.items(), ("all", {"source": ["lockkeeper"]})])}
+    told = _listen(stage, 90, patterns["Any failure"], InputTransformer=_transformer())
+    whole = _listen(stage, 91, {"source": ["lockkeeper"]})
     for name in ("api", "web"):
         stage.service(name, image=stage.image(name, "v1"))
     notify = f'[notify.eventbridge]\nenabled = true\nbus = "{stage.bus_name}"\n'
+    production = stage.service("api-prod", image=stage.image("api", "v1"))
     targets = [stage.target(name, on_push="pin") for name in ("api", "web")]
+    targets.append(stage.target("api-prod", repositories=["api"], on_push="ignore"))
     # The process starts in the story's folder: `LOCKKEEPER_ENV` asks for a file there.
     (stage.folder / "config").mkdir()
     (stage.folder / "config/prod.toml").touch()
@@ -81,3 +116,32 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
     assert len(rollouts) == 2, everything
     for name, expected in wanted.items():
         assert _received(stage, queues[name]) == expected, name
+    sent = [json.loads(it) for it in _bodies(stage, whole)]
+    (failed,) = (it["detail"] for it in sent if it["detail-type"] == FAILED)
+    assert _bodies(stage, told) == [json.dumps(f"web in {stage.cluster} failed: image_pull ({failed['deploymentId']})")]
+    for field in _fields():
+        assert any(_at(event, field) for event in sent), f"no event has {field}"
+    live = next(it for it in sent if it["detail-type"] == COMPLETED)
+    stage.events.put_events(Entries=[{**_approved(live), "EventBusName": stage.bus_name}])
+    (promoted,) = [it for it in stage.finished(daemon, 3) if it["target"].endswith("api-prod")]
+    assert promoted["outcome"] == "succeeded" and "ann" in promoted["triggers"][0]["reason"], promoted
+    assert production.image() == stage.image("api", "v2")
+    assert _bodies(stage, queues["Production only"]), "it is told, too"
+    _put_again_from_dev(stage, sent[0])
+    assert _received(stage, queues["One target"]) | _received(stage, queues["Any failure"]), "it did not arrive"
+    assert not _received(stage, queues["Production only"]), "dev is not production"
+
+
+def _at(event: dict, field: str) -> object:
+    """What stands in a field, by its path: names, and numbers of lists in brackets."""
+    for name in re.findall(r"\w+", field):
+        event = event[int(name)] if name.isdigit() else event.get(name, {})
+    return event
+
+
+def _put_again_from_dev(stage: Stage, event: dict) -> None:
+    """The same event, as another environment would have sent it."""
+    event["detail"]["target"]["environment"] = "dev"
+    entry = {"Source": event["source"], "DetailType": event["detail-type"], "EventBusName": stage.bus_name}
+    put = stage.events.put_events(Entries=[{**entry, "Detail": json.dumps(event["detail"])}])
+    assert put["FailedEntryCount"] == 0, put

@@ -270,25 +270,76 @@ fn of_images(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Fin
 /// What the settings list, and its definition does not have.
 fn of_lists(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Finding> {
     let Some(rule) = &candidate.rule else { return Vec::new() };
-    let repositories: BTreeSet<&str> = definition
-        .dependencies
-        .iter()
-        .filter_map(|it| match it {
-            Dependency::Repository { name, .. } => Some(name.as_str()),
-            Dependency::Parameter { .. } | Dependency::Secret { .. } | Dependency::File { .. } => None,
-        })
-        .collect();
-    let idle = rule.repositories.iter().filter(|glob| !repositories.iter().any(|name| glob.matches(name)));
-    let idle: Vec<String> = idle.map(|glob| glob.as_str().to_owned()).collect();
-    if idle.is_empty() {
-        return Vec::new();
+    let globs = |globs: &[Glob]| globs.iter().map(|glob| (glob.as_str().to_owned(), glob.clone())).collect();
+    let files = rule.files.iter().map(|it| {
+        let text = format!("s3://{}/{}", it.bucket, it.key.as_str());
+        (text.clone(), Glob::new(&text))
+    });
+    let on = candidate.settings.triggers;
+    let lists: [(Kind, bool, Vec<Pattern>); 4] = [
+        (Kind::Repositories, on.images, globs(&rule.repositories)),
+        (Kind::Parameters, on.parameters, globs(&rule.parameters)),
+        (Kind::Secrets, on.secrets, globs(&rule.secrets)),
+        (Kind::Files, on.files, files.collect()),
+    ];
+    let counting = lists.into_iter().filter(|(_, is_on, _)| *is_on);
+    counting.filter_map(|(kind, _, patterns)| idle(kind, &patterns, &definition.dependencies)).collect()
+}
+
+/// A pattern as it is written, and as it is compared.
+type Pattern = (String, Glob);
+
+/// A kind of thing that can be listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Repositories,
+    Parameters,
+    Secrets,
+    Files,
+}
+
+impl Kind {
+    /// What such a thing is called, the first as it is shown; none if it is of another kind.
+    fn names(self, dependency: &Dependency) -> Vec<String> {
+        match (self, dependency) {
+            (Self::Repositories, Dependency::Repository { name, .. }) => vec![name.to_string()],
+            (Self::Parameters, Dependency::Parameter { name, .. }) => {
+                vec![name.to_string(), name.trim_start_matches('/').to_owned()]
+            }
+            (Self::Secrets, Dependency::Secret { name, .. }) => {
+                let bare = name.rsplit_once('-').map_or(&**name, |(bare, _)| bare);
+                vec![name.to_string(), bare.to_owned()]
+            }
+            (Self::Files, Dependency::File { bucket, key }) => vec![format!("s3://{bucket}/{key}")],
+            (Self::Repositories | Self::Parameters | Self::Secrets | Self::Files, _) => Vec::new(),
+        }
     }
-    let has = some_of(repositories.into_iter().map(str::to_owned).collect(), MOST_NAMES);
-    let what = format!(
-        "it lists {}, and runs images of {has} only: pushes there do nothing",
-        some_of(idle, MOST_NAMES)
-    );
-    vec![Finding::warning(About::Target, what, "list the repositories of its images")]
+}
+
+/// The patterns that match nothing of what the definition has of their kind. Where it has none, the application may well
+/// read such things by itself; an image it cannot.
+fn idle(kind: Kind, patterns: &[Pattern], dependencies: &[Dependency]) -> Option<Finding> {
+    let things: Vec<Vec<String>> =
+        dependencies.iter().map(|it| kind.names(it)).filter(|names| !names.is_empty()).collect();
+    let is_there = |glob: &Glob| things.iter().flatten().any(|name| glob.matches(name));
+    let idle = patterns.iter().filter(|(_, glob)| !is_there(glob)).map(|(text, _)| text.clone());
+    let idle: Vec<String> = idle.collect();
+    if idle.is_empty() || things.is_empty() && kind != Kind::Repositories {
+        return None;
+    }
+    let has: BTreeSet<String> = things.into_iter().filter_map(|names| names.into_iter().next()).collect();
+    let (idle, has) = (some_of(idle, MOST_NAMES), some_of(has.into_iter().collect(), MOST_NAMES));
+    let (what, mend) = match kind {
+        Kind::Repositories => (
+            format!("it lists {idle}, and runs images of {has} only: pushes there do nothing"),
+            "list the repositories of its images",
+        ),
+        Kind::Parameters | Kind::Secrets | Kind::Files => (
+            format!("it lists {idle}, which nothing that its definition reads matches ({has})"),
+            "mend the list, unless the application reads them by itself",
+        ),
+    };
+    Some(Finding::warning(About::Target, what, mend))
 }
 
 /// A tool that owns the definition would take back the revisions that are made.

@@ -1,5 +1,5 @@
 use super::{super::finding::text, *};
-use crate::domain::{FilePattern, Remedy};
+use crate::domain::{FilePattern, Place, Remedy};
 
 fn candidate(change: impl FnOnce(&mut TargetSettings)) -> Candidate {
     let mut settings = TargetSettings::named("api".into());
@@ -184,6 +184,45 @@ fn repositories_that_it_lists_and_does_not_run_are_told() {
     0 errors, 1 warning.
     "#);
     assert!(told(&listing(&["shop/*"]), &reading(service(), definition(IMAGE))).starts_with("ok"));
+}
+
+#[test]
+fn what_it_lists_beside_what_its_definition_reads_is_told() {
+    let listing = |change: fn(&mut TargetRule)| {
+        let mut rule = rule(&["shop/api"]);
+        change(&mut rule);
+        Candidate { rule: Some(rule), ..candidate(|_| ()) }
+    };
+    let place = || Place { account: "111122223333".into(), region: "eu-west-1".into() };
+    let reads = vec![
+        Dependency::Repository { registry: Some(place()), name: "shop/api".into(), container: "web".into() },
+        Dependency::Parameter { place: place(), name: "/prod/shop/KEY".into() },
+        Dependency::Secret { place: place(), name: "shop/db-AbCd12".into() },
+    ];
+    let of = |candidate: Candidate| {
+        told(
+            &candidate,
+            &reading(service(), InspectedDefinition { dependencies: reads.clone(), ..definition(IMAGE) }),
+        )
+    };
+    let fitting = listing(|it| {
+        it.parameters = vec![Glob::new("/prod/shop/*"), Glob::new("prod/shop/KEY")];
+        it.secrets = vec![Glob::new("shop/db"), Glob::new("shop/db-AbCd12")];
+        // Its definition has no files: what it loads by itself is not known.
+        it.files = vec![FilePattern { bucket: "env".into(), key: Glob::new("x") }];
+    });
+    assert!(of(fitting).starts_with("ok"));
+    let idle = listing(|it| {
+        it.parameters = vec![Glob::new("/prod/shop/*"), Glob::new("/prod/shp/*")];
+        it.secrets = vec![Glob::new("shop/bd")];
+    });
+    insta::assert_snapshot!(of(idle.clone()), @r#"
+    warning  api: it lists /prod/shp/*, which nothing that its definition reads matches (/prod/shop/KEY); mend the list, unless the application reads them by itself
+    warning  api: it lists shop/bd, which nothing that its definition reads matches (shop/db-AbCd12); mend the list, unless the application reads them by itself
+    0 errors, 2 warnings.
+    "#);
+    let off = Candidate { settings: candidate(|it| it.triggers.secrets = false).settings, ..idle };
+    assert!(!of(off).contains("shop/bd"));
 }
 
 #[test]

@@ -22,9 +22,7 @@ fn a_name_that_several_found_targets_have_deploys_none() {
     let routes = only([found("api", []), in_cluster("test", found("api", []))]);
     assert_eq!(
         lines(&routes, &event(requested("api"))),
-        [
-            "() `api` means several targets, ask for one by its id: 111122223333/eu-west-1/shop/api, 111122223333/eu-west-1/test/api"
-        ]
+        ["() `api` means several targets, ask for one of shop/api, test/api"]
     );
     let by_id = event(requested("111122223333/eu-west-1/test/api"));
     assert_eq!(lines(&routes, &by_id), ["api: restart"]);
@@ -61,6 +59,49 @@ fn where_nobody_is_known_that_is_said() {
 }
 
 #[test]
+fn of_several_with_one_name_each_is_called_so_that_it_is_told_from_the_others_and_found_by_that() {
+    let elsewhere = |mut it: Discovered| {
+        it.target = TargetId::new(
+            "444455556666".into(),
+            "eu-west-1".into(),
+            it.target.cluster().clone(),
+            it.target.service().clone(),
+        );
+        it
+    };
+    let mail = || in_cluster("mail", found("api", []));
+    let mut routes = only([found("api", []), mail(), elsewhere(mail()), found("web", [])]);
+    let names =
+        |routes: &Routes| routes.targets().map(|(_, settings)| settings.name.to_string()).collect::<Vec<_>>();
+    let ids = ["111122223333/eu-west-1/mail/api", "444455556666/eu-west-1/mail/api"];
+    assert_eq!(names(&routes), [ids[0], "shop/api", "web", ids[1]]);
+    for (id, settings) in routes.targets().map(|(id, it)| (id.clone(), it)).collect::<Vec<_>>() {
+        let (meant, known_as) = routes.resolve(settings.name.as_str()).expect("its name leads to it");
+        assert_eq!((meant, &known_as.name), (id, &settings.name));
+    }
+    // With each that goes, the others may be called more shortly.
+    let there: TargetId = ids[1].parse().unwrap();
+    let here: TargetId = ids[0].parse().unwrap();
+    let renamed = routes.renamed_by(&there);
+    assert_eq!(renamed.as_slice(), std::slice::from_ref(&here), "with two others, `shop/api` stays");
+    routes.forget(&there);
+    assert_eq!(names(&routes), ["mail/api", "shop/api", "web"]);
+    assert_eq!(routes.renamed_by(&here).len(), 1);
+    routes.forget(&here);
+    assert_eq!(names(&routes), ["api", "web"]);
+    assert!(routes.resolve("shop/api").is_some_and(|(_, settings)| settings.name.as_str() == "api"));
+}
+
+#[test]
+fn a_name_that_the_settings_give_stays_theirs() {
+    let routes = knowing(explicit([rule("api")]), [found("api", []), in_cluster("mail", found("api", []))]);
+    let names: Vec<String> = routes.targets().map(|(_, settings)| settings.name.to_string()).collect();
+    assert_eq!(names, ["api", "mail/api", "111122223333/eu-west-1/shop/api"]);
+    assert_eq!(routes.resolve("api").expect("the rule's").0.service().as_str(), "api-service");
+    assert_eq!(routes.resolve("mail/api").expect("the other").0.cluster().as_str(), "mail");
+}
+
+#[test]
 fn a_name_counts_before_what_ecs_calls_another() {
     let routes = only([called("api", found("shop-api", [])), called("web", found("api", []))]);
     assert_eq!(routes.resolve("api").expect("by its name").0.service().as_str(), "shop-api");
@@ -93,7 +134,7 @@ fn the_pattern_is_meant_first_where_its_service_is_known() {
     assert_eq!(
         lines(&routes, &event(requested("web"))),
         [
-            "() `web` means several targets, ask for one by its id: 111122223333/eu-west-1/chubby_cluster_dev/chubby_service_web_dev, 111122223333/eu-west-1/shop/web"
+            "() `web` means several targets, ask for one of 111122223333/eu-west-1/chubby_cluster_dev/chubby_service_web_dev, 111122223333/eu-west-1/shop/web"
         ]
     );
     assert_eq!(lines(&routes, &event(requested("111122223333/eu-west-1/shop/web"))), ["web: restart"]);

@@ -239,6 +239,7 @@ fn a_deployment_says_where_its_change_came_from_and_links_only_to_pages() {
         platform: Some("github".into()),
         run_id: Some("77".into()),
         run_url: Some("javascript:alert(1)".into()),
+        traceparent: None,
     };
     let origin = Arc::make_mut(&mut it.triggers[0]);
     origin.metadata = Some(Arc::new(metadata));
