@@ -275,6 +275,51 @@ async fn one_that_hangs_holds_up_neither_the_loop_nor_another_channel_nor_the_en
     assert_eq!(of("dropped") + of("failed"), 1_500, "each is accounted for");
 }
 
+/// Waits for so long at most.
+async fn told_within(told: &mut Told, millis: u64) -> Option<String> {
+    let end = tokio::time::timeout(Duration::from_millis(millis), told.notifiers.told()).await;
+    end.ok().flatten().map(|(deployment, outcome)| format!("{deployment}/{}", outcome.as_str()))
+}
+
+#[tokio::test]
+async fn an_end_is_told_once_each_channel_has_handed_it_over() {
+    let (slack, slack_url) = Double::listen().await;
+    let (hook, url) = Double::listen().await;
+    hook.then(Mood::Status(StatusCode::BAD_GATEWAY));
+    let mut told = told_by(vec![bot(&slack_url), webhook(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    slack.until(1).await;
+    assert_eq!(told_within(&mut told, 300).await, None, "the webhook has not taken it");
+    assert_eq!(told_within(&mut told, 10_000).await.as_deref(), Some("d-1/succeeded"));
+    assert!(hook.heard().len() >= 2);
+    assert_eq!(told_within(&mut told, 100).await, None, "it is said once");
+}
+
+#[tokio::test]
+async fn an_end_that_is_refused_for_good_or_wanted_by_nobody_is_not_waited_for() {
+    let (slack, url) = Double::listen().await;
+    slack.then(Mood::Error("channel_not_found"));
+    let mut told = told_by(vec![bot(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    assert_eq!(told_within(&mut told, 5_000).await.as_deref(), Some("d-1/succeeded"));
+    let filter = NoticeFilter { outcomes: [].into(), ..all() };
+    let mut told = told_by(vec![Channel { filter, ..webhook(&url) }]);
+    told.ends("d-2", Outcome::Failed);
+    assert_eq!(told_within(&mut told, 100).await.as_deref(), Some("d-2/failed"));
+    assert!(told_by(Vec::new()).notifiers.are_none());
+}
+
+#[tokio::test]
+async fn an_end_for_which_there_is_no_room_is_not_waited_for() {
+    let (dead, url) = Double::listen().await;
+    dead.always(Some(Mood::Hangs));
+    let mut told = told_by(vec![webhook(&url)]);
+    for number in 0..1_002 {
+        told.ends(&format!("d-{number}"), Outcome::Failed);
+    }
+    assert!(told_within(&mut told, 100).await.is_some());
+}
+
 #[tokio::test]
 async fn at_the_end_what_waits_is_sent() {
     let (hook, url) = Double::listen().await;
