@@ -29,6 +29,7 @@ MODULES = {
     "applied": "terraform",
     "pages": "pages",
     "endings": "ministack",
+    "shown": "ministack",
     "standby": "ministack",
     "failures": "ministack",
     "health": "ministack",

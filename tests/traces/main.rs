@@ -140,7 +140,7 @@ async fn what_is_rolled_back_is_an_error_and_shows_why() {
     let (collector, url) = Collector::listen(&[]).await;
     let (tracer, _exporter, _) = traced_to(&url);
     // Slow enough that a look comes while it goes back.
-    let mut lab = Lab::open(tracer, 2.0).await;
+    let mut lab = Lab::open(tracer, 1.0).await;
     lab.push("v3-crash");
     let ended = lab.finished().await;
     assert_eq!(ended.outcome, Some(Outcome::RolledBack));

@@ -23,9 +23,9 @@ def a_pause_is_a_tag_that_a_kill_does_not_take_away(stage: Stage) -> None:
     stage.put(events.push("api", "v2", stage.push("api", "v2")))
     hold = until("it is known to be paused", lambda: daemon.target("api")["lane"]["hold"])
     assert (hold["kind"], hold["by"], hold["reason"]) == ("paused", "ann", "an incident"), hold
-    time.sleep(1)
-    lane = daemon.target("api")["lane"]
-    assert not stage.updates() and lane["waiting"] == 1 and "paused by ann" in lane["why"], lane
+    lane = until("its request waits", lambda: (lane := daemon.target("api")["lane"])["waiting"] and lane["why"] and lane)
+    assert not stage.updates() and lane["waiting"] == 1, lane
+    until("it says for what", lambda: "paused by ann" in (daemon.target("api")["lane"]["why"] or ""))
     _decide(stage, "Resume", all=True, by="bob")
     (deployment,) = stage.finished(daemon)
     assert deployment["outcome"] == "succeeded", deployment

@@ -124,6 +124,30 @@ def a_new_service_and_a_new_definition_are_known_soon_after_ecs_tells_of_them(st
     assert _deployed(stage) == ["new"], _deployed(stage)
 
 
+def what_holds_a_service_back_is_shown_although_nothing_was_asked(stage: Stage) -> None:
+    stage.queues()
+    _service(stage, "api", {}, {"lockkeeper:paused": "an incident"})
+    daemon = stage.run(_discovery(stage, refresh="1h"))
+    lane = until("it is shown", lambda: next((it["lane"] for it in daemon.targets() if it["lane"]["hold"]), None))
+    assert (lane["state"], lane["hold"]["reason"]) == ("idle", "an incident"), lane
+
+
+def of_two_services_with_one_name_each_is_called_by_its_cluster(stage: Stage) -> None:
+    stage.queues()
+    _service(stage, "api", {})
+    ecs, other = stage.client("ecs"), f"{stage.cluster}-b"
+    ecs.create_cluster(clusterName=other)
+    ecs.create_service(cluster=other, serviceName="api", taskDefinition=f"{stage.cluster}-api", desiredCount=1)
+    daemon = stage.run(_discovery(stage))
+    names = sorted([f"{stage.cluster}/api", f"{other}/api"])
+    until("both are shown", lambda: [it["name"] for it in daemon.targets()] == names)
+    stage.put(events.deploy(f"{other}/api", refresh=True))
+    (deployment,) = stage.finished(daemon, seconds=60)
+    assert deployment["target"].endswith(f"/{other}/api"), deployment
+    assert daemon.says(f"of {other}/api succeeded")
+    stage.rest(daemon)
+
+
 def a_service_of_another_account_is_deployed_there_by_its_role(stage: Stage) -> None:
     stage.queues()
     role = f"arn:aws:iam::{OTHER}:role/lockkeeper-target"
