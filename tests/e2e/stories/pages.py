@@ -119,7 +119,7 @@ def _operate(stage: Stage, reader: Reader, daemon: Daemon, demo: Path) -> None:
         "AWS_ACCESS_KEY_ID=111122223333": "AWS_ACCESS_KEY_ID=111122223333",
         "$AWS_ENDPOINT_URL/111122223333": "$AWS_ENDPOINT_URL/111122223333",
     }
-    reader.type(f"LOCKKEEPER_URL={url}; LOCKKEEPER_TOKEN={TOKEN}; DEAD_LETTERS={stage.dead_url}")
+    reader.type(f"LOCKKEEPER__CLIENT__URL={url}; LOCKKEEPER_TOKEN={TOKEN}; DEAD_LETTERS={stage.dead_url}")
     reader.type(f"LOCKKEEPER__QUEUE__URL={stage.queue_url}; LOCKKEEPER_CONFIG_TOML=$(cat lockkeeper.toml)")
 
     def before(block: Block) -> None:
