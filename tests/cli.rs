@@ -826,7 +826,7 @@ fn each_command_shows_an_example_in_its_help() {
               Whose permissions are looked at: the ARN of the daemon's task role [default: those of whoever runs this]
 
           --own <CLUSTER/SERVICE>
-              The service that runs Lockkeeper [default: the target that receives from this queue, if there is one]
+              The service that runs Lockkeeper, or its ARN [default: the target that receives from this queue, if there is one]
 
       -h, --help
               Print help (see a summary with '-h')
