@@ -90,6 +90,22 @@ def check_archive() -> None:
         assert named and all(set(it.split(".")) <= fields for it in named), (query["Name"], named, fields)
 
 
+def check_installations() -> None:
+    """Several installations in one Prometheus: whatever adds them up says which it is about."""
+    rules = [
+        rule["expr"]
+        for name in ("alerts.yml", "recording.yml")
+        for group in yaml.safe_load((DEPLOY / "prometheus" / name).read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    mixed = [it for it in rules if re.search(r"\b(sum|min|max|avg|count|group)\b(?! by \(job\b)", it)]
+    assert not mixed, f"these mix installations: {mixed}"
+    panels = json.loads((DEPLOY / "grafana/lockkeeper.json").read_text())["panels"]
+    asked = [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    loose = [it for it in asked if len(re.findall(r"\b(?:lockkeeper|process)[_:]", it)) != it.count('{job=~"$job"')]
+    assert asked and not loose, f"these show other jobs, too: {loose}"
+
+
 def check_runbook() -> None:
     """Each alarm and alert is in the runbook, and each one that it names is made."""
     runbook = (DEPLOY.parent / "docs/runbook.md").read_text()
@@ -108,6 +124,7 @@ def check_runbook() -> None:
 
 if __name__ == "__main__":
     check_core()
+    check_installations()
     check_runbook()
     check_archive()
     print("the templates say what the Terraform module says")
