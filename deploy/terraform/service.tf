@@ -93,7 +93,7 @@ resource "aws_ecs_task_definition" "this" {
     }
     precondition {
       condition     = var.discovery || !can(regex("(?m)^[ \\t]*\\[discovery", var.settings_toml))
-      error_message = "settings_toml has [discovery], for which `discovery = true` is needed: without it Lockkeeper may not look which services there are, and does not start."
+      error_message = "settings_toml has [discovery], for which `discovery = true` is needed: without it Lockkeeper may not look which services there are, and never becomes ready."
     }
     # Settings in the image are chosen by LOCKKEEPER_ENV, those of the Lambda stand in the environment.
     precondition {

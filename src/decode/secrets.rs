@@ -51,7 +51,7 @@ fn label_updated(envelope: &Envelope) -> Reading {
             "the label {labels} was moved, not {CURRENT}: no task reads it"
         )));
     }
-    let arn = || Some(envelope.resources().ok()?.into_iter().find(|arn| arn.contains(":secret:"))?);
+    let arn = || envelope.resources().ok()?.into_iter().find(|arn| arn.contains(":secret:"));
     let secret = if name.is_present() { name.filled()? } else { arn().map_or_else(|| name.filled(), Ok)? };
     Ok(Trigger::SecretChanged { secret: (&*secret).into(), change: Write::Updated })
 }

@@ -88,87 +88,96 @@ mod tests {
         made
     }
 
+    type Samples = Vec<(&'static str, Value)>;
+
+    const CLUSTER: &str = "arn:aws:ecs:eu-west-1:111122223333:cluster/shop";
+    const SERVICE: &str = "arn:aws:ecs:eu-west-1:111122223333:service/shop/api";
+
+    fn event(source: &str, kind: &str, detail: Value) -> Value {
+        json!({"source": source, "detail-type": kind, "resources": [SERVICE], "detail": detail})
+    }
+
     /// Of each kind of event that a rule brings, one. Those of `image-removals` are read beside, for a warning.
-    fn samples() -> Vec<(&'static str, Value)> {
-        let event = |source: &str, kind: &str, detail: Value| json!({"source": source, "detail-type": kind, "resources": [], "detail": detail});
+    fn samples() -> Samples {
+        [of_images(), of_parameters_and_secrets(), of_trailed_secrets(), of_files(), of_people(), of_ecs()]
+            .concat()
+    }
+
+    fn of_images() -> Samples {
         let image = |action: &str| json!({"action-type": action, "result": "SUCCESS", "repository-name": "shop/api", "image-digest": "sha256:aa", "image-tag": "v1"});
-        let cluster = "arn:aws:ecs:eu-west-1:111122223333:cluster/shop";
-        let service = "arn:aws:ecs:eu-west-1:111122223333:service/shop/api";
-        let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/db-AbCdEf";
-        let of_service = |mut event: Value| {
-            event["resources"] = json!([service]);
-            event
-        };
-        let secret = |name: &str, more: Value| {
-            let mut detail = json!({"eventSource": "secretsmanager.amazonaws.com", "eventName": name});
-            detail.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-            let by = if name.starts_with("Rotation") { "Service Event" } else { "API Call" };
-            ("secrets-cloudtrail", event("aws.secretsmanager", &format!("AWS {by} via CloudTrail"), detail))
-        };
-        let by_id = json!({"requestParameters": {"secretId": "shop/db"}});
-        let moved = json!({"requestParameters": {"secretId": arn, "versionStage": "AWSCURRENT", "moveToVersionId": "2"}});
-        let called = |name: &str| {
-            let detail = json!({"eventSource": "s3.amazonaws.com", "eventName": name, "requestParameters": {"bucketName": "env", "key": "a.env"}});
-            ("files-cloudtrail", event("aws.s3", "AWS API Call via CloudTrail", detail))
-        };
-        let object = json!({"bucket": {"name": "env"}, "object": {"key": "a.env"}, "deletion-type": "Permanently Deleted"});
-        let written = |how: &str| {
-            event(
-                "aws.ssm",
-                "Parameter Store Change",
-                json!({"operation": how, "name": "/shop/KEY", "type": "String"}),
-            )
-        };
-        let decision = |kind: &str, of: &str| {
-            ("decisions", event("lockkeeper.decision", kind, json!({of: "api", "by": "ann"})))
-        };
-        let asked = |source: &str| ("deploy-requests", event(source, "DEPLOY", json!({"service": "api"})));
+        let scan = |status: &str, repository: &str| json!({"scan-status": status, "repository-name": repository, "image-digest": "sha256:aa", "finding-severity-counts": {"HIGH": 1}});
+        let arn = "arn:aws:ecr:eu-west-1:111122223333:repository/shop/api";
         vec![
             ("image-pushes", event("aws.ecr", "ECR Image Action", image("PUSH"))),
             ("image-replications", event("aws.ecr", "ECR Replication Action", image("REPLICATE"))),
-            (
-                "image-scans-basic",
-                event(
-                    "aws.ecr",
-                    "ECR Image Scan",
-                    json!({"scan-status": "COMPLETE", "repository-name": "shop/api", "image-digest": "sha256:aa", "finding-severity-counts": {"HIGH": 1}}),
-                ),
-            ),
+            ("image-scans-basic", event("aws.ecr", "ECR Image Scan", scan("COMPLETE", "shop/api"))),
             (
                 "image-scans-enhanced",
-                event(
-                    "aws.inspector2",
-                    "Inspector2 Scan",
-                    json!({"scan-status": "INITIAL_SCAN_COMPLETE", "repository-name": "arn:aws:ecr:eu-west-1:111122223333:repository/shop/api", "image-digest": "sha256:aa", "finding-severity-counts": {"HIGH": 1}}),
-                ),
+                event("aws.inspector2", "Inspector2 Scan", scan("INITIAL_SCAN_COMPLETE", arn)),
             ),
-            ("parameters", written("Create")),
-            ("parameters", written("Update")),
-            ("parameters", written("Delete")),
-            (
-                "secrets",
-                event(
-                    "aws.secretsmanager",
-                    "Secret Label Updated",
-                    json!({"name": "shop/db", "labelUpdated": "AWSCURRENT", "versionId": "2"}),
-                ),
-            ),
-            secret("PutSecretValue", by_id.clone()),
-            secret("UpdateSecret", by_id.clone()),
-            secret("UpdateSecretVersionStage", moved),
-            secret("DeleteSecret", by_id.clone()),
-            secret("RestoreSecret", by_id),
-            secret("RotationSucceeded", json!({"additionalEventData": {"SecretId": arn}})),
+        ]
+    }
+
+    fn of_parameters_and_secrets() -> Samples {
+        let written = |how: &str| {
+            let detail = json!({"operation": how, "name": "/shop/KEY", "type": "String"});
+            ("parameters", event("aws.ssm", "Parameter Store Change", detail))
+        };
+        let label = json!({"name": "shop/db", "labelUpdated": "AWSCURRENT", "versionId": "2"});
+        vec![
+            written("Create"),
+            written("Update"),
+            written("Delete"),
+            ("secrets", event("aws.secretsmanager", "Secret Label Updated", label)),
+        ]
+    }
+
+    fn of_trailed_secrets() -> Samples {
+        let told = |by: &str, detail: Value| {
+            ("secrets-cloudtrail", event("aws.secretsmanager", &format!("AWS {by} via CloudTrail"), detail))
+        };
+        let called = |name: &str| {
+            let parameters =
+                json!({"secretId": "shop/db", "versionStage": "AWSCURRENT", "moveToVersionId": "2"});
+            told("API Call", json!({"eventName": name, "requestParameters": parameters}))
+        };
+        let rotated =
+            json!({"eventName": "RotationSucceeded", "additionalEventData": {"SecretId": "shop/db"}});
+        vec![
+            called("PutSecretValue"),
+            called("UpdateSecret"),
+            called("UpdateSecretVersionStage"),
+            called("DeleteSecret"),
+            called("RestoreSecret"),
+            told("Service Event", rotated),
+        ]
+    }
+
+    fn of_files() -> Samples {
+        let object = json!({"bucket": {"name": "env"}, "object": {"key": "a.env"}, "deletion-type": "Permanently Deleted"});
+        let called = |name: &str| {
+            let detail =
+                json!({"eventName": name, "requestParameters": {"bucketName": "env", "key": "a.env"}});
+            ("files-cloudtrail", event("aws.s3", "AWS API Call via CloudTrail", detail))
+        };
+        vec![
             ("files", event("aws.s3", "Object Created", object.clone())),
             ("files", event("aws.s3", "Object Deleted", object)),
             called("PutObject"),
             called("CopyObject"),
             called("CompleteMultipartUpload"),
             called("DeleteObject"),
-            (
-                "image-ready",
-                event("github.actions", "Deployment Ready", json!({"repository": "shop/api", "tag": "v1"})),
-            ),
+        ]
+    }
+
+    fn of_people() -> Samples {
+        let decision = |kind: &str, of: &str| {
+            ("decisions", event("lockkeeper.decision", kind, json!({of: "api", "by": "ann"})))
+        };
+        let asked = |source: &str| ("deploy-requests", event(source, "DEPLOY", json!({"service": "api"})));
+        let ready = json!({"repository": "shop/api", "tag": "v1"});
+        vec![
+            ("image-ready", event("github.actions", "Deployment Ready", ready)),
             ("service-deploys", event("github.actions.prod", "SERVICE_DEPLOY", json!({"service": "api"}))),
             asked("action.production"),
             asked("action.deploy"),
@@ -177,38 +186,23 @@ mod tests {
             decision("Cancel", "deployment_id"),
             decision("Pause", "target"),
             decision("Resume", "target"),
-            (
-                "rollouts",
-                of_service(event(
-                    "aws.ecs",
-                    "ECS Deployment State Change",
-                    json!({"eventName": "SERVICE_DEPLOYMENT_FAILED", "deploymentId": "ecs-svc/1"}),
-                )),
-            ),
-            (
-                "service-actions",
-                of_service(event(
-                    "aws.ecs",
-                    "ECS Service Action",
-                    json!({"eventName": "SERVICE_TASK_PLACEMENT_FAILURE", "clusterArn": cluster}),
-                )),
-            ),
-            (
-                "hooks",
-                event(
-                    "aws.ecs",
-                    "ECS Hook State Change",
-                    json!({"eventName": "HOOK_AWAITING_ACTION", "clusterArn": cluster, "serviceArn": service, "serviceDeploymentArn": "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop/api/1", "hookId": "h", "status": "AWAITING_ACTION", "lifecycleStage": "PRE_SCALE_UP"}),
-                ),
-            ),
-            (
-                "stopped-tasks",
-                event(
-                    "aws.ecs",
-                    "ECS Task State Change",
-                    json!({"clusterArn": cluster, "lastStatus": "STOPPED", "group": "service:api", "taskArn": "arn:aws:ecs:eu-west-1:111122223333:task/shop/1", "containers": []}),
-                ),
-            ),
+        ]
+    }
+
+    fn of_ecs() -> Samples {
+        let deployment = json!({"eventName": "SERVICE_DEPLOYMENT_FAILED", "deploymentId": "ecs-svc/1"});
+        let action = json!({"eventName": "SERVICE_TASK_PLACEMENT_FAILURE", "clusterArn": CLUSTER});
+        let hook = json!({
+            "eventName": "HOOK_AWAITING_ACTION", "clusterArn": CLUSTER, "serviceArn": SERVICE, "hookId": "h",
+            "serviceDeploymentArn": "arn:aws:ecs:eu-west-1:111122223333:service-deployment/shop/api/1",
+            "status": "AWAITING_ACTION", "lifecycleStage": "PRE_SCALE_UP",
+        });
+        let task = json!({"clusterArn": CLUSTER, "lastStatus": "STOPPED", "group": "service:api", "taskArn": "task/shop/1", "containers": []});
+        vec![
+            ("rollouts", event("aws.ecs", "ECS Deployment State Change", deployment)),
+            ("service-actions", event("aws.ecs", "ECS Service Action", action)),
+            ("hooks", event("aws.ecs", "ECS Hook State Change", hook)),
+            ("stopped-tasks", event("aws.ecs", "ECS Task State Change", task)),
         ]
     }
 
