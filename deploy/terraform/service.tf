@@ -91,6 +91,10 @@ resource "aws_ecs_task_definition" "this" {
       condition     = var.image != null || (var.create_repository && var.image_tag != null)
       error_message = "Name the image: `image`, or `create_repository` and `image_tag`."
     }
+    precondition {
+      condition     = length(var.queue_kms_key_arns) == 0 || var.existing_queue != null
+      error_message = "`queue_kms_key_arns` belongs to `existing_queue`: the module's own queues have SQS's encryption."
+    }
   }
 }
 

@@ -25,6 +25,20 @@ variable "existing_queue" {
   }
 }
 
+variable "queue_kms_key_arns" {
+  description = <<-EOT
+    Customer-managed keys of `existing_queue` and of its dead-letter queue: the daemon, and the role by which the rules send, may then
+    use them. The keys' own policies have to let this account's IAM decide.
+  EOT
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.queue_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "Give full ARNs of keys, arn:aws:kms:…:key/…: no aliases, no `*`."
+  }
+}
+
 # ---------------------------------------------------------------- who reaches it
 
 variable "alb" {
@@ -90,6 +104,17 @@ variable "notify_topic_arns" {
   validation {
     condition     = alltrue([for arn in var.notify_topic_arns : can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[^*]+$", arn))])
     error_message = "Give full ARNs of topics, without `*`."
+  }
+}
+
+variable "notify_kms_key_arns" {
+  description = "Customer-managed keys of those topics."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.notify_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "Give full ARNs of keys, arn:aws:kms:…:key/…: no aliases, no `*`."
   }
 }
 

@@ -16,7 +16,7 @@ DEPLOY = TESTS.parent / "deploy"
 
 # What the template has no parameter for, and so no rule or permission.
 LEFT_OUT_RULES = {"decisions", "files-cloudtrail", "image-removals", "image-scans-basic", "image-scans-enhanced"}
-LEFT_OUT_ACTIONS = {"sts:AssumeRole", "events:PutEvents", "sns:Publish"}
+LEFT_OUT_ACTIONS = {"sts:AssumeRole", "events:PutEvents", "sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"}
 
 
 class Template(yaml.SafeLoader):
