@@ -34,4 +34,11 @@ resource "aws_cloudwatch_event_archive" "this" {
   event_source_arn = each.value.bus_arn
   retention_days   = var.archive_days
   event_pattern    = each.value.pattern
+
+  lifecycle {
+    precondition {
+      condition     = length(each.value.name) <= 48
+      error_message = "An archive's name has 48 characters at most: ${each.value.name} has ${length(each.value.name)}. Shorten `name`, or the bus's."
+    }
+  }
 }

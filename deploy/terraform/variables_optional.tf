@@ -14,7 +14,7 @@ variable "existing_queue" {
   default = null
 
   validation {
-    condition     = var.existing_queue == null || !endswith(try(var.existing_queue.arn, ""), ".fifo")
+    condition     = var.existing_queue == null || !anytrue([for arn in [try(var.existing_queue.arn, ""), try(var.existing_queue.dead_letter_arn, "")] : endswith(arn, ".fifo")])
     error_message = "Lockkeeper reads standard queues: a held message would block its group in a FIFO queue."
   }
   validation {
@@ -22,6 +22,17 @@ variable "existing_queue" {
       for arn in [try(var.existing_queue.arn, ""), try(var.existing_queue.dead_letter_arn, "")] : can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:", arn))
     ])
     error_message = "Give the ARNs of both queues."
+  }
+  validation {
+    condition = var.existing_queue == null || alltrue([
+      for it in [[try(var.existing_queue.url, ""), try(var.existing_queue.arn, "")], [try(var.existing_queue.dead_letter_url, ""), try(var.existing_queue.dead_letter_arn, "")]] :
+      can(regex("^https?://[^/ ]+/", it[0])) && endswith(it[0], "/${join("/", slice(concat(split(":", it[1]), ["", "", "", "", "", ""]), 4, 6))}")
+    ])
+    error_message = "Each URL is that of its ARN, https://…/<account>/<name>: `url` of `arn`, `dead_letter_url` of `dead_letter_arn`."
+  }
+  validation {
+    condition     = var.existing_queue == null || try(var.existing_queue.arn, "") != try(var.existing_queue.dead_letter_arn, "")
+    error_message = "The dead-letter queue is another than the queue."
   }
 }
 
@@ -58,6 +69,18 @@ variable "alb" {
   validation {
     condition     = var.alb == null || length(try(var.alb.host_names, [])) + length(try(var.alb.paths, [])) > 0
     error_message = "A listener rule needs a host name or a path."
+  }
+  validation {
+    condition     = var.alb == null || can(regex("^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/app/.+$", var.alb.listener_arn))
+    error_message = "Give the full ARN of a listener of an application load balancer: …:listener/app/…"
+  }
+  validation {
+    condition     = var.alb == null || can(regex("^sg-[0-9a-z]+$", var.alb.security_group_id))
+    error_message = "Give the id of the load balancer's security group: sg-…"
+  }
+  validation {
+    condition     = var.alb == null || try(var.alb.priority, null) == null || try(var.alb.priority >= 1 && var.alb.priority <= 50000, false)
+    error_message = "A priority is 1 to 50000."
   }
 }
 

@@ -40,6 +40,11 @@ variable "regions" {
   description = "The Regions in which services are deployed. Empty: the provider's."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for r in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", r))])
+    error_message = "Regions are called like eu-west-1."
+  }
 }
 
 variable "clusters" {
@@ -133,4 +138,9 @@ variable "buckets" {
   description = "Buckets of environment files."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for b in var.buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", b))])
+    error_message = "Buckets are given by name, not by ARN: lower-case letters, digits, dots and hyphens, no `*`."
+  }
 }
