@@ -80,12 +80,15 @@ variable "source_accounts" {
 }
 
 variable "task_families" {
-  description = "Task-definition families that Lockkeeper may register revisions of; `*` stands for anything."
+  description = <<-EOT
+    Task-definition families that Lockkeeper may register revisions of, and mark with the version of a request; `*` stands for
+    anything. Default: any, and it registers only where `pass_role_arns` names a role. Empty: none, and marks none.
+  EOT
   type        = list(string)
-  default     = ["*"]
+  default     = null
 
   validation {
-    condition     = alltrue([for f in var.task_families : can(regex("^[A-Za-z0-9_*-]{1,255}$", f))])
+    condition     = var.task_families == null || alltrue([for f in coalesce(var.task_families, []) : can(regex("^[A-Za-z0-9_*-]{1,255}$", f))])
     error_message = "Families have letters, digits, hyphens, underscores and `*`; no revision."
   }
 }

@@ -228,8 +228,19 @@ run "nothing_that_changed_is_read_without_reconcile" {
   }
 }
 
-run "no_role_is_passed_unless_it_is_named" {
+run "no_definition_is_registered_and_no_role_passed_unless_roles_are_named" {
   command = apply
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, "ecs:RegisterTaskDefinition")
+    error_message = aws_iam_role_policy.task.policy
+  }
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Condition if strcontains(join(" ", s.Resource), ":task-definition/") } == {
+      MarkDefinitions = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
 
   assert {
     condition     = !strcontains(aws_iam_role_policy.task.policy, "iam:PassRole")
@@ -382,4 +393,48 @@ run "a_key_named_by_a_star_is_refused" {
   }
 
   expect_failures = [var.queue_kms_key_arns, var.notify_kms_key_arns]
+}
+
+run "of_families_named_definitions_are_registered_also_without_roles" {
+  command = apply
+
+  variables {
+    task_families = ["shop_*"]
+  }
+
+  assert {
+    condition = one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "RegisterDefinitions"]) == [
+      "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_*:*"
+    ]
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "where_a_role_is_passed_any_family_is_registered" {
+  command = apply
+
+  variables {
+    pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+  }
+
+  assert {
+    condition = one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "RegisterDefinitions"]) == [
+      "arn:aws:ecs:eu-west-1:111122223333:task-definition/*:*"
+    ]
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "of_no_family_nothing_is_registered_or_marked" {
+  command = apply
+
+  variables {
+    task_families  = []
+    pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, ":task-definition/")
+    error_message = aws_iam_role_policy.task.policy
+  }
 }
