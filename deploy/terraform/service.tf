@@ -1,4 +1,13 @@
 locals {
+  # What Fargate offers: MiB of memory for each size of CPU.
+  memory_sizes = {
+    256  = [512, 1024, 2048]
+    512  = range(1024, 4096 + 1, 1024)
+    1024 = range(2048, 8192 + 1, 1024)
+    2048 = range(4096, 16384 + 1, 1024)
+    4096 = range(8192, 30720 + 1, 1024)
+  }
+
   cluster_name = var.create_cluster ? var.name : coalesce(var.home_cluster, var.clusters[0])
   image        = var.image != null ? var.image : var.create_repository ? "${aws_ecr_repository.this[0].repository_url}:${coalesce(var.image_tag, "latest")}" : ""
 
@@ -99,6 +108,26 @@ resource "aws_ecs_task_definition" "this" {
     precondition {
       condition     = var.settings_toml != "" || length(var.environment) > 0 || length(var.secrets) > 0
       error_message = "Nothing would ever be deployed: name targets, [discovery] or [naming] in `settings_toml`, or the variables of the Lambda in `environment`."
+    }
+    precondition {
+      condition     = contains(local.memory_sizes[var.cpu], var.memory)
+      error_message = "Fargate has no task with cpu = ${var.cpu} and memory = ${var.memory}: with that cpu, memory is one of ${join(", ", local.memory_sizes[var.cpu])}."
+    }
+    precondition {
+      condition     = length(setintersection(keys(var.secrets), keys(local.environment))) == 0
+      error_message = "ECS takes a name once; both in `secrets` and among the variables: ${join(", ", setintersection(keys(var.secrets), keys(local.environment)))}."
+    }
+    precondition {
+      condition     = var.otlp_endpoint == null || !contains(keys(var.environment), "OTEL_EXPORTER_OTLP_ENDPOINT")
+      error_message = "OTEL_EXPORTER_OTLP_ENDPOINT is set by `otlp_endpoint`: take it out of `environment`."
+    }
+    precondition {
+      condition     = !var.create_cluster || var.home_cluster == null
+      error_message = "With `create_cluster` Lockkeeper runs in the cluster that is made: take out `home_cluster`."
+    }
+    precondition {
+      condition     = length(var.queue_kms_key_arns) == 0 || var.existing_queue != null
+      error_message = "`queue_kms_key_arns` belongs to `existing_queue`: the module's own queues have SQS's encryption."
     }
   }
 }

@@ -17,7 +17,7 @@ DEPLOY = TESTS.parent / "deploy"
 
 # What the template has no parameter for, and so no rule or permission.
 LEFT_OUT_RULES = {"decisions", "files-cloudtrail", "image-removals", "image-scans-basic", "image-scans-enhanced"}
-LEFT_OUT_ACTIONS = {"sts:AssumeRole", "events:PutEvents", "sns:Publish"}
+LEFT_OUT_ACTIONS = {"sts:AssumeRole", "events:PutEvents", "sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"}
 
 
 class Template(yaml.SafeLoader):
@@ -139,6 +139,18 @@ def check_parameters() -> None:
         assert re.fullmatch(patterns[key], taken) and not re.fullmatch(patterns[key], refused), key
 
 
+def check_lost_events() -> None:
+    """What any rule loses rings, in as many alarms as CloudWatch's ten metrics for one ask for."""
+    resources = load("lockkeeper.yaml")
+    alarms = [it for it in of_type(resources, "AWS::CloudWatch::Alarm") if "-rules-" in it["AlarmName"]["Sub"]]
+    watched = [[it["MetricStat"]["Metric"] for it in alarm["Metrics"] if "MetricStat" in it] for alarm in alarms]
+    assert all(0 < len(it) <= 10 for it in watched), [len(it) for it in watched]
+    pairs = {(it["MetricName"], it["Dimensions"][0]["Value"]["Sub"]) for metrics in watched for it in metrics}
+    rules = {it["Name"]["Sub"] for it in of_type(resources, "AWS::Events::Rule")}
+    wanted = {(metric, rule) for metric in ("FailedInvocations", "InvocationsFailedToBeSentToDlq") for rule in rules}
+    assert pairs == wanted, pairs ^ wanted
+
+
 def check_archive() -> None:
     """The template of the archive: its columns and queries are fields of the events that are sent."""
     resources = load("archive.yaml")
@@ -175,8 +187,10 @@ def check_runbook() -> None:
     terraform = (DEPLOY / "terraform/alarms.tf").read_text()
     alarms = set(re.findall(r"^    ([a-z-]+) = \{\n      description", terraform, re.MULTILINE))
     alarms |= set(re.findall(r'alarm_name\s+= "\$\{var.name\}-([a-z-]+)"', terraform))
-    template = of_type(load("lockkeeper.yaml"), "AWS::CloudWatch::Alarm")
-    assert {it["AlarmName"]["Sub"].removeprefix("${Name}-") for it in template} <= alarms, template
+    # As many as there are rules.
+    alarms |= {"rules-1"} if "-rules-${each.key}" in terraform else set()
+    names = {it["AlarmName"]["Sub"].removeprefix("${Name}-") for it in of_type(load("lockkeeper.yaml"), "AWS::CloudWatch::Alarm")}
+    assert {re.sub(r"^rules-\d$", "rules-1", it) for it in names} <= alarms, names
     rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"]
     alerts = {rule["alert"] for group in rules for rule in group["rules"]}
     missing = {it for it in alarms | alerts if f"`{it}`" not in runbook}
@@ -191,6 +205,7 @@ if __name__ == "__main__":
     check_secrets()
     check_parameters()
     check_installations()
+    check_lost_events()
     check_runbook()
     check_archive()
     print("the templates say what the Terraform module says")

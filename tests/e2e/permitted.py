@@ -15,8 +15,9 @@ ACTIONS = {
 }
 # Needs no permission.
 FREE = {"sts:GetCallerIdentity"}
-# Asked for by AWS when definitions are registered, and no operation of its own; called for credentials, of which no log tells.
-IMPLIED = {"iam:PassRole", "sts:AssumeRole"}
+# Asked for by AWS when definitions are registered, and no operation of its own; called for credentials, of which no log tells;
+# asked for by SQS and SNS where queues and topics are under a key.
+IMPLIED = {"iam:PassRole", "sts:AssumeRole", "kms:Decrypt", "kms:GenerateDataKey"}
 
 
 def allowed() -> set[str]:

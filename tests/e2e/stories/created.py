@@ -49,7 +49,7 @@ def a_stack_is_created_and_its_rules_bring_a_request_to_a_rollout(stage: Stage) 
     outputs = _create(
         stage,
         "lockkeeper.yaml",
-        "^  AlarmInactive:",
+        "^  Alarm(Inactive|Rules[0-9]):",
         Image=stage.image("lockkeeper", "0.1.0"),
         ImageRepositoryArn=stage.arn("ecr", "repository/lockkeeper"),
         VpcId=vpc,
