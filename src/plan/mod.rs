@@ -42,6 +42,7 @@
 mod agenda;
 mod by_hand;
 mod cancel;
+mod covered;
 mod decide;
 mod diagnose;
 mod fold;
@@ -262,7 +263,7 @@ impl Planner {
             }
             Asks::Cancel(about) => {
                 let hold = Hold { lease, message, event, expires };
-                return self.cancelled(now, hold, about);
+                return self.cancelled(now, hold, about, held_since.is_some());
             }
             Asks::Nothing => Vec::new(),
             Asks::Unknown { reason, version } => {
@@ -273,7 +274,7 @@ impl Planner {
         };
         let targets = requests.iter().map(|request| request.target.clone());
         self.waves.open(&event, lease, &requests);
-        let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
+        let replaced = self.ledger.hold(lease, message, event.clone(), expires, targets, now.moment);
         self.cancels.reissue(replaced, lease);
         for request in requests {
             let target = request.target.clone();
@@ -281,9 +282,10 @@ impl Planner {
                 continue;
             }
             self.lane_of(&target, &request.settings);
+            let is_cancelled = self.cancels.mean(&event);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
-                    lane.join(lease, request, held_since, turn);
+                    lane.join(lease, request, held_since, is_cancelled, turn);
                 }
             });
             if self.settings.flawed(Flaw::DeleteOnReceive) {
@@ -395,17 +397,16 @@ impl Planner {
         let spacing = self.glance_spacing();
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let lane = Arc::make_mut(lane);
-        act(
-            lane,
-            &mut Turn {
-                now,
-                settings: &self.settings,
-                ledger: &mut self.ledger,
-                waves: &mut self.waves,
-                out,
-                spacing,
-            },
-        );
+        let mut turn = Turn {
+            now,
+            settings: &self.settings,
+            ledger: &mut self.ledger,
+            waves: &mut self.waves,
+            out,
+            spacing,
+        };
+        act(lane, &mut turn);
+        lane.settle_covered(&mut turn);
         self.waves.update(lane);
         self.cancels.stir(target);
         let deadline = lane.next_wakeup();

@@ -250,15 +250,13 @@ impl Lane {
     }
 
     fn blank_record(&self, id: DeploymentId, asks: &[Ask]) -> DeploymentRecord {
-        let triggers: Vec<Arc<Origin>> =
-            asks.iter().flat_map(Ask::origins).take(MOST_TRIGGERS).cloned().collect();
         DeploymentRecord {
             id,
             target: self.target.clone(),
             name: self.name(),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             changes: asks.iter().map(|ask| fold::describe(&ask.request.change)).collect(),
-            triggers,
+            triggers: triggers(asks),
             rollback: fold::is_rollback(asks),
             stage: Stage::Waiting,
             outcome: None,
@@ -379,6 +377,18 @@ fn taken_over(whose: Adopted) -> &'static str {
         Adopted::Ours => "its rollout was adopted in progress: a process before this one began it",
         Adopted::Unknown => "its rollout was adopted in progress: who began it is not known",
     }
+}
+
+/// Why these were asked for. The events of the requests themselves are always among them: by those a deployment is cancelled.
+fn triggers(asks: &[Ask]) -> Vec<Arc<Origin>> {
+    let mut room = MOST_TRIGGERS.saturating_sub(asks.len());
+    let mut triggers = Vec::new();
+    for ask in asks {
+        let merged = &ask.merged[..ask.merged.len().min(room)];
+        room -= merged.len();
+        triggers.extend(merged.iter().chain([&ask.request.origin]).cloned());
+    }
+    triggers
 }
 
 /// What a container is to run, with the digest that one of these asks for.

@@ -329,7 +329,7 @@ impl World {
             message: format!("message-{place}").into(),
             event: self.message(place).event.as_str().into(),
             expires: Moment::from_millis(self.clock + VISIBILITY),
-            held_since: None,
+            held_since: (letter.receives > 1).then(|| at(letter.version)),
             asks: self.script.asks(&self.letters[place]),
         };
         self.tell(Input::Arrived(arrival), step);

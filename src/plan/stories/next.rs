@@ -54,6 +54,7 @@ fn cancel(bench: &mut Bench, deployment: &str) {
         deployment: deployment.into(),
         target: Some(target(API)),
         events: [].into(),
+        at: bench.wall(),
         origin: Arc::new(origin),
     };
     bench.arrive("c", "c", Asks::Cancel(about));
