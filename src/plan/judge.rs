@@ -284,7 +284,8 @@ pub(super) fn outrun(asks: &[Ask], rollout: &Rollout) -> Option<String> {
     all.and_then(|all| all.into_iter().next_back())
 }
 
-/// What a success is to say about the digests that were asked for: only what is known to differ, or not known at all.
+/// What a success is to say about the digests that were asked for: only what is known to differ, or not known at all. What a
+/// definition names by its digest is what runs.
 pub(super) fn unverified(asks: &[Ask], rollout: &Rollout) -> Option<String> {
     let asked = asks.iter().filter_map(|ask| match &ask.request.change {
         Change::Image(image) => image.digest.as_ref().map(|digest| (&image.source, digest)),

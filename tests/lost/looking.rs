@@ -129,7 +129,7 @@ async fn a_push_behind_a_tag_whose_digest_is_named_is_neither_deployed_nor_drift
 
 #[tokio::test(start_paused = true)]
 async fn what_a_repair_does_not_mend_is_not_repaired_for_ever() {
-    let mut estate = Estate::new(13).await;
+    let estate = Estate::new(13).await;
     let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
     let tags = json!([{"key": "lockkeeper:dry_run", "value": "true"}]);
     estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));

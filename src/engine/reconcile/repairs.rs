@@ -130,3 +130,55 @@ fn tell_unmended(name: &TargetName, suspect: &Suspect) {
     let then = "what was put on the queue for that has ended, and did not mend it: it is not put there again";
     warn!(service = name.as_str(), "drift: {name} still has not seen that {what}; {then}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{Event, RECONCILE_SOURCE, Timestamp, Trigger, Write},
+        inventory::drift::Proof,
+    };
+
+    fn target(service: &str) -> TargetId {
+        format!("111122223333/eu-west-1/shop/{service}").parse().expect("valid")
+    }
+
+    fn suspect(service: &str, number: usize) -> Suspect {
+        let event = Event {
+            id: format!("e-{number}").into(),
+            source: RECONCILE_SOURCE.into(),
+            detail_type: lost::DETAIL_TYPE.into(),
+            account: None,
+            region: None,
+            time: Timestamp::default(),
+            replay: None,
+            metadata: None,
+            trigger: Trigger::ParameterChanged { name: "/a".into(), change: Write::Updated },
+        };
+        Suspect { target: target(service), event, counts: Timestamp::default(), proof: Proof::Rule }
+    }
+
+    fn sent(seconds: u64) -> Repair {
+        Repair { sent: Moment::default() + Duration::from_secs(seconds), ended: true }
+    }
+
+    #[test]
+    fn of_each_target_the_newest_repairs_are_remembered() {
+        let mut repairs = Repairs::default();
+        repairs.put(&suspect("other", 0), sent(0));
+        for number in 0..=MOST_OF_A_TARGET {
+            repairs.put(&suspect("api", number), sent(number as u64));
+        }
+        assert!(repairs.get(&suspect("api", 0)).is_none(), "the oldest had to go");
+        assert!(repairs.get(&suspect("api", 1)).is_some() && repairs.get(&suspect("other", 0)).is_some());
+    }
+
+    #[test]
+    fn those_of_a_target_that_is_gone_are_forgotten() {
+        let mut repairs = Repairs::default();
+        repairs.put(&suspect("api", 0), sent(0));
+        repairs.put(&suspect("other", 0), sent(0));
+        repairs.keep_only(std::iter::once(&target("api")));
+        assert!(repairs.get(&suspect("api", 0)).is_some() && repairs.get(&suspect("other", 0)).is_none());
+    }
+}

@@ -71,7 +71,8 @@ fn an_image_that_is_asked_for_replaces_one_that_is_named_by_tag_and_digest() {
         let ordered = edited.and_then(|_| it.ordered_image());
         assert_eq!(ordered.as_deref(), edited, "{wish:?}");
     }
-    let restarted = Rollout { digests: [("web".into(), digest("1"))].into(), ..succeeded(995, fixed()) };
+    let digests = [("web".into(), digest("1"))].into();
+    let restarted = Rollout { digests, previous: Some(fixed()), ..succeeded(995, fixed()) };
     let it = asked(image_of("v1", None, None, 990), [restarted]);
     assert_eq!(it.starts().len(), 1, "a rollout of that digest does not carry what the tag means");
 }
