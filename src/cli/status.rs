@@ -10,7 +10,7 @@ use super::{
         Client, Failure, encoded,
         reach::Reach,
         read,
-        shapes::{Hold, Lane, Rollout, Target, short, when, when_in},
+        shapes::{Hold, Lane, Rollout, Target, service, short, when, when_in},
     },
     process::now,
     say, say_json,
@@ -86,7 +86,7 @@ fn all(targets: &[Target], width: Option<usize>, now: Timestamp, paint: Paint) -
 }
 
 fn row(target: &Target, width: Option<usize>, now: Timestamp) -> [String; 5] {
-    let runs = target.running.as_ref().map_or_else(|| "-".into(), super::client::shapes::Running::in_short);
+    let runs = target.running.as_ref().map_or_else(|| "-".into(), |it| it.in_short(service(&target.id)));
     let since = target.running.as_ref().and_then(|it| it.since.as_deref());
     let since = since.map_or_else(|| "-".into(), |at| when_in(width, now, at));
     [target.name.clone(), state(&target.lane), runs, since, why(target).unwrap_or_else(|| "-".into())]
