@@ -333,6 +333,7 @@ impl Lane {
             service: self.target.service().clone(),
             running,
             rollout: None,
+            refused: None,
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),

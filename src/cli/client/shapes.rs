@@ -13,6 +13,8 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) running: Option<Running>,
     #[serde(default)]
     pub(in crate::cli) rollout: Option<Rollout>,
+    #[serde(default)]
+    pub(in crate::cli) refused: Option<String>,
     pub(in crate::cli) lane: Lane,
 }
 
@@ -88,6 +90,8 @@ pub(in crate::cli) struct Trigger {
 #[derive(Debug, Deserialize)]
 pub(in crate::cli) struct Accepted {
     pub(in crate::cli) event_id: String,
+    #[serde(default)]
+    pub(in crate::cli) target: Option<String>,
 }
 
 /// The way back.
