@@ -463,6 +463,13 @@ impl Planner {
         self.lanes.get(target).is_some_and(|lane| lane.phase != Phase::Idle || !lane.waiting.is_empty())
     }
 
+    /// The targets that a pause or a hold keeps back while something waits there.
+    pub fn kept_back(&self) -> impl Iterator<Item = &TargetId> {
+        let is_kept_back =
+            |lane: &Lane| !lane.waiting.is_empty() && (lane.holding.is_paused() || lane.holding.is_held());
+        self.lanes.values().filter(move |lane| is_kept_back(lane)).map(|lane| &lane.target)
+    }
+
     /// The targets of which something may have changed since this was last asked.
     pub fn take_touched(&mut self) -> BTreeSet<TargetId> {
         std::mem::take(&mut self.touched.0)
