@@ -161,6 +161,8 @@ pub struct TargetRecord {
     pub running: Option<RunningRecord>,
     /// The rollout in progress that no deployment of this process watches, as last seen.
     pub rollout: Option<Box<RolloutRecord>>,
+    /// Why nothing is deployed there, whatever is asked for.
+    pub refused: Option<Arc<str>>,
     /// Its lane.
     pub lane: LaneRecord,
 }

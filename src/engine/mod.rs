@@ -59,7 +59,9 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceWarning, TargetId},
+    domain::{
+        AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceReading, ServiceWarning, TargetId,
+    },
     inventory::Update,
     plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
     report::log,
@@ -168,6 +170,8 @@ struct Running {
     strangers: Strangers,
     /// When the targets were last looked at or tagged.
     touched: BTreeMap<TargetId, Moment>,
+    /// When tags are read next that something waits for.
+    tags_due: Moment,
 }
 
 impl Engine {
@@ -260,6 +264,7 @@ impl Engine {
             strangers,
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
             touched: BTreeMap::new(),
+            tags_due: Moment::default(),
             engine: self,
         }
     }
@@ -436,6 +441,10 @@ impl Running {
                 };
                 let _ = answer.send(lately);
             }
+            Question::Read(readings) => {
+                let is_news = |reading: &&ServiceReading| engine.publisher.would_show(reading);
+                readings.iter().filter(is_news).for_each(|it| self.asks.about_known(&it.target));
+            }
             Question::Passed(record) => engine.publisher.reconciled(record),
         }
     }
@@ -513,6 +522,7 @@ impl Running {
                 self.on_foreign(rollout);
             }
         }
+        self.look_for_tags(now.moment);
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
     }

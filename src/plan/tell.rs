@@ -332,6 +332,7 @@ impl Lane {
             service: self.target.service().clone(),
             running,
             rollout: None,
+            refused: None,
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
@@ -471,6 +472,13 @@ impl Planner {
     /// Whether something is asked of this target that is not settled.
     pub fn is_busy(&self, target: &TargetId) -> bool {
         self.lanes.get(target).is_some_and(|lane| lane.phase != Phase::Idle || !lane.waiting.is_empty())
+    }
+
+    /// The targets that a pause or a hold keeps back while something waits there.
+    pub fn kept_back(&self) -> impl Iterator<Item = &TargetId> {
+        let is_kept_back =
+            |lane: &Lane| !lane.waiting.is_empty() && (lane.holding.is_paused() || lane.holding.is_held());
+        self.lanes.values().filter(move |lane| is_kept_back(lane)).map(|lane| &lane.target)
     }
 
     /// The targets of which something may have changed since this was last asked.

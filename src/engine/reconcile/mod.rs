@@ -60,6 +60,8 @@ pub(super) enum Question {
     },
     /// Which deployments of this target ended, if none is under way.
     Lately(TargetId, oneshot::Sender<Lately>),
+    /// These were read.
+    Read(Vec<ServiceReading>),
     /// A pass ended.
     Passed(ReconcileRecord),
 }
@@ -218,6 +220,9 @@ impl Pass<'_> {
                 let names: Vec<ServiceName> = batch.iter().map(|(name, _)| name.clone()).collect();
                 let readings = self.of.ecs.read_services(&place, &cluster, &names).await;
                 let Some(readings) = self.taken(readings) else { continue };
+                let read = readings.iter().filter_map(|(_, reading)| reading.as_ref().ok().cloned());
+                // The loop has ended where nobody hears it, and the next question finds that out.
+                let _ = self.of.questions.send(Question::Read(read.collect())).await;
                 for ((target, reading), (_, settings)) in readings.into_iter().zip(batch) {
                     let Some(reading) = self.taken(reading) else { continue };
                     subjects.extend(self.subject(&place, target, reading, settings).await);
