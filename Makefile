@@ -97,6 +97,7 @@ deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, pipeline
 	deploy/cloudformation/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/templates.py
 	.venv-lint/bin/python tests/deploy/policies.py
+	.venv-lint/bin/python tests/deploy/permits.py
 	deploy/prometheus/check.sh
 	deploy/github-actions/check.sh .venv-lint/bin/python
 	.venv-lint/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows deploy/github-actions/*.yml

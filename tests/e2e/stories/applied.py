@@ -3,6 +3,7 @@
 import json
 
 import events
+import permitted
 import processes
 from daemon import Daemon
 from stage import REGION, Stage, short
@@ -39,6 +40,7 @@ def the_module_is_applied_and_what_its_rules_bring_is_deployed(stage: Stage) -> 
     assert stage.no_dead_letters()
     assert daemon.get("/health")["parts"]["lease"]["state"] == "active"
     processes.kill(daemon.process)
+    _all_that_it_called_is_allowed(stage)
     stage.client("ecs").delete_service(cluster="shop", service="jobs", force=True)
     terraform.run("destroy", "-auto-approve", *ALL)
     assert "lockkeeper" not in json.dumps(stage.sqs.list_queues().get("QueueUrls", []))
@@ -51,6 +53,18 @@ def _jobs(stage: Stage) -> None:
     ecs = stage.client("ecs")
     ecs.register_task_definition(family="shop_jobs", containerDefinitions=[container])
     ecs.create_service(cluster="shop", serviceName="jobs", taskDefinition="shop_jobs", desiredCount=1)
+
+
+def _all_that_it_called_is_allowed(stage: Stage) -> None:
+    """By the policy that was applied; and by that of another cluster and queue it would not be."""
+    policy = stage.client("iam").get_role_policy(RoleName="lockkeeper-task", PolicyName="deploy")["PolicyDocument"]
+    calls = [it for it in stage.emulator.requests() if it.service != "sts"]
+    assert {"dynamodb", "ecs", "sqs"} <= {it.service for it in calls}, {it.action for it in calls}
+    refused = permitted.refused(calls, policy["Statement"])
+    assert not refused, refused
+    elsewhere = json.loads(json.dumps(policy["Statement"]).replace("/shop/", "/other/").replace(":lockkeeper\"", ":other\""))
+    refused = {it.partition(" ")[0] for it in permitted.refused(calls, elsewhere)}
+    assert {"ecs:DescribeServices", "ecs:UpdateService", "sqs:ReceiveMessage"} <= refused, refused
 
 
 def _daemon(stage: Stage) -> Daemon:
