@@ -378,7 +378,7 @@ variable "environment" {
 }
 
 variable "settings_toml" {
-  description = "A whole settings document, ranked like a `--config` file. This is where `[[target]]` blocks go."
+  description = "A whole settings document, ranked like a `--config` file. This is where `[[target]]` blocks go; `[discovery]` needs `discovery = true`."
   type        = string
   default     = ""
 

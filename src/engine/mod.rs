@@ -421,10 +421,10 @@ impl Running {
                 let targets = engine.routes.targets().map(|(target, settings)| (target.clone(), settings));
                 let _ = answer.send(targets.collect());
             }
-            Question::Request(target, event, answer) => {
+            Question::Request { target, event, counts, answer } => {
                 let is_busy = planner.is_busy(&target);
                 let confined_to = Some([target].into());
-                let arrival = route::Arrival { version: event.time, floor: event.time, confined_to };
+                let arrival = route::Arrival { version: counts, floor: counts, confined_to };
                 let request = engine.routes.route(&event, &arrival).requests.pop();
                 let _ = answer.send(request.filter(|_| !is_busy));
             }

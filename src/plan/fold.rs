@@ -270,6 +270,14 @@ fn newer_images<'a>(
         .map(|(name, at, image)| (name.clone(), at, image.clone()))
 }
 
+/// Whether what is asked for is a way back: an image that is asked for beside it is new.
+pub(super) fn is_rollback(asks: &[Ask]) -> bool {
+    let restarts = |change: &Change| *change == Change::Refresh(Refresh::Restart);
+    let mut changes =
+        asks.iter().map(|ask| &ask.request.change).filter(|change| !restarts(change)).peekable();
+    changes.peek().is_some() && changes.all(|change| rollback_of(change).is_some())
+}
+
 fn rollback_of(change: &Change) -> Option<&Rollback> {
     match change {
         Change::Definition(definition) => definition.back.as_deref(),

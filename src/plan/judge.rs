@@ -295,8 +295,12 @@ pub(super) fn unverified(asks: &[Ask], rollout: &Rollout) -> Option<String> {
     });
     for (source, digest) in asked {
         for container in settle::containers(source, &rollout.definition) {
-            match rollout.digests.get(&container) {
+            let named = rollout.definition.images.get(&container).and_then(|image| image.digest.as_ref());
+            match rollout.digests.get(&container).or(named) {
                 Some(runs) if runs == digest => {}
+                Some(_) if let Some(named) = named.filter(|named| *named != digest) => {
+                    return Some(format!("its definition names {named}, and not {digest}, which was pushed"));
+                }
                 Some(runs) => return Some(differs(runs, digest)),
                 None => return Some(format!("digest unverified: ECS does not say what {container} runs")),
             }

@@ -259,6 +259,7 @@ impl Lane {
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             changes: asks.iter().map(|ask| fold::describe(&ask.request.change)).collect(),
             triggers,
+            rollback: fold::is_rollback(asks),
             stage: Stage::Waiting,
             outcome: None,
             cause: None::<Cause>,

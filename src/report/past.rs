@@ -146,6 +146,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         version: it.created_at,
         changes: Vec::new(),
         triggers: Vec::new(),
+        rollback: false,
         stage: Stage::Finished,
         outcome: Some(outcome(it.state)),
         cause: None,

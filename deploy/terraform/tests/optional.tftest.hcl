@@ -7,6 +7,8 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "nothing_is_made_that_was_not_asked_for" {

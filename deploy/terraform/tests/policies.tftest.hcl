@@ -39,6 +39,8 @@ variables {
   parameters   = []
   secret_names = []
   triggers     = { image_ready = false, service_deploys = false, deploy_requests = false, service_actions = false, stopped_tasks = false }
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "queues" {

@@ -38,7 +38,8 @@ variable "roles" {
     trusted; the ECR repositories that it may `push_to`, by ARN; the event `buses` on which it may put events of these
     `sources`, by ARN; policies that it has beside.
 
-    An environment is only as closed as its rules at GitHub: limit its branches there, and name its reviewers.
+    An environment is only as closed as its rules at GitHub: limit its branches there, and name its reviewers. One that has no
+    limit is that of pull requests too, whose jobs have the same subject: such a role must only read.
   EOT
   type = map(object({
     repository   = string
