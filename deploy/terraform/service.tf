@@ -101,15 +101,6 @@ resource "aws_ecs_task_definition" "this" {
       error_message = "Name the image: `image`, or `create_repository` and `image_tag`."
     }
     precondition {
-      condition     = var.discovery || !can(regex("(?m)^[ \\t]*\\[discovery", var.settings_toml))
-      error_message = "settings_toml has [discovery], for which `discovery = true` is needed: without it Lockkeeper may not look which services there are, and never becomes ready."
-    }
-    # Settings in the image are chosen by LOCKKEEPER_ENV, those of the Lambda stand in the environment.
-    precondition {
-      condition     = var.settings_toml != "" || length(var.environment) > 0 || length(var.secrets) > 0
-      error_message = "Nothing would ever be deployed: name targets, [discovery] or [naming] in `settings_toml`, or the variables of the Lambda in `environment`."
-    }
-    precondition {
       condition     = contains(local.memory_sizes[var.cpu], var.memory)
       error_message = "Fargate has no task with cpu = ${var.cpu} and memory = ${var.memory}: with that cpu, memory is one of ${join(", ", local.memory_sizes[var.cpu])}."
     }
@@ -128,6 +119,15 @@ resource "aws_ecs_task_definition" "this" {
     precondition {
       condition     = length(var.queue_kms_key_arns) == 0 || var.existing_queue != null
       error_message = "`queue_kms_key_arns` belongs to `existing_queue`: the module's own queues have SQS's encryption."
+    }
+    precondition {
+      condition     = var.discovery || !can(regex("(?m)^[ \\t]*\\[discovery", var.settings_toml))
+      error_message = "settings_toml has [discovery], for which `discovery = true` is needed: without it Lockkeeper may not look which services there are, and never becomes ready."
+    }
+    # Settings in the image are chosen by LOCKKEEPER_ENV, those of the Lambda stand in the environment.
+    precondition {
+      condition     = var.settings_toml != "" || length(var.environment) > 0 || length(var.secrets) > 0
+      error_message = "Nothing would ever be deployed: name targets, [discovery] or [naming] in `settings_toml`, or the variables of the Lambda in `environment`."
     }
   }
 }

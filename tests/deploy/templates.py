@@ -84,6 +84,18 @@ def check_core() -> None:
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600 and queue["SqsManagedSseEnabled"] is True, queue
 
 
+def check_lost_events() -> None:
+    """What any rule loses rings, in as many alarms as CloudWatch's ten metrics for one ask for."""
+    resources = load("lockkeeper.yaml")
+    alarms = [it for it in of_type(resources, "AWS::CloudWatch::Alarm") if "-rules-" in it["AlarmName"]["Sub"]]
+    watched = [[it["MetricStat"]["Metric"] for it in alarm["Metrics"] if "MetricStat" in it] for alarm in alarms]
+    assert all(0 < len(it) <= 10 for it in watched), [len(it) for it in watched]
+    pairs = {(it["MetricName"], it["Dimensions"][0]["Value"]["Sub"]) for metrics in watched for it in metrics}
+    rules = {it["Name"]["Sub"] for it in of_type(resources, "AWS::Events::Rule")}
+    wanted = {(metric, rule) for metric in ("FailedInvocations", "InvocationsFailedToBeSentToDlq") for rule in rules}
+    assert pairs == wanted, pairs ^ wanted
+
+
 def check_policies() -> None:
     """The service comes after all that its role may do, and only our own rules may send to the queues."""
     resources = load("lockkeeper.yaml")
@@ -139,18 +151,6 @@ def check_parameters() -> None:
         assert re.fullmatch(patterns[key], taken) and not re.fullmatch(patterns[key], refused), key
 
 
-def check_lost_events() -> None:
-    """What any rule loses rings, in as many alarms as CloudWatch's ten metrics for one ask for."""
-    resources = load("lockkeeper.yaml")
-    alarms = [it for it in of_type(resources, "AWS::CloudWatch::Alarm") if "-rules-" in it["AlarmName"]["Sub"]]
-    watched = [[it["MetricStat"]["Metric"] for it in alarm["Metrics"] if "MetricStat" in it] for alarm in alarms]
-    assert all(0 < len(it) <= 10 for it in watched), [len(it) for it in watched]
-    pairs = {(it["MetricName"], it["Dimensions"][0]["Value"]["Sub"]) for metrics in watched for it in metrics}
-    rules = {it["Name"]["Sub"] for it in of_type(resources, "AWS::Events::Rule")}
-    wanted = {(metric, rule) for metric in ("FailedInvocations", "InvocationsFailedToBeSentToDlq") for rule in rules}
-    assert pairs == wanted, pairs ^ wanted
-
-
 def check_archive() -> None:
     """The template of the archive: its columns and queries are fields of the events that are sent."""
     resources = load("archive.yaml")
@@ -201,11 +201,11 @@ def check_runbook() -> None:
 
 if __name__ == "__main__":
     check_core()
+    check_lost_events()
     check_policies()
     check_secrets()
     check_parameters()
     check_installations()
-    check_lost_events()
     check_runbook()
     check_archive()
     print("the templates say what the Terraform module says")

@@ -9,6 +9,8 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
+
+  settings_toml = "[[target]]"
 }
 
 run "what_is_no_id_is_refused" {

@@ -46,15 +46,6 @@ def the_module_is_applied_and_what_its_rules_bring_is_deployed(stage: Stage) -> 
     assert "lockkeeper" not in json.dumps(stage.sqs.list_queues().get("QueueUrls", []))
 
 
-def _jobs(stage: Stage) -> None:
-    """A service beside those of the example, whose definition reads a secret."""
-    secret = stage.arn("secretsmanager", "secret:shop/db-AbCdEf")
-    container = {"name": "app", "image": "nginx", "memory": 128, "secrets": [{"name": "DB", "valueFrom": f"{secret}:password::"}]}
-    ecs = stage.client("ecs")
-    ecs.register_task_definition(family="shop_jobs", containerDefinitions=[container])
-    ecs.create_service(cluster="shop", serviceName="jobs", taskDefinition="shop_jobs", desiredCount=1)
-
-
 def _all_that_it_called_is_allowed(stage: Stage) -> None:
     """By the policy that was applied; and by that of another cluster and queue it would not be."""
     policy = stage.client("iam").get_role_policy(RoleName="lockkeeper-task", PolicyName="deploy")["PolicyDocument"]
@@ -65,6 +56,15 @@ def _all_that_it_called_is_allowed(stage: Stage) -> None:
     elsewhere = json.loads(json.dumps(policy["Statement"]).replace("/shop/", "/other/").replace(":lockkeeper\"", ":other\""))
     refused = {it.partition(" ")[0] for it in permitted.refused(calls, elsewhere)}
     assert {"ecs:DescribeServices", "ecs:UpdateService", "sqs:ReceiveMessage"} <= refused, refused
+
+
+def _jobs(stage: Stage) -> None:
+    """A service beside those of the example, whose definition reads a secret."""
+    secret = stage.arn("secretsmanager", "secret:shop/db-AbCdEf")
+    container = {"name": "app", "image": "nginx", "memory": 128, "secrets": [{"name": "DB", "valueFrom": f"{secret}:password::"}]}
+    ecs = stage.client("ecs")
+    ecs.register_task_definition(family="shop_jobs", containerDefinitions=[container])
+    ecs.create_service(cluster="shop", serviceName="jobs", taskDefinition="shop_jobs", desiredCount=1)
 
 
 def _daemon(stage: Stage) -> Daemon:
