@@ -206,7 +206,7 @@ mod tests {
         api     watching            1.4 (shop_api:13)   11-01 12:00  d-77fe, then d-81c0
         cart    paused, 2 waiting   1.4 (shop_cart:13)  11-01 12:00  an incident, by ann, since 2026-11-01T…
         mail    blocked, 3 waiting  1.4 (shop_mail:13)  11-01 12:00  a rollout that deployer started is in …
-        search  idle                -                   -            somebody else rolls out shop_search:2
+        search  idle                -                   -            not known whether ours: shop_search:2
         ");
         assert_eq!(all(&[], None, Timestamp::default(), Paint::never()), "No targets are known.\n");
     }

@@ -362,14 +362,17 @@ impl Lane {
     fn next_record(&self) -> Option<DeploymentRecord> {
         let first = self.passage().filter(|_| !self.waiting.is_empty())?;
         let kept_back = self.waiting.iter().find_map(|ask| self.kept_back(ask));
-        let reason = kept_back.unwrap_or_else(|| match first.stage {
-            Stage::RollingBack => format!("{} is being rolled back", first.id),
-            Stage::Waiting | Stage::Starting | Stage::Rollout | Stage::Finished => {
-                format!("{} is being deployed", first.id)
-            }
-        });
+        let reason = kept_back.unwrap_or_else(|| behind(first));
         Some(DeploymentRecord { reason: Some(reason), ..self.waiting_record(&self.waiting) })
     }
+}
+
+/// What is waited for, and how far that is.
+fn behind(first: &Passage) -> String {
+    let Tasks { running, desired, .. } = first.tasks;
+    let tasks = if desired > 0 { format!(", {running} of {desired} tasks") } else { String::new() };
+    let stage = first.stage.as_str().replace('_', " ");
+    format!("behind {} ({stage}{tasks})", first.id)
 }
 
 /// Whose the rollout was that was taken over, in words.

@@ -135,7 +135,8 @@ impl Rollout {
     pub(in crate::cli) fn told(&self) -> String {
         match &self.by {
             Some(by) => format!("{by} rolls out {}", self.definition),
-            None => format!("somebody else rolls out {}", self.definition),
+            // New tasks of a revision bear no mark of who started them, and ours may not be back yet after a crash.
+            None => format!("not known whether ours: {}", self.definition),
         }
     }
 }

@@ -182,5 +182,5 @@ fn no_deployment(snapshot: &Snapshot, id: &str) -> Problem {
         let detail = "this process is on standby: what is under way, the one that acts knows";
         return Problem::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1), detail);
     }
-    Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
+    Problem::not_found(Snapshot::no_deployment(id))
 }

@@ -272,7 +272,7 @@ impl View<'_> {
             code { (it.definition) } " is being rolled out, begun " (self.ago(it.since))
             @match &it.by {
                 Some(by) => { " by " code { (by) } },
-                None => ", not by us as far as is known",
+                None => ", not known whether by us",
             }
         }
     }

@@ -191,7 +191,7 @@ pub(super) fn known_from(it: KnownFrom) -> Option<&'static str> {
     match it {
         KnownFrom::Lane => None,
         KnownFrom::EcsOurs => Some("seen in ECS, of a definition of ours"),
-        KnownFrom::Ecs => Some("seen in ECS, not ours"),
+        KnownFrom::Ecs => Some("seen in ECS, not known whether ours"),
     }
 }
 

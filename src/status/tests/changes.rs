@@ -239,8 +239,8 @@ async fn what_is_not_there_or_has_ended_cannot_be_decided_about() {
     assert_snapshot!(said.join("\n"), @"
     404 no target has the name or the id `nobody`: known are api, cart, mail, search
     404 no target has the name or the id `nobody`: known are api, cart, mail, search
-    404 no deployment `d-none` is under way, or among the last that ended
-    404 no deployment `d-none` is under way, or among the last that ended
+    404 no deployment `d-none` is known: after a restart, what waits or is under way is known once its message is received again (`queue.visibility`), and of what has ended only the last are remembered, and what ECS lists
+    404 no deployment `d-none` is known: after a restart, what waits or is under way is known once its message is received again (`queue.visibility`), and of what has ended only the last are remembered, and what ECS lists
     409 the deployment `d-bad0` has ended: rolled_back
     409 the deployment `d-77fe` does not wait for an approval
     409 the deployment `d-77fe` does not wait for an approval
