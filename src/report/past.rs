@@ -55,6 +55,11 @@ impl Past {
         self.0.get(target).map(|read| read.at)
     }
 
+    /// How many of these targets were not read yet.
+    pub fn unread<'a>(&self, targets: impl Iterator<Item = &'a TargetId>) -> usize {
+        targets.filter(|target| !self.0.contains_key(*target)).count()
+    }
+
     /// The targets that were read.
     pub fn targets(&self) -> impl Iterator<Item = &TargetId> {
         self.0.keys()

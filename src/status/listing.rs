@@ -17,6 +17,11 @@ impl Clone for Listing {
 }
 
 impl Snapshot {
+    /// Of how many targets it is not read yet what ECS remembers: their deployments from before this process are missing.
+    pub(super) fn past_unread(&self) -> usize {
+        self.past.unread(self.targets.iter().map(|it| &it.id))
+    }
+
     /// Deployments that wait or are under way, then those that ended, those too that only ECS remembers; the newest first.
     pub(super) fn listed(&self) -> &[Arc<DeploymentRecord>] {
         self.listing.0.get_or_init(|| {
@@ -90,6 +95,20 @@ mod tests {
         assert_eq!(ids(by_event), ["d-next"]);
         let by_target = Query { target: Some(first.target.to_string()), ..Query::first(20) };
         assert_eq!(ids(by_target).len(), 2);
+    }
+
+    #[test]
+    fn the_past_is_whole_once_each_target_was_read_even_without_a_rollout() {
+        let mut snapshot = Sample::busy().snapshot;
+        let targets = snapshot.targets.clone();
+        assert!(!targets.is_empty());
+        snapshot.past = Arc::default();
+        assert_eq!(snapshot.past_unread(), targets.len());
+        for (read, it) in targets.iter().enumerate() {
+            assert_eq!(snapshot.past_unread(), targets.len() - read);
+            Arc::make_mut(&mut snapshot.past).learn(&it.id, &it.name, &[], Timestamp::default());
+        }
+        assert_eq!(snapshot.past_unread(), 0);
     }
 
     #[test]

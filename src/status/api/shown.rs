@@ -32,6 +32,16 @@ pub(super) struct List<T> {
     pub(super) next: Option<String>,
 }
 
+/// A page of deployments.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeploymentList<T> {
+    pub(super) items: Vec<T>,
+    /// The `cursor` of the next page; null on the last.
+    pub(super) next: Option<String>,
+    /// Whether what ECS remembers was read of every target: until then, deployments from before this process are missing.
+    pub(super) complete: bool,
+}
+
 /// A target with its deadline by the wall's clock.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Target)]
