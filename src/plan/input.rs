@@ -101,6 +101,8 @@ pub enum Input {
     Hint(TargetId),
     /// Everybody who is told of ends has been told of this one, or cannot be.
     Told(End),
+    /// Everybody has been told of the notice in this message, or cannot be.
+    Delivered(MessageId),
     /// Time has passed.
     Wakeup,
 }
@@ -142,6 +144,8 @@ pub enum Asks {
     Cancel(Cancellation),
     /// Nothing.
     Nothing,
+    /// That somebody is told of what is in it, which is none of the planner's business: it is held until that is done.
+    Notice,
     /// Nobody knows: it is to be set aside with this reason.
     Unknown {
         /// What is wrong with it.

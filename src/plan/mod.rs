@@ -177,7 +177,12 @@ impl Planner {
 
     /// The leases to hand back when the process stops: all that still owe something.
     pub fn hand_back(&self) -> Vec<LeaseId> {
-        self.ledger.unsettled()
+        self.ledger.owing()
+    }
+
+    /// The leases that are held only until it was told how what they asked for ended.
+    pub fn telling(&self) -> Vec<LeaseId> {
+        self.ledger.telling()
     }
 
     /// Whether this message is held.
@@ -248,6 +253,7 @@ impl Planner {
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Told(end) => self.ledger.told(&end),
+            Input::Delivered(message) => self.ledger.delivered(&message),
             Input::Wakeup => {}
         }
     }
@@ -265,6 +271,10 @@ impl Planner {
                 return self.cancelled(now, hold, about);
             }
             Asks::Nothing => Vec::new(),
+            Asks::Notice => {
+                self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
+                return self.ledger.deliver(lease);
+            }
             Asks::Unknown { reason, version } => {
                 self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
                 self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
