@@ -131,9 +131,8 @@ pub(super) fn understand(
     };
     let asks = if untold.is_some() { plan::Asks::Notice } else { asks.unwrap_or(plan::Asks::Nothing) };
     let message_id = message.message_id.clone();
-    let held_since = (message.receive_count > 1).then_some(message.first_received);
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay, replayed_by);
-    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, held_since, asks };
+    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
     Understood { arrival, hints, moved, beside, stirs, untold }
 }
 

@@ -28,8 +28,6 @@ const MOST_ORIGINS: usize = 100;
 pub(super) struct Ask {
     pub(super) lease: LeaseId,
     pub(super) request: Request,
-    /// When its message was first received, where that was before.
-    pub(super) held_since: Option<Timestamp>,
     /// Why those that it replaced were made, oldest first.
     pub(super) merged: Vec<Arc<Origin>>,
 }
@@ -37,14 +35,14 @@ pub(super) struct Ask {
 impl Hash for Ask {
     /// What is only told to people makes no state of its own.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { lease, request, held_since: _, merged: _ } = self;
+        let Self { lease, request, merged: _ } = self;
         (lease, request).hash(state);
     }
 }
 
 impl Ask {
     pub(super) fn new(lease: LeaseId, request: Request) -> Self {
-        Self { lease, request, held_since: None, merged: Vec::new() }
+        Self { lease, request, merged: Vec::new() }
     }
 
     /// Every reason for this request, its own last.

@@ -127,8 +127,6 @@ pub struct Arrival {
     pub event: EventId,
     /// Until when it is held.
     pub expires: Moment,
-    /// When it was first received, where that was before: whoever held it then may have acted on it.
-    pub held_since: Option<Timestamp>,
     /// What it asks for.
     pub asks: Asks,
 }

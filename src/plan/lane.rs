@@ -226,13 +226,7 @@ impl Lane {
 
     /// A request joins those that wait. One that is being deployed already because of the same event goes on being
     /// deployed for the message that came last.
-    pub(super) fn join(
-        &mut self,
-        lease: LeaseId,
-        request: Request,
-        held_since: Option<Timestamp>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn join(&mut self, lease: LeaseId, request: Request, turn: &mut Turn<'_>) {
         self.settings = Arc::clone(&request.settings);
         if let Some(older) = self.passage().and_then(|passage| passage.same(&request)) {
             self.reissue(&[older], lease);
@@ -248,7 +242,7 @@ impl Lane {
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);
-        let ask = Ask { held_since, ..Ask::new(lease, request) };
+        let ask = Ask::new(lease, request);
         let settled = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
         for lease in settled {
             turn.ledger.settle(lease, &target, SettledBy::Newer);

@@ -259,7 +259,7 @@ impl Planner {
     }
 
     fn arrived(&mut self, now: Now, arrival: Arrival, out: &mut Vec<Command>) {
-        let Arrival { lease, message, event, expires, held_since, asks } = arrival;
+        let Arrival { lease, message, event, expires, asks } = arrival;
         let requests = match asks {
             Asks::Changes(requests) => requests,
             Asks::Holds(requests) => {
@@ -293,7 +293,7 @@ impl Planner {
             self.lane_of(&target, &request.settings);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
-                    lane.join(lease, request, held_since, turn);
+                    lane.join(lease, request, turn);
                 }
             });
             if self.settings.flawed(Flaw::DeleteOnReceive) {

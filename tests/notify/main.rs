@@ -367,7 +367,7 @@ async fn what_one_channel_does_not_take_is_put_on_the_queue_for_it_alone_and_tol
     let said = |it: &serde_json::Value| {
         (it["id"].clone(), it["kind"].clone(), it["deployment"]["finished_at"].clone())
     };
-    let at = serde_json::Value::from("2026-09-21T13:33:29Z");
+    let at = serde_json::Value::from("2026-09-21T14:13:29Z");
     let expected = [
         ("d-1/succeeded".into(), "succeeded".into(), at.clone()),
         ("d-2/rolled_back".into(), "rolled_back".into(), at),

@@ -329,7 +329,6 @@ impl World {
             message: format!("message-{place}").into(),
             event: self.message(place).event.as_str().into(),
             expires: Moment::from_millis(self.clock + VISIBILITY),
-            held_since: None,
             asks: self.script.asks(&self.letters[place]),
         };
         self.tell(Input::Arrived(arrival), step);
