@@ -5,7 +5,7 @@ use super::{
     envelope::{Envelope, Opened},
     readable, shallow,
 };
-use crate::domain::Beside;
+use crate::domain::{Beside, NOTICE_SOURCE, StoredNotice};
 
 /// What the event in this body is a sign of, where [`decode`](super::decode) ignores it.
 pub fn beside(body: &[u8]) -> Option<Beside> {
@@ -29,6 +29,10 @@ fn of(envelope: &Envelope) -> Result<Option<Beside>, Reason> {
             let resources = envelope.resources()?;
             let rule = resources.iter().find_map(|arn| rule_of(arn));
             Ok(rule.map(|rule| Beside::Tick { rule: rule.into() }))
+        }
+        (source, _) if source.eq_ignore_ascii_case(NOTICE_SOURCE) => {
+            let notice = StoredNotice::read(envelope.raw_detail())?;
+            Ok(Some(Beside::Untold(Box::new(notice))))
         }
         _ => Ok(None),
     }

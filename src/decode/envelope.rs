@@ -84,6 +84,11 @@ impl<'a> Envelope<'a> {
         self.detail.object()
     }
 
+    /// The text of what the event carries, for whoever reads all of it.
+    pub(super) fn raw_detail(&self) -> &'a str {
+        self.detail.raw().unwrap_or_default()
+    }
+
     /// The ARNs that it is about, those of them that are texts.
     pub(super) fn resources(&self) -> Result<Vec<Cow<'a, str>>, Reason> {
         Ok(self.resources.items()?.into_iter().filter_map(|arn| arn.text().ok().flatten()).collect())

@@ -43,7 +43,9 @@ pub use beside::beside;
 pub use keys::keys;
 pub use metadata::{Checkout, of_run};
 
-use crate::domain::{DECISION_SOURCE, Event, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger};
+use crate::domain::{
+    DECISION_SOURCE, Event, NOTICE_SOURCE, RECONCILE_SOURCE, REQUEST_SOURCE, Timestamp, Trigger,
+};
 use envelope::{Envelope, Opened};
 use json::quoted;
 
@@ -170,6 +172,9 @@ fn own(source: &str, envelope: &Envelope) -> Reading {
         REQUEST_SOURCE => requests::own(envelope),
         DECISION_SOURCE => decisions::read(envelope),
         RECONCILE_SOURCE => reconcile::read(envelope),
+        NOTICE_SOURCE => {
+            Ok(Trigger::Ignored("a notice that is still to be delivered asks nothing of any target".into()))
+        }
         other => match other.strip_prefix("github.actions.") {
             // As it was written, not in lower case: the environment's name is shown to people.
             Some(suffix) => requests::github(envelope, Some(&source[source.len() - suffix.len()..])),

@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Digest, RepositoryName, Tag};
+use super::{Digest, RepositoryName, StoredNotice, Tag};
 
 /// What follows from an event that is ignored.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Beside {
     /// An image is gone. Nothing is deployed, but tasks that need it cannot start any more.
     ImageGone(GoneImage),
@@ -14,6 +14,8 @@ pub enum Beside {
         /// The rule's name.
         rule: Arc<str>,
     },
+    /// The end of a deployment of which somebody has yet to be told.
+    Untold(Box<StoredNotice>),
 }
 
 /// An image that cannot be pulled any more.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     AccountId, ContainerName, DefinitionId, DefinitionRef, Digest, EventId, Metadata, NotADefinition, Place,
@@ -30,7 +30,7 @@ pub struct Request {
 }
 
 /// Why something was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Origin {
     /// The kind of trigger.

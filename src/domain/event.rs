@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     AccountId, ContainerName, DefinitionChange, DeploymentId, Digest, EventId, ImageReference, Metadata,
@@ -17,6 +17,9 @@ pub const REQUEST_SOURCE: &str = "lockkeeper.request";
 
 /// The source of what people decided.
 pub const DECISION_SOURCE: &str = "lockkeeper.decision";
+
+/// The source of notices that could not be delivered at once, and that we put on the queue ourselves.
+pub const NOTICE_SOURCE: &str = "lockkeeper.notice";
 
 /// One event as received in one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,7 +270,7 @@ pub struct TaskHint {
 }
 
 /// Why a task stopped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct StoppedTask {
     /// The task's id.
@@ -349,7 +352,7 @@ impl Trigger {
 }
 
 /// The kinds of trigger, as labels and in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each stands for the variant of Trigger with its name")]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]

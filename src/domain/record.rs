@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Cause, ClusterName, ContainerName, DefinitionId, DeploymentId, Digest, EventId, ImageReference, Moment,
@@ -11,7 +11,7 @@ use super::{
 };
 
 /// One deployment: waiting, running or finished.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct DeploymentRecord {
     /// Its id.
@@ -19,7 +19,7 @@ pub struct DeploymentRecord {
     /// The target's id.
     pub target: TargetId,
     /// The target's name.
-    #[serde(skip)]
+    #[serde(skip, default = "nameless")]
     pub name: TargetName,
     /// The newest version among its requests.
     pub version: Timestamp,
@@ -70,8 +70,13 @@ pub struct DeploymentRecord {
     pub known_from: KnownFrom,
 }
 
+/// A record that is read has its name from beside it.
+fn nameless() -> TargetName {
+    "".into()
+}
+
 /// Whose a rollout was that a process took over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Adopted {
@@ -82,7 +87,7 @@ pub enum Adopted {
 }
 
 /// From where a deployment is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum KnownFrom {
@@ -106,7 +111,7 @@ impl KnownFrom {
 }
 
 /// How far a deployment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Stage {
@@ -136,7 +141,7 @@ impl Stage {
 }
 
 /// What was seen of a failure.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// The tasks of the rollout that stopped, newest first.
@@ -183,7 +188,7 @@ pub struct RunningRecord {
 }
 
 /// What one container runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub struct RunningImage {
     /// The container.

@@ -22,6 +22,9 @@ const LONGEST: Duration = Duration::from_secs(9);
 /// Handing back may take this much of it.
 const HANDING_BACK: Duration = Duration::from_secs(2);
 
+/// For so long it is told still how things ended: what is not delivered by then is on the queue.
+const LONGEST_TELLING: Duration = Duration::from_secs(5);
+
 /// Messages that are handed back come to the next receiver after up to this, so that they do not all come at once.
 const LONGEST_DELAY_SECONDS: u64 = 3;
 
@@ -37,6 +40,7 @@ impl Running {
         self.engine.health.closing();
         self.performer.close();
         let end = Instant::now() + LONGEST;
+        self.give_back_notices();
         hand_back(&self.engine.queue, self.all_held()).await;
         let queue = self.engine.queue.clone();
         let receives = hand_back_late(&queue, end, pollers, batches);
@@ -65,7 +69,8 @@ impl Running {
         self.term.cancel();
         self.performer.drop_all();
         self.engine.show_standby();
-        hand_back(&self.engine.queue, self.all_held()).await;
+        self.give_back_notices();
+        hand_back(&self.engine.queue, [self.all_held(), self.all_telling()].concat()).await;
         hand_back_late(&self.engine.queue, end, pollers, batches).await;
         // Each was told to end, and ends as soon as it is run.
         self.performer.tasks.wait().await;
@@ -76,14 +81,35 @@ impl Running {
         self.held.receipts(&self.planner.hand_back()).into_iter().map(|(_, it)| it).collect()
     }
 
-    /// Takes the answers of calls that are under way: what one of them settles is still deleted or set aside.
+    /// What is told still of what has ended.
+    fn all_telling(&self) -> Vec<Receipt> {
+        self.held.receipts(&self.planner.telling()).into_iter().map(|(_, it)| it).collect()
+    }
+
+    /// What came from the queue to be told goes back there.
+    fn give_back_notices(&mut self) {
+        if let Some(notifiers) = self.engine.publisher.notifiers() {
+            notifiers.give_back();
+        }
+    }
+
+    /// Takes the answers of calls that are under way: what one of them settles is still deleted or set aside. How things
+    /// ended is told meanwhile, or put on the queue to be told; what asked for it is handed back where that takes too long.
     async fn last_answers(&mut self, answers: &mut mpsc::UnboundedReceiver<Input>) {
         let tasks = self.performer.tasks.clone();
+        let telling_ends = Instant::now() + LONGEST_TELLING;
+        let mut is_telling = true;
         loop {
+            is_telling &= !self.planner.telling().is_empty();
             tokio::select! {
                 biased;
                 Some(input) = answers.recv() => self.last_turn(input),
-                () = tasks.wait() => return,
+                Some(news) = self.engine.publisher.next_news() => self.on_news(news),
+                () = tokio::time::sleep_until(telling_ends), if is_telling => {
+                    is_telling = false;
+                    hand_back(&self.engine.queue, self.all_telling()).await;
+                }
+                () = tasks.wait(), if !is_telling => return,
             }
         }
     }
@@ -108,6 +134,7 @@ impl Running {
             | Input::SetAside { .. }
             | Input::Tagged { .. }
             | Input::Told(_)
+            | Input::Delivered(_)
             | Input::Wakeup => self.turn(input),
         }
     }

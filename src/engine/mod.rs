@@ -63,8 +63,8 @@ use crate::{
         AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceReading, ServiceWarning, TargetId,
     },
     inventory::Update,
-    plan::{Command, Input, Jitter, Now, PlanSettings, Planner},
-    report::log,
+    plan::{Command, End, Input, Jitter, Now, PlanSettings, Planner},
+    report::{channel::News, log},
     route::{self, Routes},
     status::{Health, QueueRecord},
 };
@@ -93,7 +93,7 @@ use perform::Performer;
 use reconcile::{Lately, Question, Reconciler};
 use standby::Hold;
 use strangers::Strangers;
-use understand::Stir;
+use understand::{Stir, Untold};
 
 /// The loop turns at least this often, so that its health shows that it does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -210,7 +210,7 @@ impl Engine {
                 Some(batch) = batches.recv(), if running.has_room() => running.on_batch(batch),
                 Some(queues) = counts.recv() => running.on_counts(queues),
                 Some(word) = discovering.words.recv() => running.on_word(word),
-                Some(end) = running.engine.publisher.next_told() => running.on_answer(Input::Told(end)),
+                Some(news) = running.engine.publisher.next_news() => running.on_news(news),
                 Some(question) = questions.recv() => running.on_question(question),
                 Some(rollout) = seen.recv() => running.on_foreign(rollout),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
@@ -389,6 +389,24 @@ impl Running {
         self.turn(input);
     }
 
+    /// What became of what was told elsewhere.
+    fn on_news(&mut self, news: News) {
+        match news {
+            News::Told((deployment, outcome)) => self.turn(Input::Told(End { deployment, outcome })),
+            News::Delivered(message) => self.turn(Input::Delivered(message)),
+            News::Unsent(unsent) => self.performer.store(unsent, self.engine.publisher.metrics()),
+        }
+    }
+
+    /// What a message of our own brought, that somebody is told of something, is handed over.
+    fn on_notice(&mut self, untold: Untold) {
+        let Untold { message, notice, left } = untold;
+        match self.engine.publisher.notifiers() {
+            Some(notifiers) => notifiers.deliver(&message, notice, left),
+            None => self.turn(Input::Delivered(message)),
+        }
+    }
+
     fn on_wakeup(&mut self) {
         self.turn(Input::Wakeup);
     }
@@ -463,6 +481,9 @@ impl Running {
             for target in understood.hints {
                 self.turn(Input::Hint(target));
             }
+            if let Some(untold) = understood.untold {
+                self.on_notice(untold);
+            }
             if let Some((beside, place)) = understood.beside {
                 self.on_beside(beside, place);
             }
@@ -476,6 +497,8 @@ impl Running {
                 let users = self.engine.routes.users_of(&gone.repository, &place);
                 self.losses.tell(Loss { gone, registry: place, users });
             }
+            // Only what is ours counts, and that is known where it was received.
+            Beside::Untold(_) => {}
             Beside::Tick { rule } => match &self.engine.reconcile {
                 Some(reconcile) if reconcile.rule.matches(&rule) => {
                     info!(rule = &*rule, "reconcile: a pass begins, because its rule ticked");

@@ -6,7 +6,7 @@
 
 use crate::{
     aws::{account::UserId, queue::RawMessage},
-    domain::{DECISION_SOURCE, Event, REQUEST_SOURCE},
+    domain::{DECISION_SOURCE, Event, NOTICE_SOURCE, REQUEST_SOURCE},
 };
 
 /// Whose decisions and requests count.
@@ -19,10 +19,10 @@ pub struct People {
 }
 
 impl People {
-    /// Why this event must not count, if it is a decision or a request that somebody else sent.
+    /// Why this event must not count, if it is a decision, a request or a notice of ours that somebody else sent.
     pub(super) fn refuse(&self, event: &Event, message: &RawMessage) -> Option<String> {
         let is_ours_to_send =
-            [DECISION_SOURCE, REQUEST_SOURCE].contains(&&*event.source.to_ascii_lowercase());
+            [DECISION_SOURCE, NOTICE_SOURCE, REQUEST_SOURCE].contains(&&*event.source.to_ascii_lowercase());
         let sender = message.sender_id.as_deref();
         if !is_ours_to_send || self.from_outside || self.own.sent(sender) {
             return None;
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn only_what_we_sent_ourselves_is_a_decision_unless_the_settings_say_otherwise() {
-        for source in ["lockkeeper.decision", "Lockkeeper.Request"] {
+        for source in ["lockkeeper.decision", "lockkeeper.notice", "Lockkeeper.Request"] {
             assert_eq!(refused(source, Some("AROAOURS:b"), false), None);
             assert_eq!(refused(source, Some("AIDASOMEBODY"), true), None);
             for sender in [Some("AIDASOMEBODY"), None] {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
@@ -18,8 +18,13 @@ use crate::{
     },
     decode,
     domain::{DeadLetter, LeaseId, LookOrder, TargetId, letter},
-    plan::{Command, Input},
+    plan::{Command, Input, PlanSettings},
+    report::channel::{Tally, Unsent},
 };
+
+/// What the queue did not take is put there again after this, doubling.
+const FIRST_STORE_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Makes the calls that are commanded.
 pub(super) struct Performer {
@@ -198,6 +203,28 @@ impl Performer {
                 }
             }
             vec![Input::Renewed { lease, done: sent.is_ok() }]
+        });
+    }
+
+    /// Puts on the queue what could not be delivered at once. Until that is done, or given up, its messages are held.
+    pub(super) fn store(&self, unsent: Unsent, tally: Arc<dyn Tally>) {
+        let Some(stored) = unsent.stored() else { return };
+        let (queue, body) = (self.queue.clone(), stored.event().to_string());
+        self.answer(async move {
+            let until = Instant::now() + PlanSettings::TELL_WITHIN;
+            let mut pause = FIRST_STORE_PAUSE;
+            while let Err(error) = queue.send(&body, &BTreeMap::new()).await {
+                if Instant::now() >= until {
+                    unsent.give_up(&*tally);
+                    return Vec::new();
+                }
+                warn!(notification = stored.id(), error = %error, "a notification could not be put on the queue; it is tried again");
+                tokio::time::sleep(pause + pause.mul_f64(fastrand::f64())).await;
+                pause = (pause * 2).min(LONGEST_STORE_PAUSE);
+            }
+            info!(notification = stored.id(), "a notification was put on the queue: it is delivered from there");
+            drop(unsent);
+            Vec::new()
         });
     }
 

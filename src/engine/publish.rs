@@ -16,8 +16,14 @@ use crate::{
         ServiceReading, ServiceState, Sight, TargetId, Timestamp,
     },
     inventory,
-    plan::{End, Planner},
-    report::{channel::Notifiers, history::History, past::Past, steps::Recorder, trace::Tracer},
+    plan::Planner,
+    report::{
+        channel::{News, Notifiers},
+        history::History,
+        past::Past,
+        steps::Recorder,
+        trace::Tracer,
+    },
     route::Routes,
     status::{Listing, Lookup, Metrics, QueueRecord, QueueRole, Snapshot},
 };
@@ -111,10 +117,14 @@ impl Publisher {
         self.notifiers.as_ref().is_some_and(|notifiers| !notifiers.are_none())
     }
 
-    /// The next end that everybody was told of, or cannot be. May be cancelled: it only takes from a channel.
-    pub(super) async fn next_told(&mut self) -> Option<End> {
-        let (deployment, outcome) = self.notifiers.as_mut()?.told().await?;
-        Some(End { deployment, outcome })
+    /// What is heard next of what was told elsewhere. May be cancelled: it only takes from a channel.
+    pub(super) async fn next_news(&mut self) -> Option<News> {
+        self.notifiers.as_mut()?.next().await
+    }
+
+    /// Those who are told elsewhere, where anybody is.
+    pub(super) fn notifiers(&mut self) -> Option<&mut Notifiers> {
+        self.notifiers.as_mut()
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {

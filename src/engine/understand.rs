@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use tracing::{debug, info, warn};
@@ -16,8 +17,8 @@ use crate::{
     aws::queue::RawMessage,
     decode,
     domain::{
-        Beside, DECISION_SOURCE, Event, Moment, NotATargetId, Place, REQUEST_SOURCE, Request, RolloutHint,
-        TargetId, TargetName, Timestamp, Trigger, TriggerKind,
+        Beside, DECISION_SOURCE, Event, MessageId, Moment, NotATargetId, Place, REQUEST_SOURCE, Request,
+        RolloutHint, StoredNotice, TargetId, TargetName, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
     },
     plan, route,
@@ -34,7 +35,20 @@ pub(super) struct Understood {
     pub(super) beside: Option<(Beside, Place)>,
     /// What ECS told of our targets.
     pub(super) stirs: Vec<Stir>,
+    /// A notice of our own that is still to be delivered.
+    pub(super) untold: Option<Untold>,
 }
+
+/// A notice of our own, as a message brought it.
+pub(super) struct Untold {
+    pub(super) message: MessageId,
+    pub(super) notice: StoredNotice,
+    /// For how long it is tried still.
+    pub(super) left: Duration,
+}
+
+/// What could not be delivered for so long is given up.
+const LONGEST_UNTOLD: Duration = Duration::from_mins(15);
 
 /// What ECS told of a target.
 pub(super) struct Stir {
@@ -88,6 +102,7 @@ pub(super) fn understand(
     if !is_replay {
         engine.publisher.decided(engine.clock.wall().since(event.time));
     }
+    let (untold, beside) = untold(engine, refused.is_none(), &message, beside);
     let asked = when_asked(event.time, message.sent_at, &message.attributes);
     let counted = match &asked {
         Ok(arrival) => Counted { version: arrival.version, floor: arrival.floor },
@@ -110,12 +125,12 @@ pub(super) fn understand(
             Meaning::asking(plan::Asks::Unknown { reason, version: message.sent_at })
         }
     };
-    let asks = asks.unwrap_or(plan::Asks::Nothing);
+    let asks = if untold.is_some() { plan::Asks::Notice } else { asks.unwrap_or(plan::Asks::Nothing) };
     let message_id = message.message_id.clone();
-    let held_since = (message.receive_count > 1).then_some(message.first_received);
+    let is_again = message.receive_count > 1;
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay, replayed_by);
-    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, held_since, asks };
-    Understood { arrival, hints, moved, beside, stirs }
+    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, is_again, asks };
+    Understood { arrival, hints, moved, beside, stirs, untold }
 }
 
 /// What is known of an event, and what its fields are called. Values are not told: whoever sends an event may put a
@@ -147,6 +162,24 @@ fn beside(engine: &Engine, event: &Event, body: &[u8]) -> Option<(Beside, Place)
     let place = Place { account, region };
     let beside = (is_ignored && engine.accounts.contains(&place.account)).then(|| decode::beside(body));
     Some((beside.flatten()?, place))
+}
+
+/// A notice counts only where we put it on the queue. It is tried for so long from then on, and once at least.
+fn untold(
+    engine: &Engine,
+    is_ours: bool,
+    message: &RawMessage,
+    beside: Option<(Beside, Place)>,
+) -> (Option<Untold>, Option<(Beside, Place)>) {
+    match beside {
+        Some((Beside::Untold(notice), _)) => {
+            let age = engine.clock.wall().since(message.sent_at);
+            let left = LONGEST_UNTOLD.saturating_sub(age);
+            let untold = Untold { message: message.message_id.clone(), notice: *notice, left };
+            (is_ours.then_some(untold), None)
+        }
+        beside => (None, beside),
+    }
 }
 
 /// The order of a request is that of its event. A message that was set aside and put back keeps its order unless it

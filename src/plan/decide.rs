@@ -228,9 +228,7 @@ impl Lane {
         let rollout = look.rollouts.first().filter(is_it)?;
         let by_marks =
             self.id_by_marks(rollout, asks).map(|id| (id, "it was complete before this process saw it"));
-        let held = "it began while this was held, and was complete before this process saw it";
-        let known = by_marks.or_else(|| Some((self.id_by_holder(rollout, asks)?, held)));
-        let (id, why) = known.filter(|(id, _)| self.succeeded.as_ref() != Some(id))?;
+        let (id, why) = by_marks.filter(|(id, _)| self.succeeded.as_ref() != Some(id))?;
         Some(Unseen { rollout, id, why })
     }
 

@@ -28,8 +28,6 @@ const MOST_ORIGINS: usize = 100;
 pub(super) struct Ask {
     pub(super) lease: LeaseId,
     pub(super) request: Request,
-    /// When its message was first received, where that was before.
-    pub(super) held_since: Option<Timestamp>,
     /// Why those that it replaced were made, oldest first.
     pub(super) merged: Vec<Arc<Origin>>,
     /// Whether a cancellation may come that strikes it, and not what it was folded with.
@@ -39,7 +37,7 @@ pub(super) struct Ask {
 impl Hash for Ask {
     /// What is only told to people makes no state of its own.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { lease, request, held_since: _, merged: _, may_be_struck } = self;
+        let Self { lease, request, merged: _, may_be_struck } = self;
         (lease, request, may_be_struck).hash(state);
     }
 }
@@ -62,7 +60,7 @@ impl Needless {
 
 impl Ask {
     pub(super) fn new(lease: LeaseId, request: Request) -> Self {
-        Self { lease, request, held_since: None, merged: Vec::new(), may_be_struck: false }
+        Self { lease, request, merged: Vec::new(), may_be_struck: false }
     }
 
     /// Every reason for this request, its own last.

@@ -101,6 +101,8 @@ pub enum Input {
     Hint(TargetId),
     /// Everybody who is told of ends has been told of this one, or cannot be.
     Told(End),
+    /// Everybody has been told of the notice in this message, or cannot be.
+    Delivered(MessageId),
     /// Time has passed.
     Wakeup,
 }
@@ -125,8 +127,8 @@ pub struct Arrival {
     pub event: EventId,
     /// Until when it is held.
     pub expires: Moment,
-    /// When it was first received, where that was before: whoever held it then may have acted on it.
-    pub held_since: Option<Timestamp>,
+    /// Whether somebody has received it before.
+    pub is_again: bool,
     /// What it asks for.
     pub asks: Asks,
 }
@@ -142,6 +144,8 @@ pub enum Asks {
     Cancel(Cancellation),
     /// Nothing.
     Nothing,
+    /// That somebody is told of what is in it, which is none of the planner's business: it is held until that is done.
+    Notice,
     /// Nobody knows: it is to be set aside with this reason.
     Unknown {
         /// What is wrong with it.

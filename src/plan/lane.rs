@@ -246,8 +246,7 @@ impl Lane {
         &mut self,
         lease: LeaseId,
         request: Request,
-        held_since: Option<Timestamp>,
-        is_cancelled: bool,
+        may_be_struck: bool,
         turn: &mut Turn<'_>,
     ) {
         self.settings = Arc::clone(&request.settings);
@@ -265,9 +264,7 @@ impl Lane {
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);
-        // Only of what was received before can a cancellation come that this process knows nothing of.
-        let may_be_struck = is_cancelled || held_since.is_some();
-        let ask = Ask { held_since, may_be_struck, ..Ask::new(lease, request) };
+        let ask = Ask { may_be_struck, ..Ask::new(lease, request) };
         let needless = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
         self.drop_needless(needless, turn);
         let waiting = self.waiting.iter().map(|ask| ask.origins().count()).sum();

@@ -51,6 +51,8 @@ struct Held {
     duties: BTreeMap<Option<TargetId>, Duty>,
     /// The ends that are to be told before it is deleted, and until when that may take.
     untold: BTreeMap<End, Moment>,
+    /// Whether it holds a notice that is still to be delivered.
+    is_notice: bool,
     deletion: Call,
     failed_deletions: u32,
     /// When something about it falls due, as it is entered in the ledger.
@@ -145,6 +147,7 @@ impl Ledger {
             failed_renewals: 0,
             duties,
             untold,
+            is_notice: false,
             deletion: Call::Idle,
             failed_deletions: 0,
             due: Moment::default(),
@@ -169,8 +172,12 @@ impl Ledger {
     }
 
     /// The leases that still owe something: what is handed back when the process stops.
-    pub(super) fn unsettled(&self) -> Vec<LeaseId> {
-        self.held.iter().filter(|(_, held)| held.settled_by().is_none()).map(|(lease, _)| *lease).collect()
+    pub(super) fn owing(&self) -> Vec<LeaseId> {
+        self.held
+            .iter()
+            .filter(|(_, held)| held.is_owing() || held.is_notice)
+            .map(|(lease, _)| *lease)
+            .collect()
     }
 
     /// Whether this message owes this target nothing any more.
@@ -199,6 +206,24 @@ impl Ledger {
                 held.untold.remove(end);
             });
         }
+    }
+
+    /// The notice in this message was delivered, or was given up.
+    pub(super) fn delivered(&mut self, message: &MessageId) {
+        if let Some(lease) = self.by_message.get(message).copied() {
+            self.change(lease, |held| held.is_notice = false);
+        }
+    }
+
+    /// The message holds a notice that is still to be delivered.
+    pub(super) fn deliver(&mut self, lease: LeaseId) {
+        self.change(lease, |held| held.is_notice = true);
+    }
+
+    /// The leases that owe nothing more than that an end is told.
+    pub(super) fn telling(&self) -> Vec<LeaseId> {
+        let is_telling = |held: &Held| !held.is_owing() && !held.is_notice && !held.untold.is_empty();
+        self.held.iter().filter(|(_, held)| is_telling(held)).map(|(lease, _)| *lease).collect()
     }
 
     /// The targets that the message reached.
@@ -440,7 +465,7 @@ impl Ledger {
 impl Held {
     /// Why the message may be deleted, if it may: the weightiest of the reasons for which its duties are settled.
     fn settled_by(&self) -> Option<SettledBy> {
-        if !self.untold.is_empty() {
+        if self.is_notice || !self.untold.is_empty() {
             return None;
         }
         let mut weightiest = SettledBy::NothingAsked;

@@ -178,7 +178,12 @@ impl Planner {
 
     /// The leases to hand back when the process stops: all that still owe something.
     pub fn hand_back(&self) -> Vec<LeaseId> {
-        self.ledger.unsettled()
+        self.ledger.owing()
+    }
+
+    /// The leases that are held only until it was told how what they asked for ended.
+    pub fn telling(&self) -> Vec<LeaseId> {
+        self.ledger.telling()
     }
 
     /// Whether this message is held.
@@ -249,12 +254,13 @@ impl Planner {
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Told(end) => self.ledger.told(&end),
+            Input::Delivered(message) => self.ledger.delivered(&message),
             Input::Wakeup => {}
         }
     }
 
     fn arrived(&mut self, now: Now, arrival: Arrival, out: &mut Vec<Command>) {
-        let Arrival { lease, message, event, expires, held_since, asks } = arrival;
+        let Arrival { lease, message, event, expires, is_again, asks } = arrival;
         let requests = match asks {
             Asks::Changes(requests) => requests,
             Asks::Holds(requests) => {
@@ -263,9 +269,13 @@ impl Planner {
             }
             Asks::Cancel(about) => {
                 let hold = Hold { lease, message, event, expires };
-                return self.cancelled(now, hold, about, held_since.is_some());
+                return self.cancelled(now, hold, about, is_again);
             }
             Asks::Nothing => Vec::new(),
+            Asks::Notice => {
+                self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
+                return self.ledger.deliver(lease);
+            }
             Asks::Unknown { reason, version } => {
                 self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
                 self.ledger.set_aside(lease, DeadLetter::malformed(reason, version));
@@ -282,10 +292,11 @@ impl Planner {
                 continue;
             }
             self.lane_of(&target, &request.settings);
-            let is_cancelled = self.cancels.mean(&event);
+            // Only of what was received before can a cancellation come that this process knows nothing of.
+            let may_be_struck = is_again || self.cancels.mean(&event);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
-                    lane.join(lease, request, held_since, is_cancelled, turn);
+                    lane.join(lease, request, may_be_struck, turn);
                 }
             });
             if self.settings.flawed(Flaw::DeleteOnReceive) {

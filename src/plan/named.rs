@@ -10,7 +10,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::domain::{Change, DefinitionView, DeploymentId, Rollout, RolloutKey, Timestamp, fingerprint};
+use crate::domain::{Change, DefinitionView, DeploymentId, Rollout, RolloutKey, fingerprint};
 
 use super::{
     fold,
@@ -25,8 +25,6 @@ pub(super) struct Named {
     waiting: Name,
     /// The rollout that was started last, and the deployment that it is of.
     started: Option<(RolloutKey, DeploymentId)>,
-    /// The rollout that was last told to have succeeded.
-    told: Option<RolloutKey>,
 }
 
 impl Hash for Named {
@@ -43,13 +41,6 @@ enum Name {
     As(DeploymentId),
     /// The rest of it is; what is told of now is not.
     Beside(DeploymentId),
-}
-
-impl Named {
-    /// This rollout is told to have succeeded.
-    pub(super) fn tells_of(&mut self, rollout: &RolloutKey) {
-        self.told = Some(rollout.clone());
-    }
 }
 
 impl Lane {
@@ -130,15 +121,6 @@ impl Lane {
     pub(super) fn id_by_rollout(&self, rollout: &Rollout, asks: &[Ask]) -> Option<DeploymentId> {
         let started = self.named.started.as_ref().filter(|(key, _)| rollout.id.is(key));
         started.map(|(_, id)| id.clone()).or_else(|| self.id_by_marks(rollout, asks))
-    }
-
-    /// The id under which a complete rollout is told that a process before this one saw to for these: it began while their
-    /// messages were held.
-    pub(super) fn id_by_holder(&self, rollout: &Rollout, asks: &[Ask]) -> Option<DeploymentId> {
-        let since: Option<Vec<Timestamp>> = asks.iter().map(|ask| ask.held_since).collect();
-        let was_held = since?.into_iter().max().is_some_and(|since| rollout.created_at >= since);
-        let is_told = self.named.told.as_ref().is_some_and(|told| rollout.id.is(told));
-        (was_held && !is_told).then(|| self.id_of(asks))
     }
 
     /// The deployment that made the revision of this rollout for just these.

@@ -36,7 +36,6 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         self.succeeded = Some(passage.id.clone());
-        self.named.tells_of(&rollout.id);
         let mut record = self.record(passage);
         record.cause = None;
         record.finished_at = Some(ended);

@@ -245,7 +245,7 @@ impl Story {
             message,
             event,
             expires,
-            held_since: None,
+            is_again: false,
             asks,
         }))
     }

@@ -47,6 +47,8 @@ pub(crate) enum Mood {
     /// Slack's way to refuse.
     Error(&'static str),
     Hangs,
+    /// Well, but so late.
+    Slow(Duration),
 }
 
 #[derive(Clone, Default)]
@@ -120,6 +122,10 @@ async fn answer(State(double): State<Double>, uri: Uri, headers: HeaderMap, body
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())]).into_response()
         }
         Some(Mood::Error(error)) => json_of(&json!({ "ok": false, "error": error })),
+        Some(Mood::Slow(late)) => {
+            tokio::time::sleep(late).await;
+            "ok".into_response()
+        }
         Some(Mood::Hangs) => std::future::pending().await,
         None if path.starts_with("/api/") => json_of(&double.slack(&path, &headers, &body)),
         None => "ok".into_response(),

@@ -10,17 +10,18 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use double::{Double, Mood, TOKEN};
+use double::{Double, Heard, Mood, TOKEN};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lockkeeper::{
+    decode::beside,
     domain::{
-        Cause, DeploymentRecord, Evidence, ForeignRollout, ForeignState, Glob, KnownFrom, NoticeFilter,
-        NoticeStage, Origin, Outcome, Report, Secret, SlackButtons, SlackRules, SlackWay, Stage, Tasks,
-        Timestamp, TriggerKind, WebhookRules,
+        Beside, Cause, DeploymentRecord, Evidence, ForeignRollout, ForeignState, Glob, KnownFrom,
+        NoticeFilter, NoticeStage, Origin, Outcome, Report, Secret, SlackButtons, SlackRules, SlackWay,
+        Stage, Tasks, Timestamp, TriggerKind, WebhookRules,
     },
     report::{
         Http,
-        channel::{Channel, Couriers, Delivery, Notifiers, Sender, Tally, open},
+        channel::{Channel, Couriers, Delivery, News, Notifiers, Sender, Tally, open},
         notice::Home,
         slack::Slack,
         webhook::Webhook,
@@ -28,6 +29,7 @@ use lockkeeper::{
 };
 use sha2::Sha256;
 
+const QUARTER: Duration = Duration::from_mins(15);
 const SIGNING: &str = "planted-signing-secret";
 
 fn all() -> NoticeFilter {
@@ -86,12 +88,14 @@ struct Told {
     notifiers: Notifiers,
     couriers: Couriers,
     counts: Counts,
+    /// The messages on the queue.
+    queue: Vec<String>,
 }
 
 fn told_by(channels: Vec<Channel>) -> Told {
     let counts = Counts::default();
     let (notifiers, couriers) = open(channels, Arc::new(counts.clone()));
-    Told { notifiers, couriers, counts }
+    Told { notifiers, couriers, counts, queue: Vec::new() }
 }
 
 fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord {
@@ -147,6 +151,46 @@ impl Told {
         let rollout_id = "ecs-svc/9".into();
         let rollout = ForeignRollout { target, name, rollout_id, state, definition, reason: None, at };
         self.tell(&Report::Foreign(Box::new(rollout)));
+    }
+
+    /// Hears one thing, as the loop does. What is put on the queue stays there.
+    async fn hear(&mut self) -> String {
+        match self.notifiers.next().await.expect("somebody can still say something") {
+            News::Told((deployment, outcome)) => format!("told {deployment}/{}", outcome.as_str()),
+            News::Delivered(message) => format!("delivered {message}"),
+            News::Unsent(unsent) => {
+                let stored = unsent.stored().expect("the end of a deployment");
+                self.queue.push(stored.event().to_string());
+                format!("stored {} for {:?}", stored.id(), stored.channels)
+            }
+        }
+    }
+
+    /// What is heard within so many milliseconds.
+    async fn heard_within(&mut self, millis: u64) -> Vec<String> {
+        let (mut heard, end) = (Vec::new(), tokio::time::Instant::now() + Duration::from_millis(millis));
+        while let Ok(it) = tokio::time::timeout_at(end, self.hear()).await {
+            heard.push(it);
+        }
+        heard
+    }
+
+    /// Receives what is on the queue.
+    fn receive(&mut self, left: Duration) {
+        for (number, body) in std::mem::take(&mut self.queue).into_iter().enumerate() {
+            let Some(Beside::Untold(stored)) = beside(body.as_bytes()) else { panic!("no notice: {body}") };
+            self.notifiers.deliver(&format!("m-{number}").as_str().into(), *stored, left);
+        }
+    }
+
+    /// Until so many requests have arrived. What is put on the queue is received at once.
+    async fn until(&mut self, double: &Double, count: usize) -> Vec<Heard> {
+        loop {
+            tokio::select! {
+                heard = double.until(count) => return heard,
+                _ = self.hear() => self.receive(QUARTER),
+            }
+        }
     }
 
     fn ends(&mut self, id: &str, outcome: Outcome) {
@@ -213,7 +257,7 @@ async fn what_a_webhook_gets_is_signed_and_has_the_same_id_when_it_is_sent_again
     hook.then(Mood::Status(StatusCode::BAD_GATEWAY));
     let mut told = told_by(vec![webhook(&url)]);
     told.ends("d-1", Outcome::Failed);
-    let heard = hook.until(2).await;
+    let heard = told.until(&hook, 2).await;
     told.couriers.finish(Duration::from_secs(5)).await;
     for request in &heard {
         let signed = format!("{}.{}", request.header("x-lockkeeper-timestamp"), request.body);
@@ -236,7 +280,7 @@ async fn who_is_busy_is_left_alone_for_as_long_as_it_says() {
     slack.then(Mood::Busy(3));
     let mut told = told_by(vec![bot(&url)]);
     told.ends("d-1", Outcome::Succeeded);
-    let heard = slack.until(2).await;
+    let heard = told.until(&slack, 2).await;
     assert!(heard[1].at - heard[0].at >= Duration::from_secs(3));
     told.couriers.finish(Duration::from_secs(5)).await;
     assert_eq!(told.counts.of("slack", "sent"), 1);
@@ -276,24 +320,133 @@ async fn one_that_hangs_holds_up_neither_the_loop_nor_another_channel_nor_the_en
     assert_eq!(of("dropped") + of("failed"), 1_500, "each is accounted for");
 }
 
-/// Waits for so long at most.
-async fn told_within(told: &mut Told, millis: u64) -> Option<String> {
-    let end = tokio::time::timeout(Duration::from_millis(millis), told.notifiers.told()).await;
-    end.ok().flatten().map(|(deployment, outcome)| format!("{deployment}/{}", outcome.as_str()))
-}
-
 #[tokio::test]
-async fn an_end_is_told_once_each_channel_has_handed_it_over() {
+async fn an_end_is_told_once_each_channel_has_taken_it() {
     let (slack, slack_url) = Double::listen().await;
     let (hook, url) = Double::listen().await;
-    hook.then(Mood::Status(StatusCode::BAD_GATEWAY));
+    hook.then(Mood::Slow(Duration::from_millis(700)));
     let mut told = told_by(vec![bot(&slack_url), webhook(&url)]);
     told.ends("d-1", Outcome::Succeeded);
     slack.until(1).await;
-    assert_eq!(told_within(&mut told, 300).await, None, "the webhook has not taken it");
-    assert_eq!(told_within(&mut told, 10_000).await.as_deref(), Some("d-1/succeeded"));
-    assert!(hook.heard().len() >= 2);
-    assert_eq!(told_within(&mut told, 100).await, None, "it is said once");
+    assert_eq!(told.heard_within(300).await, [""; 0], "the webhook has not taken it");
+    assert_eq!(told.heard_within(3_000).await, ["told d-1/succeeded"], "and nothing is put on the queue");
+    assert_eq!((slack.heard().len(), hook.heard().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn what_one_channel_does_not_take_is_put_on_the_queue_for_it_alone_and_told_from_there() {
+    let (slack, slack_url) = Double::listen().await;
+    let (hook, url) = Double::listen().await;
+    hook.always(Some(Mood::Status(StatusCode::INTERNAL_SERVER_ERROR)));
+    let mut told = told_by(vec![bot(&slack_url), webhook(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    told.ends("d-2", Outcome::RolledBack);
+    let mut heard = told.heard_within(3_000).await;
+    heard.sort();
+    let stored = |id| format!("stored {id} for {{\"webhook_audit\"}}");
+    let all = [
+        stored("d-1/succeeded"),
+        stored("d-2/rolled_back"),
+        "told d-1/succeeded".into(),
+        "told d-2/rolled_back".into(),
+    ];
+    assert_eq!(heard, all, "its messages are not held any longer");
+    // The process is killed, and its successor receives what is on the queue.
+    let queue = std::mem::take(&mut told.queue);
+    let first = hook.heard()[0].json();
+    drop(told);
+    let (slack_before, hook_before) = (slack.heard().len(), hook.heard().len());
+    hook.always(None);
+    let mut told = told_by(vec![bot(&slack_url), webhook(&url)]);
+    told.queue = queue;
+    told.receive(QUARTER);
+    let mut heard = told.heard_within(1_000).await;
+    heard.sort();
+    assert_eq!(heard, ["delivered m-0", "delivered m-1"]);
+    let again: Vec<_> = hook.heard()[hook_before..].iter().map(Heard::json).collect();
+    assert_eq!(again[0], first, "to the last field");
+    let said = |it: &serde_json::Value| {
+        (it["id"].clone(), it["kind"].clone(), it["deployment"]["finished_at"].clone())
+    };
+    let at = serde_json::Value::from("2026-09-21T14:13:29Z");
+    let expected = [
+        ("d-1/succeeded".into(), "succeeded".into(), at.clone()),
+        ("d-2/rolled_back".into(), "rolled_back".into(), at),
+    ];
+    assert_eq!(again.iter().map(said).collect::<Vec<_>>(), expected);
+    assert_eq!(slack.heard().len(), slack_before, "who has it is not told again");
+}
+
+#[tokio::test]
+async fn who_hangs_or_is_left_alone_holds_no_message_for_long() {
+    let (hook, url) = Double::listen().await;
+    hook.always(Some(Mood::Hangs));
+    let mut told = told_by(vec![webhook(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    told.ends("d-2", Outcome::Failed);
+    let mut heard = told.heard_within(3_000).await;
+    heard.sort();
+    assert_eq!(heard[0], "stored d-1/succeeded for {\"webhook_audit\"}");
+    assert_eq!(heard[1], "stored d-2/failed for {\"webhook_audit\"}");
+    assert_eq!(heard[2], "told d-2/failed", "what waited behind it, too");
+}
+
+#[tokio::test]
+async fn what_is_taken_late_after_all_is_not_sent_again_from_the_queue() {
+    let (hook, url) = Double::listen().await;
+    hook.then(Mood::Slow(Duration::from_secs(3)));
+    let mut told = told_by(vec![webhook(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    assert_eq!(told.heard_within(2_500).await, ["stored d-1/succeeded for {\"webhook_audit\"}"]);
+    told.receive(QUARTER);
+    let heard = told.heard_within(2_000).await;
+    assert_eq!(heard, ["told d-1/succeeded", "delivered m-0"]);
+    assert_eq!(hook.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_queue_has_kept_for_too_long_is_tried_once_more_and_given_up() {
+    let (hook, url) = Double::listen().await;
+    hook.then(Mood::Status(StatusCode::BAD_GATEWAY));
+    let mut told = told_by(vec![webhook(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    told.heard_within(500).await;
+    hook.then(Mood::Status(StatusCode::BAD_GATEWAY));
+    told.receive(Duration::ZERO);
+    assert_eq!(told.heard_within(4_000).await, ["delivered m-0"]);
+    assert_eq!((hook.heard().len(), told.counts.of("webhook_audit", "failed")), (2, 1));
+}
+
+#[tokio::test]
+async fn what_goes_back_to_the_queue_is_neither_sent_here_nor_said_to_be_delivered() {
+    let (hook, url) = Double::listen().await;
+    hook.always(Some(Mood::Status(StatusCode::BAD_GATEWAY)));
+    let mut told = told_by(vec![webhook(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    told.heard_within(500).await;
+    let queue = told.queue.clone();
+    told.receive(QUARTER);
+    told.notifiers.give_back();
+    hook.always(None);
+    assert_eq!(told.heard_within(3_000).await, [""; 0]);
+    assert_eq!(hook.heard().len(), 1);
+    told.queue = queue;
+    told.receive(QUARTER);
+    assert_eq!(told.heard_within(1_000).await, ["delivered m-0"], "the next term receives it anew");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_not_there_any_more_is_not_waited_for() {
+    let (hook, url) = Double::listen().await;
+    hook.always(Some(Mood::Status(StatusCode::BAD_GATEWAY)));
+    let mut told = told_by(vec![webhook(&url)]);
+    told.ends("d-1", Outcome::Succeeded);
+    told.heard_within(500).await;
+    let queue = std::mem::take(&mut told.queue);
+    let mut told = told_by(Vec::new());
+    told.queue = queue;
+    told.receive(QUARTER);
+    assert_eq!(told.heard_within(100).await, ["delivered m-0"]);
 }
 
 #[tokio::test]
@@ -302,11 +455,11 @@ async fn an_end_that_is_refused_for_good_or_wanted_by_nobody_is_not_waited_for()
     slack.then(Mood::Error("channel_not_found"));
     let mut told = told_by(vec![bot(&url)]);
     told.ends("d-1", Outcome::Succeeded);
-    assert_eq!(told_within(&mut told, 5_000).await.as_deref(), Some("d-1/succeeded"));
+    assert_eq!(told.heard_within(1_000).await, ["told d-1/succeeded"]);
     let filter = NoticeFilter { outcomes: [].into(), ..all() };
     let mut told = told_by(vec![Channel { filter, ..webhook(&url) }]);
     told.ends("d-2", Outcome::Failed);
-    assert_eq!(told_within(&mut told, 100).await.as_deref(), Some("d-2/failed"));
+    assert_eq!(told.heard_within(100).await, ["told d-2/failed"]);
     assert!(told_by(Vec::new()).notifiers.are_none());
 }
 
@@ -318,7 +471,7 @@ async fn an_end_for_which_there_is_no_room_is_not_waited_for() {
     for number in 0..1_002 {
         told.ends(&format!("d-{number}"), Outcome::Failed);
     }
-    assert!(told_within(&mut told, 100).await.is_some());
+    assert!(!told.heard_within(100).await.is_empty());
 }
 
 #[tokio::test]

@@ -330,7 +330,7 @@ impl World {
             message: format!("message-{place}").into(),
             event: self.message(place).event.as_str().into(),
             expires: Moment::from_millis(self.clock + VISIBILITY),
-            held_since: is_again.then(|| at(self.clock)),
+            is_again,
             asks: self.script.asks(&self.letters[place]),
         };
         self.tell(Input::Arrived(arrival), step);

@@ -3,7 +3,7 @@
 use super::Targets;
 use crate::{
     aws::ecs::Ecs,
-    domain::{Beside, Glob, GoneImage, Place, ReconcileMode},
+    domain::{Beside, Glob, GoneImage, Place, ReconcileMode, StoredNotice},
     engine::{self, Loss},
     settings::Settings,
 };
@@ -42,6 +42,7 @@ impl Rule {
 pub(super) fn offline(sign: &Beside, place: &Place, at: &Targets, rule: &Rule) -> String {
     match sign {
         Beside::Tick { rule: name } => rule.ticks(name),
+        Beside::Untold(notice) => untold(notice),
         Beside::ImageGone(gone) => {
             let users = at.users_of(&gone.repository, place);
             let names: Vec<&str> = users.iter().take(MOST_NAMES).map(|(_, name)| name.as_str()).collect();
@@ -66,6 +67,7 @@ pub(super) async fn online(
 ) -> Vec<String> {
     let gone = match sign {
         Beside::Tick { rule: name } => return vec![rule.ticks(name)],
+        Beside::Untold(notice) => return vec![untold(notice)],
         Beside::ImageGone(gone) => gone,
     };
     let users = at.users_of(&gone.repository, place);
@@ -82,6 +84,15 @@ pub(super) async fn online(
         told.push(format!("none of the {count} that run images of {} needs it", gone.repository));
     }
     told
+}
+
+fn untold(notice: &StoredNotice) -> String {
+    let channels: Vec<&str> = notice.channels.iter().map(String::as_str).collect();
+    format!(
+        "{} is told to {}, if Lockkeeper itself put this on the queue; else nothing",
+        notice.id(),
+        channels.join(", ")
+    )
 }
 
 fn nobody(gone: &GoneImage, place: &Place) -> String {

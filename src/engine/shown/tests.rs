@@ -73,7 +73,7 @@ fn ask(planner: &mut Planner, lease: u64, service: &str) {
         message: message.as_str().into(),
         event: message.as_str().into(),
         expires: Moment::from_millis(600_000),
-        held_since: None,
+        is_again: false,
         asks: Asks::Changes(vec![request]),
     };
     tell(planner, 0, Input::Arrived(arrival));

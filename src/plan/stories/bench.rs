@@ -39,8 +39,8 @@ pub(in crate::plan) struct Bench {
     pub(super) settings: TargetSettings,
     /// How long a message is held once it is received.
     pub(super) held_for: Duration,
-    /// When the next messages were first received, where that was before.
-    pub(super) held_since: Option<Timestamp>,
+    /// Whether the next messages were received before.
+    pub(super) is_again: bool,
     pub(super) scenes: BTreeMap<TargetId, Look>,
     /// Calls that are answered by nobody, until a story does.
     pub(super) unanswered: BTreeSet<Verb>,
@@ -70,7 +70,7 @@ impl Bench {
     pub(super) fn with(settings: PlanSettings) -> Self {
         Self {
             held_for: settings.visibility,
-            held_since: None,
+            is_again: false,
             planner: Planner::new(settings.clone()),
             plan: settings,
             now: Moment::from_millis(1_000_000),
@@ -116,14 +116,7 @@ impl Bench {
         let lease = LeaseId(self.leases);
         let expires = self.now + self.held_for;
         let (message, event) = (message.into(), event.into());
-        self.tell(Input::Arrived(Arrival {
-            lease,
-            message,
-            event,
-            expires,
-            held_since: self.held_since,
-            asks,
-        }));
+        self.tell(Input::Arrived(Arrival { lease, message, event, expires, is_again: self.is_again, asks }));
         lease
     }
 

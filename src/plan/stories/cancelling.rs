@@ -253,7 +253,7 @@ fn both_come_back(order: &[&str]) -> Bench {
     bench.pass(10);
     bench.crash();
     bench.log.clear();
-    bench.held_since = Some(bench.wall());
+    bench.is_again = true;
     for message in order {
         match *message {
             "m" => drop(bench.receive("m", [restart(980)])),
@@ -307,7 +307,7 @@ fn what_was_needless_because_of_a_message_that_is_lost_waits_by_itself() {
 #[test]
 fn a_cancellation_without_events_strikes_all_that_is_shown_as_one() {
     let mut bench = both_come_back(&["m", "n"]);
-    bench.held_since = None;
+    bench.is_again = false;
     let id = id_of(&bench);
     cancel(&mut bench, "d", &id, &[]);
     bench.pass(20);

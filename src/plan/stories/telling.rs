@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{LeaseId, Outcome, RolloutState, SettledBy};
+use crate::domain::{DeploymentId, LeaseId, Outcome, Request, RolloutState, SettledBy};
 
 const VISIBILITY: Duration = Duration::from_mins(2);
 
@@ -117,36 +117,75 @@ fn one_that_is_received_once_more_still_waits() {
 }
 
 #[test]
-fn what_is_not_told_yet_is_handed_back_and_what_is_held_for_it_is_no_copy() {
+fn what_is_not_told_yet_is_handed_back_last_and_what_is_held_for_it_is_no_copy() {
     let mut settings = PlanSettings::new(VISIBILITY);
     settings.tell_within = Some(PlanSettings::TELL_WITHIN);
     settings.renew_after = Duration::from_mins(5);
     let mut it = Bench::with(settings);
     succeeded(&mut it, "m");
     it.pass(600);
-    assert_eq!(it.planner.hand_back(), [LeaseId(1)]);
+    assert_eq!((it.planner.hand_back(), it.planner.telling()), (vec![], vec![LeaseId(1)]));
     assert!(!it.log.iter().any(|(_, it)| matches!(it, Command::Renew { .. })));
 }
 
+/// What a message asked for, before and after a crash in which its end was not told.
+fn across_a_crash(requests: &[Request]) -> (Bench, Vec<(DeploymentId, Option<Outcome>)>) {
+    let mut it = told_elsewhere();
+    let receive = |it: &mut Bench| {
+        for (message, request) in ["m", "n"].iter().zip(requests) {
+            it.receive(message, [request.clone()]);
+        }
+        it.pass(6);
+    };
+    receive(&mut it);
+    it.rollout_is(RolloutState::Succeeded);
+    it.crash();
+    receive(&mut it);
+    let told = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
+    (it, told)
+}
+
 #[test]
-fn after_a_crash_the_same_is_told_again_once_under_the_same_id() {
-    for request in [restart(980), image("v2", 980)] {
-        let mut it = told_elsewhere();
-        it.receive("m", [request.clone()]);
-        it.pass(6);
-        it.rollout_is(RolloutState::Succeeded);
-        it.crash();
-        it.held_since = Some(at(1_000));
-        it.receive("m", [request.clone()]);
-        it.pass(6);
-        let told: Vec<_> = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
-        assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1), "{:?}", request.change);
+fn after_a_crash_what_bears_our_mark_is_told_again_once_under_the_same_id() {
+    for requests in [vec![image("v2", 980)], vec![image("v2", 980), restart(981)]] {
+        let (mut it, told) = across_a_crash(&requests);
+        assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1), "{requests:?}");
         tell_last(&mut it);
-        assert_eq!(it.settled(), [("m", SettledBy::Reality)]);
-        it.receive("m", [request.clone()]);
+        assert_eq!(it.planner.held(), 0);
+        it.receive("m", [image("v2", 980)]);
         it.pass(6);
         assert_ne!(it.outcomes().last(), Some(&Outcome::Succeeded), "it was told by this process");
     }
+}
+
+#[test]
+fn after_a_crash_a_restart_that_is_done_is_not_said_to_be_ours() {
+    let (it, told) = across_a_crash(&[restart(980)]);
+    assert_eq!((it.outcomes(), it.starts().len()), (vec![Outcome::Succeeded, Outcome::AlreadyRunning], 1));
+    assert_eq!(told.len(), 2);
+}
+
+#[test]
+fn a_notice_is_held_until_it_is_delivered_and_neither_asks_nor_owes_anything() {
+    let mut it = told_elsewhere();
+    let lease = it.arrive("n", "d-1/succeeded", Asks::Notice);
+    it.pass(600);
+    assert_eq!((it.planner.held(), it.lost(), it.deletions().len()), (1, 0, 0), "its hold is extended");
+    assert!(!it.planner.is_owing(lease) && it.planner.hand_back() == [lease]);
+    assert_eq!((it.starts().len(), it.letters().len(), it.outcomes()), (0, 0, vec![]));
+    it.tell(Input::Delivered("another".into()));
+    assert_eq!(it.settled(), []);
+    it.tell(Input::Delivered("n".into()));
+    assert_eq!(it.settled(), [("d-1/succeeded", SettledBy::NothingAsked)]);
+}
+
+#[test]
+fn a_notice_that_is_received_once_more_is_held_by_its_latest_receipt() {
+    let mut it = told_elsewhere();
+    it.arrive("n", "d-1/succeeded", Asks::Notice);
+    it.arrive("n", "d-1/succeeded", Asks::Notice);
+    it.tell(Input::Delivered("n".into()));
+    assert_eq!((it.deletions(), it.planner.held()), (vec![vec![2]], 0));
 }
 
 #[test]
@@ -156,22 +195,10 @@ fn after_a_crash_a_failure_is_told_again_under_the_same_id() {
     it.pass(6);
     it.rollout_is(RolloutState::RolledBack);
     it.crash();
-    it.held_since = Some(at(1_000));
     it.receive("m", [restart(980)]);
     it.pass(6);
     let told: Vec<_> = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
     assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1));
-}
-
-#[test]
-fn a_rollout_from_before_anybody_held_the_message_is_none_of_ours() {
-    let mut it = told_elsewhere();
-    it.scene().rollouts = vec![ecs::rollout("theirs", 985, revision(1, "v1"))];
-    ecs::turn_to(it.scene(), RolloutState::Succeeded);
-    it.held_since = Some(at(990));
-    it.receive("m", [restart(980)]);
-    it.pass(6);
-    assert_eq!(it.outcomes(), [Outcome::AlreadyRunning]);
 }
 
 #[test]
@@ -187,20 +214,4 @@ fn what_is_only_held_until_it_is_told_counts_in_no_wave() {
     it.receive_event("again", "e", [replayed(1_060, of("web", image("v2", 980)))]);
     it.pass(6);
     assert_eq!(it.starts().len(), 2, "that one was put back");
-}
-
-#[test]
-fn after_a_crash_what_was_one_deployment_is_told_as_one() {
-    let mut it = told_elsewhere();
-    it.receive("m", [image("v2", 980)]);
-    it.receive("n", [restart(981)]);
-    it.pass(6);
-    it.rollout_is(RolloutState::Succeeded);
-    it.crash();
-    it.held_since = Some(at(1_000));
-    it.receive("m", [image("v2", 980)]);
-    it.receive("n", [restart(981)]);
-    it.pass(6);
-    let told: Vec<_> = it.ended().iter().map(|it| (it.id.clone(), it.outcome)).collect();
-    assert_eq!((told.len(), &told[0], it.starts().len()), (2, &told[1], 1), "{told:?}");
 }

@@ -24,11 +24,13 @@ pub(super) struct Courier {
     tally: Arc<dyn Tally>,
     /// How many notices were given up since something was taken last; `None` while all is well.
     outage: Option<usize>,
+    /// After how long the next attempt is made, if one is not taken.
+    delay: Duration,
 }
 
 impl Courier {
     pub(super) fn new(post: Arc<Post>, sender: Sender, tally: Arc<dyn Tally>) -> Self {
-        Self { post, sender, tally, outage: None }
+        Self { post, sender, tally, outage: None, delay: FIRST_DELAY }
     }
 
     /// Until the outbox is closed and empty.
@@ -44,45 +46,61 @@ impl Courier {
 
     async fn deliver(&mut self, mut left: Vec<Arc<Notice>>) {
         let began = Instant::now();
-        let mut delay = FIRST_DELAY;
         loop {
-            let is_last = self.post.is_closed() || began.elapsed() >= LONGEST_TRY;
-            let (later, patience) = self.attempt(left, is_last).await;
+            let (later, patience) = self.attempt(left, began + LONGEST_TRY).await;
+            let Some(patience) = patience else {
+                self.delay = FIRST_DELAY;
+                return;
+            };
+            // Between one and two delays: channels that failed together do not come back together.
+            let jitter = self.delay.mul_f64(fastrand::f64());
+            self.post.pause(patience.min(LONGEST_PATIENCE).max(self.delay + jitter)).await;
+            self.delay = (self.delay * 2).min(LONGEST_DELAY);
             if later.is_empty() {
                 return;
             }
-            // Between one and two delays: channels that failed together do not come back together.
-            let jitter = delay.mul_f64(fastrand::f64());
-            self.post.pause(patience.min(LONGEST_PATIENCE).max(delay + jitter)).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
             left = later;
         }
     }
 
-    /// Sends these, and says which are to be sent again, after how long at least.
-    async fn attempt(&mut self, left: Vec<Arc<Notice>>, is_last: bool) -> (Vec<Arc<Notice>>, Duration) {
+    /// Sends these. Says which are to be sent again, and after how long at least the next attempt is made, where one was not
+    /// taken.
+    async fn attempt(
+        &mut self,
+        left: Vec<Arc<Notice>>,
+        until: Instant,
+    ) -> (Vec<Arc<Notice>>, Option<Duration>) {
         let results = match timeout(SLOWEST, self.sender.send(&left)).await {
             Ok(results) => results,
             Err(_) => vec![Err(Undelivered::later("no answer in time")); left.len()],
         };
-        let (mut later, mut patience) = (Vec::new(), Duration::ZERO);
+        let (mut later, mut patience) = (Vec::new(), None);
         for (notice, result) in left.into_iter().zip(results) {
             match result {
-                Ok(()) => self.sent(),
-                Err(Undelivered::Later { after, why }) if !is_last => {
-                    self.tally.notified(&self.post.name, Delivery::Retried, 1);
+                Ok(()) => self.sent(&notice),
+                Err(Undelivered::Never { why }) => self.lost(&notice, &why),
+                Err(Undelivered::Later { after, why }) => {
+                    let until = self.post.until(&notice).unwrap_or(until);
+                    let is_stored = self.post.store(&notice);
+                    if !is_stored && (self.post.is_closed() || Instant::now() >= until) {
+                        self.lost(&notice, &why);
+                        continue;
+                    }
                     self.stumbles(&why);
-                    patience = patience.max(after.unwrap_or_default());
-                    later.push(notice);
+                    patience = patience.max(Some(after.unwrap_or_default()));
+                    if is_stored {
+                        self.post.settled(&notice, false);
+                    } else {
+                        later.push(notice);
+                    }
                 }
-                Err(Undelivered::Later { why, .. } | Undelivered::Never { why }) => self.lost(&notice, &why),
             }
         }
         (later, patience)
     }
 
-    fn sent(&mut self) {
-        self.post.settled();
+    fn sent(&mut self, notice: &Notice) {
+        self.post.settled(notice, true);
         self.tally.notified(&self.post.name, Delivery::Sent, 1);
         if let Some(lost) = self.outage.take() {
             info!(channel = self.post.name, lost, "notifications are taken again");
@@ -90,6 +108,7 @@ impl Courier {
     }
 
     fn stumbles(&mut self, why: &str) {
+        self.tally.notified(&self.post.name, Delivery::Retried, 1);
         if self.outage.is_none() {
             self.outage = Some(0);
             warn!(channel = self.post.name, error = why, "notifications are not taken, and sent again");
@@ -97,7 +116,7 @@ impl Courier {
     }
 
     fn lost(&mut self, notice: &Notice, why: &str) {
-        self.post.settled();
+        self.post.settled(notice, false);
         self.tally.notified(&self.post.name, Delivery::Failed, 1);
         let lost = self.outage.get_or_insert(0);
         *lost += 1;

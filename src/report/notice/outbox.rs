@@ -41,6 +41,22 @@ impl Outbox {
         self.waiting.drain(..count).collect()
     }
 
+    /// Takes this one out again; says whether it was there.
+    pub fn remove(&mut self, notice: &Arc<Notice>) -> bool {
+        let place = self.waiting.iter().position(|it| Arc::ptr_eq(it, notice));
+        place.and_then(|place| self.waiting.remove(place)).is_some()
+    }
+
+    /// Keeps only such.
+    pub fn retain(&mut self, is_kept: impl Fn(&Notice) -> bool) {
+        self.waiting.retain(|it| is_kept(it));
+    }
+
+    /// Those that wait.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Notice>> {
+        self.waiting.iter()
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.len()

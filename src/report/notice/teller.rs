@@ -142,6 +142,12 @@ impl Teller {
     }
 }
 
+/// How a deployment ended, which is known from somewhere else than a report.
+pub fn end(record: &Arc<DeploymentRecord>, at: Timestamp) -> Notice {
+    let outcome = record.outcome.unwrap_or(Outcome::Failed);
+    stage(NoticeStage::Deployment, status_of(outcome), record, at)
+}
+
 fn stage(stage: NoticeStage, status: Status, record: &Arc<DeploymentRecord>, at: Timestamp) -> Notice {
     let whole = stage == NoticeStage::Deployment;
     let id = match record.outcome {

@@ -139,7 +139,7 @@ def a_webhook_is_signed_and_asked_again_when_it_says_so(stage: Stage) -> None:
     _scene(stage)
     hook = Listener()
     hook.answers = [(429, {"retry-after": "2"}), (503, {})]
-    daemon = stage.run(_hook(hook, "stages = []\n"), stage.target())
+    daemon = stage.run(_hook(hook, "stages = []\n"), OURS, stage.target())
     stage.put(events.deploy("api"))
     ended(daemon, 1)
     until("three attempts", lambda: len(hook.heard) >= 3)
@@ -186,6 +186,9 @@ def _end_of_three(stage: Stage, daemon: Daemon) -> set[str]:
     return told
 
 
+OURS = "[approval]\nevents = true\n"  # moto does not say who sent a message.
+
+
 def _ids(heard: list[dict]) -> set[str]:
     return {it["headers"]["x-lockkeeper-id"] for it in heard}
 
@@ -194,36 +197,67 @@ def an_end_that_nobody_took_before_a_kill_is_told_by_the_next_process(stage: Sta
     settings = _three(stage)
     hook = Listener()
     hook.answers = [(500, {})] * 1_000
-    daemon = stage.run(_hook(hook, "stages = []\n"), *settings)
+    daemon = stage.run(_hook(hook, "stages = []\n"), OURS, *settings)
     told = _end_of_three(stage, daemon)
-    until("the first was tried", lambda: hook.heard)
+    until("all were put on the queue", lambda: len(daemon.says("put on the queue: it is delivered from there")) == 3)
     assert all(it["lane"]["state"] == "idle" for it in daemon.targets()), "a dead webhook slows no lane"
-    assert stage.messages() == 3, "they are kept until that is told"
+    until("only these notices are kept", lambda: stage.messages() == 3)
     daemon.signal(signal.SIGKILL)
     daemon.ends_within(5)
     stage.daemons.remove(daemon)
     hook.answers, before = [], len(hook.heard)
-    heir = stage.run(_hook(hook, "stages = []\n"), *settings)
+    heir = stage.run(_hook(hook, "stages = []\n"), OURS, *settings)
     until("all is told", lambda: _ids(hook.heard[before:]) >= told, 70)
     assert _ids(hook.heard) == told, (_ids(hook.heard), told)
+    assert len(hook.heard[before:]) == 3, "each once"
     stage.rest(heir)
-    assert len(stage.updates()) == 3, "nothing is started twice"
+    assert len(stage.updates()) == 3 and not any(it["triggers"] for it in heir.deployments()), "nothing is judged again"
 
 
 def an_end_that_nobody_took_before_a_stop_is_told_by_the_next_process(stage: Stage) -> None:
     settings = _three(stage)
     hook = Listener()
     hook.answers = [(503, {})] * 1_000
-    daemon = stage.run(_hook(hook, "stages = []\n"), *settings)
+    daemon = stage.run(_hook(hook, "stages = []\n"), OURS, *settings)
     told = _end_of_three(stage, daemon)
     daemon.signal(signal.SIGTERM)
     assert daemon.ends_within(11) == 0
     stage.daemons.remove(daemon)
     hook.answers, before = [], len(hook.heard)
-    heir = stage.run(_hook(hook, "stages = []\n"), *settings)
+    heir = stage.run(_hook(hook, "stages = []\n"), OURS, *settings)
     until("all is told", lambda: _ids(hook.heard[before:]) >= told, 20)
     stage.rest(heir)
     assert len(stage.updates()) == 3 and _ids(hook.heard) == told, (_ids(hook.heard), told)
+
+
+def ends_of_one_target_that_nobody_took_before_a_kill_are_each_told_as_they_were(stage: Stage) -> None:
+    _scene(stage)
+    hook = Listener()
+    hook.answers = [(500, {})] * 1_000
+    settings = [_hook(hook, "stages = []\n"), OURS, stage.target(on_push="pin")]
+    daemon = stage.run(*settings)
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    ended(daemon, 1)
+    stage.put(events.push("api", "v3-crash", stage.push("api", "v3-crash")))
+    ends = ended(daemon, 2)
+    assert [it["outcome"] for it in ends] == ["succeeded", "rolled_back"], ends
+    until("both were put on the queue", lambda: len(daemon.says("put on the queue: it is delivered from there")) == 2)
+    daemon.signal(signal.SIGKILL)
+    daemon.ends_within(5)
+    stage.daemons.remove(daemon)
+    hook.answers, before = [], len(hook.heard)
+    heir = stage.run(*settings)
+    until("both are told", lambda: len(hook.heard) >= before + 2, 70)
+    stage.rest(heir)
+    told = [json.loads(it["body"]) for it in hook.heard[before:]]
+    same = ("id", "outcome", "cause", "definition", "started_at", "finished_at", "triggers")
+
+    def said(deployment: dict) -> dict:
+        return {key: deployment[key] for key in same}
+
+    assert sorted(it["id"] for it in told) == sorted(f"{it['id']}/{it['outcome']}" for it in ends), told
+    by_id = {it["deployment"]["id"]: said(it["deployment"]) for it in told}
+    assert by_id == {it["id"]: said(it) for it in ends}, (by_id, ends)
 
 
 def no_secret_reaches_a_log_a_page_an_event_or_a_notification(stage: Stage) -> None:
