@@ -265,7 +265,7 @@ fn what_is_cancelled_ends_and_does_not_come_back() {
 
 /// Each makes the other needless once they are folded, and the cancellation means one of them.
 fn newer_of_two() -> Script {
-    let both = Script::new(1).sent(10, &[(0, Wish::Restart)]).sent(1_020, &[(0, Wish::Restart)]);
+    let both = Script::new(1).sent(10, &[(0, Wish::Restart)]).sent(20, &[(0, Wish::Restart)]);
     both.sent_later(&[(0, Wish::Cancel(1))])
 }
 
