@@ -541,11 +541,6 @@ fn a_cancellation_that_is_forgotten_too_soon_is_caught() {
 }
 
 #[test]
-fn a_request_that_goes_down_with_the_one_it_was_folded_into_is_caught() {
-    assert_eq!(caught(Flaw::CoveredForgotten, newer_of_two().budget(A_CRASH)), (Promise::P2, 0));
-}
-
-#[test]
 fn a_rollback_that_does_not_hold_its_target_is_caught() {
     let script =
         Script::new(1).sent(10, &[(0, Wish::Definition(2))]).sent_later(&[(0, Wish::Rollback(2, 1))]);
