@@ -284,8 +284,7 @@ fn is_about(about: &Cancellation, passage: &Passage) -> bool {
 
 /// Whether this was asked for by one of the events that are given up, and not put back since.
 fn is_struck(about: &Cancellation, ask: &Ask) -> bool {
-    let request = &ask.request;
-    about.events.contains(&request.origin.event_id) && request.floor < about.at + settle::FRESHNESS_MARGIN
+    about.events.contains(&ask.request.origin.event_id) && ask.asked_at < about.at + settle::FRESHNESS_MARGIN
 }
 
 /// Whether this is given up along with what made it needless. Without events only who saw it as one deployment can mean that.

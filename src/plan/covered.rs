@@ -8,7 +8,7 @@
 use crate::domain::{LeaseId, SettledBy};
 
 use super::{
-    Flaw, fold,
+    fold,
     fold::{Ask, Needless},
     lane::{Lane, Turn},
 };
@@ -16,9 +16,7 @@ use super::{
 impl Lane {
     /// Settles what is needless, or keeps it where what makes it so may be struck alone.
     pub(super) fn drop_needless(&mut self, needless: Vec<Needless>, turn: &mut Turn<'_>) {
-        let is_forgotten = turn.flawed(Flaw::CoveredForgotten);
-        let (kept, settled): (Vec<_>, Vec<_>) =
-            needless.into_iter().partition(|it| it.may_be_needed && !is_forgotten);
+        let (kept, settled): (Vec<_>, Vec<_>) = needless.into_iter().partition(|it| it.may_be_needed);
         for it in settled {
             turn.ledger.settle(it.ask.lease, &self.target, SettledBy::Newer);
         }

@@ -28,6 +28,8 @@ const MOST_ORIGINS: usize = 100;
 pub(super) struct Ask {
     pub(super) lease: LeaseId,
     pub(super) request: Request,
+    /// Its floor as it came, however often it was tried since: when it was asked for, or put back.
+    pub(super) asked_at: Timestamp,
     /// Why those that it replaced were made, oldest first.
     pub(super) merged: Vec<Arc<Origin>>,
     /// Whether a cancellation may come that strikes it, and not what it was folded with.
@@ -37,8 +39,8 @@ pub(super) struct Ask {
 impl Hash for Ask {
     /// What is only told to people makes no state of its own.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { lease, request, merged: _, may_be_struck } = self;
-        (lease, request, may_be_struck).hash(state);
+        let Self { lease, request, asked_at, merged: _, may_be_struck } = self;
+        (lease, request, asked_at, may_be_struck).hash(state);
     }
 }
 
@@ -60,7 +62,8 @@ impl Needless {
 
 impl Ask {
     pub(super) fn new(lease: LeaseId, request: Request) -> Self {
-        Self { lease, request, merged: Vec::new(), may_be_struck: false }
+        let asked_at = request.floor;
+        Self { lease, request, asked_at, merged: Vec::new(), may_be_struck: false }
     }
 
     /// Every reason for this request, its own last.

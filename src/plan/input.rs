@@ -264,8 +264,6 @@ pub enum Flaw {
     PausedInMemoryOnly,
     /// The message of a cancellation is settled before what it gave up is.
     CancelForgotten,
-    /// What a request that may be cancelled alone makes needless is settled at once.
-    CoveredForgotten,
     /// A rollback does not hold its target.
     RollbackWithoutHold,
 }

@@ -42,7 +42,7 @@ pub(super) fn without_flags(text: &str) -> Cow<'_, str> {
         let is_flag = text[end..].starts_with(' ') && name.len() <= LONGEST_NAME && !name.starts_with('-');
         let found = is_flag.then(|| telling(name, Joined::AsWords)).flatten();
         let found =
-            found.and_then(|_| Value::find(text, end, false).and_then(|it| it.judge(text, Telling::Likely)));
+            found.and_then(|_| Value::find(text, end, false).map(|it| it.judge(text, Telling::Likely)));
         at = found.map_or(end.max(from), |found| hiding.take(found));
     }
     hiding.finish()
@@ -116,13 +116,13 @@ impl Name {
         let mut value = Value::find(text, from, self.is_quoted)?;
         if self.has_scheme && value.quote.is_none() && is_one_of(&text[value.from..value.to], &SCHEMES) {
             value = Value::find(text, value.to, false)?;
-            return value.judge(text, Telling::Surely);
+            return Some(value.judge(text, Telling::Surely));
         }
         if is_joined && text[value.from..value.to].bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         let telling = if self.is_colon || self.is_quoted { self.telling } else { Telling::Surely };
-        value.judge(text, telling)
+        Some(value.judge(text, telling))
     }
 }
 
@@ -165,7 +165,7 @@ impl Value {
     }
 
     /// Whether it is hidden.
-    fn judge(&self, text: &str, telling: Telling) -> Option<Found> {
+    fn judge(&self, text: &str, telling: Telling) -> Found {
         let value = &text[self.from..self.to];
         let is_nothing = value.trim().is_empty()
             || value.starts_with('&')
@@ -176,7 +176,7 @@ impl Value {
             || value.starts_with("arn:")
             || telling == Telling::Likely && is_path(value)
             || self.quote.is_none() && is_sentence(value, &text[self.to..], telling);
-        Some(if is_shown { Found::Shown(self.to) } else { Found::Secret(self.from, self.to) })
+        if is_shown { Found::Shown(self.to) } else { Found::Secret(self.from, self.to) }
     }
 }
 
