@@ -159,10 +159,13 @@ fn after_a_crash_what_bears_our_mark_is_told_again_once_under_the_same_id() {
 }
 
 #[test]
-fn after_a_crash_a_restart_that_is_done_is_not_said_to_be_ours() {
-    let (it, told) = across_a_crash(&[restart(980)]);
-    assert_eq!((it.outcomes(), it.starts().len()), (vec![Outcome::Succeeded, Outcome::AlreadyRunning], 1));
-    assert_eq!(told.len(), 2);
+fn a_complete_restart_without_a_mark_of_ours_is_not_said_to_be_ours() {
+    let mut it = told_elsewhere();
+    it.scene().rollouts = vec![ecs::rollout("theirs", 985, revision(1, "v1"))];
+    ecs::turn_to(it.scene(), RolloutState::Succeeded);
+    it.receive("m", [restart(980)]);
+    it.pass(6);
+    assert_eq!(it.outcomes(), [Outcome::AlreadyRunning]);
 }
 
 #[test]
