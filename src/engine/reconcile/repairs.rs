@@ -116,7 +116,9 @@ impl Pass<'_> {
                 Err(error) => {
                     self.failed(format!("a lost event could not be put on the queue: {error}"));
                     self.remembered.decided.retain(|(target, _), _| !targets.contains(target));
-                    targets.iter().for_each(|it| self.remembered.repairs.remove(it, suspect.key()));
+                    for target in &targets {
+                        self.remembered.repairs.remove(target, suspect.key());
+                    }
                 }
             }
         }
