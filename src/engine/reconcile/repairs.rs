@@ -116,8 +116,8 @@ impl Pass<'_> {
                 Err(error) => {
                     self.failed(format!("a lost event could not be put on the queue: {error}"));
                     self.remembered.decided.retain(|(target, _), _| !targets.contains(target));
-                    for it in &targets {
-                        self.remembered.repairs.remove(it, suspect.key());
+                    for target in &targets {
+                        self.remembered.repairs.remove(target, suspect.key());
                     }
                 }
             }
