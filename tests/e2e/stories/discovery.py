@@ -57,6 +57,7 @@ def each_change_reaches_the_services_whose_definitions_read_it(stage: Stage) -> 
     names = ["api", "jobs", "off", "site", "web"]
     until("the targets are shown", lambda: [it["name"] for it in daemon.targets()] == names)
     assert "enabled" in daemon.target("off")["lane"]["why"], daemon.target("off")
+    assert daemon.target("off")["refused"] in daemon.target("off")["lane"]["why"], daemon.target("off")
     for event in (
         events.parameter("/shop/KEY"),
         events.secret(secret),
