@@ -68,18 +68,16 @@ enum Found {
 }
 
 /// A name that tells that a secret follows.
-struct Name {
+struct Name<'a> {
+    name: &'a str,
     telling: Telling,
     is_quoted: bool,
-    has_scheme: bool,
-    /// As in `repository-token:1.2`: what follows without a space may be a tag.
-    is_thing: bool,
     is_colon: bool,
 }
 
-impl Name {
+impl<'a> Name<'a> {
     /// What stands before the sign, if it tells that.
-    fn before(text: &str, sign: usize) -> Option<Self> {
+    fn before(text: &'a str, sign: usize) -> Option<Self> {
         let start = text.floor_char_boundary(sign.saturating_sub(LONGEST_NAME));
         let is_colon = text[sign..].starts_with(':');
         let head = text[start..sign].trim_end();
@@ -96,9 +94,7 @@ impl Name {
         let joined = if is_quoted || !is_colon { Joined::AsValue } else { Joined::AsWords };
         let telling =
             if is_part { None } else { telling(name, joined).or_else(|| of_two_words(before, name)) };
-        let has_scheme = name.to_ascii_lowercase().ends_with("authorization");
-        let is_thing = is_colon && !is_quoted && name.contains('-');
-        Some(Self { telling: telling?, is_quoted, has_scheme, is_thing, is_colon })
+        Some(Self { name, telling: telling?, is_quoted, is_colon })
     }
 
     /// What stands behind the sign.
@@ -110,11 +106,15 @@ impl Name {
         let from = from + usize::from(rest.starts_with(['>', '=']));
         let is_joined =
             self.is_colon && !self.is_quoted && !rest.starts_with([' ', '\t', '"', '\'', '\\', '`']);
-        if is_joined && self.is_thing {
+        // As in `repository-token:1.2`: a tag may follow.
+        if is_joined && self.name.contains('-') {
             return None;
         }
         let mut value = Value::find(text, from, self.is_quoted)?;
-        if self.has_scheme && value.quote.is_none() && is_one_of(&text[value.from..value.to], &SCHEMES) {
+        if self.name.to_ascii_lowercase().ends_with("authorization")
+            && value.quote.is_none()
+            && is_one_of(&text[value.from..value.to], &SCHEMES)
+        {
             value = Value::find(text, value.to, false)?;
             return Some(value.judge(text, Telling::Surely));
         }
