@@ -2,6 +2,10 @@
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
 ARG REVISION=unknown
+# As deploy/release/build.sh has it: the places of sources and caches get the same names in every binary.
+ENV RUSTFLAGS="--remap-path-prefix=/build=/lockkeeper --remap-path-prefix=/build/target=/target --remap-path-prefix=/usr/local/cargo=/cargo" \
+    CFLAGS="-ffile-prefix-map=/build/target=/target -ffile-prefix-map=/usr/local/cargo=/cargo" \
+    CARGO_INCREMENTAL=0
 WORKDIR /build
 COPY . .
 # The caches hold the dependencies, so that only Lockkeeper itself is compiled again. Cargo goes by the age of files, and a

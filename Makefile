@@ -97,11 +97,14 @@ deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, pipeline
 	deploy/cloudformation/check.sh .venv-lint/bin/python
 	.venv-lint/bin/python tests/deploy/templates.py
 	.venv-lint/bin/python tests/deploy/policies.py
+	.venv-lint/bin/python tests/deploy/permits.py
 	deploy/prometheus/check.sh
 	deploy/github-actions/check.sh .venv-lint/bin/python
 	.venv-lint/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows deploy/github-actions/*.yml
 	.venv-lint/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci deploy/gitlab/.gitlab-ci.yml
 	.venv-lint/bin/python tests/deploy/scripts.py
+	.venv-lint/bin/python tests/deploy/pipelines.py
+	.venv-lint/bin/python tests/deploy/waits.py
 	.venv-lint/bin/hadolint Dockerfile
 	.venv-lint/bin/python tests/deploy/release.py
 	.venv-lint/bin/python tests/deploy/links.py

@@ -119,7 +119,7 @@ fn an_event_is_explained_with_whom_it_reaches_and_why_not_the_others() {
     It reaches 2 targets:
       web (111122223333/eu-west-1/shop-prod/shop_service_web_prod)
         because its repositories list shop_service_web; on_push: follow
-        would   new tasks of the running definition, if it names shop_service_web:release-2 of registry 111122223333 in eu-west-1 and its tasks do not run that digest yet
+        would   new tasks of the running definition, if it names shop_service_web:release-2 of registry 111122223333 in eu-west-1 without a digest and its tasks do not run that digest yet
       worker (444455556666/eu-west-1/shop-prod/shop_service_worker_prod)
         because its repositories list shop_service_w*; on_push: pin glob:release-*
         would   a new revision of the running definition that names shop_service_web:release-2 of registry 111122223333 in eu-west-1, unless it runs already or a later push runs
@@ -361,7 +361,7 @@ fn what_only_a_name_leads_to_is_told_to_be_a_guess() {
     It reaches 1 target:
       new (111122223333/eu-west-1/shop_cluster_prod/shop_service_new_prod)
         because by name: its images are in shop_service_new; on_push: follow
-        would   new tasks of the running definition, if it names shop_service_new:latest of registry 111122223333 in eu-west-1 and its tasks do not run that digest yet; nothing if ECS has no such service
+        would   new tasks of the running definition, if it names shop_service_new:latest of registry 111122223333 in eu-west-1 without a digest and its tasks do not run that digest yet; nothing if ECS has no such service
     ");
 }
 

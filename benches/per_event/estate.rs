@@ -117,6 +117,7 @@ impl Estate {
             message: event.id.as_str().into(),
             event: event.id.clone(),
             expires: Moment::from_millis(60_000),
+            held_since: None,
             asks: Asks::Changes(routing.requests),
         };
         self.turn(Input::Arrived(arrival))

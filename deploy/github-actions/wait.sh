@@ -1,40 +1,67 @@
 #!/usr/bin/env bash
-# wait.sh EVENT_ID [SECONDS]: waits for the outcome of the deployment that carries this event, and ends by it.
+# wait.sh EVENT_ID [SECONDS]: waits for the outcome of what carries this event, in every target that it reaches, and ends by it.
 #
 # LOCKKEEPER_URL is where Lockkeeper's API is, LOCKKEEPER_TOKEN the token that reading needs, if it does. Ends with 0 where the
-# release runs or a newer one has taken its place, with 1 where it failed, with 2 where nothing was known in time.
+# release runs in all of them or a newer one has taken its place, with 1 where one of them failed, with 2 where that was not
+# known in time.
 set -euo pipefail
 
 event=$1
 seconds=${2:-1800}
-url="${LOCKKEEPER_URL:?where is the API of Lockkeeper?}/api/v1/deployments?event=$event"
+url="${LOCKKEEPER_URL:?where is the API of Lockkeeper?}/api/v1/deployments?event=$event&limit=200"
 
 ask() {
     if [ -n "${LOCKKEEPER_TOKEN:-}" ]; then
         # Not as an argument: those of a process can be read by others.
-        curl --silent --show-error --fail --max-time 10 --header @- "$url" <<<"Authorization: Bearer $LOCKKEEPER_TOKEN"
+        curl --silent --show-error --fail --max-time 10 --header @- "$1" <<<"Authorization: Bearer $LOCKKEEPER_TOKEN"
     else
-        curl --silent --show-error --fail --max-time 10 "$url"
+        curl --silent --show-error --fail --max-time 10 "$1"
     fi
 }
 
+# Every deployment that carries the event, a line each, the newest first.
+look() {
+    local page cursor=""
+    while page=$(ask "$url${cursor:+&cursor=$cursor}"); do
+        jq --compact-output '.items[]' <<<"$page"
+        cursor=$(jq --raw-output '.next // empty | @uri' <<<"$page")
+        [ -n "$cursor" ] || return 0
+    done
+    return 1
+}
+
+# The newest of each target counts: what was replayed has another one behind it. One that is not listed any more is kept,
+# because a process on standby knows of none, and one that has just begun not of all.
+known='{}'
+# shellcheck disable=SC2016
+newest='.[0] + (reduce .[1:][] as $it ({}; .[$it.target] //= $it))'
+line='.[] | "\(.target), \(.id): \(.outcome // .stage)\(if .reason then ": " + .reason else "" end)"'
+bad='.[] | select(.outcome | IN("succeeded", "already_running", "superseded", "dry_run") | not)'
+
 said=""
+before=""
 while [ "$SECONDS" -lt "$seconds" ]; do
-    if found=$(ask); then
-        now=$(jq -r '.items[0] // empty | "\(.id): \(.outcome // .stage)\(if .reason then ": " + .reason else "" end)"' <<<"$found")
-        if [ -n "$now" ] && [ "$now" != "$said" ]; then
-            echo "$now"
-            said=$now
-        fi
-        case $(jq -r '.items[0].outcome // empty' <<<"$found") in
-            succeeded | already_running | superseded | dry_run) exit 0 ;;
-            failed | rolled_back | rejected | cancelled | expired)
-                jq -r '.items[0].evidence | tostring' <<<"$found"
-                exit 1
-                ;;
-        esac
+    ended=""
+    if found=$(look) && [ -n "$found" ]; then
+        known=$(printf '%s\n%s\n' "$known" "$found" | jq --slurp --compact-output "$newest")
+        now=$(jq --raw-output "$line" <<<"$known")
+        grep --fixed-strings --line-regexp --invert-match --file=<(printf '%s\n' "$said") <<<"$now" || true
+        said=$now
+        ended=$(jq --raw-output 'if all(.[]; .outcome) then map_values(.id) | tostring else "" end' <<<"$known")
     fi
+    # Nothing says how many targets an event reaches, so they have to be the same ones at two looks.
+    if [ -n "$ended" ] && [ "$ended" = "$before" ]; then
+        failed=$(jq --raw-output "$bad | .evidence | tostring" <<<"$known")
+        [ -n "$failed" ] || exit 0
+        echo "$failed"
+        exit 1
+    fi
+    before=$ended
     sleep "${LOCKKEEPER_PAUSE:-5}"
 done
-echo "nothing was known of event $event within $seconds s" >&2
+if [ "$known" = '{}' ]; then
+    echo "nothing was known of event $event within $seconds s" >&2
+else
+    echo "event $event has not ended everywhere within $seconds s" >&2
+fi
 exit 2

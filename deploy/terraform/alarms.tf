@@ -61,8 +61,11 @@ locals {
     [for rule in aws_cloudwatch_event_rule.reconcile : { RuleName = rule.name }],
     [for rule in aws_cloudwatch_event_rule.forwarded : { RuleName = rule.name, EventBusName = rule.event_bus_name }],
   )
+  # Of rules whose targets have a dead-letter queue, the first stays silent about what lies there: what is lost without a
+  # trace is what could not be put there either.
+  rule_failures = ["FailedInvocations", "InvocationsFailedToBeSentToDlq"]
   # An alarm looks at ten metrics at most.
-  rule_groups = { for number, group in chunklist(local.rule_dimensions, 10) : tostring(number + 1) => group }
+  rule_groups = { for number, group in chunklist(setproduct(local.rule_failures, local.rule_dimensions), 10) : tostring(number + 1) => group }
 }
 
 resource "aws_sns_topic" "alarms" {
@@ -196,7 +199,7 @@ resource "aws_cloudwatch_metric_alarm" "rules" {
   for_each = var.alarms ? local.rule_groups : {}
 
   alarm_name          = "${var.name}-rules-${each.key}"
-  alarm_description   = "A rule matched, and its event could not be put on the queue"
+  alarm_description   = "A rule matched, and its event reached neither the queue nor the one of what is undelivered: it is lost"
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   evaluation_periods  = 1
@@ -208,18 +211,18 @@ resource "aws_cloudwatch_metric_alarm" "rules" {
   metric_query {
     id          = "all"
     expression  = "SUM(METRICS())"
-    label       = "Failed invocations"
+    label       = "Lost events"
     return_data = true
   }
   dynamic "metric_query" {
-    for_each = { for number, dimensions in each.value : "m${number}" => dimensions }
+    for_each = { for number, it in each.value : "m${number}" => { name = it[0], dimensions = it[1] } }
 
     content {
       id = metric_query.key
       metric {
         namespace   = "AWS/Events"
-        metric_name = "FailedInvocations"
-        dimensions  = metric_query.value
+        metric_name = metric_query.value.name
+        dimensions  = metric_query.value.dimensions
         period      = 300
         stat        = "Sum"
       }

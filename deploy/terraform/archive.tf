@@ -9,15 +9,36 @@ locals {
       if rule.bus == bus && !contains(jsondecode(rule.pattern).source, "aws.ecs")
     ]))
   }
-  archives = var.archive_days == null ? {} : { for bus, sources in local.archived_on : bus => sources if length(sources) > 0 }
+  bus_arn = "arn:${local.partition}:events:${local.region}:${local.account}:event-bus"
+
+  archives = var.archive_days == null ? {} : merge(
+    { for bus, sources in local.archived_on : bus => {
+      name    = "${var.name}-${replace(bus, "/", "-")}"
+      bus_arn = "${local.bus_arn}/${bus}"
+      pattern = jsonencode({ source = [for s in sources : jsondecode(s)] })
+    } if length(sources) > 0 },
+    # What is sent there the rules of others decide.
+    { for bus in aws_cloudwatch_event_bus.forwarded : bus.name => {
+      name    = "${var.name}-forwarded"
+      bus_arn = bus.arn
+      pattern = jsonencode({ account = var.source_accounts, source = [{ "anything-but" = ["aws.ecs"] }] })
+    } },
+  )
 }
 
 resource "aws_cloudwatch_event_archive" "this" {
   for_each = local.archives
 
-  name             = "${var.name}-${replace(each.key, "/", "-")}"
+  name             = each.value.name
   description      = "What may start a deployment"
-  event_source_arn = "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${each.key}"
+  event_source_arn = each.value.bus_arn
   retention_days   = var.archive_days
-  event_pattern    = jsonencode({ source = [for s in each.value : jsondecode(s)] })
+  event_pattern    = each.value.pattern
+
+  lifecycle {
+    precondition {
+      condition     = length(each.value.name) <= 48
+      error_message = "An archive's name has 48 characters at most: ${each.value.name} has ${length(each.value.name)}. Shorten `name`, or the bus's."
+    }
+  }
 }

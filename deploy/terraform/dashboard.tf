@@ -66,9 +66,12 @@ locals {
       stat = "SampleCount"
     },
     {
-      title   = "Rules: matched, and failed to deliver"
-      metrics = [for d in local.rule_dimensions : concat(["AWS/Events", "FailedInvocations"], flatten([for k, v in d : [k, v]]))]
-      stat    = "Sum"
+      title = "Rules: matched, and failed to deliver"
+      metrics = [
+        for it in setproduct(concat(["MatchedEvents", "InvocationsSentToDlq"], local.rule_failures), local.rule_dimensions) :
+        concat(["AWS/Events", it[0]], flatten([for k, v in it[1] : [k, v]]))
+      ]
+      stat = "Sum"
     },
   ]
 

@@ -18,6 +18,15 @@ locals {
     "arn:${local.partition}:ecr:${local.ecr_image.region}:${local.ecr_image.account}:repository/${local.ecr_image.repository}"
   ]
 
+  # To read the queue takes the first, to put something on it both: of the daemon, and of the rules that send by a role.
+  use_queue_keys = {
+    Sid       = "ReadAndSendUnderAKey"
+    Effect    = "Allow"
+    Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Resource  = var.queue_kms_key_arns
+    Condition = { StringLike = { "kms:ViaService" = "sqs.*.amazonaws.com*" } }
+  }
+
   parameter_arns = sort(distinct([for arn in values(var.secrets) : arn if strcontains(arn, ":ssm:")]))
   # An ECS secret may name a JSON key and a version behind the ARN; a policy may not.
   secret_arns = sort(distinct([for arn in values(var.secrets) : join(":", slice(split(":", arn), 0, 7)) if strcontains(arn, ":secretsmanager:")]))
@@ -154,6 +163,14 @@ resource "aws_iam_role_policy" "task" {
         Effect   = "Allow"
         Action   = ["sns:Publish"]
         Resource = var.notify_topic_arns
+      },
+      local.use_queue_keys,
+      {
+        Sid       = "PublishUnderAKey"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = var.notify_kms_key_arns
+        Condition = { StringLike = { "kms:ViaService" = "sns.*.amazonaws.com*" } }
       },
     ] : s if length(s.Resource) > 0], module.permissions.statements)
   })

@@ -134,6 +134,13 @@ resource "aws_service_discovery_service" "this" {
   name = var.name
   tags = var.tags
 
+  lifecycle {
+    precondition {
+      condition     = var.dns_namespace == null || var.dns_namespace_id == null
+      error_message = "Give `dns_namespace`, which is made, or `dns_namespace_id`, which is there: not both."
+    }
+  }
+
   dns_config {
     namespace_id   = local.dns_namespace_ids[0]
     routing_policy = "MULTIVALUE"

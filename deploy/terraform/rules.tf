@@ -108,7 +108,10 @@ resource "aws_iam_role_policy" "send" {
   name = "send"
   role = aws_iam_role.send[0].id
   policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [{ Effect = "Allow", Action = ["sqs:SendMessage"], Resource = [local.queue.arn] }]
+    Version = "2012-10-17"
+    Statement = [for s in [
+      { Effect = "Allow", Action = ["sqs:SendMessage"], Resource = [local.queue.arn] },
+      local.use_queue_keys,
+    ] : s if length(s.Resource) > 0]
   })
 }

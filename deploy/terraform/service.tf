@@ -1,4 +1,13 @@
 locals {
+  # What Fargate offers: MiB of memory for each size of CPU.
+  memory_sizes = {
+    256  = [512, 1024, 2048]
+    512  = range(1024, 4096 + 1, 1024)
+    1024 = range(2048, 8192 + 1, 1024)
+    2048 = range(4096, 16384 + 1, 1024)
+    4096 = range(8192, 30720 + 1, 1024)
+  }
+
   cluster_name = var.create_cluster ? var.name : coalesce(var.home_cluster, var.clusters[0])
   image        = var.image != null ? var.image : var.create_repository ? "${aws_ecr_repository.this[0].repository_url}:${coalesce(var.image_tag, "latest")}" : ""
 
@@ -90,6 +99,35 @@ resource "aws_ecs_task_definition" "this" {
     precondition {
       condition     = var.image != null || (var.create_repository && var.image_tag != null)
       error_message = "Name the image: `image`, or `create_repository` and `image_tag`."
+    }
+    precondition {
+      condition     = contains(local.memory_sizes[var.cpu], var.memory)
+      error_message = "Fargate has no task with cpu = ${var.cpu} and memory = ${var.memory}: with that cpu, memory is one of ${join(", ", local.memory_sizes[var.cpu])}."
+    }
+    precondition {
+      condition     = length(setintersection(keys(var.secrets), keys(local.environment))) == 0
+      error_message = "ECS takes a name once; both in `secrets` and among the variables: ${join(", ", setintersection(keys(var.secrets), keys(local.environment)))}."
+    }
+    precondition {
+      condition     = var.otlp_endpoint == null || !contains(keys(var.environment), "OTEL_EXPORTER_OTLP_ENDPOINT")
+      error_message = "OTEL_EXPORTER_OTLP_ENDPOINT is set by `otlp_endpoint`: take it out of `environment`."
+    }
+    precondition {
+      condition     = !var.create_cluster || var.home_cluster == null
+      error_message = "With `create_cluster` Lockkeeper runs in the cluster that is made: take out `home_cluster`."
+    }
+    precondition {
+      condition     = length(var.queue_kms_key_arns) == 0 || var.existing_queue != null
+      error_message = "`queue_kms_key_arns` belongs to `existing_queue`: the module's own queues have SQS's encryption."
+    }
+    precondition {
+      condition     = var.discovery || !can(regex("(?m)^[ \\t]*\\[discovery", var.settings_toml))
+      error_message = "settings_toml has [discovery], for which `discovery = true` is needed: without it Lockkeeper may not look which services there are, and never becomes ready."
+    }
+    # Settings in the image are chosen by LOCKKEEPER_ENV, those of the Lambda stand in the environment.
+    precondition {
+      condition     = var.settings_toml != "" || length(var.environment) > 0 || length(var.secrets) > 0
+      error_message = "Nothing would ever be deployed: name targets, [discovery] or [naming] in `settings_toml`, or the variables of the Lambda in `environment`."
     }
   }
 }

@@ -80,12 +80,15 @@ variable "source_accounts" {
 }
 
 variable "task_families" {
-  description = "Task-definition families that Lockkeeper may register revisions of; `*` stands for anything."
+  description = <<-EOT
+    Task-definition families that Lockkeeper may register revisions of, and mark with the version of a request; `*` stands for
+    anything. Default: any, and it registers only where `pass_role_arns` names a role. Empty: none, and marks none.
+  EOT
   type        = list(string)
-  default     = ["*"]
+  default     = null
 
   validation {
-    condition     = alltrue([for f in var.task_families : can(regex("^[A-Za-z0-9_*-]{1,255}$", f))])
+    condition     = var.task_families == null || alltrue([for f in coalesce(var.task_families, []) : can(regex("^[A-Za-z0-9_*-]{1,255}$", f))])
     error_message = "Families have letters, digits, hyphens, underscores and `*`; no revision."
   }
 }
@@ -197,6 +200,11 @@ variable "environments" {
   description = "Environments whose `github.actions.<environment>` events are taken. Empty: every environment's."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for e in var.environments : can(regex("^[A-Za-z0-9._-]{1,100}$", e))])
+    error_message = "Environments are named whole, as behind `github.actions.`: letters, digits and `._-`, no `*`. Leave the list empty for every one."
+  }
 }
 
 variable "request_bus_name" {
@@ -294,6 +302,11 @@ variable "home_cluster" {
   description = "Name of the cluster in which Lockkeeper itself runs. Default: the first of `clusters`."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.home_cluster == null || can(regex("^[A-Za-z0-9_-]{1,255}$", var.home_cluster))
+    error_message = "The cluster is given by name (letters, digits, hyphens, underscores), not by ARN."
+  }
 }
 
 variable "create_cluster" {
@@ -305,6 +318,11 @@ variable "create_cluster" {
 variable "vpc_id" {
   description = "VPC of the daemon's security group."
   type        = string
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-z]+$", var.vpc_id))
+    error_message = "Give the id of the VPC: vpc-…"
+  }
 }
 
 variable "subnet_ids" {
@@ -314,6 +332,10 @@ variable "subnet_ids" {
   validation {
     condition     = length(var.subnet_ids) > 0
     error_message = "Give at least one subnet."
+  }
+  validation {
+    condition     = alltrue([for id in var.subnet_ids : can(regex("^subnet-[0-9a-z]+$", id))])
+    error_message = "Give ids of subnets: subnet-…"
   }
 }
 
@@ -333,6 +355,11 @@ variable "http_source_security_group_ids" {
   description = "Security groups that may reach port 8080: of a load balancer, of Prometheus. Empty: nobody."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for id in var.http_source_security_group_ids : can(regex("^sg-[0-9a-z]+$", id))])
+    error_message = "Give ids of security groups: sg-…"
+  }
 }
 
 variable "environment" {
@@ -351,7 +378,7 @@ variable "environment" {
 }
 
 variable "settings_toml" {
-  description = "A whole settings document, ranked like a `--config` file. This is where `[[target]]` blocks go."
+  description = "A whole settings document, ranked like a `--config` file. This is where `[[target]]` blocks go; `[discovery]` needs `discovery = true`."
   type        = string
   default     = ""
 
@@ -371,12 +398,25 @@ variable "secrets" {
     condition     = alltrue([for arn in values(var.secrets) : can(regex("^arn:[a-z-]+:(ssm:[a-z0-9-]+:[0-9]{12}:parameter/|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:).+", arn))])
     error_message = "Give full ARNs of SSM parameters or Secrets Manager secrets."
   }
+  validation {
+    condition     = alltrue([for k in keys(var.secrets) : can(regex("^[A-Z][A-Z0-9_]*$", k))])
+    error_message = "Names have upper-case letters, digits and underscores."
+  }
+  validation {
+    condition     = length(setintersection(keys(var.secrets), ["AWS_REGION", "LOCKKEEPER__LEASE__TABLE", "LOCKKEEPER__QUEUE__DEAD_LETTER_URL", "LOCKKEEPER__QUEUE__URL", "LOCKKEEPER_CONFIG_TOML"])) == 0
+    error_message = "AWS_REGION and LOCKKEEPER__QUEUE__… are set by the module, LOCKKEEPER__LEASE__TABLE by standby, LOCKKEEPER_CONFIG_TOML by settings_toml."
+  }
 }
 
 variable "secrets_kms_key_arns" {
   description = "Customer-managed keys that those secrets are encrypted with."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.secrets_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "Give full ARNs of keys, arn:aws:kms:…:key/…: no aliases, no `*`."
+  }
 }
 
 variable "log_retention_days" {

@@ -14,7 +14,7 @@ variable "existing_queue" {
   default = null
 
   validation {
-    condition     = var.existing_queue == null || !endswith(try(var.existing_queue.arn, ""), ".fifo")
+    condition     = var.existing_queue == null || !anytrue([for arn in [try(var.existing_queue.arn, ""), try(var.existing_queue.dead_letter_arn, "")] : endswith(arn, ".fifo")])
     error_message = "Lockkeeper reads standard queues: a held message would block its group in a FIFO queue."
   }
   validation {
@@ -22,6 +22,31 @@ variable "existing_queue" {
       for arn in [try(var.existing_queue.arn, ""), try(var.existing_queue.dead_letter_arn, "")] : can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:", arn))
     ])
     error_message = "Give the ARNs of both queues."
+  }
+  validation {
+    condition = var.existing_queue == null || alltrue([
+      for it in [[try(var.existing_queue.url, ""), try(var.existing_queue.arn, "")], [try(var.existing_queue.dead_letter_url, ""), try(var.existing_queue.dead_letter_arn, "")]] :
+      can(regex("^https?://[^/ ]+/", it[0])) && endswith(it[0], "/${join("/", slice(concat(split(":", it[1]), ["", "", "", "", "", ""]), 4, 6))}")
+    ])
+    error_message = "Each URL is that of its ARN, https://…/<account>/<name>: `url` of `arn`, `dead_letter_url` of `dead_letter_arn`."
+  }
+  validation {
+    condition     = var.existing_queue == null || try(var.existing_queue.arn, "") != try(var.existing_queue.dead_letter_arn, "")
+    error_message = "The dead-letter queue is another than the queue."
+  }
+}
+
+variable "queue_kms_key_arns" {
+  description = <<-EOT
+    Customer-managed keys of `existing_queue` and of its dead-letter queue: the daemon, and the role by which the rules send, may then
+    use them. The keys' own policies have to let this account's IAM decide.
+  EOT
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.queue_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "Give full ARNs of keys, arn:aws:kms:…:key/…: no aliases, no `*`."
   }
 }
 
@@ -44,6 +69,18 @@ variable "alb" {
   validation {
     condition     = var.alb == null || length(try(var.alb.host_names, [])) + length(try(var.alb.paths, [])) > 0
     error_message = "A listener rule needs a host name or a path."
+  }
+  validation {
+    condition     = var.alb == null || can(regex("^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/app/.+$", var.alb.listener_arn))
+    error_message = "Give the full ARN of a listener of an application load balancer: …:listener/app/…"
+  }
+  validation {
+    condition     = var.alb == null || can(regex("^sg-[0-9a-z]+$", var.alb.security_group_id))
+    error_message = "Give the id of the load balancer's security group: sg-…"
+  }
+  validation {
+    condition     = var.alb == null || try(var.alb.priority, null) == null || try(var.alb.priority >= 1 && var.alb.priority <= 50000, false)
+    error_message = "A priority is 1 to 50000."
   }
 }
 
@@ -90,6 +127,17 @@ variable "notify_topic_arns" {
   validation {
     condition     = alltrue([for arn in var.notify_topic_arns : can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[^*]+$", arn))])
     error_message = "Give full ARNs of topics, without `*`."
+  }
+}
+
+variable "notify_kms_key_arns" {
+  description = "Customer-managed keys of those topics."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.notify_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "Give full ARNs of keys, arn:aws:kms:…:key/…: no aliases, no `*`."
   }
 }
 

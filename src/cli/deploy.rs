@@ -72,7 +72,7 @@ pub(super) async fn finish(
     output: Output,
 ) -> Result<Ended, Failure> {
     let accepted: Accepted = read(&answer).map_err(Failure::Unreachable)?;
-    let event = accepted.event_id;
+    let event = &accepted.event_id;
     if !waiting.wait {
         match output {
             Output::Text => say(&format!("{what}: asked for, by event {event}\n")),
@@ -81,7 +81,7 @@ pub(super) async fn finish(
         return Ok(Ended::Done);
     }
     let page = |it: &Deployment| client.page(&format!("/deployments/{}", encoded(&it.id)));
-    let followed = match follow(client, &event, waiting, output == Output::Text).await {
+    let followed = match follow(client, &accepted, waiting, output == Output::Text).await {
         Ok(followed) => followed,
         Err(Unfollowed { why, last }) => {
             let seen = last.as_ref().map(|it| (it, page(it)));

@@ -104,7 +104,9 @@ fn row(it: &Deployment, width: Option<usize>, now: Timestamp) -> [String; 6] {
     let outcome = it.outcome.as_deref().unwrap_or(&it.stage).replace('_', " ");
     let cause = it.cause.as_deref().map(|cause| format!(", {}", cause.replace('_', " "))).unwrap_or_default();
     let asked = it.triggers.first().map(|why| format!("{}: {}", why.kind.replace('_', " "), why.reason));
-    let what = if it.changes.is_empty() { asked.unwrap_or_default() } else { it.changes.join("; ") };
+    // Of a rollout that only ECS tells of, it is known what it brings.
+    let asked = asked.or_else(|| it.definition.clone()).unwrap_or_default();
+    let what = if it.changes.is_empty() { asked } else { it.changes.join("; ") };
     let took = it.seconds().map_or_else(|| "-".into(), lasting);
     [ended, service(&it.target).to_owned(), outcome + &cause, what, took, id_in(width, &it.id)]
 }
@@ -131,7 +133,8 @@ mod tests {
         past["id"] = json!("ecs-6c7c5b1c6e3a4d0f8f6f");
         past["started_at"] = json!(null);
         past["finished_at"] = json!("2026-10-31T12:03:00Z");
-        past["changes"] = json!(["new tasks"]);
+        past["changes"] = json!([]);
+        past["triggers"] = json!([]);
         let found: Vec<Deployment> =
             serde_json::from_value(json!([base, failed, past])).expect("deployments");
         let now = Timestamp::parse("2026-11-01T13:00:00Z").expect("a time");
@@ -140,13 +143,13 @@ mod tests {
         ENDED                 TARGET    OUTCOME                  WHAT                          TOOK        DEPLOYMENT
         -                     shop_api  rollout                  image shop_api:1.5            -           d-77fe
         2026-11-01T12:03:00Z  shop_api  rolled back, crash loop  image pushed: 1.5 was pushed  2 min 55 s  d-77fe
-        2026-10-31T12:03:00Z  shop_api  succeeded                new tasks                     -           ecs-6c7c5b1c6e3a4d0f8f6f
+        2026-10-31T12:03:00Z  shop_api  succeeded                shop_api:8                    -           ecs-6c7c5b1c6e3a4d0f8f6f
         ");
         insta::assert_snapshot!(told(Some(80)), @"
         ENDED        TARGET    OUTCOME       WHAT          TOOK        DEPLOYMENT
         -            shop_api  rollout       image shop_…  -           d-77fe
         12:03:00     shop_api  rolled back…  image pushe…  2 min 55 s  d-77fe
-        10-31 12:03  shop_api  succeeded     new tasks     -           ecs-6c7c5b1c6e3…
+        10-31 12:03  shop_api  succeeded     shop_api:8    -           ecs-6c7c5b1c6e3…
         ");
         assert_eq!(text(&[], None, now, Paint::never()), "No deployments are known.\n");
     }

@@ -10,7 +10,7 @@ use super::{
         Client, Failure, encoded,
         reach::Reach,
         read,
-        shapes::{Hold, Lane, Rollout, Target, short, when, when_in},
+        shapes::{Hold, Lane, Rollout, Target, service, short, when, when_in},
     },
     process::now,
     say, say_json,
@@ -86,15 +86,18 @@ fn all(targets: &[Target], width: Option<usize>, now: Timestamp, paint: Paint) -
 }
 
 fn row(target: &Target, width: Option<usize>, now: Timestamp) -> [String; 5] {
-    let runs = target.running.as_ref().map_or_else(|| "-".into(), super::client::shapes::Running::in_short);
+    let runs = target.running.as_ref().map_or_else(|| "-".into(), |it| it.in_short(service(&target.id)));
     let since = target.running.as_ref().and_then(|it| it.since.as_deref());
     let since = since.map_or_else(|| "-".into(), |at| when_in(width, now, at));
-    [target.name.clone(), state(&target.lane), runs, since, why(target).unwrap_or_else(|| "-".into())]
+    [target.name.clone(), state(target), runs, since, why(target).unwrap_or_else(|| "-".into())]
 }
 
 /// What a lane does; where it does nothing, what keeps it from anything.
-fn state(lane: &Lane) -> String {
-    let state = lane.state.replace('_', " ");
+fn state(Target { lane, refused, .. }: &Target) -> String {
+    let state = match refused {
+        Some(_) if lane.state == "idle" => "not deployed".into(),
+        Some(_) | None => lane.state.replace('_', " "),
+    };
     match (&lane.hold, lane.waiting) {
         (Some(hold), 0) => hold.kind.clone(),
         (Some(hold), waiting) => format!("{}, {waiting} waiting", hold.kind),
@@ -103,7 +106,7 @@ fn state(lane: &Lane) -> String {
     }
 }
 
-fn why(Target { lane, rollout, .. }: &Target) -> Option<String> {
+fn why(Target { lane, rollout, refused, .. }: &Target) -> Option<String> {
     let of_hold = |hold: &Hold| {
         let by = hold.by.as_deref().map(|by| format!("by {by}"));
         let since = hold.since.as_deref().map(|since| format!("since {}", when(since)));
@@ -111,7 +114,8 @@ fn why(Target { lane, rollout, .. }: &Target) -> Option<String> {
     };
     let hold = lane.hold.as_ref().map(of_hold).filter(|told| !told.is_empty());
     let rollout = rollout.as_ref().map(Rollout::told);
-    hold.or_else(|| lane.why.clone()).or(rollout).or_else(|| deployments(lane))
+    let refused = refused.as_ref().and(lane.why.clone()).filter(|_| lane.state == "idle");
+    refused.or(hold).or_else(|| lane.why.clone()).or(rollout).or_else(|| deployments(lane))
 }
 
 /// What is under way, and what waits behind it.
@@ -152,10 +156,13 @@ fn one(target: &Target, paint: Paint) -> String {
     if let Some(why) = why(target).filter(|why| deployments(&target.lane).as_ref() != Some(why)) {
         say("why", why);
     }
+    if let Some(refused) = target.refused.as_ref().filter(|_| target.lane.state != "idle") {
+        say("after that", format!("it is not deployed: {refused}"));
+    }
     if let Some(until) = &target.lane.until {
         say("until", when(until));
     }
-    let state = paint.paint(tone(&target.lane), &harmless(&state(&target.lane)));
+    let state = paint.paint(tone(&target.lane), &harmless(&state(target)));
     lines.insert(1, format!("  {:12}{state}", "state"));
     lines.join("\n") + "\n"
 }
@@ -199,9 +206,22 @@ mod tests {
         api     watching            1.4 (shop_api:13)   11-01 12:00  d-77fe, then d-81c0
         cart    paused, 2 waiting   1.4 (shop_cart:13)  11-01 12:00  an incident, by ann, since 2026-11-01T…
         mail    blocked, 3 waiting  1.4 (shop_mail:13)  11-01 12:00  a rollout that deployer started is in …
-        search  idle                -                   -            somebody else rolls out shop_search:2
+        search  idle                -                   -            not known whether ours: shop_search:2
         ");
         assert_eq!(all(&[], None, Timestamp::default(), Paint::never()), "No targets are known.\n");
+    }
+
+    #[test]
+    fn a_target_that_is_not_deployed_says_so_and_why() {
+        let mut target = targets().pop().expect("one");
+        (target.rollout, target.refused) = (None, Some("switched off".into()));
+        target.lane.why = Some("it is not deployed: switched off".into());
+        let told = row(&target, None, Timestamp::default());
+        assert_eq!([&*told[1], &*told[4]], ["not deployed", "it is not deployed: switched off"]);
+        target.lane.state = "watching".into();
+        (target.lane.why, target.lane.deployment) = (None, Some("d-77fe".into()));
+        assert_eq!(row(&target, None, Timestamp::default())[4], "d-77fe");
+        assert!(one(&target, Paint::never()).contains("after that  it is not deployed: switched off\n"));
     }
 
     #[test]

@@ -296,7 +296,7 @@ mod tests {
     fn what_a_wrapper_holds_is_named_where_it_is_no_event() {
         assert_eq!(
             malformed(&sns("hello")),
-            "`Message` of the SNS notification begins with `hello`, and must be a JSON object"
+            "`Message` of the SNS notification is a text of 5 bytes that begins with a letter, and must be a JSON object"
         );
     }
 

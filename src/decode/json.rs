@@ -50,7 +50,7 @@ impl<'a> Object<'a> {
         let text = text.trim_ascii_start();
         match text.as_bytes().first() {
             Some(b'{') => Ok(Self { name: Name::Words(called), text }),
-            Some(_) => Err(format!("{called} begins with {}, and must be a JSON object", quoted(text))),
+            Some(_) => Err(format!("{called} is {}, and must be a JSON object", shape(text))),
             None => Err(format!("{called} is empty, and must be a JSON object")),
         }
     }
@@ -126,7 +126,7 @@ impl<'a> Field<'a> {
         match raw.trim_matches('"').trim().to_ascii_lowercase().as_str() {
             "true" => Ok(Some(true)),
             "false" => Ok(Some(false)),
-            _ => Err(format!("{self} is {}, and must be true or false", quoted(raw))),
+            _ => Err(self.must_be("true or false")),
         }
     }
 
@@ -198,6 +198,18 @@ fn kind(raw: &str) -> &'static str {
         Some(b'n') | None => "nothing",
         Some(_) => "a number",
     }
+}
+
+/// What is no object, in words: nobody knows which part of it may be a secret, so none is quoted.
+fn shape(text: &str) -> String {
+    let begins = match text.chars().next() {
+        Some('[') => "`[`",
+        Some('"') => "a quote",
+        Some(c) if c.is_numeric() => "a digit",
+        Some(c) if c.is_alphabetic() => "a letter",
+        Some(_) | None => "a sign",
+    };
+    format!("a text of {} bytes that begins with {begins}", text.len())
 }
 
 /// Keeps the borders of the values whose names are asked for, and passes over all others.
@@ -383,6 +395,18 @@ mod tests {
     fn a_list_is_read_as_far_as_it_could_matter() {
         let long = format!("[{}0]", "0,".repeat(500_000));
         assert_eq!(field(&long).items().expect("a list").len(), ITEMS);
+    }
+
+    #[test]
+    fn what_is_no_object_or_no_flag_is_not_quoted() {
+        let reason = |text| Object::new("it", text).err().expect("refused");
+        assert_eq!(
+            reason("PLANTED it"),
+            "it is a text of 10 bytes that begins with a letter, and must be a JSON object"
+        );
+        assert!(reason("[1]").contains("begins with `[`"));
+        let flag = field(r#"{"DB":"PLANTED"}"#).flag();
+        assert_eq!(flag, Err("`x` in `detail` is an object, and must be true or false".into()));
     }
 
     #[test]

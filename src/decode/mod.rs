@@ -26,6 +26,7 @@ mod ecr;
 mod ecs;
 mod envelope;
 mod json;
+mod keys;
 mod metadata;
 mod reconcile;
 mod requests;
@@ -39,6 +40,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use beside::beside;
+pub use keys::keys;
 pub use metadata::{Checkout, of_run};
 
 use crate::domain::{

@@ -1,4 +1,4 @@
-//! Secrets of Secrets Manager, which tells of them only through CloudTrail.
+//! Secrets of Secrets Manager, which tells of them itself when a label moves, and through CloudTrail.
 //!
 //! Tasks read the version staged `AWSCURRENT` when they start, so what moves that stage is a change, and what does
 //! not is none. CloudTrail leaves the value itself out, so an `UpdateSecret` that changed only a description looks
@@ -16,10 +16,13 @@ use super::{
 use crate::domain::{Trigger, Write};
 
 const CURRENT: &str = "AWSCURRENT";
+/// What Secrets Manager itself tells, whether or not there is a trail: a label moved to another version.
+const LABEL_UPDATED: &str = "Secret Label Updated";
 
 /// What an event of Secrets Manager means.
 pub(super) fn read(envelope: &Envelope) -> Reading {
     match &*envelope.detail_type {
+        LABEL_UPDATED => label_updated(envelope),
         cloudtrail::API_CALL => match cloudtrail::call(envelope)? {
             Ok(call) => api_call(&call),
             Err(reason) => Ok(Trigger::Ignored(reason)),
@@ -30,6 +33,27 @@ pub(super) fn read(envelope: &Envelope) -> Reading {
         },
         _ => Ok(unknown(envelope)),
     }
+}
+
+/// Its `detail` is `{name, labelUpdated, versionId}`, and the secret's ARN stands among the resources. It is sent for
+/// each label but `AWSPENDING` and `AWSPREVIOUS`; a rule for one label lets a list with that label through, too.
+fn label_updated(envelope: &Envelope) -> Reading {
+    let [name, labels] = envelope.detail()?.pick(["name", "labelUpdated"])?;
+    let labels = match labels.raw() {
+        Some(raw) if raw.starts_with('[') => {
+            labels.items()?.into_iter().map(Field::filled).collect::<Result<Vec<_>, Reason>>()?
+        }
+        _ => vec![labels.filled()?],
+    };
+    if !labels.iter().any(|label| label == CURRENT) {
+        let labels = quoted(&labels.join(", "));
+        return Ok(Trigger::Ignored(format!(
+            "the label {labels} was moved, not {CURRENT}: no task reads it"
+        )));
+    }
+    let arn = || envelope.resources().ok()?.into_iter().find(|arn| arn.contains(":secret:"));
+    let secret = if name.is_present() { name.filled()? } else { arn().map_or_else(|| name.filled(), Ok)? };
+    Ok(Trigger::SecretChanged { secret: (&*secret).into(), change: Write::Updated })
 }
 
 fn api_call(call: &Call) -> Reading {
@@ -88,7 +112,7 @@ fn changed(holder: Field, key: &'static str, change: Write) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::tests::{ignored, malformed, trigger};
+    use crate::decode::tests::{ignored, malformed, trigger, trigger_with};
 
     const SOURCE: &str = "aws.secretsmanager";
 
@@ -118,6 +142,38 @@ mod tests {
         ] {
             assert_eq!(changed(name, parameters), updated, "{name} {parameters}");
         }
+    }
+
+    #[test]
+    fn the_current_label_on_another_version_is_a_secret_changed() {
+        let arn = "arn:aws:secretsmanager:us-west-2:111122223333:secret:shop/web-a1b2c3";
+        let resources = format!(r#","resources":["{arn}"]"#);
+        for (detail, secret) in [
+            (
+                r#"{"name":"shop/web","labelUpdated":"AWSCURRENT","versionId":"a1b2c3d4-5678-90ab-cdef-0123456789ab"}"#,
+                "shop/web",
+            ),
+            (r#"{"name":"shop/web","labelUpdated":["MINE","AWSCURRENT"]}"#, "shop/web"),
+            (r#"{"labelUpdated":"AWSCURRENT","versionId":"2"}"#, arn),
+        ] {
+            let expected = Trigger::SecretChanged { secret: secret.into(), change: Write::Updated };
+            assert_eq!(trigger_with(SOURCE, LABEL_UPDATED, detail, &resources), expected, "{detail}");
+        }
+    }
+
+    #[test]
+    fn another_label_on_another_version_is_ignored() {
+        let mine = r#"{"name":"shop/web","labelUpdated":"MINE","versionId":"2"}"#;
+        assert!(ignored(SOURCE, LABEL_UPDATED, mine).contains("`MINE`"));
+    }
+
+    #[test]
+    fn a_label_of_no_secret_and_a_secret_without_a_label_are_malformed() {
+        assert!(malformed(SOURCE, LABEL_UPDATED, r#"{"labelUpdated":"AWSCURRENT"}"#).contains("name"));
+        assert!(malformed(SOURCE, LABEL_UPDATED, r#"{"name":"s"}"#).contains("labelUpdated"));
+        assert!(
+            malformed(SOURCE, LABEL_UPDATED, r#"{"name":"s","labelUpdated":[7]}"#).contains("labelUpdated")
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{DeploymentId, EventId, HoldDecision, Origin, TargetId, TargetSettings};
+use super::{DeploymentId, EventId, HoldDecision, Origin, TargetId, TargetSettings, Timestamp};
 
 /// A decision about what keeps one target back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +26,8 @@ pub struct Cancellation {
     pub target: Option<TargetId>,
     /// The events that asked for it, where they were said.
     pub events: BTreeSet<EventId>,
+    /// When that was said, by AWS's clock.
+    pub at: Timestamp,
     /// The event that says so, for people.
     pub origin: Arc<Origin>,
 }

@@ -79,6 +79,7 @@ pub struct Marks {
 
 impl DefinitionView {
     /// The tag whose pushes change this container: the one that its image names, or that it named before a rollback.
+    /// Where the image names a digest there is none: no rollout of it brings what is pushed behind the tag beside that.
     pub fn followed_tag(&self, container: &ContainerName) -> Option<Tag> {
         let marked = self.marks.follows.get(container).cloned();
         marked.or_else(|| self.images.get(container).and_then(ImageReference::effective_tag))

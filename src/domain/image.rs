@@ -28,8 +28,14 @@ pub struct NotAnImage {
 }
 
 impl ImageReference {
-    /// The tag that is pulled: the one written, `latest` where neither tag nor digest is, none where only a digest is.
+    /// The tag that is pulled: the one written, `latest` where none is. None where a digest is named: that is what is
+    /// pulled, whatever tag stands beside it.
     pub fn effective_tag(&self) -> Option<Tag> {
+        self.named_tag().filter(|_| self.digest.is_none())
+    }
+
+    /// The tag that it is called by, also where a digest beside it says what is pulled.
+    pub fn named_tag(&self) -> Option<Tag> {
         match (&self.tag, &self.digest) {
             (Some(tag), _) => Some(tag.clone()),
             (None, None) => Some("latest".into()),
@@ -186,6 +192,7 @@ mod tests {
             (it.tag.as_ref().map(Tag::as_str), it.digest.as_ref().map(Digest::as_str)),
             (Some("1.2"), Some(DIGEST))
         );
+        assert_eq!((it.named_tag(), it.effective_tag()), (Some("1.2".into()), None), "the digest is pulled");
     }
 
     #[test]

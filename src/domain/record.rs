@@ -28,6 +28,9 @@ pub struct DeploymentRecord {
     /// Why: one entry per request that it carries, the merged ones too.
     #[cfg_attr(feature = "daemon", schema(value_type = Vec<Origin>))]
     pub triggers: Vec<Arc<Origin>>,
+    /// Whether it puts back what ran before, and nothing else: what it rolls out is not new.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rollback: bool,
     /// How far it is.
     pub stage: Stage,
     /// How it ended; `None` while it runs.
@@ -163,6 +166,8 @@ pub struct TargetRecord {
     pub running: Option<RunningRecord>,
     /// The rollout in progress that no deployment of this process watches, as last seen.
     pub rollout: Option<Box<RolloutRecord>>,
+    /// Why nothing is deployed there, whatever is asked for.
+    pub refused: Option<Arc<str>>,
     /// Its lane.
     pub lane: LaneRecord,
 }

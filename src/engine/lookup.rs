@@ -34,8 +34,10 @@ pub struct Lookups {
 
 /// A target at a time is read for nobody in particular: a few calls, of which there are ten a second or more.
 const PACE: Duration = Duration::from_secs(2);
+/// Until each was read once, whoever opens a page misses something.
+const PACE_AT_FIRST: Duration = Duration::from_millis(250);
 /// First those calls are made that something waits for.
-const FIRST_AFTER: Duration = Duration::from_secs(15);
+const FIRST_AFTER: Duration = Duration::from_secs(2);
 /// What was read of a target is read again after so long, where nobody asks.
 const READ_AGAIN: Duration = Duration::from_hours(6);
 /// What was read so lately is not read again for whoever asks.
@@ -81,10 +83,9 @@ impl Lookups {
 impl PastReader {
     /// Reads the target whose turn it is, again and again; on standby nobody's is.
     async fn keep_reading(&self) {
-        let mut pace = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_AFTER, PACE);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tokio::time::sleep(FIRST_AFTER).await;
         loop {
-            pace.tick().await;
+            tokio::time::sleep(self.pace()).await;
             let snapshot = Arc::clone(&self.snapshots.borrow());
             if !snapshot.active {
                 continue;
@@ -96,6 +97,13 @@ impl PastReader {
                 self.read(&it.id, &it.name).await;
             }
         }
+    }
+
+    /// How long to wait before the next.
+    fn pace(&self) -> Duration {
+        let snapshot = self.snapshots.borrow();
+        let unread = self.past.borrow().unread(snapshot.targets.iter().map(|it| &it.id));
+        if snapshot.active && unread > 0 { PACE_AT_FIRST } else { PACE }
     }
 
     /// Reads this target for whoever asks, unless that was done just before.

@@ -59,7 +59,9 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceWarning, TargetId},
+    domain::{
+        AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceReading, ServiceWarning, TargetId,
+    },
     inventory::Update,
     plan::{Command, End, Input, Jitter, Now, PlanSettings, Planner},
     report::{channel::News, log},
@@ -168,6 +170,8 @@ struct Running {
     strangers: Strangers,
     /// When the targets were last looked at or tagged.
     touched: BTreeMap<TargetId, Moment>,
+    /// When tags are read next that something waits for.
+    tags_due: Moment,
 }
 
 impl Engine {
@@ -260,6 +264,7 @@ impl Engine {
             strangers,
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
             touched: BTreeMap::new(),
+            tags_due: Moment::default(),
             engine: self,
         }
     }
@@ -439,10 +444,10 @@ impl Running {
                 let targets = engine.routes.targets().map(|(target, settings)| (target.clone(), settings));
                 let _ = answer.send(targets.collect());
             }
-            Question::Request(target, event, answer) => {
+            Question::Request { target, event, counts, answer } => {
                 let is_busy = planner.is_busy(&target);
                 let confined_to = Some([target].into());
-                let arrival = route::Arrival { version: event.time, floor: event.time, confined_to };
+                let arrival = route::Arrival { version: counts, floor: counts, confined_to };
                 let request = engine.routes.route(&event, &arrival).requests.pop();
                 let _ = answer.send(request.filter(|_| !is_busy));
             }
@@ -453,6 +458,10 @@ impl Running {
                     Lately::Ended(engine.publisher.ended(&target))
                 };
                 let _ = answer.send(lately);
+            }
+            Question::Read(readings) => {
+                let is_news = |reading: &&ServiceReading| engine.publisher.would_show(reading);
+                readings.iter().filter(is_news).for_each(|it| self.asks.about_known(&it.target));
             }
             Question::Passed(record) => engine.publisher.reconciled(record),
         }
@@ -536,6 +545,7 @@ impl Running {
                 self.on_foreign(rollout);
             }
         }
+        self.look_for_tags(now.moment);
         self.engine.health.turned(now.moment);
         self.publish(now.moment);
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     held::HeldMessages,
@@ -12,8 +12,10 @@ use super::{
 use crate::{
     aws::queue::Queue,
     domain::{
-        DeploymentRecord, HoldMove, HoldRecord, Moment, ReconcileRecord, Report, Sight, TargetId, Timestamp,
+        DeploymentRecord, HoldKind, HoldMove, HoldRecord, Holds, Moment, ReconcileRecord, Report,
+        ServiceReading, ServiceState, Sight, TargetId, Timestamp,
     },
+    inventory,
     plan::Planner,
     report::{
         channel::{News, Notifiers},
@@ -143,9 +145,20 @@ impl Publisher {
         if self.sights.get(&target).is_some_and(|before| before.read_at > sight.read_at) {
             return;
         }
+        if let Some(news) = news_of_a_hold(self.sights.get(&target), &sight) {
+            info!(service = %target, "{news}");
+        }
         self.sights.insert(target.clone(), sight);
         if let Some(shown) = &mut self.shown {
             self.is_stale |= shown.see(&target, &self.sights);
+        }
+    }
+
+    /// Whether this reading would show something else of its target than is known.
+    pub(super) fn would_show(&self, reading: &ServiceReading) -> bool {
+        match self.sights.get(&reading.target) {
+            Some(known) => known.read_at < reading.read_at && inventory::is_news(reading, known),
+            None => reading.state == ServiceState::Active,
         }
     }
 
@@ -307,6 +320,24 @@ impl Publisher {
     }
 }
 
+/// What keeps a target back by its tags that was not known of: somebody tagged it by hand, or another process did.
+fn news_of_a_hold(before: Option<&Sight>, seen: &Sight) -> Option<String> {
+    let hold = seen.hold.as_deref()?;
+    // The time in a tag may be rounded.
+    let is_known = |it: &HoldRecord| (it.kind, &it.by, &it.reason) == (hold.kind, &hold.by, &hold.reason);
+    if before.and_then(|before| before.hold.as_deref()).is_some_and(is_known) {
+        return None;
+    }
+    let by = hold.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let since = hold.since.map(|since| format!(" since {since}")).unwrap_or_default();
+    let reason = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let (kind, tag) = match hold.kind {
+        HoldKind::Paused => ("paused", Holds::PAUSED),
+        HoldKind::Held => ("held after a rollback", Holds::HELD),
+    };
+    Some(format!("{} is {kind}{by}{since}, as its tag {tag} says{reason}", seen.target.service()))
+}
+
 /// Asks the queues for their counts; one that does not answer is left out.
 pub(super) async fn count(queue: &Queue, dead_letters: &Queue) -> Vec<QueueRecord> {
     let mut records = Vec::new();
@@ -323,4 +354,26 @@ pub(super) async fn count(queue: &Queue, dead_letters: &Queue) -> Vec<QueueRecor
         }
     }
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_somebody_tagged_is_told_once_with_who_and_why() {
+        let sight = |value: Option<&str>| {
+            let hold = Holds::from_tags(value.map(|value| (Holds::PAUSED, value))).record();
+            let target = TargetId::new("1".into(), "eu-west-1".into(), "shop".into(), "api".into());
+            let read_at = Timestamp::default();
+            Sight { target, read_at, running: None, rollout: None, hold: hold.map(Box::new) }
+        };
+        let paused = sight(Some("2026-11-21T12:00:00Z / ann / a freeze"));
+        let told =
+            "api is paused by ann since 2026-11-21T12:00:00Z, as its tag lockkeeper:paused says: a freeze";
+        assert_eq!(news_of_a_hold(Some(&sight(None)), &paused).as_deref(), Some(told));
+        assert_eq!(news_of_a_hold(None, &paused).as_deref(), Some(told), "found at the start");
+        assert_eq!(news_of_a_hold(Some(&paused), &paused), None);
+        assert_eq!(news_of_a_hold(Some(&paused), &sight(None)), None);
+    }
 }

@@ -1,9 +1,23 @@
 //! What readings of services show of what keeps targets back, told to the planner as far as it does not know better.
 
+use std::time::Duration;
+
 use super::{OLDEST_READ, Running, discover::Seen};
 use crate::{domain::Moment, plan::Input};
 
+/// Where something waits behind a pause or a hold, the tags are read this often: who removes one by hand waits for it.
+const TAGS_PERIOD: Duration = Duration::from_secs(30);
+
 impl Running {
+    /// Has the tags read of the targets where something waits for one to go.
+    pub(super) fn look_for_tags(&mut self, now: Moment) {
+        if now < self.tags_due {
+            return;
+        }
+        self.tags_due = now + TAGS_PERIOD;
+        self.planner.kept_back().for_each(|target| self.asks.about_known(target));
+    }
+
     /// What the tags of a service say of what keeps it back, read at this moment or later. The planner is told unless it has
     /// seen or tagged the service itself since, or so shortly before that the reading may be older.
     pub(super) fn see_holds(&mut self, seen: &Seen, asked: Moment) {

@@ -31,6 +31,8 @@ pub(super) struct Shown {
     known: BTreeMap<TargetId, Arc<TargetRecord>>,
     /// How those are deployed.
     settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
+    /// Why those of them are not deployed that are not.
+    refused: BTreeMap<TargetId, Arc<str>>,
     deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// What waits behind one of those.
     waiting: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
@@ -71,10 +73,11 @@ impl Brought {
 impl Shown {
     /// The targets that are known, before anything was asked of them.
     pub(super) fn at_rest(routes: &Routes, sights: &Sights) -> Self {
-        let refused = routes.all_discovered().filter_map(|(id, why)| Some((id, why?)));
-        let refused: BTreeMap<&TargetId, Arc<str>> = refused.collect();
+        let refused = routes.all_discovered().filter(|(_, refused)| refused.is_some());
+        let refused = refused.filter_map(|(id, _)| Some((id.clone(), routes.settings_of(id)?.1?)));
+        let refused: BTreeMap<TargetId, Arc<str>> = refused.collect();
         let record = |id: &TargetId, settings: &TargetSettings| {
-            Arc::new(at_rest(id, settings, refused.get(id).map(|why| &**why), sights.get(id)))
+            Arc::new(at_rest(id, settings, refused.get(id), sights.get(id)))
         };
         let known = routes.targets().map(|(id, settings)| (id.clone(), record(id, &settings)));
         let known: BTreeMap<TargetId, Arc<TargetRecord>> = known.collect();
@@ -83,7 +86,7 @@ impl Shown {
         targets.sort_by(|one, other| place(one).cmp(&place(other)));
         let by_id = known.clone();
         let targets = Arc::new(targets);
-        Self { targets, by_id, known, settings, ..Self::default() }
+        Self { targets, by_id, known, settings, refused, ..Self::default() }
     }
 
     /// Takes in what discovery says of a target: that it is there, is another one, or is gone. One of which something was
@@ -96,24 +99,31 @@ impl Shown {
             }
             None => drop(Arc::make_mut(&mut self.settings).remove(target)),
         }
-        let record = settings
-            .map(|(settings, why)| Arc::new(at_rest(target, &settings, why.as_deref(), sights.get(target))));
+        match settings.as_ref().and_then(|(_, refused)| refused.clone()) {
+            Some(refused) => drop(self.refused.insert(target.clone(), refused)),
+            None => drop(self.refused.remove(target)),
+        }
+        let record = settings.map(|(settings, refused)| {
+            Arc::new(at_rest(target, &settings, refused.as_ref(), sights.get(target)))
+        });
         let shown = self.by_id.get(target);
         let is_at_rest = shown.is_none_or(|shown| {
             let is_idle = shown.lane.state == LaneState::Idle;
             self.known.get(target) == Some(shown) || (record.is_none() && is_idle)
         });
-        let named_anew = record.as_ref().zip(shown).filter(|(known, shown)| known.name != shown.name);
-        let named_anew = named_anew
-            .map(|(known, shown)| TargetRecord { name: known.name.clone(), ..TargetRecord::clone(shown) });
+        let known_anew = record.as_ref().zip(shown).map(|(known, shown)| {
+            let mut shown = TargetRecord { name: known.name.clone(), ..TargetRecord::clone(shown) };
+            refuse(&mut shown, self.refused.get(target));
+            shown
+        });
         match &record {
             Some(record) => drop(self.known.insert(target.clone(), Arc::clone(record))),
             None => drop(self.known.remove(target)),
         }
         if is_at_rest {
             self.replace(target, record);
-        } else if let Some(named_anew) = named_anew {
-            self.replace(target, Some(Arc::new(named_anew)));
+        } else if let Some(known_anew) = known_anew {
+            self.replace(target, Some(Arc::new(known_anew)));
         }
     }
 
@@ -209,6 +219,8 @@ impl Shown {
         if let Some(settings) = self.settings.get(&record.id) {
             record.name = settings.name.clone();
         }
+        let refused = self.refused.get(&record.id);
+        refuse(&mut record, refused);
         let looked = self.looked.get(&record.id);
         let later = sights.get(&record.id).filter(|it| looked.is_none_or(|at| *at < it.read_at));
         record.rollout = later.and_then(|it| it.rollout.clone()).filter(|_| record.lane.deployment.is_none());
@@ -287,10 +299,9 @@ fn place(record: &TargetRecord) -> (&str, &TargetId) {
 fn at_rest(
     id: &TargetId,
     settings: &TargetSettings,
-    refused: Option<&str>,
+    refused: Option<&Arc<str>>,
     sight: Option<&Sight>,
 ) -> TargetRecord {
-    let why = refused.map(|why| format!("it is not deployed: {why}"));
     let mut record = TargetRecord {
         id: id.clone(),
         name: settings.name.clone(),
@@ -298,20 +309,30 @@ fn at_rest(
         service: id.service().clone(),
         running: None,
         rollout: None,
+        refused: None,
         lane: LaneRecord {
             state: LaneState::Idle,
             deployment: None,
             next: None,
             waiting: 0,
             until: None,
-            why,
+            why: None,
             hold: None,
         },
     };
+    refuse(&mut record, refused);
     if let Some(sight) = sight {
         take_in(&mut record, sight);
     }
     record
+}
+
+/// Says why this one is not deployed, if it is not. A lane with work says why itself.
+fn refuse(record: &mut TargetRecord, refused: Option<&Arc<str>>) {
+    record.refused = refused.cloned();
+    if record.lane.state == LaneState::Idle {
+        record.lane.why = refused.map(|why| format!("it is not deployed: {why}"));
+    }
 }
 
 /// Whether the record of a target at rest shows what was seen.

@@ -20,13 +20,9 @@ use crate::{
         Beside, DECISION_SOURCE, Event, MessageId, Moment, NotATargetId, Place, REQUEST_SOURCE, Request,
         RolloutHint, StoredNotice, TargetId, TargetName, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
-        redacted,
     },
     plan, route,
 };
-
-/// Of a body that is logged, at most so many bytes.
-const MOST_BODY_SHOWN: usize = 4_096;
 
 /// What a message asks for.
 pub(super) struct Understood {
@@ -92,7 +88,7 @@ pub(super) fn understand(
     unread: &[Place],
 ) -> Understood {
     let mut event = decode::decode(message.body.as_bytes(), message.sent_at);
-    debug!(event_id = %event.id, body = shown(&message.body), "event received");
+    told_in_detail(&event, &message.body);
     let beside = beside(engine, &event, message.body.as_bytes());
     let said = Said::read(&message.attributes);
     let is_copy = renewal::read(&message.attributes).is_some();
@@ -131,15 +127,30 @@ pub(super) fn understand(
     };
     let asks = if untold.is_some() { plan::Asks::Notice } else { asks.unwrap_or(plan::Asks::Nothing) };
     let message_id = message.message_id.clone();
+    let held_since = (message.receive_count > 1).then_some(message.first_received);
     let lease = held.hold(message, event.id.clone(), event.trigger.kind(), counted, is_replay, replayed_by);
-    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, asks };
+    let arrival = plan::Arrival { lease, message: message_id, event: event.id, expires, held_since, asks };
     Understood { arrival, hints, moved, beside, stirs, untold }
 }
 
-/// As much of a body as is logged. A credential that is cut in two would not be known as one.
-fn shown(body: &str) -> String {
-    let body = redacted(body);
-    body[..body.floor_char_boundary(MOST_BODY_SHOWN)].to_owned()
+/// What is known of an event, and what its fields are called. Values are not told: whoever sends an event may put a
+/// secret into any field of it, and call that as they like.
+fn told_in_detail(event: &Event, body: &str) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    debug!(
+        event_id = %event.id,
+        event_type = event.trigger.kind().as_str(),
+        source = &*event.source,
+        detail_type = &*event.detail_type,
+        account = event.account.as_ref().map(ToString::to_string),
+        region = event.region.as_ref().map(ToString::to_string),
+        time = %event.time,
+        body_bytes = body.len(),
+        detail_fields = decode::keys(body.as_bytes()).join(","),
+        "event received"
+    );
 }
 
 /// Only what is ignored can be one, and only of an account whose events are taken.

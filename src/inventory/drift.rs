@@ -5,8 +5,9 @@
 //! is only suspected: the one rule decides, by a whole look at the target.
 //!
 //! A tag tells when its image was first pushed, not when the tag was moved to it. So the digest that a tag means is
-//! remembered from one reading to the next, and a move that was not seen, because this process had not begun, is
-//! suspected only where no rollout since the push has brought that digest; see [`Proof`].
+//! remembered from one reading to the next. A move that was not seen, because this process had not begun, counts from the
+//! first reading, and is suspected only where no rollout since the push has brought that digest; see [`Proof`]. A rollout
+//! since a change is all that can be had for it: whatever it brought, the same change is not suspected again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +16,7 @@ use std::{
 };
 
 use crate::domain::{
-    ContainerName, DefinitionView, Dependency, Digest, Event, ImageReference, Look, OnPush, Place,
+    ContainerName, DefinitionView, Dependency, Digest, Event, EventId, ImageReference, Look, OnPush, Place,
     PushedImage, RECONCILE_SOURCE, RepositoryName, Rollout, RolloutState, Tag, TagState, TargetId,
     TargetSettings, Timestamp, Trigger, Write, fingerprint,
 };
@@ -102,8 +103,10 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Sighting {
     digest: Digest,
-    /// Since when the tag is known to mean it; `None` if it did when it was first read.
-    since: Option<Timestamp>,
+    /// When the tag was first seen to mean it.
+    seen: Timestamp,
+    /// Whether it was seen to mean another one before.
+    moved: bool,
 }
 
 /// A change that a target seems not to have seen.
@@ -111,8 +114,10 @@ struct Sighting {
 pub struct Suspect {
     /// The target.
     pub target: TargetId,
-    /// An event that tells of the change as the lost one would have.
+    /// An event that tells of the change as the lost one would have, at the time at which the thing was written.
     pub event: Event,
+    /// Since when it counts: the time of its event, unless a tag was moved to what had been pushed before.
+    pub counts: Timestamp,
     /// What must be so besides what the one rule says.
     pub proof: Proof,
 }
@@ -136,18 +141,15 @@ pub enum Proof {
 
 impl Suspect {
     /// The same for the same change, whenever it is suspected.
-    pub fn key(&self) -> String {
-        match &self.proof {
-            Proof::Rule => self.event.id.to_string(),
-            Proof::NotBrought { .. } => fingerprint(format!("{:?}", self.event.trigger), 12),
-        }
+    pub fn key(&self) -> &EventId {
+        &self.event.id
     }
 
     /// Since when rollouts matter to whoever judges it.
     pub fn since(&self) -> Timestamp {
         match &self.proof {
-            Proof::Rule => self.event.time,
-            Proof::NotBrought { since, .. } => (*since).min(self.event.time),
+            Proof::Rule => self.counts,
+            Proof::NotBrought { since, .. } => (*since).min(self.counts),
         }
     }
 }
@@ -236,12 +238,10 @@ impl Memory {
             for (tag, state) in tags {
                 let key = (place.clone(), repository.clone(), tag.clone());
                 let before = self.sightings.get(&key);
-                let since = match before {
-                    Some(before) if before.digest == state.digest => before.since,
-                    Some(_) => Some(now),
-                    None => None,
-                };
-                self.sightings.insert(key, Sighting { digest: state.digest.clone(), since });
+                if before.is_none_or(|before| before.digest != state.digest) {
+                    let moved = before.is_some();
+                    self.sightings.insert(key, Sighting { digest: state.digest.clone(), seen: now, moved });
+                }
             }
         }
     }
@@ -254,10 +254,9 @@ impl Memory {
         self.sightings.retain(|(place, repository, _), _| asked(place, repository));
     }
 
-    /// Since when this tag is known to have moved to what it means now.
-    fn moved(&self, place: &Place, repository: &RepositoryName, tag: &Tag) -> Option<Timestamp> {
-        let key = (place.clone(), repository.clone(), tag.clone());
-        self.sightings.get(&key).and_then(|sighting| sighting.since)
+    /// Since when this tag has meant what it means now, as far as was seen.
+    fn sighting(&self, place: &Place, repository: &RepositoryName, tag: &Tag) -> Option<&Sighting> {
+        self.sightings.get(&(place.clone(), repository.clone(), tag.clone()))
     }
 }
 
@@ -298,8 +297,7 @@ pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory, grace: Du
             | Dependency::Secret { .. }
             | Dependency::File { .. } => None,
         };
-        let suspect =
-            suspect.filter(|it| it.event.time + grace <= subject.read_at || it.proof != Proof::Rule);
+        let suspect = suspect.filter(|it| it.counts + grace <= subject.read_at || it.proof != Proof::Rule);
         found.extend(suspect.filter(|it| found.iter().all(|other| other.event.id != it.event.id)));
     }
     found
@@ -348,28 +346,30 @@ impl Image<'_> {
         match interest(self.subject, self.container)? {
             Interest::Tag(tag) => {
                 let state = tags.get(&tag)?;
-                self.moved(&tag, state, memory.moved(self.registry, self.name, &tag))
+                self.moved(&tag, state, memory.sighting(self.registry, self.name, &tag))
             }
             Interest::Newest => self.newer(tags),
         }
     }
 
     /// Whether a followed tag means something else than what runs, and no rollout can have brought that.
-    fn moved(&self, tag: &Tag, state: &TagState, moved: Option<Timestamp>) -> Option<Suspect> {
+    fn moved(&self, tag: &Tag, state: &TagState, sighting: Option<&Sighting>) -> Option<Suspect> {
         let newest = self.subject.newest_rollout;
         let is_later = |than: Timestamp| newest.is_some_and(|it| it >= than + MARGIN);
         let running = self.subject.digests.get(self.container);
         if running.is_some_and(|it| *it == state.digest || state.children.contains(it)) {
             return None;
         }
-        let (at, proof) = match (running, moved) {
-            (_, Some(moved)) if is_later(moved) => return None,
-            (_, Some(moved)) => (moved.max(state.pushed_at), Proof::Rule),
-            (_, None) if !is_later(state.pushed_at) => (state.pushed_at, Proof::Rule),
-            (None, None) => return None,
-            (Some(_), None) => (self.subject.read_at, self.not_brought(state)),
+        let seen = sighting.map_or(self.subject.read_at, |it| it.seen);
+        let was_moved = sighting.is_some_and(|it| it.moved);
+        let (counts, proof) = match running {
+            _ if was_moved && is_later(seen) => return None,
+            _ if was_moved => (seen.max(state.pushed_at), Proof::Rule),
+            _ if !is_later(state.pushed_at) => (state.pushed_at, Proof::Rule),
+            Some(_) if !is_later(seen) => (seen, self.not_brought(state)),
+            Some(_) | None => return None,
         };
-        Some(Suspect { proof, ..self.pushed(tag, state, at) })
+        Some(Suspect { proof, ..self.pushed(tag, state, counts) })
     }
 
     fn not_brought(&self, state: &TagState) -> Proof {
@@ -408,15 +408,15 @@ impl Image<'_> {
         }
     }
 
-    fn pushed(&self, tag: &Tag, state: &TagState, at: Timestamp) -> Suspect {
+    fn pushed(&self, tag: &Tag, state: &TagState, counts: Timestamp) -> Suspect {
         let image = PushedImage {
             repository: self.name.clone(),
             tag: tag.clone(),
             digest: Some(state.digest.clone()),
             is_index: None,
         };
-        let event = event(self.registry, at, Trigger::ImagePushed(image));
-        Suspect { target: self.subject.target.clone(), event, proof: Proof::Rule }
+        let event = event(self.registry, state.pushed_at, counts, Trigger::ImagePushed(image));
+        Suspect { target: self.subject.target.clone(), event, counts, proof: Proof::Rule }
     }
 }
 
@@ -431,7 +431,8 @@ fn unseen(
     let is_fresh = subject.newest_rollout.is_some_and(|newest| newest >= changed + MARGIN);
     (!is_fresh).then(|| Suspect {
         target: subject.target.clone(),
-        event: event(place, changed, trigger()),
+        event: event(place, changed, changed, trigger()),
+        counts: changed,
         proof: Proof::Rule,
     })
 }
@@ -448,9 +449,10 @@ pub fn words(event: &Event) -> String {
     }
 }
 
-/// The event that tells of a change as the lost one would have. The same change has the same id in every process.
-fn event(place: &Place, at: Timestamp, trigger: Trigger) -> Event {
-    let what = format!("{place} {at} {trigger:?}");
+/// The event that tells of a change as the lost one would have. The same change has the same id in every pass, and where it
+/// counts from the time at which the thing was written, in every process.
+fn event(place: &Place, at: Timestamp, counts: Timestamp, trigger: Trigger) -> Event {
+    let what = format!("{place} {counts} {trigger:?}");
     Event {
         id: format!("lockkeeper-reconcile-{}", fingerprint(what, 12)).into(),
         source: RECONCILE_SOURCE.into(),

@@ -32,7 +32,7 @@ use std::{
 
 pub use self::{
     select::{Selection, Tags, Used},
-    sight::{Digests, holds, lacking, sight, with_digests},
+    sight::{Digests, holds, is_news, lacking, sight, with_digests},
 };
 
 use crate::domain::{

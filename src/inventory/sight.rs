@@ -35,6 +35,16 @@ pub fn sight(
     Sight { target: reading.target.clone(), read_at: reading.read_at, running, rollout, hold }
 }
 
+/// Whether this reading shows something else than is known, so that the service is worth reading whole.
+pub fn is_news(reading: &ServiceReading, known: &Sight) -> bool {
+    let Sight { running, rollout, hold, .. } = sight(reading, &[], known.running.as_ref());
+    let runs = |it: &Option<RunningRecord>| it.as_ref().map(|it| (it.definition.clone(), it.since));
+    let goes_on = |it: &Option<Box<RolloutRecord>>| it.as_ref().map(|it| it.id.clone());
+    runs(&running) != runs(&known.running)
+        || goes_on(&rollout) != goes_on(&known.rollout)
+        || hold != known.hold
+}
+
 /// What the tags of the service say of what keeps it back.
 pub fn holds(reading: &ServiceReading) -> Holds {
     Holds::from_tags(reading.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
@@ -224,6 +234,22 @@ mod tests {
         let renewed = reading(vec![complete("api:1", 30, true)]);
         let renewed = sight(&renewed, &[definition("api:1")], Some(&known)).running.unwrap();
         assert_eq!(renewed.images[0].digest, None, "its tag may mean something else by now");
+    }
+
+    #[test]
+    fn a_reading_is_news_if_something_else_runs_or_is_rolled_out_or_keeps_the_target_back() {
+        let reading = |live: Vec<LiveDefinition>, tags: &[(&str, &str)]| ServiceReading {
+            live,
+            tags: tags.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+            ..ServiceReading::missing(target(), Timestamp::default())
+        };
+        let known = see(vec![complete("api:12", 10, true)], None);
+        let is_news = |live, tags: &[_]| is_news(&reading(live, tags), &known);
+        assert!(!is_news(vec![complete("api:12", 10, true)], &[]));
+        assert!(!is_news(vec![complete("api:12", 10, true)], &[("team", "shop")]));
+        assert!(is_news(vec![complete("api:12", 10, true)], &[("lockkeeper:paused", "a freeze")]));
+        assert!(is_news(vec![complete("api:12", 30, true)], &[]), "other tasks");
+        assert!(is_news(vec![going_on("api:13", 30), complete("api:12", 10, false)], &[]));
     }
 
     #[test]

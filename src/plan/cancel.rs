@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::domain::{
-    Cancellation, Cause, Failure, LeaseId, Look, Moment, Outcome, Report, Rollout, SettledBy, Stage,
+    Cancellation, Cause, EventId, Failure, LeaseId, Look, Moment, Outcome, Report, Rollout, SettledBy, Stage,
     StopOrder, TargetId,
 };
 
@@ -22,6 +22,7 @@ use super::{
     Command, Flaw, Hold, Now, Planner,
     fold::Ask,
     lane::{Lane, Passage, Phase, Turn},
+    settle,
     watch::Watch,
 };
 
@@ -42,6 +43,17 @@ struct Cancel {
     messages: BTreeSet<LeaseId>,
     /// Whether it has met its deployment.
     has_met: bool,
+    /// Whether it was received before this process did: what is folded now may have been two deployments then.
+    is_again: bool,
+}
+
+/// What a cancellation met in a lane.
+#[derive(Default)]
+struct Met {
+    /// The messages that it gave up.
+    messages: Vec<LeaseId>,
+    /// The deployment goes on, with what was asked for since.
+    goes_on: bool,
 }
 
 impl Cancels {
@@ -54,6 +66,11 @@ impl Cancels {
         if !self.is_empty() {
             self.stirred.insert(target.clone());
         }
+    }
+
+    /// Whether this event asked for something that is cancelled.
+    pub(super) fn mean(&self, event: &EventId) -> bool {
+        self.by_lease.values().any(|it| it.about.events.contains(event))
     }
 
     /// A message was received once more: its deletion is awaited by another receipt.
@@ -94,14 +111,14 @@ impl Cancels {
 
 impl Planner {
     /// A cancellation was received.
-    pub(super) fn cancelled(&mut self, now: Now, hold: Hold, about: Cancellation) {
+    pub(super) fn cancelled(&mut self, now: Now, hold: Hold, about: Cancellation, is_again: bool) {
         let Hold { lease, message, event, expires } = hold;
         let replaced = self.ledger.hold(lease, message, event, expires, std::iter::empty(), now.moment);
         self.ledger.owe(lease);
         let before = replaced.and_then(|replaced| self.cancels.by_lease.remove(&replaced));
         let before = before.or_else(|| self.take_over(&about));
         let until = now.moment + self.longest_return();
-        let new = Cancel { about, until, messages: BTreeSet::new(), has_met: false };
+        let new = Cancel { about, until, messages: BTreeSet::new(), has_met: false, is_again };
         let cancel = before.unwrap_or(new);
         match &cancel.about.target {
             Some(target) => drop(self.cancels.stirred.insert(target.clone())),
@@ -152,32 +169,39 @@ impl Planner {
 
     fn cancel_in(&mut self, now: Now, target: &TargetId, lease: LeaseId, out: &mut Vec<Command>) {
         let Some(cancel) = self.cancels.by_lease.get(&lease) else { return };
-        let about = cancel.about.clone();
+        let (about, is_again) = (cancel.about.clone(), cancel.is_again);
         if about.target.as_ref().is_some_and(|it| it != target) {
             return;
         }
-        let mut met = Vec::new();
-        self.with_lane(now, target, out, |lane, turn| met = lane.give_up(&about, turn));
+        let mut met = Met::default();
+        self.with_lane(now, target, out, |lane, turn| met = lane.give_up(&about, is_again, turn));
         // What followed in the lane from just this has been seen.
         self.cancels.stirred.remove(target);
-        if let Some(cancel) = self.cancels.by_lease.get_mut(&lease) {
-            cancel.has_met |= !met.is_empty();
-            cancel.messages.extend(met.into_iter().filter(|it| self.ledger.holds(*it)));
+        let Some(cancel) = self.cancels.by_lease.get_mut(&lease) else { return };
+        if met.goes_on && !cancel.has_met {
+            let reason = format!("{} goes on with what was asked for since", about.deployment);
+            out.push(Command::Report(Report::Moot { origin: Arc::clone(&about.origin), reason }));
         }
+        cancel.has_met |= met.goes_on || !met.messages.is_empty();
+        cancel.messages.extend(met.messages.into_iter().filter(|it| self.ledger.holds(*it)));
     }
 }
 
 impl Lane {
-    /// Gives up what of this waits or is under way here. Returns the messages behind it.
-    fn give_up(&mut self, about: &Cancellation, turn: &mut Turn<'_>) -> Vec<LeaseId> {
-        let mut met = self.give_up_waiting(about, turn);
+    /// Gives up what of this waits or is under way here.
+    fn give_up(&mut self, about: &Cancellation, is_again: bool, turn: &mut Turn<'_>) -> Met {
+        let mut met = self.give_up_waiting(about, is_again, turn);
+        let Some(passage) = self.passage() else { return met };
+        if !is_about(about, passage) {
+            met.goes_on |= met.messages.is_empty() && passage.id == about.deployment;
+            return met;
+        }
+        let leases: Vec<LeaseId> = passage.asks.iter().map(|ask| ask.lease).collect();
+        let needed = self.uncover(&leases, |ask| !is_struck_too(about, is_again, ask));
         let (Phase::Starting(passage, _) | Phase::Watching(passage, _)) = &mut self.phase else {
             return met;
         };
-        if !is_about(about, passage) {
-            return met;
-        }
-        met.extend(passage.asks.iter().map(|ask| ask.lease));
+        forget_origins(&mut passage.asks, &needed);
         let is_left = passage.stage == Stage::RollingBack || passage.is_unstoppable;
         if passage.cancelled.is_none() && !is_left {
             passage.cancelled = Some(about.origin.reason.as_str().into());
@@ -185,27 +209,34 @@ impl Lane {
                 self.look_at_rollout(turn);
             }
         }
+        met.messages.extend(leases);
+        self.wait_after_all(needed, turn);
         met
     }
 
-    fn give_up_waiting(&mut self, about: &Cancellation, turn: &mut Turn<'_>) -> Vec<LeaseId> {
+    fn give_up_waiting(&mut self, about: &Cancellation, is_again: bool, turn: &mut Turn<'_>) -> Met {
         if self.waiting.is_empty() {
-            return Vec::new();
+            return Met::default();
         }
         let is_whole = self.id_of(&self.waiting) == about.deployment;
-        let is_it = |ask: &Ask| is_whole || about.events.contains(&ask.request.origin.event_id);
-        let (given_up, kept): (Vec<_>, Vec<_>) =
+        let is_it = |ask: &Ask| if about.events.is_empty() { is_whole } else { is_struck(about, ask) };
+        let (mut given_up, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(is_it);
         self.waiting = kept;
         if given_up.is_empty() {
-            return Vec::new();
+            return Met { goes_on: is_whole, ..Met::default() };
         }
         let leases: Vec<LeaseId> = given_up.iter().map(|ask| ask.lease).collect();
+        let needed = self.uncover(&leases, |ask| !is_struck_too(about, is_again, ask));
+        forget_origins(&mut given_up, &needed);
         self.tell_beside(!self.waiting.is_empty(), |lane| {
             lane.cancel_waiting(&given_up, about.origin.reason.clone(), turn);
         });
+        let needless = self.covered.iter().filter(|it| leases.contains(&it.by)).map(|it| it.ask.lease);
+        let messages = leases.iter().copied().chain(needless).collect();
         self.forget(&leases, turn);
-        leases
+        self.wait_after_all(needed, turn);
+        Met { messages, goes_on: false }
     }
 
     /// A rollout that goes on is to end because somebody cancelled it: ECS is told to go back, or what was there before is
@@ -243,10 +274,31 @@ impl Lane {
     }
 }
 
-/// Whether a deployment is the one that is given up: by its id, or because nothing else asked for it.
+/// Whether a deployment is the one that is given up: by the events that asked for it, or else by its id.
 fn is_about(about: &Cancellation, passage: &Passage) -> bool {
-    let is_its = |ask: &Ask| about.events.contains(&ask.request.origin.event_id);
-    passage.id == about.deployment || !about.events.is_empty() && passage.asks.iter().all(is_its)
+    if about.events.is_empty() {
+        return passage.id == about.deployment;
+    }
+    passage.asks.iter().all(|ask| is_struck(about, ask))
+}
+
+/// Whether this was asked for by one of the events that are given up, and not put back since.
+fn is_struck(about: &Cancellation, ask: &Ask) -> bool {
+    let request = &ask.request;
+    about.events.contains(&request.origin.event_id) && request.floor < about.at + settle::FRESHNESS_MARGIN
+}
+
+/// Whether this is given up along with what made it needless. Without events only who saw it as one deployment can mean that.
+fn is_struck_too(about: &Cancellation, is_again: bool, ask: &Ask) -> bool {
+    if about.events.is_empty() { !is_again } else { is_struck(about, ask) }
+}
+
+/// What is needed after all is no reason for these any more.
+fn forget_origins(asks: &mut [Ask], needed: &[Ask]) {
+    let is_needed = |event: &EventId| needed.iter().any(|ask| ask.origins().any(|it| it.event_id == *event));
+    for ask in asks {
+        ask.merged.retain(|origin| !is_needed(&origin.event_id));
+    }
 }
 
 /// How a deployment ends that was cancelled, and why; what it would have ended with otherwise.

@@ -30,19 +30,37 @@ pub(super) struct Ask {
     pub(super) request: Request,
     /// Why those that it replaced were made, oldest first.
     pub(super) merged: Vec<Arc<Origin>>,
+    /// Whether a cancellation may come that strikes it, and not what it was folded with.
+    pub(super) may_be_struck: bool,
 }
 
 impl Hash for Ask {
     /// What is only told to people makes no state of its own.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { lease, request, merged: _ } = self;
-        (lease, request).hash(state);
+        let Self { lease, request, merged: _, may_be_struck } = self;
+        (lease, request, may_be_struck).hash(state);
+    }
+}
+
+/// A request that another one makes needless.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Needless {
+    pub(super) ask: Ask,
+    /// The message of the other one.
+    pub(super) by: LeaseId,
+    /// Whether that may be struck alone.
+    pub(super) may_be_needed: bool,
+}
+
+impl Needless {
+    fn because_of(other: &Ask, ask: Ask) -> Self {
+        Self { ask, by: other.lease, may_be_needed: other.may_be_struck }
     }
 }
 
 impl Ask {
     pub(super) fn new(lease: LeaseId, request: Request) -> Self {
-        Self { lease, request, merged: Vec::new() }
+        Self { lease, request, merged: Vec::new(), may_be_struck: false }
     }
 
     /// Every reason for this request, its own last.
@@ -68,31 +86,31 @@ pub(super) fn merged(asks: Vec<Ask>, flawed: impl Fn(Flaw) -> bool) -> Vec<Ask> 
     merged
 }
 
-/// Lets a request join those that wait. Returns the messages that owe nothing more, because a newer one asks for the
-/// same or replaces it.
-pub(super) fn join(waiting: &mut Vec<Ask>, mut joining: Ask, flawed: impl Fn(Flaw) -> bool) -> Vec<LeaseId> {
-    let mut settled = Vec::new();
+/// Lets a request join those that wait. Returns what is needless now, because a newer one asks for the same or
+/// replaces it.
+pub(super) fn join(waiting: &mut Vec<Ask>, mut joining: Ask, flawed: impl Fn(Flaw) -> bool) -> Vec<Needless> {
+    let mut needless = Vec::new();
     let arrival_counts = flawed(Flaw::ArrivalOrder);
     if let Some(newer) = waiting
         .iter_mut()
         .find(|ask| !arrival_counts && replaces(&ask.request, &joining.request) == Some(Ordering::Greater))
     {
         newer.absorb(&joining);
-        return vec![joining.lease];
+        return vec![Needless::because_of(newer, joining)];
     }
     waiting.retain(|ask| {
         // By version nothing that waits is newer, and replaces this: that was looked for above.
         let stays = replaces(&joining.request, &ask.request).is_none();
         if !stays {
             joining.absorb(ask);
-            settled.push(ask.lease);
+            needless.push(Needless::because_of(&joining, ask.clone()));
         }
         stays
     });
     let order = |ask: &Ask| (ask.request.version, ask.lease);
     let place = waiting.partition_point(|ask| order(ask) < order(&joining));
     waiting.insert(place, joining);
-    settled
+    needless
 }
 
 /// How the first stands to the second if one of them makes the other needless; `None` if both are needed.
@@ -134,8 +152,8 @@ fn rank(one: &ImageChange, other: &ImageChange) -> Ordering {
 }
 
 /// Leaves out the images of which no container would be left: requests that name the same image in different ways
-/// are found to be for the same container only by the definition. Returns the messages that owe nothing more.
-pub(super) fn shed(asks: Vec<Ask>, ground: &Ground<'_>) -> (Vec<Ask>, Vec<LeaseId>) {
+/// are found to be for the same container only by the definition. Returns those that are left, and those that are needless.
+pub(super) fn shed(asks: Vec<Ask>, ground: &Ground<'_>) -> (Vec<Ask>, Vec<Needless>) {
     let start = ground.wanted.unwrap_or(ground.base);
     let image = |ask: &Ask| match &ask.request.change {
         Change::Image(image) => Some((settle::containers(&image.source, start), image.clone())),
@@ -148,19 +166,19 @@ pub(super) fn shed(asks: Vec<Ask>, ground: &Ground<'_>) -> (Vec<Ask>, Vec<LeaseI
             is_later && !containers.is_empty() && containers.iter().all(|name| others.contains(name))
         })
     };
-    let needless: Vec<Option<usize>> = asks
+    let covering: Vec<Option<usize>> = asks
         .iter()
         .map(|ask| image(ask).and_then(|it| asks.iter().position(|later| covers(later, &it, ask))))
         .collect();
-    let (mut kept, mut settled) = (asks.clone(), Vec::new());
-    for (ask, by) in asks.iter().zip(&needless) {
+    let (mut kept, mut needless) = (asks.clone(), Vec::<Needless>::new());
+    for (ask, by) in asks.iter().zip(&covering) {
         if let Some(by) = by {
             kept[*by].absorb(ask);
-            settled.push(ask.lease);
+            needless.push(Needless::because_of(&asks[*by], ask.clone()));
         }
     }
-    kept.retain(|ask| !settled.contains(&ask.lease));
-    (kept, settled)
+    kept.retain(|ask| !needless.iter().any(|it| it.ask.lease == ask.lease));
+    (kept, needless)
 }
 
 /// What a deployment is to bring about, made of all the requests that it carries.
@@ -266,6 +284,14 @@ fn newer_images<'a>(
     marked
         .filter(move |(name, at, _)| *at > since && start.images.contains_key(*name))
         .map(|(name, at, image)| (name.clone(), at, image.clone()))
+}
+
+/// Whether what is asked for is a way back: an image that is asked for beside it is new.
+pub(super) fn is_rollback(asks: &[Ask]) -> bool {
+    let restarts = |change: &Change| *change == Change::Refresh(Refresh::Restart);
+    let mut changes =
+        asks.iter().map(|ask| &ask.request.change).filter(|change| !restarts(change)).peekable();
+    changes.peek().is_some() && changes.all(|change| rollback_of(change).is_some())
 }
 
 fn rollback_of(change: &Change) -> Option<&Rollback> {

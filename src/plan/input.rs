@@ -127,6 +127,8 @@ pub struct Arrival {
     pub event: EventId,
     /// Until when it is held.
     pub expires: Moment,
+    /// When it was first received, where that was before: whoever held it then may have acted on it.
+    pub held_since: Option<Timestamp>,
     /// What it asks for.
     pub asks: Asks,
 }
@@ -262,6 +264,8 @@ pub enum Flaw {
     PausedInMemoryOnly,
     /// The message of a cancellation is settled before what it gave up is.
     CancelForgotten,
+    /// What a request that may be cancelled alone makes needless is settled at once.
+    CoveredForgotten,
     /// A rollback does not hold its target.
     RollbackWithoutHold,
 }

@@ -284,7 +284,8 @@ pub(super) fn outrun(asks: &[Ask], rollout: &Rollout) -> Option<String> {
     all.and_then(|all| all.into_iter().next_back())
 }
 
-/// What a success is to say about the digests that were asked for: only what is known to differ, or not known at all.
+/// What a success is to say about the digests that were asked for: only what is known to differ, or not known at all. What a
+/// definition names by its digest is what runs.
 pub(super) fn unverified(asks: &[Ask], rollout: &Rollout) -> Option<String> {
     let asked = asks.iter().filter_map(|ask| match &ask.request.change {
         Change::Image(image) => image.digest.as_ref().map(|digest| (&image.source, digest)),
@@ -295,8 +296,12 @@ pub(super) fn unverified(asks: &[Ask], rollout: &Rollout) -> Option<String> {
     });
     for (source, digest) in asked {
         for container in settle::containers(source, &rollout.definition) {
-            match rollout.digests.get(&container) {
+            let named = rollout.definition.images.get(&container).and_then(|image| image.digest.as_ref());
+            match rollout.digests.get(&container).or(named) {
                 Some(runs) if runs == digest => {}
+                Some(_) if let Some(named) = named.filter(|named| *named != digest) => {
+                    return Some(format!("its definition names {named}, and not {digest}, which was pushed"));
+                }
                 Some(runs) => return Some(differs(runs, digest)),
                 None => return Some(format!("digest unverified: ECS does not say what {container} runs")),
             }

@@ -21,8 +21,15 @@ use crate::domain::{
 };
 
 use super::{
-    Command, Flaw, Now, PlanSettings, fold, fold::Ask, holding::Holding, ledger::Ledger, mark::Marking,
-    named::Named, retry, watch::Watch, waves::Waves,
+    Command, Flaw, Now, PlanSettings, fold,
+    fold::{Ask, Needless},
+    holding::Holding,
+    ledger::Ledger,
+    mark::Marking,
+    named::Named,
+    retry,
+    watch::Watch,
+    waves::Waves,
 };
 
 /// However many requests keep coming, a lane gathers no longer than this.
@@ -56,7 +63,9 @@ pub(super) struct Lane {
     pub(super) settings: Arc<TargetSettings>,
     /// The requests that are not being deployed, in the order of their versions.
     pub(super) waiting: Vec<Ask>,
-    /// By which id those are known.
+    /// What one of those, or one that is being deployed, makes needless while that may be struck alone.
+    pub(super) covered: Vec<Needless>,
+    /// By which id those that wait are known.
     pub(super) named: Named,
     /// While more requests are expected to come.
     pub(super) gathering: Option<Gathering>,
@@ -166,6 +175,7 @@ impl Lane {
             target,
             settings,
             waiting: Vec::new(),
+            covered: Vec::new(),
             named: Named::default(),
             gathering: None,
             phase: Phase::Idle,
@@ -184,6 +194,7 @@ impl Lane {
     pub(super) fn is_forgettable(&self) -> bool {
         self.phase == Phase::Idle
             && self.waiting.is_empty()
+            && self.covered.is_empty()
             && self.running.is_none()
             && self.no_look_before.is_none()
             && self.holding.is_forgettable()
@@ -213,7 +224,12 @@ impl Lane {
             | Phase::Queued { .. }
             | Phase::Blocked(_) => Vec::new(),
         };
-        for ask in self.waiting.iter_mut().chain(phase).filter(|ask| earlier.contains(&ask.lease)) {
+        for by in self.covered.iter_mut().map(|it| &mut it.by).filter(|by| earlier.contains(by)) {
+            *by = lease;
+        }
+        let covered = self.covered.iter_mut().map(|it| &mut it.ask);
+        let asks = self.waiting.iter_mut().chain(covered).chain(phase);
+        for ask in asks.filter(|ask| earlier.contains(&ask.lease)) {
             ask.lease = lease;
             found = true;
         }
@@ -226,7 +242,14 @@ impl Lane {
 
     /// A request joins those that wait. One that is being deployed already because of the same event goes on being
     /// deployed for the message that came last.
-    pub(super) fn join(&mut self, lease: LeaseId, request: Request, turn: &mut Turn<'_>) {
+    pub(super) fn join(
+        &mut self,
+        lease: LeaseId,
+        request: Request,
+        held_since: Option<Timestamp>,
+        is_cancelled: bool,
+        turn: &mut Turn<'_>,
+    ) {
         self.settings = Arc::clone(&request.settings);
         if let Some(older) = self.passage().and_then(|passage| passage.same(&request)) {
             self.reissue(&[older], lease);
@@ -242,11 +265,11 @@ impl Lane {
         }
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);
-        let ask = Ask::new(lease, request);
-        let settled = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
-        for lease in settled {
-            turn.ledger.settle(lease, &target, SettledBy::Newer);
-        }
+        // Only of what was received before can a cancellation come that this process knows nothing of.
+        let may_be_struck = is_cancelled || held_since.is_some();
+        let ask = Ask { may_be_struck, ..Ask::new(lease, request) };
+        let needless = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
+        self.drop_needless(needless, turn);
         let waiting = self.waiting.iter().map(|ask| ask.origins().count()).sum();
         turn.report(Report::Queued { target, name, origin, change, waiting });
         self.gather(turn);
@@ -397,7 +420,11 @@ impl Lane {
 
     /// Whether one of these messages holds something that waits here.
     pub(super) fn waits_for(&self, leases: &[LeaseId]) -> bool {
-        self.waiting.iter().any(|ask| leases.contains(&ask.lease)) || self.holding.waits_for(leases)
+        let covered = self.covered.iter().map(|it| &it.ask);
+        let mut asks = self.waiting.iter().chain(covered);
+        asks.any(|ask| leases.contains(&ask.lease))
+            || self.covered.iter().any(|it| leases.contains(&it.by))
+            || self.holding.waits_for(leases)
     }
 
     /// These messages will be received again: what they ask for is not ours to start until then.

@@ -42,6 +42,7 @@
 mod agenda;
 mod by_hand;
 mod cancel;
+mod covered;
 mod decide;
 mod diagnose;
 mod fold;
@@ -259,7 +260,7 @@ impl Planner {
     }
 
     fn arrived(&mut self, now: Now, arrival: Arrival, out: &mut Vec<Command>) {
-        let Arrival { lease, message, event, expires, asks } = arrival;
+        let Arrival { lease, message, event, expires, held_since, asks } = arrival;
         let requests = match asks {
             Asks::Changes(requests) => requests,
             Asks::Holds(requests) => {
@@ -268,7 +269,7 @@ impl Planner {
             }
             Asks::Cancel(about) => {
                 let hold = Hold { lease, message, event, expires };
-                return self.cancelled(now, hold, about);
+                return self.cancelled(now, hold, about, held_since.is_some());
             }
             Asks::Nothing => Vec::new(),
             Asks::Notice => {
@@ -283,7 +284,7 @@ impl Planner {
         };
         let targets = requests.iter().map(|request| request.target.clone());
         self.waves.open(&event, lease, &requests);
-        let replaced = self.ledger.hold(lease, message, event, expires, targets, now.moment);
+        let replaced = self.ledger.hold(lease, message, event.clone(), expires, targets, now.moment);
         self.cancels.reissue(replaced, lease);
         for request in requests {
             let target = request.target.clone();
@@ -291,9 +292,10 @@ impl Planner {
                 continue;
             }
             self.lane_of(&target, &request.settings);
+            let is_cancelled = self.cancels.mean(&event);
             self.with_lane(now, &target, out, |lane, turn| {
                 if !lane.reissue(replaced.as_slice(), lease) {
-                    lane.join(lease, request, turn);
+                    lane.join(lease, request, held_since, is_cancelled, turn);
                 }
             });
             if self.settings.flawed(Flaw::DeleteOnReceive) {
@@ -405,17 +407,16 @@ impl Planner {
         let spacing = self.glance_spacing();
         let Some(lane) = self.lanes.get_mut(target) else { return };
         let lane = Arc::make_mut(lane);
-        act(
-            lane,
-            &mut Turn {
-                now,
-                settings: &self.settings,
-                ledger: &mut self.ledger,
-                waves: &mut self.waves,
-                out,
-                spacing,
-            },
-        );
+        let mut turn = Turn {
+            now,
+            settings: &self.settings,
+            ledger: &mut self.ledger,
+            waves: &mut self.waves,
+            out,
+            spacing,
+        };
+        act(lane, &mut turn);
+        lane.settle_covered(&mut turn);
         self.waves.update(lane);
         self.cancels.stir(target);
         let deadline = lane.next_wakeup();

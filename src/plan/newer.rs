@@ -124,7 +124,7 @@ fn newer_image(
 ) -> Option<String> {
     let mark = definition.marks.versions.get(container);
     if let (Some(policy), Some(asked)) = (&change.policy, &change.tag) {
-        let has = definition.images.get(container).and_then(ImageReference::effective_tag);
+        let has = definition.images.get(container).and_then(ImageReference::named_tag);
         let ranks = (policy.rank(asked), has.as_ref().and_then(|tag| policy.rank(tag)));
         if let (Some(asked_rank), Some(has_rank)) = &ranks
             && asked_rank != has_rank

@@ -129,6 +129,9 @@ pub(super) fn followers(
         None => no_container(&followed.source, base),
         Some(name) => {
             let image = &base.images[name];
+            if image.digest.is_some() {
+                return Err(fixed(name, image, base));
+            }
             format!(
                 "container {name} of {} names {image}, which the tag {} does not change",
                 base.id, followed.tag
@@ -360,6 +363,15 @@ fn already_running(definition: &DefinitionId) -> Verdict {
 /// Whether no rollout is under way, so that what runs is what will run.
 fn is_at_rest(look: &Look) -> bool {
     look.rollouts.iter().all(|rollout| !rollout.state.is_live()) && !look.going_back
+}
+
+/// Why no push changes this container.
+fn fixed(name: &ContainerName, image: &ImageReference, base: &DefinitionView) -> String {
+    format!(
+        "container {name} of {} names the digest of {image}: a push cannot change it; use on_push = \"pin\", or name \
+         the tag alone",
+        base.id
+    )
 }
 
 /// Why none of the containers of this definition is meant.

@@ -34,9 +34,7 @@ impl Lane {
             }
         };
         let (asks, needless) = fold::shed(asks, &ground);
-        for lease in needless {
-            turn.ledger.settle(lease, &self.target, SettledBy::Newer);
-        }
+        self.drop_needless(needless, turn);
         if let Some(retrying) = self.retrying_of(&asks).filter(|it| it.failed > self.settings.retries) {
             let last = retrying.last.clone();
             return self.fail_apart(asks, last, turn);
@@ -212,12 +210,14 @@ impl Lane {
 
     /// Requests that were being deployed wait again. A newer one that came meanwhile may make them needless.
     pub(super) fn take_back(&mut self, asks: Vec<Ask>, turn: &mut Turn<'_>) {
+        // What waited behind them may have been cancelled as the other deployment that it was.
+        for ask in &mut self.waiting {
+            ask.may_be_struck = true;
+        }
         for ask in asks {
-            if !turn.ledger.holds(ask.lease) {
-                continue;
-            }
-            for lease in fold::join(&mut self.waiting, ask, |flaw| turn.flawed(flaw)) {
-                turn.ledger.settle(lease, &self.target, SettledBy::Newer);
+            if turn.ledger.holds(ask.lease) {
+                let needless = fold::join(&mut self.waiting, ask, |flaw| turn.flawed(flaw));
+                self.drop_needless(needless, turn);
             }
         }
     }

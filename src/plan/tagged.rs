@@ -64,9 +64,7 @@ impl<'a> Pushed<'a> {
     /// What the tag meant when a rollout read it for this container, where it did so after the push.
     fn read_by<'r>(self, rollout: &'r Rollout, container: &ContainerName) -> Option<&'r Digest> {
         let image = rollout.definition.images.get(container)?;
-        let reads = |image: &ImageReference| {
-            image.digest.is_none() && image.effective_tag().as_ref() == Some(self.tag)
-        };
+        let reads = |image: &ImageReference| image.effective_tag().as_ref() == Some(self.tag);
         let is_later = rollout.created_at >= self.at + FRESHNESS_MARGIN;
         rollout.digests.get(container).filter(|_| is_later && reads(image))
     }

@@ -249,15 +249,14 @@ impl Lane {
     }
 
     fn blank_record(&self, id: DeploymentId, asks: &[Ask]) -> DeploymentRecord {
-        let triggers: Vec<Arc<Origin>> =
-            asks.iter().flat_map(Ask::origins).take(MOST_TRIGGERS).cloned().collect();
         DeploymentRecord {
             id,
             target: self.target.clone(),
             name: self.name(),
             version: asks.iter().map(|ask| ask.request.version).max().unwrap_or_default(),
             changes: asks.iter().map(|ask| fold::describe(&ask.request.change)).collect(),
-            triggers,
+            triggers: triggers(asks),
+            rollback: fold::is_rollback(asks),
             stage: Stage::Waiting,
             outcome: None,
             cause: None::<Cause>,
@@ -332,6 +331,7 @@ impl Lane {
             service: self.target.service().clone(),
             running,
             rollout: None,
+            refused: None,
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
@@ -361,14 +361,17 @@ impl Lane {
     fn next_record(&self) -> Option<DeploymentRecord> {
         let first = self.passage().filter(|_| !self.waiting.is_empty())?;
         let kept_back = self.waiting.iter().find_map(|ask| self.kept_back(ask));
-        let reason = kept_back.unwrap_or_else(|| match first.stage {
-            Stage::RollingBack => format!("{} is being rolled back", first.id),
-            Stage::Waiting | Stage::Starting | Stage::Rollout | Stage::Finished => {
-                format!("{} is being deployed", first.id)
-            }
-        });
+        let reason = kept_back.unwrap_or_else(|| behind(first));
         Some(DeploymentRecord { reason: Some(reason), ..self.waiting_record(&self.waiting) })
     }
+}
+
+/// What is waited for, and how far that is.
+fn behind(first: &Passage) -> String {
+    let Tasks { running, desired, .. } = first.tasks;
+    let tasks = if desired > 0 { format!(", {running} of {desired} tasks") } else { String::new() };
+    let stage = first.stage.as_str().replace('_', " ");
+    format!("behind {} ({stage}{tasks})", first.id)
 }
 
 /// Whose the rollout was that was taken over, in words.
@@ -377,6 +380,18 @@ fn taken_over(whose: Adopted) -> &'static str {
         Adopted::Ours => "its rollout was adopted in progress: a process before this one began it",
         Adopted::Unknown => "its rollout was adopted in progress: who began it is not known",
     }
+}
+
+/// Why these were asked for. The events of the requests themselves are always among them: by those a deployment is cancelled.
+fn triggers(asks: &[Ask]) -> Vec<Arc<Origin>> {
+    let mut room = MOST_TRIGGERS.saturating_sub(asks.len());
+    let mut triggers = Vec::new();
+    for ask in asks {
+        let merged = &ask.merged[..ask.merged.len().min(room)];
+        room -= merged.len();
+        triggers.extend(merged.iter().chain([&ask.request.origin]).cloned());
+    }
+    triggers
 }
 
 /// What a container is to run, with the digest that one of these asks for.
@@ -459,6 +474,13 @@ impl Planner {
     /// Whether something is asked of this target that is not settled.
     pub fn is_busy(&self, target: &TargetId) -> bool {
         self.lanes.get(target).is_some_and(|lane| lane.phase != Phase::Idle || !lane.waiting.is_empty())
+    }
+
+    /// The targets that a pause or a hold keeps back while something waits there.
+    pub fn kept_back(&self) -> impl Iterator<Item = &TargetId> {
+        let is_kept_back =
+            |lane: &Lane| !lane.waiting.is_empty() && (lane.holding.is_paused() || lane.holding.is_held());
+        self.lanes.values().filter(move |lane| is_kept_back(lane)).map(|lane| &lane.target)
     }
 
     /// The targets of which something may have changed since this was last asked.

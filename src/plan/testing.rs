@@ -240,7 +240,14 @@ impl Story {
 
     pub(super) fn arrive(&mut self, lease: u64, message: &str, event: &str, asks: Asks) -> &mut Self {
         let (message, event, expires) = (message.into(), event.into(), self.moment() + VISIBILITY);
-        self.tell(Input::Arrived(Arrival { lease: LeaseId(lease), message, event, expires, asks }))
+        self.tell(Input::Arrived(Arrival {
+            lease: LeaseId(lease),
+            message,
+            event,
+            expires,
+            held_since: None,
+            asks,
+        }))
     }
 
     pub(super) fn looked(&mut self, look: Look) -> &mut Self {

@@ -55,6 +55,11 @@ impl Past {
         self.0.get(target).map(|read| read.at)
     }
 
+    /// How many of these targets were not read yet.
+    pub fn unread<'a>(&self, targets: impl Iterator<Item = &'a TargetId>) -> usize {
+        targets.filter(|target| !self.0.contains_key(*target)).count()
+    }
+
     /// The targets that were read.
     pub fn targets(&self) -> impl Iterator<Item = &TargetId> {
         self.0.keys()
@@ -146,6 +151,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         version: it.created_at,
         changes: Vec::new(),
         triggers: Vec::new(),
+        rollback: false,
         stage: Stage::Finished,
         outcome: Some(outcome(it.state)),
         cause: None,

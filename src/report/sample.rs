@@ -57,6 +57,7 @@ pub(crate) fn succeeded() -> DeploymentRecord {
             origin(TriggerKind::ImagePushed, "e-1", "push of shop_api:1.4"),
             origin(TriggerKind::ImagePushed, "e-2", "push of shop_api:latest"),
         ],
+        rollback: false,
         stage: Stage::Finished,
         outcome: Some(Outcome::Succeeded),
         cause: None,

@@ -85,8 +85,8 @@ impl<'a> Draft<'a> {
         by: &Decision,
     ) {
         let origin = self.origin(&said("cancelled", by));
-        let events = events.iter().cloned().collect();
-        self.routing.cancellation = Some(Cancellation { deployment, target, events, origin });
+        let (events, at) = (events.iter().cloned().collect(), self.arrival.version);
+        self.routing.cancellation = Some(Cancellation { deployment, target, events, at, origin });
     }
 
     /// Says that these targets are worth a look.

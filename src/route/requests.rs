@@ -197,7 +197,7 @@ fn this_image(image: &ImageReference, force: bool, settings: &TargetSettings) ->
             home: image.ecr_home(),
             container: settings.container.clone(),
         },
-        tag: image.effective_tag(),
+        tag: image.named_tag(),
         digest: image.digest.clone(),
         is_index: None,
         by_digest: image.digest.is_some() || settings.image_reference == ImageStyle::Digest,

@@ -1,4 +1,4 @@
-//! The deployments of a snapshot in the order in which they are listed. That order, and what of it ECS tells twice, is found
+//! The deployments of a snapshot, those too that wait behind others, in the order in which they are listed. That order, and what of it ECS tells twice, is found
 //! out once for all who ask while the snapshot is the newest, and not at all if nobody does.
 
 use std::sync::{Arc, OnceLock};
@@ -17,10 +17,16 @@ impl Clone for Listing {
 }
 
 impl Snapshot {
-    /// Deployments under way, then those that ended, those too that only ECS remembers; the newest first.
+    /// Of how many targets it is not read yet what ECS remembers: their deployments from before this process are missing.
+    pub(super) fn past_unread(&self) -> usize {
+        self.past.unread(self.targets.iter().map(|it| &it.id))
+    }
+
+    /// Deployments that wait or are under way, then those that ended, those too that only ECS remembers; the newest first.
     pub(super) fn listed(&self) -> &[Arc<DeploymentRecord>] {
         self.listing.0.get_or_init(|| {
-            let known = self.deployments.values().chain(self.history.shared());
+            let unended = self.deployments.values().chain(self.waiting.values());
+            let known = unended.chain(self.history.shared());
             let remembered = self.past.beside(&self.history, self.under_way());
             in_order(known.chain(remembered).cloned().collect())
         })
@@ -31,7 +37,7 @@ impl Snapshot {
 mod tests {
     use super::*;
     use crate::{
-        domain::{PastRollout, RolloutState, Tasks, Timestamp},
+        domain::{Origin, PastRollout, RolloutState, Tasks, Timestamp},
         report::{
             history::{History, Query, page, page_of},
             past::Past,
@@ -72,6 +78,37 @@ mod tests {
         }
         (snapshot.history, snapshot.past) = (Arc::new(history), Arc::new(past));
         snapshot
+    }
+
+    #[test]
+    fn what_waits_behind_a_deployment_is_found_by_its_event_and_by_its_target() {
+        let mut snapshot = Sample::busy().snapshot;
+        let first = snapshot.deployments.values().next().expect("one is under way").clone();
+        let origin = Arc::new(Origin { event_id: "of-the-next".into(), ..(*first.triggers[0]).clone() });
+        let next = DeploymentRecord { id: "d-next".into(), triggers: vec![origin], ..(*first).clone() };
+        snapshot.waiting = Arc::new([(next.target.clone(), Arc::new(next))].into());
+        let ids = |query| -> Vec<String> {
+            let page = page_of(snapshot.listed(), &query);
+            page.items.iter().filter(|it| it.outcome.is_none()).map(|it| it.id.to_string()).collect()
+        };
+        let by_event = Query { event: Some("of-the-next".into()), ..Query::first(20) };
+        assert_eq!(ids(by_event), ["d-next"]);
+        let by_target = Query { target: Some(first.target.to_string()), ..Query::first(20) };
+        assert_eq!(ids(by_target).len(), 2);
+    }
+
+    #[test]
+    fn the_past_is_whole_once_each_target_was_read_even_without_a_rollout() {
+        let mut snapshot = Sample::busy().snapshot;
+        let targets = snapshot.targets.clone();
+        assert!(!targets.is_empty());
+        snapshot.past = Arc::default();
+        assert_eq!(snapshot.past_unread(), targets.len());
+        for (read, it) in targets.iter().enumerate() {
+            assert_eq!(snapshot.past_unread(), targets.len() - read);
+            Arc::make_mut(&mut snapshot.past).learn(&it.id, &it.name, &[], Timestamp::default());
+        }
+        assert_eq!(snapshot.past_unread(), 0);
     }
 
     #[test]

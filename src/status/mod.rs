@@ -213,6 +213,14 @@ impl Snapshot {
         let known = self.under_way().find(|record| record.id == *id).or_else(|| self.history.find(id));
         known.or_else(|| self.listed().iter().map(|record| &**record).find(|record| record.id == *id))
     }
+
+    /// What is said where there is no such deployment: a link may be older than this process.
+    fn no_deployment(id: &str) -> String {
+        format!(
+            "no deployment `{id}` is known: after a restart, what waits or is under way is known once its message is \
+             received again (`queue.visibility`), and of what has ended only the last are remembered, and what ECS lists"
+        )
+    }
 }
 
 impl StatusState {

@@ -97,6 +97,7 @@ fn target(name: &str, lane: LaneRecord) -> TargetRecord {
         service: format!("chubby_{name}").into(),
         running: Some(running),
         rollout: None,
+        refused: None,
         lane,
     }
 }

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -10,8 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import processes
+from calls import Call
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+# By the word before the operation in `x-amz-target`, without a version.
+SERVICES = {
+    "AmazonEC2ContainerRegistry": "ecr",
+    "AmazonEC2ContainerServiceV20141113": "ecs",
+    "AmazonSQS": "sqs",
+    "AmazonSSM": "ssm",
+    "DynamoDB": "dynamodb",
+    "secretsmanager": "secretsmanager",
+}
 
 
 class Ministack:
@@ -71,6 +83,21 @@ class Moto:
                 calls.append({"operation": operation, "request": json.loads(body or "{}")})
         return calls
 
+    def requests(self) -> list[Call]:
+        """What the product asked in this account of all services that are asked in JSON, in order."""
+        found = []
+        for entry in self._recorded():
+            headers = {name.lower(): value for name, value in entry["headers"].items()}
+            target, _, operation = headers.get("x-amz-target", "").partition(".")
+            service = SERVICES.get(target.partition("_")[0])
+            # A role of another account has a key that is no number.
+            signed = re.search(r"Credential=\d+/\d+/([^/]+)/", headers.get("authorization", ""))
+            if service and signed and "rust" in headers.get("user-agent", ""):
+                body = base64.b64decode(entry["body"]) if entry["body_encoded"] else entry["body"]
+                region = signed[1]
+                found.append(Call(service, operation, self.account, region, json.loads(body or "{}")))
+        return found
+
     def _recorded(self) -> Iterator[dict]:
         """Each request. Moto writes them from many threads, so two may stand in one line, with an empty one behind."""
         decoder = json.JSONDecoder()
@@ -102,6 +129,11 @@ class World:
     def calls(self) -> list[dict]:
         """What ECS was asked since `forget`, in order."""
         return [call for call in self._get(f"calls?after={self._seen}") if call["service"] == "ecs"]
+
+    def requests(self) -> list[Call]:
+        """What was asked of all services, by the story as well, in order."""
+        names = ("service", "operation", "account", "region", "request")
+        return [Call(*(it[name] for name in names)) for it in self._get("calls?after=0")]
 
     def forget(self) -> None:
         """Forgets the calls until now: they were the story's own."""

@@ -74,6 +74,12 @@ def secret(identity: str) -> Event:
     return Event("aws.secretsmanager", "AWS API Call via CloudTrail", detail)
 
 
+def label(name: str) -> Event:
+    """The label of a secret's current value moved, as Secrets Manager tells it."""
+    detail = {"name": name, "labelUpdated": "AWSCURRENT", "versionId": "a1b2c3d4-5678-90ab-cdef-0123456789ab"}
+    return Event("aws.secretsmanager", "Secret Label Updated", detail)
+
+
 def rollout() -> Event:
     """ECS tells that a rollout of a service began; which one stands among the resources."""
     detail = {

@@ -1,22 +1,43 @@
-"""Least privilege, held against what was really called: the daemons' logs tell every call to AWS, the Terraform module every
-action that their role is allowed."""
+"""Least privilege, held against what was really called.
 
+By name: the daemons' logs tell every call to AWS, the Terraform module's files every action that their role is allowed; neither
+may be without the other. By resource and condition: the requests that emulators recorded are held against the statements that
+Terraform renders of `modules/permissions`, for the clusters, Regions and roles of the story, and in the story of the applied
+module against the policy that was applied.
+"""
+
+import json
+import os
 import re
+import shutil
+import subprocess
+import tempfile
+import threading
 from pathlib import Path
+
+import terraform
+from calls import ACTIONS, Call, needs
+from policy import allows
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
-# Where the action is called otherwise than the operation.
-ACTIONS = {
-    "s3:ListObjectsV2": "s3:ListBucket",
-    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
-    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
-    "sqs:SendMessageBatch": "sqs:SendMessage",
-}
 # Needs no permission.
 FREE = {"sts:GetCallerIdentity"}
-# Asked for by AWS when definitions are registered, and no operation of its own; called for credentials, of which no log tells.
-IMPLIED = {"iam:PassRole", "sts:AssumeRole"}
+# Asked for by AWS when definitions are registered, and no operation of its own; called for credentials, of which no log tells;
+# asked for by SQS and SNS where queues and topics are under a key.
+IMPLIED = {"iam:PassRole", "sts:AssumeRole", "kms:Decrypt", "kms:GenerateDataKey"}
+# Held by name only: of these no request is recorded in JSON.
+BY_NAME = IMPLIED | {"s3:ListBucket"}
+# What belongs to the daemon's own account and to no account that it deploys in: held where the module is applied.
+OWN = ("dynamodb", "events", "sns", "sqs", "sts")
+# Stand for those of a story until it is known: digits, so that nothing else looks like them.
+ACCOUNT, CLUSTER, REGION = "999999999999", "cluster-77777-{}", "region-77777-{}"
+
+# The actions of which a call was held against resources and conditions.
+held: set[str] = set()
+
+_rendering = threading.Lock()
+_rendered: dict[tuple[int, int], str] = {}
 
 
 def allowed() -> set[str]:
@@ -41,4 +62,55 @@ def findings(actions: set[str], *, whole: bool) -> list[str]:
     found = [f"{it} is called, and not allowed" for it in sorted(actions - granted)]
     if whole:
         found += [f"{it} is allowed, and never called" for it in sorted(granted - actions - IMPLIED)]
+        unheld = sorted(it for it in granted - held - BY_NAME if it.partition(":")[0] not in OWN)
+        found += [f"{it} is allowed, and no call of it was held against its resources" for it in unheld]
     return found
+
+
+def statements(account: str, regions: list[str], clusters: list[str]) -> list[dict]:
+    """What `modules/permissions` says for an account, with all that is optional."""
+    size = len(regions), len(clusters)
+    with _rendering:
+        if size not in _rendered:
+            _rendered[size] = _render(*size)
+    text = _rendered[size].replace(ACCOUNT, account)
+    for pattern, names in ((REGION, regions), (CLUSTER, clusters)):
+        for number, name in enumerate(names):
+            text = text.replace(pattern.format(number), name)
+    return json.loads(text)
+
+
+def _render(regions: int, clusters: int) -> str:
+    """The statements as Terraform makes them. It needs no provider: the module makes nothing."""
+    given = {
+        "account": ACCOUNT,
+        "partition": "aws",
+        "regions": [REGION.format(it) for it in range(regions)],
+        "clusters": [CLUSTER.format(it) for it in range(clusters)],
+        "task_families": None,
+        "pass_role_arns": [f"arn:aws:iam::{ACCOUNT}:role/shop-*"],
+        "discovery": True,
+        "reconcile": True,
+        "repositories": ["*"],
+        "parameters": ["*"],
+        "secret_names": ["*"],
+        "buckets": ["shop-*"],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder) / "permissions"
+        shutil.copytree(DEPLOY / "terraform/modules/permissions", where)
+        (where / "story.auto.tfvars.json").write_text(json.dumps(given))
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, **terraform.environment(Path(folder))}
+        for words in (("init",), ("apply", "-auto-approve"), ("output", "-json", "statements")):
+            done = subprocess.run(
+                ["terraform", *words], cwd=where, env=environment, capture_output=True, text=True, check=False, timeout=120
+            )
+            assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(calls: list[Call], granted: list[dict]) -> list[str]:
+    """What of these calls the statements do not allow."""
+    wanted = [it for call in calls for it in needs(call)]
+    held.update(it.action for it in wanted)
+    return sorted({str(it) for it in wanted if not allows(granted, it.action, it.resource, it.context)})

@@ -22,7 +22,7 @@ import emulators
 import permitted
 import processes
 import terraform
-from stage import Stage
+from stage import REGION, Stage
 
 # The lane of each module of stories. Those with the longest waits come first.
 MODULES = {
@@ -98,6 +98,8 @@ def tell(story: Story, emulator: object, folder: Path) -> Told:
         stage = Stage(emulator, folder)
         story.play(stage)
         stage.check_promises()
+        refused = stage.refused() if terraform.has_terraform() else []
+        assert not refused, f"IAM would refuse {refused}"
     except Exception as error:  # Whatever goes wrong is a failure of this story, and of no other.
         where = traceback.extract_tb(error.__traceback__)
         line = next((it for it in reversed(where) if "/stories/" in it.filename), where[-1])
@@ -136,6 +138,16 @@ def why_not(lane: str) -> str:
     return missing or f"{lane} cannot be installed on this machine"
 
 
+def on_moto(running: dict[str, object], actions: set[str]) -> list[str]:
+    """What IAM would refuse of the calls on moto. One account and one record for all stories: of ECS it is held for the clusters
+    of all, which each story's own world does for its own."""
+    if "moto" not in running or not terraform.has_terraform():
+        return []
+    asked = [it for it in running["moto"].requests() if it.action in actions and it.service not in permitted.OWN]
+    granted = permitted.statements(running["moto"].account, [REGION], ["shop-*"])
+    return [f"{it} would be refused" for it in permitted.refused(asked, granted)]
+
+
 def play_all(wanted: list[Story], jobs: int, folder: Path, *, whole: bool) -> bool:
     """Plays the stories, tells how each ended, and says whether all is well."""
     running = start_emulators({story.lane for story in wanted}, folder)
@@ -158,7 +170,8 @@ def play_all(wanted: list[Story], jobs: int, folder: Path, *, whole: bool) -> bo
                 failures.append(told)
     for told in failures:
         print(f"\n=== {told.story.name}\n{told.failure}", flush=True)
-    found = permitted.findings(actions, whole=whole and not skipped)
+    found = on_moto(running, actions) + permitted.findings(actions, whole=whole and not skipped)
+    print(f"calls of {len(permitted.held)} actions were held against resources and conditions of the policy", flush=True)
     for line in found:
         print(f"PERMISSIONS  {line}", flush=True)
     print(f"{len(played) - len(failures)} passed, {len(failures)} failed, {len(skipped)} skipped", flush=True)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+import permitted
 import processes
 from daemon import Daemon, Tool
 from emulators import World
@@ -92,6 +94,8 @@ class Stage:
         self.cluster = f"shop-{number:03}"
         # What stands in each of this story's calls, and in no other story's.
         self.mark = self.cluster
+        # Those that a user would name to the module, beside what the settings name.
+        self.clusters = [self.cluster]
         # Moto knows one account; everybody else takes it from the access key.
         self.account = getattr(emulator, "account", f"{200_000_000_000 + number}")
         self.world: World | None = None
@@ -202,6 +206,7 @@ class Stage:
         """Makes a service that runs one of the revisions of its family, and waits until it does. Its breaker rolls
         back, or only stops (`"stop"`), or there is none."""
         cluster = cluster or self.cluster
+        self.clusters.append(cluster)
         family = f"{cluster}-{name}" if cluster == self.cluster else name
         image = image or self.image(name, "latest")
         document = definition or {"containerDefinitions": [{"name": "app", "image": image, "memory": 128}]}
@@ -434,6 +439,24 @@ class Stage:
         answer = self.sqs.get_queue_attributes(QueueUrl=self.dead_url, AttributeNames=names)
         visible, held = (int(answer["Attributes"][name]) for name in names)
         return visible, held
+
+    def refused(self) -> list[str]:
+        """Which calls to ECS, in any account, the module's statements for this story would not allow."""
+        if not self.world or self.world.process.poll() is not None:
+            return []
+        # The story calls as well: what no daemon does is not looked at.
+        actions = permitted.called([line for daemon in self.daemons for line in daemon.logs()])
+        asked = [it for it in self.world.requests() if it.service == "ecs" and it.action in actions]
+        written = "\n".join(it.read_text() for it in self.folder.glob("*.toml"))
+        lists = re.findall(r"^(?:clusters?|regions?) = (.*)$", written, re.MULTILINE)
+        named = list(dict.fromkeys(it for line in lists for it in re.findall(r'"([^"*]+)"', line)))
+        regions = [it for it in named if re.fullmatch(r"[a-z]{2}-[a-z]+-\d", it)]
+        clusters = list(dict.fromkeys([*self.clusters, *(it for it in named if it not in regions)]))
+        found = []
+        for account in sorted({it.account for it in asked}):
+            granted = permitted.statements(account, [REGION, *(it for it in regions if it != REGION)], clusters)
+            found += permitted.refused([it for it in asked if it.account == account], granted)
+        return found
 
     def close(self) -> None:
         """Ends what was started."""

@@ -38,9 +38,14 @@ def mirror() -> str | None:
     return str(Path(found).parents[2]) if found else None
 
 
+def has_terraform() -> bool:
+    """Whether what needs no provider can be run."""
+    return shutil.which("terraform") is not None
+
+
 def missing() -> str | None:
     """What of it is not on this machine."""
-    if not shutil.which("terraform"):
+    if not has_terraform():
         return "there is no terraform on this machine"
     return None if mirror() else "there is no mirror of Terraform's provider on this machine"
 

@@ -260,6 +260,13 @@ fn what_is_cancelled_ends_and_does_not_come_back() {
         .sent_later(&[(0, Wish::Cancel(0))]);
     let faults = if is_large() { &EVERY_FAULT[..] } else { &EVERY_FAULT[..3] };
     holds_with_each("one of two is cancelled", &one_of_two, faults);
+    holds_with_each("the newer of two of a kind is cancelled", &newer_of_two(), faults);
+}
+
+/// Each makes the other needless once they are folded, and the cancellation means one of them.
+fn newer_of_two() -> Script {
+    let both = Script::new(1).sent(10, &[(0, Wish::Restart)]).sent(1_020, &[(0, Wish::Restart)]);
+    both.sent_later(&[(0, Wish::Cancel(1))])
 }
 
 #[test]
@@ -531,6 +538,11 @@ fn a_pause_that_only_this_process_knows_of_is_caught() {
 fn a_cancellation_that_is_forgotten_too_soon_is_caught() {
     let script = Script::new(1).sent(10, &[(0, Wish::Restart)]).sent(20, &[(0, Wish::Cancel(0))]);
     assert_eq!(caught(Flaw::CancelForgotten, script.budget(A_CRASH)), (Promise::P2, 4));
+}
+
+#[test]
+fn a_request_that_goes_down_with_the_one_it_was_folded_into_is_caught() {
+    assert_eq!(caught(Flaw::CoveredForgotten, newer_of_two().budget(A_CRASH)), (Promise::P2, 0));
 }
 
 #[test]

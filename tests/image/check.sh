@@ -101,6 +101,9 @@ done
 is 'its health' 200 "$(health)"
 is 'its health, as ECS asks it' 0 "$(podman exec lockkeeper-check /lockkeeper health >/dev/null && echo 0)"
 if [[ -z ${BINARY:-} ]]; then
+    held() { for layer in "$folder"/saved/blobs/sha256/* "$folder"/saved/*; do tar --extract --to-stdout --file "$layer" lockkeeper 2>/dev/null || true; done; }
+    is 'folders of its build in it' 0 "$(held | grep --text --count --extended-regexp '/usr/local/cargo/|/build/(src|target)/' || true)"
+    is 'the same under the names of a release' yes "$(held | grep --text --count /cargo/registry/ | sed 's/^[1-9].*/yes/')"
     is 'its revision, as it says itself' 1 "$(curl --silent "http://127.0.0.1:$port/metrics" | grep --count "^lockkeeper_build_info{revision=\"$revision\"" || true)"
 fi
 podman stop --time 30 lockkeeper-check >/dev/null

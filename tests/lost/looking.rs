@@ -9,7 +9,7 @@ use lockkeeper::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::lab::{ACCOUNT, Daemon, Estate, REGION};
+use crate::lab::{ACCOUNT, Daemon, Estate, REGION, own_parameter};
 
 const OTHER: &str = "444455556666";
 
@@ -96,6 +96,60 @@ async fn what_was_lost_in_another_account_is_repaired_there_by_its_role() {
     assert!(Timestamp::from_seconds(created) > changed, "{service}");
     assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1);
     assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_behind_a_tag_whose_digest_is_named_is_neither_deployed_nor_drift() {
+    let mut estate = Estate::new(12).await;
+    let digest = estate.digest("follower-0");
+    let fixed = estate.definition_of("follower-0", &format!("shop/app-0:latest@{digest}"));
+    let body = json!({"cluster": "shop", "service": "follower-0", "taskDefinition": fixed});
+    estate.call(Service::Ecs, "UpdateService", body);
+    sleep(Duration::from_mins(1)).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let (before, other) = (primary(&estate, "follower-0"), primary(&estate, "follower-1"));
+    estate.push("shop/app-0", "latest");
+    sleep(LONG).await;
+    assert_ne!(
+        primary(&estate, "follower-1")["id"],
+        other["id"],
+        "it was deployed where the tag is followed"
+    );
+    estate.lose(1.0);
+    estate.push("shop/app-0", "latest");
+    sleep(LONG).await;
+    assert_eq!(estate.stale_in("follower-1"), Vec::<String>::new());
+    assert_eq!(primary(&estate, "follower-0")["id"], before["id"], "nothing was started");
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1, "that of the one that follows");
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_repair_does_not_mend_is_not_repaired_for_ever() {
+    let estate = Estate::new(13).await;
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
+    let tags = json!([{"key": "lockkeeper:dry_run", "value": "true"}]);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = primary(&estate, "follower-2")["id"].clone();
+    estate.lose(1.0);
+    estate.write_parameter(&own_parameter("follower-2"));
+    sleep(Duration::from_hours(5)).await;
+    assert_eq!(
+        daemon.metric("lockkeeper_drift_repairs_total"),
+        1,
+        "its deployment ended, and changed nothing"
+    );
+    assert_eq!(daemon.metric("lockkeeper_drift"), 1, "it is still told");
+    // Another change is another matter.
+    estate.write_parameter(&own_parameter("follower-2"));
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 2);
+    assert_eq!(primary(&estate, "follower-2")["id"], before);
     daemon.end().await;
 }
 

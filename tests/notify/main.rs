@@ -114,6 +114,7 @@ fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord 
         version: Timestamp::from_millis(1_790_000_000_000),
         changes: vec!["image shop_api:1.4".into()],
         triggers: vec![Arc::new(origin)],
+        rollback: false,
         stage,
         outcome,
         cause: outcome.filter(|it| it.is_failure()).map(|_| Cause::CrashLoop),

@@ -70,6 +70,7 @@ fn record(number: u32) -> DeploymentRecord {
         version: at(0),
         changes: vec!["image shop/api:v2".into()],
         triggers: Vec::new(),
+        rollback: false,
         stage: Stage::Finished,
         outcome: Some(Outcome::Succeeded),
         cause: None,

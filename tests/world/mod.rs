@@ -323,12 +323,14 @@ impl World {
         let letter = &mut self.letters[place];
         letter.receives += 1;
         let lease = LeaseId(place as u64 * 1_000 + letter.receives);
+        let is_again = letter.receives > 1;
         letter.fate = Fate::InFlight(self.clock + VISIBILITY, Some(lease));
         let arrival = Arrival {
             lease,
             message: format!("message-{place}").into(),
             event: self.message(place).event.as_str().into(),
             expires: Moment::from_millis(self.clock + VISIBILITY),
+            held_since: is_again.then(|| at(self.clock)),
             asks: self.script.asks(&self.letters[place]),
         };
         self.tell(Input::Arrived(arrival), step);

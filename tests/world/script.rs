@@ -293,6 +293,7 @@ impl Script {
                 deployment: "d-whatever".into(),
                 target: Some(target(*to)),
                 events: BTreeSet::from([self.messages[*of].event.as_str().into()]),
+                at: super::at(letter.version),
                 origin: self::origin(message, TriggerKind::Decision),
             }),
             _ => None,

@@ -7,6 +7,8 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "nothing_is_made_that_was_not_asked_for" {
@@ -228,16 +230,17 @@ run "other_accounts_forward_to_a_bus_that_takes_no_others" {
 }
 
 run "what_may_start_a_deployment_is_archived_on_each_bus" {
-  command = plan
+  command = apply
 
   variables {
     archive_days     = 30
     request_bus_name = "ci"
     environments     = ["prod"]
+    source_accounts  = ["444455556666"]
   }
 
   assert {
-    condition = { for bus, archive in aws_cloudwatch_event_archive.this : bus => toset(jsondecode(archive.event_pattern).source) } == {
+    condition = { for bus, archive in aws_cloudwatch_event_archive.this : bus => toset(jsondecode(archive.event_pattern).source) if bus != "lockkeeper" } == {
       ci      = toset(["action.deploy", "action.production", "github.actions", "github.actions.prod"])
       default = toset(["aws.ecr", "aws.secretsmanager", "aws.ssm"])
     }
@@ -246,6 +249,17 @@ run "what_may_start_a_deployment_is_archived_on_each_bus" {
   assert {
     condition     = aws_cloudwatch_event_archive.this["ci"].event_source_arn == "arn:aws:events:eu-west-1:111122223333:event-bus/ci"
     error_message = "another bus is archived"
+  }
+  assert {
+    condition = (aws_cloudwatch_event_archive.this["lockkeeper"].event_source_arn == aws_cloudwatch_event_bus.forwarded[0].arn
+      && jsondecode(aws_cloudwatch_event_archive.this["lockkeeper"].event_pattern) == {
+        account = ["444455556666"], source = [{ "anything-but" = ["aws.ecs"] }]
+    })
+    error_message = "what other accounts forward is not kept"
+  }
+  assert {
+    condition     = length(distinct([for archive in aws_cloudwatch_event_archive.this : archive.name])) == 3
+    error_message = "two archives have one name"
   }
 }
 

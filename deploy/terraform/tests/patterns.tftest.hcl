@@ -7,6 +7,8 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "every_trigger_has_its_rule" {

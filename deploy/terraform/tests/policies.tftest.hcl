@@ -39,6 +39,8 @@ variables {
   parameters   = []
   secret_names = []
   triggers     = { image_ready = false, service_deploys = false, deploy_requests = false, service_actions = false, stopped_tasks = false }
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "queues" {
@@ -228,8 +230,19 @@ run "nothing_that_changed_is_read_without_reconcile" {
   }
 }
 
-run "no_role_is_passed_unless_it_is_named" {
+run "no_definition_is_registered_and_no_role_passed_unless_roles_are_named" {
   command = apply
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, "ecs:RegisterTaskDefinition")
+    error_message = aws_iam_role_policy.task.policy
+  }
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => s.Condition if strcontains(join(" ", s.Resource), ":task-definition/") } == {
+      MarkDefinitions = { "ForAllValues:StringLike" = { "aws:TagKeys" = ["lockkeeper:*"] } }
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
 
   assert {
     condition     = !strcontains(aws_iam_role_policy.task.policy, "iam:PassRole")
@@ -312,6 +325,118 @@ run "another_region_is_allowed_only_where_it_is_named" {
     condition = one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "ReadAndUpdateServices"]) == [
       "arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*", "arn:aws:ecs:eu-central-1:111122223333:service/shop-prod/*",
     ]
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "queues_and_topics_under_a_key_can_be_used_and_nothing_else_with_it" {
+  command = apply
+
+  variables {
+    existing_queue = {
+      url             = "https://sqs.eu-west-1.amazonaws.com/111122223333/deployments"
+      arn             = "arn:aws:sqs:eu-west-1:111122223333:deployments"
+      dead_letter_url = "https://sqs.eu-west-1.amazonaws.com/111122223333/deployments-dlq"
+      dead_letter_arn = "arn:aws:sqs:eu-west-1:111122223333:deployments-dlq"
+    }
+    queue_kms_key_arns  = ["arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-queue"]
+    notify_kms_key_arns = ["arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-topic"]
+  }
+
+  assert {
+    condition = {
+      for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Sid => [s.Action, s.Resource, s.Condition] if endswith(s.Sid, "UnderAKey")
+      } == {
+      ReadAndSendUnderAKey = [
+        ["kms:Decrypt", "kms:GenerateDataKey"], ["arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-queue"],
+        { StringLike = { "kms:ViaService" = "sqs.*.amazonaws.com*" } },
+      ]
+      PublishUnderAKey = [
+        ["kms:Decrypt", "kms:GenerateDataKey"], ["arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-topic"],
+        { StringLike = { "kms:ViaService" = "sns.*.amazonaws.com*" } },
+      ]
+    }
+    error_message = aws_iam_role_policy.task.policy
+  }
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.send[0].policy).Statement : s.Action[0] => s.Resource } == {
+      "sqs:SendMessage" = ["arn:aws:sqs:eu-west-1:111122223333:deployments"]
+      "kms:Decrypt"     = ["arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-queue"]
+    }
+    error_message = aws_iam_role_policy.send[0].policy
+  }
+}
+
+run "without_keys_none_is_used" {
+  command = apply
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, "kms:")
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "the_modules_own_queues_need_no_key" {
+  command = plan
+
+  variables {
+    queue_kms_key_arns = ["arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-queue"]
+  }
+
+  expect_failures = [aws_ecs_task_definition.this]
+}
+
+run "a_key_named_by_a_star_is_refused" {
+  command = plan
+
+  variables {
+    queue_kms_key_arns  = ["arn:aws:kms:eu-west-1:111122223333:key/*"]
+    notify_kms_key_arns = ["alias/topics"]
+  }
+
+  expect_failures = [var.queue_kms_key_arns, var.notify_kms_key_arns]
+}
+
+run "of_families_named_definitions_are_registered_also_without_roles" {
+  command = apply
+
+  variables {
+    task_families = ["shop_*"]
+  }
+
+  assert {
+    condition = one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "RegisterDefinitions"]) == [
+      "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop_*:*"
+    ]
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "where_a_role_is_passed_any_family_is_registered" {
+  command = apply
+
+  variables {
+    pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+  }
+
+  assert {
+    condition = one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "RegisterDefinitions"]) == [
+      "arn:aws:ecs:eu-west-1:111122223333:task-definition/*:*"
+    ]
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "of_no_family_nothing_is_registered_or_marked" {
+  command = apply
+
+  variables {
+    task_families  = []
+    pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, ":task-definition/")
     error_message = aws_iam_role_policy.task.policy
   }
 }

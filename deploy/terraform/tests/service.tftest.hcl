@@ -15,6 +15,8 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod", "shop-dev"]
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "one_process_per_queue" {
@@ -152,4 +154,51 @@ run "a_collector_is_named_by_a_url" {
   }
 
   expect_failures = [var.otlp_endpoint]
+}
+
+run "settings_with_discovery_need_the_permission_to_look" {
+  command = plan
+
+  variables {
+    settings_toml = "[defaults]\ndry_run = true\n\n  [discovery]\n  clusters = [\"shop-prod\"]\n"
+  }
+
+  expect_failures = [aws_ecs_task_definition.this]
+}
+
+run "settings_with_discovery_and_the_permission_are_taken" {
+  command = plan
+
+  variables {
+    discovery     = true
+    settings_toml = "[discovery]\nclusters = [\"shop-prod\"]\n"
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.desired_count == 1
+    error_message = "it does not run"
+  }
+}
+
+run "a_word_about_discovery_is_no_section" {
+  command = plan
+
+  variables {
+    settings_toml = "# [discovery] would find them\n[[target]]\nname = \"api\"\n"
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.desired_count == 1
+    error_message = "it does not run"
+  }
+}
+
+run "an_installation_that_would_deploy_nothing_is_refused" {
+  command = plan
+
+  variables {
+    settings_toml = ""
+  }
+
+  expect_failures = [aws_ecs_task_definition.this]
 }

@@ -12,6 +12,8 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "without_it_there_is_no_table" {

@@ -7,6 +7,8 @@ variables {
   vpc_id     = "vpc-1"
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
+
+  settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
 run "each_alarm_looks_at_a_metric_that_is_made" {
@@ -22,19 +24,37 @@ run "each_alarm_looks_at_a_metric_that_is_made" {
   assert {
     condition = output.alarm_names == tolist([
       "lockkeeper-dead-letters", "lockkeeper-defects", "lockkeeper-failure-rate", "lockkeeper-inactive", "lockkeeper-oldest-message",
-      "lockkeeper-rules-1", "lockkeeper-rules-2", "lockkeeper-undelivered", "lockkeeper-unhealthy",
+      "lockkeeper-rules-1", "lockkeeper-rules-2", "lockkeeper-rules-3", "lockkeeper-undelivered", "lockkeeper-unhealthy",
     ])
     error_message = join(", ", output.alarm_names)
   }
   assert {
-    condition = sum([for a in aws_cloudwatch_metric_alarm.rules : length([
-      for q in a.metric_query : q if length(q.metric) > 0
-    ])]) == length(aws_cloudwatch_event_rule.this)
-    error_message = "a rule is not watched"
+    condition = toset(flatten([for a in aws_cloudwatch_metric_alarm.rules : [
+      for q in a.metric_query : [for m in q.metric : "${m.metric_name} ${m.dimensions.RuleName}"]
+      ]])) == toset(flatten([for r in aws_cloudwatch_event_rule.this : [
+      "FailedInvocations ${r.name}", "InvocationsFailedToBeSentToDlq ${r.name}",
+    ]]))
+    error_message = "what a rule loses is not watched"
   }
   assert {
     condition     = alltrue([for a in aws_cloudwatch_metric_alarm.rules : length([for q in a.metric_query : q if length(q.metric) > 0]) <= 10])
     error_message = "an alarm has more metrics than CloudWatch takes"
+  }
+}
+
+run "of_a_rule_on_another_bus_the_bus_is_named" {
+  command = apply
+
+  variables {
+    request_bus_name = "ci"
+    source_accounts  = ["444455556666"]
+  }
+
+  assert {
+    condition = toset(flatten([for a in aws_cloudwatch_metric_alarm.rules : [
+      for q in a.metric_query : [for m in q.metric : lookup(m.dimensions, "EventBusName", "default")]
+    ]])) == toset(["ci", "default", "lockkeeper"])
+    error_message = "a bus is not watched"
   }
 }
 
@@ -95,6 +115,12 @@ run "the_dashboard_shows_metrics_that_are_made" {
       [for f in aws_cloudwatch_log_metric_filter.this : f.metric_transformation[0].name],
     )) == 0
     error_message = aws_cloudwatch_dashboard.this[0].dashboard_body
+  }
+  assert {
+    condition = alltrue([for name in ["MatchedEvents", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq"] : sum([
+      for w in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : length([for m in try(w.properties.metrics, []) : 1 if try(m[1], "") == name])
+    ]) == length(aws_cloudwatch_event_rule.this)])
+    error_message = "of a rule is not shown what it matched, or what became of it"
   }
   assert {
     condition     = length([for w in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : w if w.x + w.width > 24]) == 0

@@ -175,7 +175,7 @@ impl Reach {
                 Named::Digest(digest) => it.digests.values().any(|runs| runs == digest),
                 Named::Tag(tag) => {
                     let view = self.view(&it.definition).await?;
-                    view.images.values().any(|image| image.effective_tag().as_ref() == Some(tag))
+                    view.images.values().any(|image| image.named_tag().as_ref() == Some(tag))
                 }
                 Named::Definition(_) => false,
             };

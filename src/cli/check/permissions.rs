@@ -60,6 +60,16 @@ pub(super) fn unknown(role: &str, because: &str) -> Finding {
     Finding::warning(About::Permissions, what, "allow iam:SimulatePrincipalPolicy to whoever asks")
 }
 
+/// They could not be simulated, and without a queue they are not tried either.
+pub(super) fn untried(because: &str) -> Finding {
+    let what = format!("permissions were not looked at: {because}; and there is no queue to try them with");
+    Finding::warning(
+        About::Permissions,
+        what,
+        "set queue.url, or allow iam:SimulatePrincipalPolicy to whoever asks",
+    )
+}
+
 /// Asks IAM about all of it.
 ///
 /// # Errors

@@ -39,6 +39,9 @@ impl Wanted {
 const TIME: &str = "2026-01-01T00:00:00Z";
 const DIGEST: &str = "sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd";
 
+/// A version of a secret.
+const VERSION: &str = "00000000-0000-4000-8000-000000000000";
+
 /// Everything that these targets wait for, each once.
 pub(super) fn wanted(seen: &[Seen]) -> Vec<Wanted> {
     let mut all: BTreeMap<(String, Option<Place>), Wanted> = BTreeMap::new();
@@ -138,7 +141,7 @@ fn of_secret(place: &Place, name: &str) -> Vec<Event> {
     let put = |id: &str| {
         let detail = json!({
             "eventSource": "secretsmanager.amazonaws.com", "eventName": "PutSecretValue", "awsRegion": place.region.as_str(),
-            "requestParameters": {"secretId": id, "clientRequestToken": "00000000-0000-4000-8000-000000000000"},
+            "requestParameters": {"secretId": id, "clientRequestToken": VERSION},
         });
         by_trail(event("aws.secretsmanager", "AWS API Call via CloudTrail", place, detail))
     };
@@ -146,7 +149,11 @@ fn of_secret(place: &Place, name: &str) -> Vec<Event> {
         "eventSource": "secretsmanager.amazonaws.com", "eventName": "RotationSucceeded",
         "awsRegion": place.region.as_str(), "additionalEventData": {"SecretId": arn},
     });
+    let label = json!({"name": bare, "labelUpdated": "AWSCURRENT", "versionId": VERSION});
+    let mut labelled = event("aws.secretsmanager", "Secret Label Updated", place, label);
+    labelled["resources"] = json!([arn]);
     vec![
+        told(labelled),
         put(&arn),
         put(bare),
         by_trail(event("aws.secretsmanager", "AWS Service Event via CloudTrail", place, rotated)),

@@ -142,7 +142,9 @@ impl Survey<'_> {
         self.progress.show("the queues");
         let Some(url) = &self.settings.queue.url else {
             let mend = "set LOCKKEEPER__QUEUE__URL, or `url` in `[queue]`";
-            findings.push(Finding::error(About::Queue, "queue.url is not set: `run` does not start", mend));
+            let what = "queue.url is not set: `run` does not start; which rules send to the queue, which events would reach it and \
+                        who may use it was not looked at";
+            findings.push(Finding::error(About::Queue, what, mend));
             return None;
         };
         match queues::read(&self.connections, self.settings).await {
@@ -366,6 +368,8 @@ impl Survey<'_> {
             let one_of_each: Vec<TargetId> =
                 ids.filter(|id| clusters.insert((Place::of(id), id.cluster().clone()))).collect();
             findings.extend(permissions::probe(&queue, &self.ecs, &one_of_each, &because).await);
+        } else {
+            findings.push(permissions::untried(&because));
         }
         findings
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Client, Failure, encoded, read,
-    shapes::{Deployment, lasting},
+    shapes::{Accepted, Deployment, Target, lasting},
 };
 use crate::{cli::terminal::harmless, domain::Outcome};
 
@@ -17,6 +17,9 @@ use crate::{cli::terminal::harmless, domain::Outcome};
 const FIRST_PERIOD: Duration = Duration::from_millis(500);
 const PERIOD: Duration = Duration::from_secs(2);
 const AT_FIRST: Duration = Duration::from_secs(15);
+
+/// What is received at once has its deployment by then.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// A deployment is there by then, as a rule. Until then nothing is said of there being none.
 const SOON: Duration = Duration::from_mins(1);
@@ -82,26 +85,32 @@ pub(in crate::cli) struct Unfollowed {
 /// If it cannot be asked any more, or that takes too long.
 pub(in crate::cli) async fn follow(
     client: &Client,
-    event: &str,
+    asked: &Accepted,
     waiting: Waiting,
     for_people: bool,
 ) -> Result<Followed, Unfollowed> {
     let mut last = None;
-    let followed = watch(client, event, waiting, for_people, &mut last).await;
+    let followed = watch(client, asked, waiting, for_people, &mut last).await;
     followed.map_err(|why| Unfollowed { why, last })
 }
 
 async fn watch(
     client: &Client,
-    event: &str,
+    asked: &Accepted,
     waiting: Waiting,
     for_people: bool,
     last: &mut Option<Deployment>,
 ) -> anyhow::Result<Followed> {
+    let event = &asked.event_id;
     let path = format!("/api/v1/deployments?event={}", encoded(event));
     let began = Instant::now();
+    let mut refused = None;
     let (mut heard, mut progress) = (Instant::now(), Progress::new(for_people));
     loop {
+        // It is found where the target was refused only afterwards: so the list is asked for last.
+        if last.is_none() && began.elapsed() > AT_ONCE {
+            refused = refusal(client, asked).await;
+        }
         match client.list(&path, 200).await {
             Ok(found) => {
                 heard = Instant::now();
@@ -115,6 +124,9 @@ async fn watch(
                     }
                     // A process on standby, which may answer in between, knows of none.
                     *last = Some(deployment);
+                } else if let Some(why) = refused.take().filter(|_| last.is_none()) {
+                    progress.end();
+                    anyhow::bail!("nothing comes of event {event}: the target is not deployed: {why}");
                 } else if last.is_none() && began.elapsed() > NEVER {
                     progress.end();
                     anyhow::bail!(
@@ -134,6 +146,12 @@ async fn watch(
         }
         tokio::time::sleep(if began.elapsed() < AT_FIRST { FIRST_PERIOD } else { PERIOD }).await;
     }
+}
+
+/// Why the target is not deployed, if it is not.
+async fn refusal(client: &Client, asked: &Accepted) -> Option<String> {
+    let answer = client.get(&format!("/api/v1/targets/{}", encoded(asked.target.as_deref()?))).await.ok()?;
+    read::<Target>(&answer).ok()?.refused
 }
 
 /// Whether the same question may be answered later.

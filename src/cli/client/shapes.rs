@@ -13,6 +13,8 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) running: Option<Running>,
     #[serde(default)]
     pub(in crate::cli) rollout: Option<Rollout>,
+    #[serde(default)]
+    pub(in crate::cli) refused: Option<String>,
     pub(in crate::cli) lane: Lane,
 }
 
@@ -88,6 +90,8 @@ pub(in crate::cli) struct Trigger {
 #[derive(Debug, Deserialize)]
 pub(in crate::cli) struct Accepted {
     pub(in crate::cli) event_id: String,
+    #[serde(default)]
+    pub(in crate::cli) target: Option<String>,
 }
 
 /// The way back.
@@ -107,9 +111,17 @@ pub(in crate::cli) struct WayBack {
 }
 
 impl Running {
-    /// The tag of each image, or the beginning of its digest, and the definition.
-    pub(in crate::cli) fn in_short(&self) -> String {
-        let tags: Vec<String> = self.images.iter().filter_map(Image::version).collect();
+    /// The tag of each image, or the beginning of its digest, with the container where there are several, and the definition.
+    /// What is named as the service or the family comes before what runs beside it.
+    pub(in crate::cli) fn in_short(&self, service: &str) -> String {
+        let family = self.definition.rsplit_once(':').map_or(&*self.definition, |(family, _)| family);
+        let mut images: Vec<&Image> = self.images.iter().collect();
+        images.sort_by_key(|it| !(it.is_named_as(service) || it.is_named_as(family)));
+        let tags = images.iter().filter_map(|it| Some((it.container.as_str(), it.version()?)));
+        let tags: Vec<String> = match self.images.len() {
+            0 | 1 => tags.map(|(_, tag)| tag).collect(),
+            _ => tags.map(|(container, tag)| format!("{container} {tag}")).collect(),
+        };
         if tags.is_empty() {
             self.definition.clone()
         } else {
@@ -123,12 +135,20 @@ impl Rollout {
     pub(in crate::cli) fn told(&self) -> String {
         match &self.by {
             Some(by) => format!("{by} rolls out {}", self.definition),
-            None => format!("somebody else rolls out {}", self.definition),
+            // New tasks of a revision bear no mark of who started them, and ours may not be back yet after a crash.
+            None => format!("not known whether ours: {}", self.definition),
         }
     }
 }
 
 impl Image {
+    /// Whether its repository has the name of this, or a part of it, as `team/api` of `shop_api`.
+    fn is_named_as(&self, name: &str) -> bool {
+        let Ok(image) = self.name.parse::<ImageReference>() else { return false };
+        let repository = image.repository.as_str().rsplit('/').next().unwrap_or_default();
+        repository.contains(name) || name.contains(repository)
+    }
+
     /// Its tag, or else the beginning of its digest.
     pub(in crate::cli) fn version(&self) -> Option<String> {
         let image: ImageReference = self.name.parse().ok()?;
@@ -222,7 +242,11 @@ mod tests {
             since: None,
             by: None,
         };
-        assert_eq!(running.in_short(), "1, 2 (api:3)");
+        assert_eq!(running.in_short("shop"), "web 1, web 2 (api:3)");
+        let beside = |container: &str, name: &str| Image { container: container.into(), ..image(name) };
+        let images = vec![beside("log", "h.x/sidecar:v1"), beside("web", "h.x/team/shop_api:latest")];
+        let running = Running { images, ..running };
+        assert_eq!(running.in_short("prod_shop_api"), "web latest, log v1 (api:3)");
     }
 
     #[test]

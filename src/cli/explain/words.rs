@@ -188,8 +188,9 @@ fn follows(image: &FollowedImage) -> String {
     let FollowedImage { source, tag, digest, is_index: _, any_tag } = image;
     let repository = repository(source);
     let what = if *any_tag { format!("an image of {repository}") } else { format!("{repository}:{tag}") };
+    let alone = if *any_tag { "" } else { " without a digest" };
     let known = if digest.is_some() { " and its tasks do not run that digest yet" } else { "" };
-    format!("names {what}{}{known}", whereabouts(source))
+    format!("names {what}{}{alone}{known}", whereabouts(source))
 }
 
 fn pins(image: &ImageChange) -> String {
@@ -356,7 +357,7 @@ mod tests {
         let told: Vec<String> = all.iter().map(|change| would(change, &target(), &settings())).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         new tasks of the running definition
-        new tasks of the running definition, if it names shop:v1 in container web
+        new tasks of the running definition, if it names shop:v1 in container web without a digest
         new tasks of the running definition, if it names an image of shop in container web
         a new revision of the running definition that names shop:2.1.0, unless it runs already or a later push runs
         a new revision of the running definition that names shop@sha256:0123456789abcdef0123456789abcdef, unless it runs already or something that ranks above it by semver:^2 runs

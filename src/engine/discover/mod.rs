@@ -52,8 +52,8 @@ use crate::{
 /// A reader that died begins anew after this.
 const PAUSE_AFTER_A_PANIC: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Without discovery, the services that are named are read this often.
-const NAMED_REFRESH: std::time::Duration = std::time::Duration::from_mins(15);
+/// The services that are named are read at least this often, with discovery or without.
+const NAMED_REFRESH: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// So many words wait for the loop; then reading waits.
 const WORDS: usize = 16;
@@ -116,6 +116,18 @@ impl Asks {
             errands.add(target);
         }
         if let Some(named) = self.named.get(&place) {
+            named.moved(target);
+        }
+    }
+
+    /// This target, which is known, is worth reading.
+    pub(super) fn about_known(&self, target: &TargetId) {
+        let place = Place::of(target);
+        if let Some(errands) = self.discovery.get(&place) {
+            errands.add(target);
+        }
+        if let Some(named) = self.named.get(&place) {
+            named.add(target);
             named.moved(target);
         }
     }
@@ -203,6 +215,7 @@ fn read_named(
         places.entry(Place::of(target)).or_default().add(target);
     }
     let refresh = engine.discovery.as_ref().map_or(NAMED_REFRESH, |discovery| discovery.rules.refresh);
+    let refresh = refresh.min(NAMED_REFRESH);
     for (place, named) in &places {
         let reader = Arc::new(NamedReader {
             place: place.clone(),

@@ -25,6 +25,9 @@ use crate::{
     inventory::{self, Inventory},
 };
 
+/// Reading all of them again and again takes no more than a call in so long.
+const CALL_PERIOD: Duration = Duration::from_secs(1);
+
 /// The targets of one place that are known by name, and which of them are to be read soon.
 #[derive(Debug, Default)]
 pub(super) struct Named {
@@ -72,8 +75,8 @@ impl NamedReader {
     /// Reads all of them now and then, and single ones as they change, for ever.
     pub(super) async fn keep_reading(self: Arc<Self>) {
         loop {
-            self.read_all().await;
-            let until = Instant::now() + self.refresh;
+            let calls = self.read_all().await;
+            let until = Instant::now() + self.refresh.max(CALL_PERIOD * calls);
             while Instant::now() < until {
                 tokio::select! {
                     due = self.named.errands.next(READ_BATCH) => self.run(due).await,
@@ -83,15 +86,17 @@ impl NamedReader {
         }
     }
 
-    async fn read_all(&self) {
+    /// Reads all of them, and says by how many calls.
+    async fn read_all(&self) -> u32 {
         let all: Vec<TargetId> = lock(&self.named.targets).iter().cloned().collect();
         let mut clusters: BTreeMap<ClusterName, Vec<ServiceName>> = BTreeMap::new();
         for target in all.iter().filter(|target| !self.is_found(target)) {
             clusters.entry(target.cluster().clone()).or_default().push(target.service().clone());
         }
-        let mut failures = Vec::new();
+        let (mut calls, mut failures) = (0, Vec::new());
         for (cluster, names) in &clusters {
             for names in names.chunks(READ_BATCH) {
+                calls += 1;
                 failures.extend(self.read(cluster, names).await);
             }
         }
@@ -102,6 +107,7 @@ impl NamedReader {
         for (target, _) in &failures {
             self.named.errands.add(target);
         }
+        calls
     }
 
     async fn run(&self, due: Vec<(TargetId, Errand)>) {

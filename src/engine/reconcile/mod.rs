@@ -4,10 +4,12 @@
 //! missed; and has the one rule decide by a whole look. What is missing is put on the queue as the event would have been,
 //! and goes through the same door, or is only told. Every call that it makes waits behind those that somebody waits for.
 //!
-//! What is remembered between passes only saves work: the meaning of tags, so that one that moves is seen to, and what
-//! was decided about a change, until the target is rolled out again.
+//! What is remembered between passes saves work: the meaning of tags, so that one that moves is seen to, and what was decided
+//! about a change, until the target is rolled out again. And it keeps what cannot be mended from being tried for ever: see
+//! [`repairs`].
 
 mod ended;
+mod repairs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +21,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{EngineClock, renewal};
+use self::repairs::Repairs;
+
+use super::EngineClock;
 use crate::{
     aws::{
         ecs::{Ecs, READ_BATCH},
@@ -27,20 +31,14 @@ use crate::{
         sources::Sources,
     },
     domain::{
-        CallFailure, ClusterName, DefinitionId, DefinitionReading, DeploymentRecord, Digest, Event, Glob,
-        LookOrder, Moment, Place, Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName,
+        CallFailure, ClusterName, DefinitionId, DefinitionReading, DeploymentRecord, Digest, Event, EventId,
+        Glob, LookOrder, Moment, Place, Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName,
         ServiceReading, ServiceState, TargetId, TargetName, TargetSettings, Timestamp,
     },
-    inventory::{
-        drift::{self, Answers, Memory, Questions, Subject, Suspect},
-        lost,
-    },
+    inventory::drift::{self, Answers, Memory, Questions, Subject, Suspect},
     plan,
     report::message::span,
 };
-
-/// What was put on the queue may be lost, too: so long after, it is put there again.
-const REPEAT_AFTER: Duration = Duration::from_hours(1);
 
 /// Of what could not be read, so much is told of one pass.
 const MOST_FAILURES: usize = 20;
@@ -50,9 +48,20 @@ pub(super) enum Question {
     /// Which targets there are, and how each is deployed.
     Targets(oneshot::Sender<Vec<(TargetId, Arc<TargetSettings>)>>),
     /// What this event would ask of this target, if nothing else is asked of it now.
-    Request(TargetId, Box<Event>, oneshot::Sender<Option<Request>>),
+    Request {
+        /// The target.
+        target: TargetId,
+        /// The event.
+        event: Box<Event>,
+        /// Since when it counts.
+        counts: Timestamp,
+        /// Who waits for the answer.
+        answer: oneshot::Sender<Option<Request>>,
+    },
     /// Which deployments of this target ended, if none is under way.
     Lately(TargetId, oneshot::Sender<Lately>),
+    /// These were read.
+    Read(Vec<ServiceReading>),
     /// A pass ended.
     Passed(ReconcileRecord),
 }
@@ -100,7 +109,9 @@ struct Remembered {
     /// The images for single platforms in an index; none for an image that is no index.
     children: BTreeMap<Digest, Vec<Digest>>,
     /// What was decided about changes that targets may have missed.
-    decided: BTreeMap<(TargetId, String), Decided>,
+    decided: BTreeMap<(TargetId, EventId), Decided>,
+    /// What was put on the queue for each target.
+    repairs: Repairs,
     /// The newest rollouts that were looked at.
     ended: BTreeMap<TargetId, ended::Ended>,
 }
@@ -121,6 +132,8 @@ enum Fate {
     Seen,
     /// It has not; if it was put on the queue, then.
     Missed(Option<Moment>),
+    /// It has not, although what was put on the queue for it was seen to.
+    Unmended,
 }
 
 /// One pass, while it goes on.
@@ -129,7 +142,7 @@ struct Pass<'a> {
     remembered: &'a mut Remembered,
     record: ReconcileRecord,
     /// What is to be put on the queue, and for which targets.
-    lost: BTreeMap<String, (Event, BTreeSet<TargetId>)>,
+    lost: BTreeMap<EventId, (Suspect, BTreeSet<TargetId>)>,
 }
 
 impl Reconciler {
@@ -174,6 +187,7 @@ impl Pass<'_> {
     /// `None` if the loop has ended.
     async fn run(&mut self) -> Option<()> {
         let targets = self.of.ask(Question::Targets).await?;
+        self.remembered.repairs.keep_only(targets.iter().map(|(target, _)| target));
         let subjects = self.subjects(targets).await;
         self.record.targets = subjects.len();
         let questions = Questions::of(&subjects);
@@ -206,6 +220,9 @@ impl Pass<'_> {
                 let names: Vec<ServiceName> = batch.iter().map(|(name, _)| name.clone()).collect();
                 let readings = self.of.ecs.read_services(&place, &cluster, &names).await;
                 let Some(readings) = self.taken(readings) else { continue };
+                let read = readings.iter().filter_map(|(_, reading)| reading.as_ref().ok().cloned());
+                // The loop has ended where nobody hears it, and the next question finds that out.
+                let _ = self.of.questions.send(Question::Read(read.collect())).await;
                 for ((target, reading), (_, settings)) in readings.into_iter().zip(batch) {
                     let Some(reading) = self.taken(reading) else { continue };
                     subjects.extend(self.subject(&place, target, reading, settings).await);
@@ -334,34 +351,28 @@ impl Pass<'_> {
 
     /// Has the one rule decide about a change that a target may have missed. `None` if the loop has ended.
     async fn judge(&mut self, subject: &Subject, suspect: Suspect) -> Option<()> {
-        let key = (subject.target.clone(), suspect.key());
-        let now = self.of.clock.moment();
+        let key = (subject.target.clone(), suspect.key().clone());
+        let name = &subject.settings.name;
         let before = self.remembered.decided.get(&key).map(|decided| decided.fate);
-        let is_due = |sent: Moment| sent + REPEAT_AFTER <= now;
         let fate = match before {
-            Some(Fate::Seen) => Fate::Seen,
             // Nothing is done about it, so only something newer can change it.
-            Some(Fate::Missed(None)) => Fate::Missed(None),
+            Some(fate @ (Fate::Seen | Fate::Missed(None) | Fate::Unmended)) => fate,
             // What was put on the queue may have been tried, and have failed: then it is told, and owed no more.
             Some(Fate::Missed(Some(sent))) => match self.is_missed(&suspect).await? {
                 Some(false) => Fate::Seen,
-                Some(true) if is_due(sent) => self.miss(&suspect),
-                Some(true) | None => Fate::Missed(Some(sent)),
+                Some(true) => self.miss(name, &suspect).await?,
+                None => Fate::Missed(Some(sent)),
             },
             None => match self.is_missed(&suspect).await? {
                 Some(false) => Fate::Seen,
-                Some(true) => self.miss(&suspect),
+                Some(true) => self.miss(name, &suspect).await?,
                 None => return Some(()),
             },
         };
-        let decided = Decided { newest_rollout: subject.newest_rollout, fate };
         if fate != Fate::Seen {
-            let name = subject.settings.name.clone();
             *self.record.drift.entry(name.clone()).or_default() += 1;
-            if before.is_none() {
-                self.found(&name, &suspect);
-            }
         }
+        let decided = Decided { newest_rollout: subject.newest_rollout, fate };
         self.remembered.decided.insert(key, decided);
         Some(())
     }
@@ -369,7 +380,12 @@ impl Pass<'_> {
     /// Whether the target has not seen it indeed; `Some(None)` if that cannot be told now.
     async fn is_missed(&mut self, suspect: &Suspect) -> Option<Option<bool>> {
         let (target, event) = (&suspect.target, &suspect.event);
-        let question = |answer| Question::Request(target.clone(), Box::new(event.clone()), answer);
+        let question = |answer| Question::Request {
+            target: target.clone(),
+            event: Box::new(event.clone()),
+            counts: suspect.counts,
+            answer,
+        };
         let Some(request) = self.of.ask(question).await? else { return Some(None) };
         let order = LookOrder {
             target: target.clone(),
@@ -384,41 +400,17 @@ impl Pass<'_> {
         Some(Some(plan::is_needed(&request, &look) && suspect.proof.holds(&look)))
     }
 
-    /// What follows from its having missed it.
-    fn miss(&mut self, suspect: &Suspect) -> Fate {
-        match self.of.reconcile.mode {
-            ReconcileMode::Repair => {
-                let fresh = || (suspect.event.clone(), BTreeSet::new());
-                let lost = self.lost.entry(suspect.key()).or_insert_with(fresh);
-                lost.1.insert(suspect.target.clone());
-                Fate::Missed(Some(self.of.clock.moment()))
-            }
-            ReconcileMode::Report | ReconcileMode::Off => Fate::Missed(None),
-        }
-    }
-
-    fn found(&self, name: &TargetName, suspect: &Suspect) {
+    /// What follows from its having missed it. `None` if the loop has ended.
+    async fn miss(&mut self, name: &TargetName, suspect: &Suspect) -> Option<Fate> {
         let what = drift::words(&suspect.event);
-        let then = match self.of.reconcile.mode {
-            ReconcileMode::Repair => "its event is put on the queue again",
-            ReconcileMode::Report | ReconcileMode::Off => "it is only told: reconcile.mode",
-        };
-        warn!(service = name.as_str(), "drift: {name} has not seen that {what}; {then}");
-    }
-
-    /// Puts what was lost on the queue, confined to the targets that have not seen it.
-    async fn repair(&mut self) {
-        for (event, targets) in std::mem::take(&mut self.lost).into_values() {
-            let Some(body) = lost::body(&event) else { continue };
-            let attributes = renewal::confined(event.time, &targets);
-            match self.of.queue.send(&body, &attributes).await {
-                Ok(_) => self.record.repaired += targets.len(),
-                Err(error) => {
-                    self.failed(format!("a lost event could not be put on the queue: {error}"));
-                    self.remembered.decided.retain(|(target, _), _| !targets.contains(target));
-                }
+        Some(match self.of.reconcile.mode {
+            ReconcileMode::Repair => self.mend(name, suspect).await?,
+            ReconcileMode::Report | ReconcileMode::Off => {
+                let why = "it is only told: reconcile.mode";
+                warn!(service = name.as_str(), "drift: {name} has not seen that {what}; {why}");
+                Fate::Missed(None)
             }
-        }
+        })
     }
 
     /// What was read, if it could be.

@@ -73,6 +73,7 @@ fn ask(planner: &mut Planner, lease: u64, service: &str) {
         message: message.as_str().into(),
         event: message.as_str().into(),
         expires: Moment::from_millis(600_000),
+        held_since: None,
         asks: Asks::Changes(vec![request]),
     };
     tell(planner, 0, Input::Arrived(arrival));
@@ -137,6 +138,35 @@ fn what_discovery_finds_is_shown_and_what_is_gone_is_not_but_for_what_is_asked_o
         shown.know(&target(name), &routes, &Sights::new());
     }
     assert_eq!(told(&shown), "api quiet, web idle, (api is under way)");
+}
+
+#[test]
+fn a_target_that_was_deployed_says_why_it_is_so_no_more_until_that_is_mended() {
+    let mut planner = Planner::new(PlanSettings::new(Duration::from_mins(1)));
+    let (mut routes, sights) = (routes(&[]), Sights::new());
+    routes.learn(discovered("api", None));
+    let mut shown = Shown::at_rest(&routes, &sights);
+    see(&mut shown, &mut Sights::new(), sight("api", 1, "api:1"));
+    // What a look of the planner leaves behind differs from what a reading shows.
+    shown.replace(
+        &target("api"),
+        Some(Arc::new(TargetRecord { running: None, ..(*shown.by_id[&target("api")]).clone() })),
+    );
+    let know = |shown: &mut Shown, routes: &mut Routes, refused| {
+        routes.learn(discovered("api", refused));
+        shown.know(&target("api"), routes, &sights);
+        let it = &shown.by_id[&target("api")];
+        (it.refused.as_deref().map(str::to_owned), it.lane.why.clone())
+    };
+    let off = Some("it is not deployed: switched off".into());
+    assert_eq!(know(&mut shown, &mut routes, Some("switched off")), (Some("switched off".into()), off));
+    assert_eq!(know(&mut shown, &mut routes, None), (None, None));
+    ask(&mut planner, 1, "api");
+    know(&mut shown, &mut routes, Some("switched off"));
+    shown.follow(&mut planner, &sights);
+    let it = &shown.by_id[&target("api")];
+    let told = (it.refused.as_deref(), it.lane.why.as_deref());
+    assert_eq!(told, (Some("switched off"), Some("more may come")), "something is under way");
 }
 
 fn sight(service: &str, at: i64, runs: &str) -> Sight {

@@ -133,12 +133,14 @@ fn a_tag_that_moved_to_an_older_image_is_told_from_one_that_was_rolled_out() {
     let moved = images(&[("latest", state(NEW, 5))]);
     let [suspect] = found(&subject, &moved).try_into().expect("one");
     let Proof::NotBrought { since, digests, .. } = &suspect.proof else { panic!("{suspect:?}") };
-    assert_eq!((*since, digests.as_slice(), suspect.event.time), (at(5), &[Digest::from(NEW)][..], at(60)));
+    assert_eq!((*since, digests.as_slice()), (at(5), &[Digest::from(NEW)][..]));
+    assert_eq!((suspect.event.time, suspect.counts), (at(5), at(60)), "pushed then, and known since now");
     let mut memory = Memory::default();
     memory.see(at(30), &images(&[("latest", state(OLD, 1))]));
     memory.see(at(40), &moved);
     let [suspect] = suspects(&subject, &moved, &memory, LONGEST_GRACE).try_into().expect("one");
-    assert_eq!((suspect.event.time, suspect.proof), (at(40), Proof::Rule), "it was seen to move");
+    assert_eq!((suspect.counts, suspect.proof), (at(40), Proof::Rule), "it was seen to move");
+    assert_eq!(suspect.event.time, at(5), "the true time of the push");
     let since = Subject { newest_rollout: Some(at(41)), ..subject };
     assert_eq!(suspects(&since, &moved, &memory, LONGEST_GRACE), [], "a rollout since has had it");
 }
@@ -240,18 +242,39 @@ fn what_a_rollout_since_the_push_brought_or_may_have_brought_was_not_missed() {
 }
 
 #[test]
-fn what_is_suspected_again_and_again_has_one_key() {
+fn what_is_suspected_again_and_again_is_one_event_until_a_rollout_has_followed_it() {
     let subject = subject("api:latest", OnPush::Follow);
     let answers = images(&[("latest", state(NEW, 5))]);
-    let suspected = |now| {
-        let subject = Subject { read_at: at(now), ..subject.clone() };
-        found(&subject, &answers).pop().expect("one")
+    let mut memory = Memory::default();
+    let mut suspected = |read: i64, newest_rollout| {
+        let subject = Subject { read_at: at(read), newest_rollout, ..subject.clone() };
+        memory.see(at(read), &answers);
+        suspects(&subject, &answers, &memory, LONGEST_GRACE).pop()
     };
-    let (first, second) = (suspected(60), suspected(70));
-    assert_eq!((first.key(), first.since()), (second.key(), at(5)));
-    assert_ne!(first.event.id, second.event.id);
+    let (first, second) = (suspected(60, Some(at(10))), suspected(70, Some(at(10))));
+    let first = first.expect("one");
+    assert_eq!((first.counts, first.since()), (at(60), at(5)));
+    assert_eq!(second, Some(first));
+    assert_eq!(suspected(80, Some(at(71))), None, "whatever that brought");
     let pushed = found(&subject, &images(&[("latest", state(NEW, 20))])).pop().expect("one");
-    assert_eq!((pushed.key(), pushed.since()), (pushed.event.id.to_string(), at(20)));
+    assert_eq!((pushed.counts, pushed.since()), (at(20), at(20)));
+}
+
+#[test]
+fn a_container_whose_image_names_a_digest_follows_nothing() {
+    let image = |reference: &str| subject(&format!("api{reference}"), OnPush::Follow);
+    let moved = images(&[("latest", state(NEW, 20))]);
+    for reference in [format!(":latest@{OLD}"), format!("@{OLD}")] {
+        let fixed = image(&reference);
+        assert!(!fixed.depends_on_images(), "{reference}");
+        assert_eq!(Questions::of([&fixed]).images, [].into(), "{reference}");
+        assert_eq!(found(&fixed, &moved), [], "{reference}");
+        let pinned = with(fixed, |it| it.on_push = OnPush::Pin);
+        assert_eq!(tags_of(&found(&pinned, &moved)), [("latest", at(20))], "a push replaces it: {reference}");
+    }
+    let mut back = image(&format!("@{OLD}"));
+    back.definition.marks.follows.insert("web".into(), "latest".into());
+    assert_eq!(found(&back, &moved).len(), 1, "since a rollback it goes on following the tag");
 }
 
 #[test]

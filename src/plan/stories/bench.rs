@@ -39,6 +39,8 @@ pub(in crate::plan) struct Bench {
     pub(super) settings: TargetSettings,
     /// How long a message is held once it is received.
     pub(super) held_for: Duration,
+    /// When the next messages were first received, where that was before.
+    pub(super) held_since: Option<Timestamp>,
     pub(super) scenes: BTreeMap<TargetId, Look>,
     /// Calls that are answered by nobody, until a story does.
     pub(super) unanswered: BTreeSet<Verb>,
@@ -68,6 +70,7 @@ impl Bench {
     pub(super) fn with(settings: PlanSettings) -> Self {
         Self {
             held_for: settings.visibility,
+            held_since: None,
             planner: Planner::new(settings.clone()),
             plan: settings,
             now: Moment::from_millis(1_000_000),
@@ -113,7 +116,14 @@ impl Bench {
         let lease = LeaseId(self.leases);
         let expires = self.now + self.held_for;
         let (message, event) = (message.into(), event.into());
-        self.tell(Input::Arrived(Arrival { lease, message, event, expires, asks }));
+        self.tell(Input::Arrived(Arrival {
+            lease,
+            message,
+            event,
+            expires,
+            held_since: self.held_since,
+            asks,
+        }));
         lease
     }
 

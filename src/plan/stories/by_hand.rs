@@ -48,13 +48,16 @@ fn one_that_somebody_resumed_has_not_vanished() {
 fn what_waits_behind_a_pause_goes_on_once_it_is_read_that_the_tag_is_gone() {
     let mut bench = Bench::new();
     bench.scene().holds = paused("an incident");
+    assert_eq!(bench.planner.kept_back().count(), 0, "nothing waits");
     bench.receive("m", [restart(990)]);
     bench.pass(10);
+    assert_eq!(bench.planner.kept_back().collect::<Vec<_>>(), [&target(API)]);
     read(&mut bench, &paused("an incident"));
     assert_eq!((bench.looks().len(), bench.starts().len()), (1, 0), "nothing is new");
     bench.scene().holds = Holds::default();
     read(&mut bench, &Holds::default());
     assert_eq!((bench.looks().len(), bench.starts().len()), (2, 1));
+    assert_eq!(bench.planner.kept_back().count(), 0, "it is under way");
     assert_eq!(bench.hold_moves(), [(HoldKind::Paused, &HoldMove::Vanished)]);
 }
 

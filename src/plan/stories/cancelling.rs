@@ -8,12 +8,12 @@ use crate::domain::{
     CallFailure, Cancellation, Cause, LeaseId, Outcome, Remedy, Report, RolloutState, SettledBy, Stage,
 };
 
-fn cancellation(deployment: &str, events: &[&str]) -> Cancellation {
+fn cancellation(bench: &Bench, deployment: &str, events: &[&str]) -> Cancellation {
     let reason = String::from("cancelled by ann: the wrong one");
     let origin = Origin { kind: TriggerKind::Decision, event_id: "c".into(), reason, ..origin() };
     let events: BTreeSet<_> = events.iter().map(|it| (*it).into()).collect();
     let target = (!events.is_empty()).then(|| target(API));
-    Cancellation { deployment: deployment.into(), target, events, origin: Arc::new(origin) }
+    Cancellation { deployment: deployment.into(), target, events, at: bench.wall(), origin: Arc::new(origin) }
 }
 
 fn origin() -> Origin {
@@ -21,7 +21,8 @@ fn origin() -> Origin {
 }
 
 fn cancel(bench: &mut Bench, message: &str, deployment: &str, events: &[&str]) -> LeaseId {
-    bench.arrive(message, message, Asks::Cancel(cancellation(deployment, events)))
+    let about = cancellation(bench, deployment, events);
+    bench.arrive(message, message, Asks::Cancel(about))
 }
 
 /// The id of what waits or is under way.
@@ -235,4 +236,124 @@ fn a_cancellation_is_held_until_the_messages_that_it_gave_up_are_gone() {
     bench.receive("m", [restart(980)]);
     bench.pass(600);
     assert_eq!((bench.starts().len(), bench.settled().len()), (0, 2));
+}
+
+/// The first is rolled out, and the second is cancelled while it waits behind that; the process is killed before the messages
+/// are gone, and all of them come back.
+fn both_come_back(order: &[&str]) -> Bench {
+    let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
+    bench.receive("m", [restart(980)]);
+    bench.pass(6);
+    assert_eq!(bench.starts().len(), 1);
+    bench.receive("n", [restart(1_008)]);
+    let behind = bench.planner.target(&target(API)).unwrap().1.next.expect("it waits").id.to_string();
+    bench.unanswered.extend([Verb::Delete, Verb::SetAside]);
+    cancel(&mut bench, "c", &behind, &["n"]);
+    bench.unanswered.clear();
+    bench.pass(10);
+    bench.crash();
+    bench.log.clear();
+    bench.held_since = Some(bench.wall());
+    for message in order {
+        match *message {
+            "m" => drop(bench.receive("m", [restart(980)])),
+            "n" => drop(bench.receive("n", [restart(1_008)])),
+            _ => drop(cancel(&mut bench, "c", &behind, &["n"])),
+        }
+    }
+    bench
+}
+
+#[test]
+fn what_ran_before_a_cancelled_one_and_comes_back_with_it_goes_on() {
+    for order in [["m", "n", "c"], ["n", "m", "c"], ["m", "c", "n"], ["c", "m", "n"], ["c", "n", "m"]] {
+        let mut bench = both_come_back(&order);
+        bench.pass(20);
+        assert_eq!(bench.outcomes(), [Outcome::Cancelled], "{order:?}");
+        let (_, unended) = bench.planner.target(&target(API)).unwrap();
+        let first = unended.first.expect("the rollout is watched");
+        assert_eq!((first.stage, first.triggers.len()), (Stage::Rollout, 1), "{order:?}");
+        bench.rollout_is(RolloutState::Succeeded);
+        assert_eq!(bench.outcomes(), [Outcome::Cancelled, Outcome::Succeeded], "{order:?}");
+        assert_eq!(bench.ended()[0].triggers.len(), 1, "only the one that was cancelled");
+        bench.pass(600);
+        assert_eq!((bench.starts().len(), bench.letters().len()), (0, 1), "{order:?}");
+        assert_eq!(bench.settled()[1..], [("m", SettledBy::Reality), ("c", SettledBy::Reality)], "{order:?}");
+    }
+}
+
+#[test]
+fn without_a_cancellation_the_newer_one_makes_the_older_needless_to_the_end() {
+    let mut bench = both_come_back(&["m", "n"]);
+    bench.pass(20);
+    assert_eq!(bench.settled(), [], "a cancellation may come yet");
+    bench.rollout_is(RolloutState::Succeeded);
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::Succeeded], 1));
+    let settled = bench.settled();
+    assert!(settled.contains(&("m", SettledBy::Newer)) && settled.contains(&("n", SettledBy::Reality)));
+}
+
+#[test]
+fn what_was_needless_because_of_a_message_that_is_lost_waits_by_itself() {
+    let mut bench = both_come_back(&["m"]);
+    bench.receive("n", [restart(1_008)]);
+    bench.tell(Input::Lost(vec![LeaseId(5)]));
+    bench.pass(20);
+    let (_, unended) = bench.planner.target(&target(API)).unwrap();
+    assert_eq!(unended.first.map(|it| it.stage), Some(Stage::Rollout));
+}
+
+#[test]
+fn a_cancellation_without_events_strikes_all_that_is_shown_as_one() {
+    let mut bench = both_come_back(&["m", "n"]);
+    bench.held_since = None;
+    let id = id_of(&bench);
+    cancel(&mut bench, "d", &id, &[]);
+    bench.pass(20);
+    assert_eq!(bench.outcomes(), [Outcome::Cancelled]);
+    assert_eq!(bench.settled(), [("m", SettledBy::Newer), ("n", SettledBy::SetAside)]);
+}
+
+#[test]
+fn what_was_cancelled_behind_one_that_is_tried_again_leaves_that_alone() {
+    let mut bench = Bench::new();
+    bench.unanswered.insert(Verb::Start);
+    bench.receive("m", [restart(980)]);
+    bench.pass(6);
+    bench.receive("n", [restart(1_003)]);
+    bench.unanswered.clear();
+    bench.jitter = Jitter(u16::MAX);
+    bench.tell(Input::Started { target: target(API), started: Err(transient(Remedy::Retry)) });
+    cancel(&mut bench, "c", "d-of-n", &["n"]);
+    bench.pass(60);
+    assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::Cancelled], 2));
+    bench.rollout_is(RolloutState::Succeeded);
+    assert_eq!(bench.outcomes(), [Outcome::Cancelled, Outcome::Succeeded]);
+}
+
+#[test]
+fn a_newer_request_that_took_in_a_cancelled_one_goes_on_and_that_is_told() {
+    let mut bench = rolling_out();
+    bench.receive("n", [restart(1_010)]);
+    let behind = bench.planner.target(&target(API)).unwrap().1.next.expect("it waits").id.to_string();
+    bench.receive("o", [restart(1_020)]);
+    cancel(&mut bench, "c", &behind, &["n"]);
+    assert_eq!((bench.outcomes(), bench.letters().len()), (vec![], 0));
+    let is_moot = |it: &&Report| matches!(it, Report::Moot { reason, .. } if reason.contains("goes on with"));
+    bench.pass(60);
+    assert_eq!(bench.reports().into_iter().filter(is_moot).count(), 1);
+}
+
+#[test]
+fn what_is_put_back_after_it_was_cancelled_is_deployed() {
+    let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
+    bench.receive("m", [restart(980)]);
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    bench.pass(20);
+    assert_eq!(bench.outcomes(), [Outcome::Cancelled]);
+    let again = Request { floor: bench.wall(), ..restart(980) };
+    bench.receive_event("put back", "m", [again]);
+    bench.pass(20);
+    assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::Cancelled], 1));
 }

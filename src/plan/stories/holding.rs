@@ -317,6 +317,21 @@ fn running_two() -> Bench {
 }
 
 #[test]
+fn a_rollback_says_that_it_is_one_unless_something_new_comes_with_it() {
+    let shown = |requests: Vec<Request>| {
+        let mut bench = running_two();
+        for (number, request) in requests.into_iter().enumerate() {
+            bench.receive(&format!("m{number}"), [request]);
+        }
+        bench.planner.deployments().iter().map(|it| it.rollback).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(vec![rollback(980, true)]), [true]);
+    assert_eq!(shown(vec![rollback(980, true), request(985, Change::Refresh(Refresh::Restart))]), [true]);
+    assert_eq!(shown(vec![rollback(980, true), image("v3", 985)]), [false]);
+    assert_eq!(shown(vec![request(980, Change::Refresh(Refresh::Restart))]), [false]);
+}
+
+#[test]
 fn a_rollback_holds_its_target_before_it_starts_anything() {
     let mut bench = running_two();
     bench.unanswered.insert(Verb::Tag);

@@ -54,6 +54,7 @@ fn cancel(bench: &mut Bench, deployment: &str) {
         deployment: deployment.into(),
         target: Some(target(API)),
         events: [].into(),
+        at: bench.wall(),
         origin: Arc::new(origin),
     };
     bench.arrive("c", "c", Asks::Cancel(about));
@@ -69,7 +70,7 @@ fn it_is_a_deployment_of_its_own_from_its_first_request_on() {
     assert_ne!(first.id, next.id);
     assert_eq!((first.stage, next.stage), (Stage::Rollout, Stage::Waiting));
     assert_eq!(next.changes, ["image shop/api:v3"]);
-    assert_eq!(next.reason, Some(format!("{} is being deployed", first.id)));
+    assert_eq!(next.reason, Some(format!("behind {} (rollout, 0 of 2 tasks)", first.id)));
     let lane = it.planner.targets()[0].lane.clone();
     assert_eq!((lane.deployment, lane.next), (Some(first.id.clone()), Some(next.id.clone())));
     let all: Vec<_> = it.planner.deployments().into_iter().map(|it| it.id).collect();
@@ -122,7 +123,7 @@ fn cancelling_what_is_under_way_leaves_what_waits() {
     it.pass(4);
     it.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
     let says = unended(&it).next.unwrap().reason;
-    assert_eq!(says, Some(format!("{first} is being rolled back")));
+    assert_eq!(says, Some(format!("behind {first} (rolling back, 0 of 2 tasks)")));
     it.rollout_is(RolloutState::RolledBack);
     assert_eq!(ends(&it), [(first, Outcome::Cancelled)]);
     assert_eq!((first_id(&it), it.starts().len()), (next, 2));

@@ -46,6 +46,38 @@ fn a_push_of_a_tag_that_the_definition_does_not_name_asks_nothing() {
 }
 
 #[test]
+fn a_push_behind_a_tag_asks_nothing_where_the_definition_names_a_digest() {
+    let fixed = format!("v1@{}", digest("1"));
+    for push in [followed("v1", Some(digest("a")), 990), followed("v1", None, 990)] {
+        let it = asked_at_rest(push, revision(3, &fixed), Some(digest("1")));
+        assert_eq!((it.starts().len(), it.settled()), (0, vec![("m1", SettledBy::NothingAsked)]));
+        let why = &it.dropped()[0];
+        assert!(why.contains("a push cannot change it; use on_push = \"pin\""), "{why}");
+    }
+}
+
+#[test]
+fn an_image_that_is_asked_for_replaces_one_that_is_named_by_tag_and_digest() {
+    let fixed = || revision(3, &format!("v1@{}", digest("1")));
+    let runs = || Some(digest("1"));
+    for (wish, edited) in [
+        (image_of("v1", Some(digest("a")), Some("newest"), 990), Some("v1")),
+        (image_of("v1", None, None, 990), Some("v1")),
+        (image_of("v2", None, None, 990), Some("v2")),
+        (image_of("v1", Some(digest("1")), Some("newest"), 990), None),
+    ] {
+        let it = asked_at_rest(wish.clone(), fixed(), runs());
+        assert_eq!(it.starts().len(), usize::from(edited.is_some()), "{wish:?}");
+        let ordered = edited.and_then(|_| it.ordered_image());
+        assert_eq!(ordered.as_deref(), edited, "{wish:?}");
+    }
+    let digests = [("web".into(), digest("1"))].into();
+    let restarted = Rollout { digests, previous: Some(fixed()), ..succeeded(995, fixed()) };
+    let it = asked(image_of("v1", None, None, 990), [restarted]);
+    assert_eq!(it.starts().len(), 1, "a rollout of that digest does not carry what the tag means");
+}
+
+#[test]
 fn where_any_tag_counts_a_push_of_another_tag_is_deployed() {
     let image = FollowedImage {
         source: source(),

@@ -64,6 +64,7 @@ fn of_deployment(
         "deploymentId": it.id,
         "stage": stage.as_str(),
         "status": status.as_str(),
+        "rollback": it.rollback,
         "change": {
             "images": images(&it.images),
             "definition": it.definition,
@@ -195,6 +196,7 @@ mod tests {
           },
           "outcome": "succeeded",
           "project": "shop",
+          "rollback": false,
           "stage": "deployment",
           "status": "completed",
           "target": {
@@ -213,6 +215,13 @@ mod tests {
           "version": "1.0"
         }
         "#);
+    }
+
+    #[test]
+    fn a_way_back_is_told_apart_from_new_code() {
+        let (kind, detail) =
+            events(&[finished(DeploymentRecord { rollback: true, ..by_ci() })], true).remove(0);
+        assert_eq!((&*kind, &detail["rollback"]), ("Lockkeeper Deployment Completed", &json!(true)));
     }
 
     #[test]

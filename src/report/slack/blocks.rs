@@ -123,11 +123,13 @@ fn buttons(notice: &Notice) -> Option<Value> {
             format!("Put {name} back to what ran well before? It is held there until somebody resumes it.");
         button(ROLL_BACK, "Roll back", Some("danger"), &question)
     };
+    // Where nothing ran before, there is nothing to go back to.
+    let is_way_back = record.previous_definition.is_some();
     let elements = match record.outcome? {
-        Outcome::Succeeded => vec![roll_back()],
-        Outcome::Failed if record.definition.is_some() => vec![replay(), roll_back()],
+        Outcome::Succeeded if is_way_back => vec![roll_back()],
+        Outcome::Failed if is_way_back && record.definition.is_some() => vec![replay(), roll_back()],
         Outcome::Failed | Outcome::RolledBack | Outcome::Cancelled => vec![replay()],
-        Outcome::AlreadyRunning | Outcome::Superseded | Outcome::DryRun => return None,
+        Outcome::Succeeded | Outcome::AlreadyRunning | Outcome::Superseded | Outcome::DryRun => return None,
     };
     Some(json!({ "type": "actions", "elements": elements }))
 }
@@ -318,6 +320,10 @@ mod tests {
         cancelled ["Replay"]
         dry_run []
         "#);
+        let first =
+            |outcome| DeploymentRecord { outcome: Some(outcome), previous_definition: None, ..rolled_back() };
+        assert!(labels(&ended(first(Outcome::Succeeded))).is_empty(), "nothing to go back to");
+        assert_eq!(labels(&ended(first(Outcome::Failed))), ["Replay"]);
         let begun = Report::Moved(Box::new(DeploymentRecord { stage: Stage::Rollout, ..active() }));
         assert!(labels(&message(&told(&begun), &home(), true)).is_empty());
         let ended = told(&Report::Finished(Box::new(rolled_back())));

@@ -175,6 +175,7 @@ pub(super) async fn rollback(
 ) -> Result<Response, Problem> {
     let snapshot = state.latest();
     let target = find_target(&snapshot, &id)?.id.clone();
+    is_taken(&snapshot, &target)?;
     let reason = note("reason", body.reason)?;
     let found = state.desk.get()?.way_back(target, body.to).await?;
     let way = WayBack { hold: body.hold, by: Some(by.clone()), reason, ..found };
@@ -230,6 +231,13 @@ pub(in crate::status) async fn put(
     by: &str,
     ask: &Ask,
 ) -> Result<EventId, Refusal> {
+    match ask {
+        Ask::Deploy(request, _) => {
+            request.service.parse().map_or(Ok(()), |target| is_taken(snapshot, &target))?;
+        }
+        Ask::Rollback(way) => is_taken(snapshot, &way.target)?,
+        Ask::Decide(_) => {}
+    }
     let desk = state.desk.get()?;
     let home: Option<&(AccountId, Region)> = snapshot.home.as_ref();
     let starting =
@@ -241,6 +249,20 @@ pub(in crate::status) async fn put(
     let (kind, detail) = (event["detail-type"].as_str(), event["detail"].to_string());
     info!(event_id = %id, by, kind, detail, "asked for over HTTP, and put on the queue");
     Ok(id)
+}
+
+/// Whether requests for this target are carried out: of what is put on the queue for another one nothing would come.
+fn is_taken(snapshot: &Snapshot, target: &TargetId) -> Result<(), Refusal> {
+    let refused = snapshot.targets.iter().find(|it| it.id == *target);
+    if let Some((name, why)) = refused.and_then(|it| Some((&it.name, it.refused.as_ref()?))) {
+        return Err(Refusal::Conflict(format!("{name} is not deployed: {why}")));
+    }
+    match snapshot.settings.get(target) {
+        Some(settings) if !settings.triggers.requests => {
+            Err(Refusal::Conflict(format!("requests are switched off for {}", settings.name)))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// As EventBridge's look: a random UUID.

@@ -31,7 +31,7 @@ pub(super) use shown::{TargetShown, find_target};
 
 use self::{
     query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
-    shown::{List, conditional, is_target, no_target, place_of},
+    shown::{DeploymentList, List, conditional, is_target, no_target, place_of},
 };
 use super::{
     Snapshot, StatusState,
@@ -140,7 +140,7 @@ async fn target(
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "How many there are on a page; 50"),
         ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
     ),
-    responses((status = 200, description = "A page of them", body = List<DeploymentRecord>), ReadErrors))]
+    responses((status = 200, description = "A page of them", body = DeploymentList<DeploymentRecord>), ReadErrors))]
 async fn deployments(
     State(state): State<StatusState>,
     _: Reader,
@@ -158,7 +158,8 @@ async fn deployments(
         }
     }
     let next = page.next.map(|cursor| cursor.to_string());
-    Ok(conditional(&headers, &List { items: page.items, next }))
+    let complete = snapshot.past_unread() == 0;
+    Ok(conditional(&headers, &DeploymentList { items: page.items, next, complete }))
 }
 
 /// One deployment.
@@ -182,5 +183,5 @@ fn no_deployment(snapshot: &Snapshot, id: &str) -> Problem {
         let detail = "this process is on standby: what is under way, the one that acts knows";
         return Problem::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1), detail);
     }
-    Problem::not_found(format!("no deployment `{id}` is under way, or among the last that ended"))
+    Problem::not_found(Snapshot::no_deployment(id))
 }

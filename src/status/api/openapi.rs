@@ -70,7 +70,7 @@ pub(in crate::status) enum ChangeErrors {
     /// No such target or deployment.
     #[response(status = 404, content_type = "application/problem+json")]
     Missing(#[to_schema] Problem),
-    /// It does not go together with what is so.
+    /// It does not go together with what is so; also where the target is not deployed, and why.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(#[to_schema] Problem),
     /// The body is larger than any that makes sense.

@@ -32,6 +32,16 @@ pub(super) struct List<T> {
     pub(super) next: Option<String>,
 }
 
+/// A page of deployments.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeploymentList<T> {
+    pub(super) items: Vec<T>,
+    /// The `cursor` of the next page; null on the last.
+    pub(super) next: Option<String>,
+    /// Whether what ECS remembers was read of every target: until then, deployments from before this process are missing.
+    pub(super) complete: bool,
+}
+
 /// A target with its deadline by the wall's clock.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Target)]
@@ -44,6 +54,8 @@ pub(in crate::status) struct TargetShown {
     running: Option<RunningRecord>,
     /// The rollout in progress that no deployment here watches; null if there is none.
     rollout: Option<Box<RolloutRecord>>,
+    /// Why nothing is deployed there, whatever is asked for; null where it is deployed.
+    refused: Option<Arc<str>>,
     lane: LaneShown,
 }
 
@@ -67,7 +79,7 @@ struct LaneShown {
 
 impl TargetShown {
     pub(in crate::status) fn new(target: &TargetRecord, clock: (Moment, Timestamp)) -> Self {
-        let TargetRecord { id, name, cluster, service, running, rollout, lane } = target.clone();
+        let TargetRecord { id, name, cluster, service, running, rollout, refused, lane } = target.clone();
         let LaneRecord { state, deployment, next, waiting, until, why, hold } = lane;
         let until = until.map(|until| by_the_wall(until, clock));
         Self {
@@ -77,6 +89,7 @@ impl TargetShown {
             service,
             running,
             rollout,
+            refused,
             lane: LaneShown { state, deployment, next, waiting, until, why, hold },
         }
     }

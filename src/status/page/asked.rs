@@ -188,7 +188,7 @@ fn words_of_deployment(it: &DeploymentRecord) -> Vec<String> {
 }
 
 fn named(image: &ImageReference) -> String {
-    let tag = image.effective_tag().map(|tag| format!(":{tag}")).unwrap_or_default();
+    let tag = image.named_tag().map(|tag| format!(":{tag}")).unwrap_or_default();
     format!("{}{tag}", image.repository)
 }
 

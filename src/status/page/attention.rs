@@ -76,7 +76,7 @@ impl View<'_> {
             what: html! {
                 a href="/dead-letters" { (count) @if count == 1 { " message" } @else { " messages" } " set aside" }
             },
-            detail: html! { "What " @if count == 1 { "it asks" } @else { "they ask" } " for was not done." },
+            detail: html! { "What " @if count == 1 { "it asks" } @else { "they ask" } " for was not done." @if count > 1 { " A message that is set aside again after a crash counts again; the list shows it once." } },
             then: Some("Mend the cause, then replay."),
         })
     }

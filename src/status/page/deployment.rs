@@ -38,9 +38,7 @@ pub(super) async fn page(
     let (snapshot, past) = (state.latest(), state.lookup.past());
     let mut newest = past.beside(&snapshot.history, snapshot.under_way());
     let found = snapshot.deployment(&id).or_else(|| newest.find(|it| it.id == id).map(|it| &**it)).cloned();
-    let it = found.ok_or_else(|| {
-        Problem::not_found(format!("no deployment `{id}` is under way, or among those that ended"))
-    })?;
+    let it = found.ok_or_else(|| Problem::not_found(crate::status::Snapshot::no_deployment(id.as_str())))?;
     let changes = diff::read(&state.lookup, &it).await;
     Ok(show(&state, &query, |view| view.deployment(&it, changes.as_ref())))
 }

@@ -272,7 +272,7 @@ impl View<'_> {
             code { (it.definition) } " is being rolled out, begun " (self.ago(it.since))
             @match &it.by {
                 Some(by) => { " by " code { (by) } },
-                None => ", not by us as far as is known",
+                None => ", not known whether by us",
             }
         }
     }
@@ -300,6 +300,12 @@ impl View<'_> {
         html! {
             section #ended aria-labelledby="ended-heading" {
                 h2 #ended-heading { "Ended" }
+                @if self.snapshot.past_unread() > 0 {
+                    p.nothing {
+                        "Not all yet: what ECS remembers is still to be read of " (self.snapshot.past_unread()) " of "
+                        (self.snapshot.targets.len()) " targets."
+                    }
+                }
                 @if page.items.is_empty() {
                     p.nothing {
                         @if asked.is_narrowed() || asked.older.is_some() { "Nothing of that has ended." }

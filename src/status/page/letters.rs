@@ -55,6 +55,13 @@ impl View<'_> {
                 }))
             }
             @if wanted.len() > shown.len() { p.nothing { "And " (wanted.len() - shown.len()) " more: " a href="/api/v1/dead-letters" { "all of them as JSON" } } }
+            @let copies: usize = letters.letters.iter().map(|it| it.copies.saturating_sub(1)).sum();
+            @if copies > 0 {
+                p.nothing {
+                    (letters.letters.len() + copies) " messages in the queue hold these " (letters.letters.len())
+                    ": what is set aside again after a crash is shown once, and replayed once."
+                }
+            }
             @if !letters.whole || letters.unseen > 0 {
                 p.nothing { "Not all could be seen" @if letters.unseen > 0 { ": " (letters.unseen) " are in somebody's hands" } "." }
             }

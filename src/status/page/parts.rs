@@ -191,7 +191,7 @@ pub(super) fn known_from(it: KnownFrom) -> Option<&'static str> {
     match it {
         KnownFrom::Lane => None,
         KnownFrom::EcsOurs => Some("seen in ECS, of a definition of ours"),
-        KnownFrom::Ecs => Some("seen in ECS, not ours"),
+        KnownFrom::Ecs => Some("seen in ECS, not known whether ours"),
     }
 }
 
@@ -201,7 +201,7 @@ pub(super) fn spaced(label: &str) -> String {
 
 /// What one container runs: the image by its tag, and by the first digits of its digest.
 fn image(it: &RunningImage) -> Markup {
-    let tag = it.image.effective_tag();
+    let tag = it.image.named_tag();
     let digest = it.digest.as_ref().or(it.image.digest.as_ref());
     html! {
         span.image title=[digest.map(ToString::to_string)] {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::{TargetId, WayBack},
-    status::{Answer as Eventually, Letters, Refusal, Replay, Replayed},
+    domain::{TargetId, TargetRecord, TargetSettings, WayBack},
+    status::{Answer as Eventually, Letters, Refusal, Replay, Replayed, sample},
 };
 
 const API: &str = "111122223333/eu-west-1/shop/chubby_api";
@@ -98,6 +98,42 @@ async fn a_deployment_is_put_on_the_queue_in_the_name_of_the_token() {
             },
         })
     );
+}
+
+#[tokio::test]
+async fn what_would_be_asked_in_vain_is_refused_with_the_reason() {
+    let (notebook, mut state) = notebook();
+    let mut snapshot = (*state.latest()).clone();
+    let targets = snapshot.targets.iter().map(|it| {
+        let refused =
+            (it.name.as_str() == "api").then(|| "switched off by its tag lockkeeper:enabled".into());
+        TargetRecord { refused, ..(**it).clone() }
+    });
+    snapshot.targets = sample::listed(targets);
+    let mut deaf = TargetSettings::named("cart".into());
+    deaf.triggers.requests = false;
+    let cart = "111122223333/eu-west-1/shop/chubby_cart".parse().expect("an id");
+    snapshot.settings = Arc::new([(cart, Arc::new(deaf))].into());
+    state.snapshot = tokio::sync::watch::channel(Arc::new(snapshot)).1;
+    for (path, body, why) in [
+        (
+            "/api/v1/deployments",
+            json!({ "target": "api" }),
+            "api is not deployed: switched off by its tag lockkeeper:enabled",
+        ),
+        (
+            "/api/v1/targets/api/rollback",
+            json!({ "dry_run": true }),
+            "api is not deployed: switched off by its tag lockkeeper:enabled",
+        ),
+        ("/api/v1/deployments", json!({ "target": "cart" }), "requests are switched off for cart"),
+    ] {
+        let answer = post(&state, path, body).await;
+        assert_eq!((answer.status, &answer.json()["detail"]), (StatusCode::CONFLICT, &json!(why)));
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
+    }
+    assert!(notebook.posted.lock().expect("sound").is_empty());
+    assert_eq!(post(&state, "/api/v1/targets/api/pause", json!({})).await.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
@@ -203,8 +239,8 @@ async fn what_is_not_there_or_has_ended_cannot_be_decided_about() {
     assert_snapshot!(said.join("\n"), @"
     404 no target has the name or the id `nobody`: known are api, cart, mail, search
     404 no target has the name or the id `nobody`: known are api, cart, mail, search
-    404 no deployment `d-none` is under way, or among the last that ended
-    404 no deployment `d-none` is under way, or among the last that ended
+    404 no deployment `d-none` is known: after a restart, what waits or is under way is known once its message is received again (`queue.visibility`), and of what has ended only the last are remembered, and what ECS lists
+    404 no deployment `d-none` is known: after a restart, what waits or is under way is known once its message is received again (`queue.visibility`), and of what has ended only the last are remembered, and what ECS lists
     409 the deployment `d-bad0` has ended: rolled_back
     409 the deployment `d-77fe` does not wait for an approval
     409 the deployment `d-77fe` does not wait for an approval

@@ -154,6 +154,7 @@ async fn a_target_has_the_shape_of_the_contract() {
         "why": null
       },
       "name": "api",
+      "refused": null,
       "rollout": null,
       "running": {
         "by": "d-12ab",

@@ -3,6 +3,7 @@
 import json
 
 import events
+import permitted
 import processes
 from daemon import Daemon
 from stage import REGION, Stage, short
@@ -18,21 +19,52 @@ def the_module_is_applied_and_what_its_rules_bring_is_deployed(stage: Stage) -> 
     terraform = Terraform("complete", stage.folder, stage.emulator.url, REGION)
     terraform.run("apply", "-auto-approve", *ALL)
     assert terraform.differences(*ALL) == FORGOTTEN
+    _jobs(stage)
     daemon = _daemon(stage)
     stage.put(events.push("somebody-elses", "latest", DIGEST), events.parameter("/prod/other/KEY"))
     assert stage.messages() == 0, "the rules let through what nobody asked for"
-    for number, event in enumerate((events.push("shop_api", "latest", DIGEST), events.parameter("/prod/shop/api/GREETING")), 1):
+    for number, (event, target) in enumerate(
+        (
+            (events.push("shop_api", "latest", DIGEST), "/shop/api"),
+            (events.parameter("/prod/shop/api/GREETING"), "/shop/api"),
+            (events.label("shop/db"), "/shop/jobs"),
+        ),
+        1,
+    ):
         stage.put(event)
         deployment = stage.finished(daemon, number, seconds=60)[-1]
-        assert deployment["outcome"] == "succeeded" and deployment["target"].endswith("/shop/api"), deployment
+        assert deployment["outcome"] == "succeeded" and deployment["target"].endswith(target), deployment
     stage.rest(daemon)
     updates = stage.updates()
-    assert [short(it["taskDefinition"]) for it in updates] == ["shop_api:1"] * 2, updates
+    assert [short(it["taskDefinition"]) for it in updates] == ["shop_api:1", "shop_api:1", "shop_jobs:1"], updates
     assert stage.no_dead_letters()
     assert daemon.get("/health")["parts"]["lease"]["state"] == "active"
     processes.kill(daemon.process)
+    _all_that_it_called_is_allowed(stage)
+    stage.client("ecs").delete_service(cluster="shop", service="jobs", force=True)
     terraform.run("destroy", "-auto-approve", *ALL)
     assert "lockkeeper" not in json.dumps(stage.sqs.list_queues().get("QueueUrls", []))
+
+
+def _all_that_it_called_is_allowed(stage: Stage) -> None:
+    """By the policy that was applied; and by that of another cluster and queue it would not be."""
+    policy = stage.client("iam").get_role_policy(RoleName="lockkeeper-task", PolicyName="deploy")["PolicyDocument"]
+    calls = [it for it in stage.emulator.requests() if it.service != "sts"]
+    assert {"dynamodb", "ecs", "sqs"} <= {it.service for it in calls}, {it.action for it in calls}
+    refused = permitted.refused(calls, policy["Statement"])
+    assert not refused, refused
+    elsewhere = json.loads(json.dumps(policy["Statement"]).replace("/shop/", "/other/").replace(":lockkeeper\"", ":other\""))
+    refused = {it.partition(" ")[0] for it in permitted.refused(calls, elsewhere)}
+    assert {"ecs:DescribeServices", "ecs:UpdateService", "sqs:ReceiveMessage"} <= refused, refused
+
+
+def _jobs(stage: Stage) -> None:
+    """A service beside those of the example, whose definition reads a secret."""
+    secret = stage.arn("secretsmanager", "secret:shop/db-AbCdEf")
+    container = {"name": "app", "image": "nginx", "memory": 128, "secrets": [{"name": "DB", "valueFrom": f"{secret}:password::"}]}
+    ecs = stage.client("ecs")
+    ecs.register_task_definition(family="shop_jobs", containerDefinitions=[container])
+    ecs.create_service(cluster="shop", serviceName="jobs", taskDefinition="shop_jobs", desiredCount=1)
 
 
 def _daemon(stage: Stage) -> Daemon:

@@ -49,14 +49,19 @@ def a_stack_is_created_and_its_rules_bring_a_request_to_a_rollout(stage: Stage) 
     outputs = _create(
         stage,
         "lockkeeper.yaml",
-        "^  AlarmInactive:",
+        "^  Alarm(Inactive|Rules[0-9]):",
         Image=stage.image("lockkeeper", "0.1.0"),
         ImageRepositoryArn=stage.arn("ecr", "repository/lockkeeper"),
         VpcId=vpc,
         SubnetIds=subnet,
         ClusterName=stage.cluster,
         SettingsToml=stage.target(),
+        Discovery="true",
+        FileBucket="shop-env",
+        PassRoleArns=f"arn:aws:iam::{stage.account}:role/shop-*",
+        OwnRuleArns=stage.arn("events", "rule/mine"),
     )
+    _says_what_the_daemon_may_do(stage, outputs)
     stage.with_rollouts()
     api = stage.service()
     daemon = _daemon(stage, outputs)
@@ -65,6 +70,21 @@ def a_stack_is_created_and_its_rules_bring_a_request_to_a_rollout(stage: Stage) 
     stage.rest(daemon)
     assert deployment["outcome"] == "succeeded" and api.is_steady(), deployment
     assert len(stage.updates()) == 1 and stage.no_dead_letters()
+
+
+def _says_what_the_daemon_may_do(stage: Stage, outputs: dict[str, str]) -> None:
+    """What depends on a parameter, in the one policy that the service waits for; and who may send."""
+    roles, name = _client(stage, "iam"), outputs["TaskRoleArn"].rpartition("/")[2]
+    (policy,) = roles.list_role_policies(RoleName=name)["PolicyNames"]
+    document = roles.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    said = {it["Sid"] for it in document["Statement"]}
+    assert {"PassRolesOfDefinitions", "ListServices", "ReadTimesOfFiles"} <= said and "HoldTheLease" not in said, said
+    queue = _client(stage, "sqs").get_queue_attributes(QueueUrl=outputs["QueueUrl"], AttributeNames=["Policy"])
+    statements = {it["Sid"]: it for it in json.loads(queue["Attributes"]["Policy"])["Statement"]}
+    senders = statements["OurRules"]["Condition"]["ArnEquals"]["aws:SourceArn"]
+    made = _client(stage, "events").list_rules(NamePrefix="lockkeeper-")["Rules"]
+    assert set(senders) == {it["Arn"] for it in made}, (senders, made)
+    assert statements["RulesOfYourOwn"]["Condition"]["ArnEquals"]["aws:SourceArn"] == [stage.arn("events", "rule/mine")], statements
 
 
 def _daemon(stage: Stage, outputs: dict[str, str]) -> Daemon:
@@ -95,3 +115,4 @@ def what_is_put_into_the_archives_stream_is_read_back_from_its_bucket(stage: Sta
     assert json.loads(body) == told, body
     (target,) = _client(stage, "events").list_targets_by_rule(Rule="lockkeeper-archive")["Targets"]
     assert target["Arn"].endswith(":deliverystream/lockkeeper-archive"), target
+    assert target["DeadLetterConfig"]["Arn"].endswith(":lockkeeper-archive-undelivered"), target

@@ -88,6 +88,26 @@ def every_target_of_make_that_the_pages_name_exists(_: Stage) -> None:
     assert len(named) > 15 and named <= targets, named - targets
 
 
+def every_installation_that_the_pages_show_would_start(_: Stage) -> None:
+    """With settings, with discovery where they ask for it, in the same clusters; and with a rule for what a map of files names."""
+    wrong, known = [], 0
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/README.md")):
+        text = page.read_text()
+        blocks = [it[3] for it in FENCE.finditer(text) if re.search(r'source += "\./deploy/terraform"|cloudformation deploy .*lockkeeper\.yaml', it[3])]
+        known += len(blocks)
+        tables = [it for it in re.findall(r"(?m)^ *\[discovery\]\n *clusters = (\[.*?\])", text)]
+        for block in blocks:
+            settled = re.search("settings_toml|SettingsToml|environment += ", block)
+            finds = re.search(r"discovery += true|\bDiscovery=true", block)
+            clusters = re.search(r"\bclusters += (\[.*\])|ClusterName=(\S+)", block)
+            same = not tables or not clusters or (clusters[1] or f'["{clusters[2]}"]') in tables
+            brought = "S3_SERVICE_MAP" not in block or "files " in block
+            if not settled or bool(tables) != bool(finds) or not same or not brought:
+                wrong.append(f"{page.name}: {block}")
+    assert not wrong, "\n".join(wrong)
+    assert known > 4, f"only {known} were found"
+
+
 def every_settings_block_of_the_pages_is_sound(stage: Stage) -> None:
     stage.queues()
     wrong, known = [], 0

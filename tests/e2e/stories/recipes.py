@@ -2,12 +2,16 @@
 
 import json
 import re
+import urllib.request
 from pathlib import Path
 
 import events
+from daemon import Daemon
 from processes import until
 from stage import Stage
 
+TOKEN = "recipes-token-0123456789abcdef"
+TOKENS = '[[http.tokens]]\nname = "smoke"\nrole = "operate"\nenv = "SMOKE_TOKEN"\n'
 PAGE = Path(__file__).resolve().parents[3] / "docs/recipes.md"
 STARTED, COMPLETED, FAILED = (f"Lockkeeper Deployment {it}" for it in ("Started", "Completed", "Rolled Back"))
 
@@ -48,6 +52,18 @@ def _approved(event: dict) -> dict:
     return {**entry, "Detail": json.dumps(filled)}
 
 
+def _goes_back(daemon: Daemon, event: dict) -> None:
+    """What the state machine does whose test of the new code has failed."""
+    section = PAGE.read_text().partition("\n## A smoke test")[2]
+    call = json.loads(re.search(r"```json\n(.*?)```", section, re.DOTALL)[1])["States"]["GoBack"]["Parameters"]
+    path, field = re.fullmatch(r"States.Format\('https://[^/]+(/.*)', \$\.(.*)\)", call["ApiEndpoint.$"]).groups()
+    url = f"http://127.0.0.1:{daemon.port}{path.replace('{}', _at(event, field))}"
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+    body = json.dumps(call["RequestBody"]).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=call["Method"]), timeout=30) as answer:
+        assert answer.status in (200, 202), answer.status
+
+
 def _listen(stage: Stage, number: int, pattern: dict, **target: dict) -> str:
     """A rule with this pattern, and the queue that gets what it lets through."""
     name = f"{stage.cluster}-recipe-{number}"
@@ -86,7 +102,7 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
     # The process starts in the story's folder: `LOCKKEEPER_ENV` asks for a file there.
     (stage.folder / "config").mkdir()
     (stage.folder / "config/prod.toml").touch()
-    daemon = stage.run(notify, *targets, environment={"LOCKKEEPER_ENV": "prod"})
+    daemon = stage.run(notify, TOKENS, *targets, environment={"LOCKKEEPER_ENV": "prod", "SMOKE_TOKEN": TOKEN})
     stage.put(events.push("api", "v2", stage.push("api", "v2")))
     stage.finished(daemon, outcome="succeeded")
     stage.put(events.push("web", "nope", "sha256:" + "b" * 64))
@@ -122,8 +138,17 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
     for field in _fields():
         assert any(_at(event, field) for event in sent), f"no event has {field}"
     live = next(it for it in sent if it["detail-type"] == COMPLETED)
+    _goes_back(daemon, live)
+    (back,) = (it for it in stage.finished(daemon, 3) if it.get("rollback"))
+    assert back["outcome"] == "succeeded" and back["target"].endswith("api"), back
+
+    def told() -> dict | None:
+        return next((it for it in map(json.loads, _bodies(stage, whole)) if it["detail"]["rollback"] and it["detail-type"] == COMPLETED), None)
+
+    until("the way back is told", told)
+    assert not _received(stage, queues["New code is live"]), "the way back would be tested, and go back further"
     stage.events.put_events(Entries=[{**_approved(live), "EventBusName": stage.bus_name}])
-    (promoted,) = [it for it in stage.finished(daemon, 3) if it["target"].endswith("api-prod")]
+    (promoted,) = [it for it in stage.finished(daemon, 4) if it["target"].endswith("api-prod")]
     assert promoted["outcome"] == "succeeded" and "ann" in promoted["triggers"][0]["reason"], promoted
     assert production.image() == stage.image("api", "v2")
     assert _bodies(stage, queues["Production only"]), "it is told, too"

@@ -42,6 +42,25 @@ def a_job_ends_as_the_deployment_that_it_asked_for(stage: Stage) -> None:
     assert done.returncode == 2 and "nothing was known" in done.stderr, (done.stdout, done.stderr)
 
 
+def a_job_fails_if_one_of_several_targets_does(stage: Stage) -> None:
+    """One event reaches both, one after the other: the first fails, the second succeeds."""
+    stage.queues()
+    stage.with_rollouts()
+    image = stage.image("shop", "v1")
+    stage.service("api", image=image)
+    stage.service("web", image=image)
+    pinned = stage.target("api", repositories=["shop"], on_push="pin", max_parallel=1)
+    followed = stage.target("web", repositories=["shop"], on_push="follow", max_parallel=1)
+    daemon = stage.run(pinned, followed)
+    done = _wait(daemon, _ask(stage, events.ready("shop", "nope")), "60")
+    ended = stage.finished(daemon, 2)
+    assert [(it["target"].rpartition("/")[2], it["outcome"]) for it in ended] == [("api", "rolled_back"), ("web", "succeeded")], ended
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    told = [line for line in done.stdout.splitlines() if ": rolled_back" in line or ": succeeded" in line]
+    assert [line.partition(",")[0].rpartition("/")[2] for line in told] == ["api", "web"], done.stdout
+    assert json.loads(done.stdout.splitlines()[-1])["stopped_tasks"], done.stdout
+
+
 def a_job_that_waits_shows_its_token(stage: Stage) -> None:
     stage.queues()
     stage.with_rollouts()

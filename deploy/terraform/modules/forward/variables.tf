@@ -109,3 +109,20 @@ variable "files" {
     error_message = "Keys have no backslash, and no two `*` in a row."
   }
 }
+
+variable "alarms" {
+  description = "Whether alarms are made, for events that could not be forwarded. Without `alarm_topic_arns` they tell nobody."
+  type        = bool
+  default     = true
+}
+
+variable "alarm_topic_arns" {
+  description = "SNS topics that alarms are sent to: of this Region, and with a policy that lets its CloudWatch publish."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[^*]+$", arn))])
+    error_message = "Give full ARNs of topics, without `*`."
+  }
+}

@@ -25,6 +25,11 @@ variable "provider_arn" {
   description = "The provider that the account has, without `create_provider`."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.provider_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com$", var.provider_arn))
+    error_message = "Give the full ARN of the provider: arn:aws:iam::…:oidc-provider/token.actions.githubusercontent.com."
+  }
 }
 
 variable "roles" {
@@ -33,7 +38,8 @@ variable "roles" {
     trusted; the ECR repositories that it may `push_to`, by ARN; the event `buses` on which it may put events of these
     `sources`, by ARN; policies that it has beside.
 
-    An environment is only as closed as its rules at GitHub: limit its branches there, and name its reviewers.
+    An environment is only as closed as its rules at GitHub: limit its branches there, and name its reviewers. One that has no
+    limit is that of pull requests too, whose jobs have the same subject: such a role must only read.
   EOT
   type = map(object({
     repository   = string
@@ -62,5 +68,13 @@ variable "roles" {
   validation {
     condition     = alltrue(flatten([for it in values(var.roles) : [for arn in concat(it.push_to, it.buses) : !strcontains(arn, "*")]]))
     error_message = "Repositories and buses are named by full ARNs, without `*`."
+  }
+  validation {
+    condition     = alltrue(flatten([for it in values(var.roles) : [for arn in it.push_to : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/.+$", arn))]]))
+    error_message = "`push_to` has ARNs of ECR repositories: arn:aws:ecr:…:repository/…"
+  }
+  validation {
+    condition     = alltrue(flatten([for it in values(var.roles) : [for arn in it.buses : can(regex("^arn:[a-z-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/.+$", arn))]]))
+    error_message = "`buses` has ARNs of event buses: arn:aws:events:…:event-bus/…"
   }
 }

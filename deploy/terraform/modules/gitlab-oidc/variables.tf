@@ -42,6 +42,11 @@ variable "provider_arn" {
   description = "The provider that the account has, without `create_provider`."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.provider_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:oidc-provider/[a-z0-9.-]+(/[A-Za-z0-9._/-]+)?$", var.provider_arn))
+    error_message = "Give the full ARN of the provider: arn:aws:iam::…:oidc-provider/gitlab.example.com."
+  }
 }
 
 variable "roles" {
@@ -86,5 +91,13 @@ variable "roles" {
   validation {
     condition     = alltrue(flatten([for it in values(var.roles) : [for arn in concat(it.push_to, it.buses) : !strcontains(arn, "*")]]))
     error_message = "Repositories and buses are named by full ARNs, without `*`."
+  }
+  validation {
+    condition     = alltrue(flatten([for it in values(var.roles) : [for arn in it.push_to : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/.+$", arn))]]))
+    error_message = "`push_to` has ARNs of ECR repositories: arn:aws:ecr:…:repository/…"
+  }
+  validation {
+    condition     = alltrue(flatten([for it in values(var.roles) : [for arn in it.buses : can(regex("^arn:[a-z-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/.+$", arn))]]))
+    error_message = "`buses` has ARNs of event buses: arn:aws:events:…:event-bus/…"
   }
 }

@@ -15,7 +15,9 @@ locals {
     "${p[0]}:service/${p[1]}/*", "${p[0]}:service-deployment/${p[1]}/*", "${p[0]}:service-revision/${p[1]}/*",
   ]])
   task_arns   = [for p in setproduct(local.ecs_arns, var.clusters) : "${p[0]}:task/${p[1]}/*"]
-  family_arns = [for p in setproduct(local.ecs_arns, var.task_families) : "${p[0]}:task-definition/${p[1]}:*"]
+  family_arns = [for p in setproduct(local.ecs_arns, coalesce(var.task_families, ["*"])) : "${p[0]}:task-definition/${p[1]}:*"]
+  # A definition names the roles of its tasks, so whoever may pass none registers none, unless families are named.
+  registered_arns = var.task_families == null && length(var.pass_role_arns) == 0 ? [] : local.family_arns
 
   watched_repository_arns = [
     for p in setproduct(var.regions, var.repositories) : "arn:${var.partition}:ecr:${p[0]}:${var.account}:repository/${p[1]}"
@@ -119,13 +121,13 @@ locals {
       Sid      = "RegisterDefinitions"
       Effect   = "Allow"
       Action   = ["ecs:RegisterTaskDefinition"]
-      Resource = local.family_arns
+      Resource = local.registered_arns
     },
     {
       Sid       = "TagNewDefinitions"
       Effect    = "Allow"
       Action    = ["ecs:TagResource"]
-      Resource  = local.family_arns
+      Resource  = local.registered_arns
       Condition = { StringEquals = { "ecs:CreateAction" = "RegisterTaskDefinition" } }
     },
     {

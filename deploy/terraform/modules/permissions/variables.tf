@@ -19,7 +19,7 @@ variable "clusters" {
 }
 
 variable "task_families" {
-  description = "Families of which revisions may be registered; `*` stands for anything."
+  description = "Families of which revisions may be registered and marked; `*` stands for anything. `null`: of any, and registered only if a role is passed."
   type        = list(string)
 }
 

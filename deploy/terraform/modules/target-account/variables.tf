@@ -40,6 +40,11 @@ variable "regions" {
   description = "The Regions in which services are deployed. Empty: the provider's."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for r in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", r))])
+    error_message = "Regions are called like eu-west-1."
+  }
 }
 
 variable "clusters" {
@@ -57,12 +62,15 @@ variable "clusters" {
 }
 
 variable "task_families" {
-  description = "Task-definition families that Lockkeeper may register revisions of; `*` stands for anything."
+  description = <<-EOT
+    Task-definition families that Lockkeeper may register revisions of, and mark with the version of a request; `*` stands for
+    anything. Default: any, and it registers only where `pass_role_arns` names a role. Empty: none, and marks none.
+  EOT
   type        = list(string)
-  default     = ["*"]
+  default     = null
 
   validation {
-    condition     = alltrue([for f in var.task_families : can(regex("^[A-Za-z0-9_*-]{1,255}$", f))])
+    condition     = var.task_families == null || alltrue([for f in coalesce(var.task_families, []) : can(regex("^[A-Za-z0-9_*-]{1,255}$", f))])
     error_message = "Families have letters, digits, hyphens, underscores and `*`; no revision."
   }
 }
@@ -133,4 +141,9 @@ variable "buckets" {
   description = "Buckets of environment files."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for b in var.buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", b))])
+    error_message = "Buckets are given by name, not by ARN: lower-case letters, digits, dots and hyphens, no `*`."
+  }
 }

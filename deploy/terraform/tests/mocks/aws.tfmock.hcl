@@ -72,3 +72,15 @@ mock_resource "aws_service_discovery_service" {
 mock_resource "aws_sns_topic" {
   defaults = { arn = "arn:aws:sns:eu-west-1:111122223333:lockkeeper-alarms" }
 }
+
+mock_resource "aws_vpc" {
+  defaults = { id = "vpc-0123456789abcdef0" }
+}
+
+mock_resource "aws_subnet" {
+  defaults = { id = "subnet-0123456789abcdef0" }
+}
+
+mock_resource "aws_security_group" {
+  defaults = { id = "sg-0123456789abcdef0" }
+}

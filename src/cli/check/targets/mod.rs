@@ -260,8 +260,9 @@ fn of_images(candidate: &Candidate, definition: &InspectedDefinition) -> Vec<Fin
             |container: &str| definition.tags.contains_key(&format!("{}{container}", Marks::FOLLOW_PREFIX));
         let by_digest = in_ecr.iter().filter(|(_, image)| image.effective_tag().is_none());
         for (container, image) in by_digest.filter(|(container, _)| !is_followed(container)) {
-            let what = format!("container {container} names {image} by digest alone: no push is followed");
-            findings.push(Finding::warning(About::Target, what, r#"name a tag, or write on_push = "pin""#));
+            let what = format!("container {container} names the digest of {image}: pushes can never match");
+            let mend = r#"name the tag alone, or write on_push = "pin""#;
+            findings.push(Finding::warning(About::Target, what, mend));
         }
     }
     findings

@@ -159,8 +159,12 @@ fn pushes_that_can_never_match_are_warnings() {
     let tags = BTreeMap::from([("lockkeeper:follow:web".to_owned(), "latest".to_owned())]);
     let went_back = InspectedDefinition { tags, ..definition(&digest) };
     assert!(told(&candidate(|_| ()), &reading(service(), went_back)).starts_with("ok"));
+    let beside = reading(service(), definition(&digest.replace('@', ":latest@")));
+    assert!(told(&candidate(|_| ()), &beside).contains("/shop/api:latest@sha256:0a"));
+    assert!(told(&candidate(|_| ()), &beside).contains("pushes can never match; name the tag alone"));
+    assert!(told(&candidate(|it| it.on_push = OnPush::Pin), &beside).starts_with("ok"));
     insta::assert_snapshot!(told(&candidate(|_| ()), &reading(service(), definition(&digest))), @r#"
-    warning  api: container web names 111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/api@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a by digest alone: no push is followed; name a tag, or write on_push = "pin"
+    warning  api: container web names the digest of 111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/api@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a: pushes can never match; name the tag alone, or write on_push = "pin"
     0 errors, 1 warning.
     "#);
     insta::assert_snapshot!(told(&candidate(|_| ()), &reading(service(), definition("nginx:1"))), @r#"

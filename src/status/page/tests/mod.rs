@@ -87,7 +87,7 @@ fn a_rollout_that_nobody_here_watches_is_shown_and_whose_it_is() {
     assert_eq!(rolled_out(Some("d-9")), "Idle chubby_search:2 is being rolled out, begun 2 min ago by d-9");
     assert_eq!(
         rolled_out(None),
-        "Idle chubby_search:2 is being rolled out, begun 2 min ago , not by us as far as is known"
+        "Idle chubby_search:2 is being rolled out, begun 2 min ago , not known whether by us"
     );
 }
 

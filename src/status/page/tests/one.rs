@@ -175,7 +175,10 @@ fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
     let view = View { snapshot, ended: &ended, about: &about, health: &health, now, at: at_, asked: &asked };
     let told = rows(&view.home().into_string(), "ended");
     assert_eq!(told.lines().count(), 4);
-    assert!(told.contains("api ecs-2 | Failed ECS's words seen in ECS, not ours | chubby_api:9"), "{told}");
+    assert!(
+        told.contains("api ecs-2 | Failed ECS's words seen in ECS, not known whether ours | chubby_api:9"),
+        "{told}"
+    );
     assert!(
         told.contains("api d-old | Succeeded ECS's words seen in ECS, of a definition of ours"),
         "{told}"

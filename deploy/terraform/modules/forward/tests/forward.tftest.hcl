@@ -53,3 +53,60 @@ run "a_bus_is_named_by_its_arn" {
 
   expect_failures = [var.bus_arn]
 }
+
+run "what_is_not_forwarded_rings" {
+  command = apply
+
+  variables {
+    alarm_topic_arns = ["arn:aws:sns:eu-west-1:444455556666:pager"]
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.undelivered[0].dimensions == tomap({ QueueName = "lockkeeper-forward-undelivered" })
+    error_message = "the alarm looks at another queue"
+  }
+  assert {
+    condition = toset(flatten([for a in aws_cloudwatch_metric_alarm.rules : [
+      for q in a.metric_query : [for m in q.metric : "${m.metric_name} ${m.dimensions.RuleName}"]
+      ]])) == toset(flatten([for r in aws_cloudwatch_event_rule.this : [
+      "FailedInvocations ${r.name}", "InvocationsFailedToBeSentToDlq ${r.name}",
+    ]]))
+    error_message = "what a rule loses is not watched"
+  }
+  assert {
+    condition     = alltrue([for a in aws_cloudwatch_metric_alarm.rules : length([for q in a.metric_query : q if length(q.metric) > 0]) <= 10])
+    error_message = "an alarm has more metrics than CloudWatch takes"
+  }
+  assert {
+    condition = alltrue([for a in concat(values(aws_cloudwatch_metric_alarm.rules), aws_cloudwatch_metric_alarm.undelivered) :
+    a.alarm_actions == toset(["arn:aws:sns:eu-west-1:444455556666:pager"])])
+    error_message = "an alarm tells nobody"
+  }
+  assert {
+    condition     = output.alarm_names == tolist(["lockkeeper-forward-rules-1", "lockkeeper-forward-rules-2", "lockkeeper-forward-undelivered"])
+    error_message = join(", ", output.alarm_names)
+  }
+}
+
+run "alarms_can_be_left_out" {
+  command = plan
+
+  variables {
+    alarms = false
+  }
+
+  assert {
+    condition     = length(output.alarm_names) == 0
+    error_message = join(", ", output.alarm_names)
+  }
+}
+
+run "a_topic_is_named_by_its_arn" {
+  command = plan
+
+  variables {
+    alarm_topic_arns = ["pager"]
+  }
+
+  expect_failures = [var.alarm_topic_arns]
+}

@@ -113,3 +113,14 @@ run "policies_are_attached_where_they_are_named" {
     error_message = "the role may do something else"
   }
 }
+
+run "a_provider_is_that_of_github" {
+  command = plan
+
+  variables {
+    create_provider = false
+    provider_arn    = "arn:aws:iam::111122223333:oidc-provider/gitlab.com"
+  }
+
+  expect_failures = [var.provider_arn]
+}

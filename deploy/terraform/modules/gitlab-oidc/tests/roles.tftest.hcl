@@ -134,3 +134,14 @@ run "a_provider_is_made_or_named" {
 
   expect_failures = [aws_iam_role.this]
 }
+
+run "a_provider_is_named_by_its_arn" {
+  command = plan
+
+  variables {
+    create_provider = false
+    provider_arn    = "gitlab.com"
+  }
+
+  expect_failures = [var.provider_arn]
+}

@@ -44,3 +44,14 @@ run "it_deploys_in_the_regions_named_and_passes_no_role_unasked" {
     error_message = aws_iam_role_policy.this.policy
   }
 }
+
+run "regions_and_buckets_are_given_by_name" {
+  command = plan
+
+  variables {
+    regions = ["Ireland"]
+    buckets = ["arn:aws:s3:::shop-env"]
+  }
+
+  expect_failures = [var.regions, var.buckets]
+}

@@ -1,12 +1,8 @@
-//! Credentials in the texts of others: CI systems clone with them, and people paste what their terminal shows.
-//!
-//! Only URLs are looked at, because only there it is certain what is a secret: whoever stands before the `@`, and the values of
-//! parameters whose names say so. All else stays as it was written.
+//! In URLs it is certain what is a secret: whoever stands before the `@`, and the values of parameters whose names say so.
 
 use std::borrow::Cow;
 
-/// What stands where a secret stood.
-const HIDDEN: &str = "***";
+use super::HIDDEN;
 
 /// The name of a parameter that holds a secret has one of these in it, in lower case and without signs.
 const TELLING_PARTS: [&str; 10] = [
@@ -25,7 +21,7 @@ const TELLING_PARTS: [&str; 10] = [
 const TELLING_NAMES: [&str; 8] = ["key", "sig", "auth", "pass", "pwd", "jwt", "sas", "sessionid"];
 
 /// This text without the credentials in its URLs. The same text comes out however often it is done.
-pub fn redacted(text: &str) -> Cow<'_, str> {
+pub(super) fn without_urls(text: &str) -> Cow<'_, str> {
     let mut plain: Option<String> = None;
     let mut done = 0;
     while let Some(url) = next_url(text, done) {
@@ -152,8 +148,8 @@ mod tests {
             ("https://h?sig=s3cret, https://i?key=s3cret)", "https://h?sig=*** https://i?key=***"),
             ("a https://x:s3cret@h b ftp://y:s3cret@i c", "a https://***@h b ftp://***@i c"),
         ] {
-            assert_eq!(redacted(text), told);
-            assert_eq!(redacted(told), told, "once more");
+            assert_eq!(without_urls(text), told);
+            assert_eq!(without_urls(told), told, "once more");
         }
     }
 
@@ -175,8 +171,8 @@ mod tests {
                 r#"{"Message":"{\"u\":\"https://***@h/7\"}"}"#,
             ),
         ] {
-            assert_eq!(redacted(text), told);
-            assert_eq!(redacted(told), told, "once more");
+            assert_eq!(without_urls(text), told);
+            assert_eq!(without_urls(told), told, "once more");
         }
     }
 
@@ -193,7 +189,7 @@ mod tests {
             "://x:y@z",
             "né 漢字 🚀 https://h/né?ä=ö",
         ] {
-            assert_eq!(redacted(text), text);
+            assert_eq!(without_urls(text), text);
         }
     }
 }
