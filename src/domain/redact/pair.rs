@@ -69,7 +69,7 @@ enum Found {
 
 /// A name that tells that a secret follows.
 struct Name<'a> {
-    name: &'a str,
+    word: &'a str,
     telling: Telling,
     is_quoted: bool,
     is_colon: bool,
@@ -94,7 +94,7 @@ impl<'a> Name<'a> {
         let joined = if is_quoted || !is_colon { Joined::AsValue } else { Joined::AsWords };
         let telling =
             if is_part { None } else { telling(name, joined).or_else(|| of_two_words(before, name)) };
-        Some(Self { name, telling: telling?, is_quoted, is_colon })
+        Some(Self { word: name, telling: telling?, is_quoted, is_colon })
     }
 
     /// What stands behind the sign.
@@ -107,11 +107,11 @@ impl<'a> Name<'a> {
         let is_joined =
             self.is_colon && !self.is_quoted && !rest.starts_with([' ', '\t', '"', '\'', '\\', '`']);
         // As in `repository-token:1.2`: a tag may follow.
-        if is_joined && self.name.contains('-') {
+        if is_joined && self.word.contains('-') {
             return None;
         }
         let mut value = Value::find(text, from, self.is_quoted)?;
-        if self.name.to_ascii_lowercase().ends_with("authorization")
+        if self.word.to_ascii_lowercase().ends_with("authorization")
             && value.quote.is_none()
             && is_one_of(&text[value.from..value.to], &SCHEMES)
         {
