@@ -200,8 +200,14 @@ fn kind(raw: &str) -> &'static str {
     }
 }
 
+/// What Lambda's sample event of a queue holds, which many a test sends on.
+const SAMPLE: &str = "Message Body";
+
 /// What is no object, in words: nobody knows which part of it may be a secret, so none is quoted.
 fn shape(text: &str) -> String {
+    if text == SAMPLE {
+        return format!("the text of a sample, {}", quoted(SAMPLE));
+    }
     let begins = match text.chars().next() {
         Some('[') => "`[`",
         Some('"') => "a quote",
@@ -405,6 +411,7 @@ mod tests {
             "it is a text of 10 bytes that begins with a letter, and must be a JSON object"
         );
         assert!(reason("[1]").contains("begins with `[`"));
+        assert_eq!(reason(SAMPLE), "it is the text of a sample, `Message Body`, and must be a JSON object");
         let flag = field(r#"{"DB":"PLANTED"}"#).flag();
         assert_eq!(flag, Err("`x` in `detail` is an object, and must be true or false".into()));
     }
