@@ -29,7 +29,7 @@ pub struct DeploymentRecord {
     #[cfg_attr(feature = "daemon", schema(value_type = Vec<Origin>))]
     pub triggers: Vec<Arc<Origin>>,
     /// Whether it puts back what ran before, and nothing else: what it rolls out is not new.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
     /// How far it is.
     pub stage: Stage,

@@ -26,16 +26,23 @@ impl Lane {
     /// Settles what will not be needed any more. What is needed because the other request went away waits again.
     pub(super) fn settle_covered(&mut self, turn: &mut Turn<'_>) {
         let mut needed = Vec::new();
-        for it in std::mem::take(&mut self.covered) {
-            if !turn.ledger.holds(it.ask.lease) {
-                continue;
+        // What is settled may itself make another one needless.
+        loop {
+            let before = self.covered.len();
+            for it in std::mem::take(&mut self.covered) {
+                if !turn.ledger.holds(it.ask.lease) {
+                    continue;
+                }
+                if !turn.ledger.holds(it.by) {
+                    needed.push(it.ask);
+                } else if turn.ledger.owes(it.by, &self.target) {
+                    self.covered.push(it);
+                } else {
+                    turn.ledger.settle(it.ask.lease, &self.target, SettledBy::Newer);
+                }
             }
-            if !turn.ledger.holds(it.by) {
-                needed.push(it.ask);
-            } else if turn.ledger.owes(it.by, &self.target) {
-                self.covered.push(it);
-            } else {
-                turn.ledger.settle(it.ask.lease, &self.target, SettledBy::Newer);
+            if self.covered.len() == before {
+                break;
             }
         }
         self.wait_after_all(needed, turn);
