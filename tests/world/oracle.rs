@@ -34,7 +34,9 @@ pub fn about_to_start(world: &World, order: &StartOrder, step: &mut Step) {
         world.all_wishes(place).any(|(cancel, wish)| match wish {
             Wish::Cancel(of) => {
                 let is_known = matches!(world.letters[cancel].fate, Fate::InFlight(_, Some(_)));
-                is_known && world.script.messages[of].event == *event
+                // What is asked for, or put back, after a cancellation is none of what it means.
+                let is_older = world.letters[message].floor < world.letters[cancel].version + MARGIN;
+                is_known && is_older && world.script.messages[of].event == *event
             }
             _ => false,
         })
