@@ -53,7 +53,7 @@ def what_waits_is_listed_and_cancelled_by_its_id_and_what_runs_goes_on(stage: St
     first = _rolling_out(stage, daemon)
     asked = json.loads(_ask(daemon, "deploy", "api", "--output", "json").stdout)
     (waiting,) = until("it waits", lambda: daemon.deployments(event=asked["event_id"]))
-    assert waiting["stage"] == "waiting" and waiting["reason"] == f"{first['id']} is being deployed", waiting
+    assert waiting["stage"] == "waiting" and waiting["reason"].startswith(f"behind {first['id']} ("), waiting
     assert daemon.target("api")["lane"]["next"] == waiting["id"], daemon.target("api")
     assert f"{first['id']}, then {waiting['id']}" in _ask(daemon, "status").stdout
     for path in ("/", "/targets/api", f"/deployments/{waiting['id']}"):
@@ -76,7 +76,7 @@ def a_target_goes_back_and_is_held_until_it_is_resumed(stage: Stage) -> None:
     stage.rest(daemon)
     stage.forget()
     would = _ask(daemon, "rollback", "api", "--dry-run")
-    assert would.returncode == 0 and "api goes back from" in would.stdout and "until it is resumed" in would.stdout, would
+    assert would.returncode == 0 and "api goes back\n  from" in would.stdout and "until it is resumed" in would.stdout, would
     assert not stage.updates()
     done = _ask(daemon, "rollback", "api", "--wait", "--reason", "errors")
     assert done.returncode == 0 and "rollback of api: succeeded" in done.stdout, done
