@@ -8,7 +8,6 @@
 use crate::domain::{LeaseId, SettledBy};
 
 use super::{
-    fold,
     fold::{Ask, Needless},
     lane::{Lane, Turn},
 };
@@ -63,8 +62,7 @@ impl Lane {
             return;
         }
         for ask in asks {
-            let needless = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
-            self.drop_needless(needless, turn);
+            self.let_join(ask, turn);
         }
         self.wake(turn);
     }

@@ -265,8 +265,7 @@ impl Lane {
         let (target, name, origin) = (request.target.clone(), self.name(), Arc::clone(&request.origin));
         let change = fold::describe(&request.change);
         let ask = Ask { may_be_struck, ..Ask::new(lease, request) };
-        let needless = self.let_join(|waiting| fold::join(waiting, ask, |flaw| turn.flawed(flaw)));
-        self.drop_needless(needless, turn);
+        self.let_join(ask, turn);
         let waiting = self.waiting.iter().map(|ask| ask.origins().count()).sum();
         turn.report(Report::Queued { target, name, origin, change, waiting });
         self.gather(turn);

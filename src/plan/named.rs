@@ -15,7 +15,7 @@ use crate::domain::{Change, DefinitionView, DeploymentId, Rollout, RolloutKey, f
 use super::{
     fold,
     fold::Ask,
-    lane::{Lane, Passage, Phase},
+    lane::{Lane, Passage, Phase, Turn},
     settle,
 };
 
@@ -45,14 +45,14 @@ enum Name {
 
 impl Lane {
     /// A request joins what waits. Where the lane is busy, that keeps its id, or has one from now on.
-    pub(super) fn let_join<T>(&mut self, join: impl FnOnce(&mut Vec<Ask>) -> T) -> T {
+    pub(super) fn let_join(&mut self, ask: Ask, turn: &mut Turn<'_>) {
         if self.waiting.is_empty() {
             self.named.waiting = Name::NotYet;
         }
         self.name_what_waits();
-        let joined = join(&mut self.waiting);
+        let needless = fold::join(&mut self.waiting, ask, |flaw| turn.flawed(flaw));
         self.name_what_waits();
-        joined
+        self.drop_needless(needless, turn);
     }
 
     fn name_what_waits(&mut self) {
