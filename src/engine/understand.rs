@@ -21,7 +21,9 @@ use crate::{
         RolloutHint, StoredNotice, TargetId, TargetName, Timestamp, Trigger, TriggerKind,
         letter::{self, Said},
     },
-    plan, route,
+    plan,
+    report::channel::LONGEST_TRY,
+    route,
 };
 
 /// What a message asks for.
@@ -46,9 +48,6 @@ pub(super) struct Untold {
     /// For how long it is tried still.
     pub(super) left: Duration,
 }
-
-/// What could not be delivered for so long is given up.
-const LONGEST_UNTOLD: Duration = Duration::from_mins(15);
 
 /// What ECS told of a target.
 pub(super) struct Stir {
@@ -174,7 +173,7 @@ fn untold(
     match beside {
         Some((Beside::Untold(notice), _)) => {
             let age = engine.clock.wall().since(message.sent_at);
-            let left = LONGEST_UNTOLD.saturating_sub(age);
+            let left = LONGEST_TRY.saturating_sub(age);
             let untold = Untold { message: message.message_id.clone(), notice: *notice, left };
             (is_ours.then_some(untold), None)
         }

@@ -11,7 +11,7 @@ use crate::report::notice::Notice;
 /// Nothing may take longer, whatever a sender's own limits are.
 const SLOWEST: Duration = Duration::from_secs(15);
 /// What could not be delivered for so long is given up: behind it waits what is newer.
-const LONGEST_TRY: Duration = Duration::from_mins(15);
+pub const LONGEST_TRY: Duration = Duration::from_mins(15);
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
 /// Who asks to be left alone for longer is asked again after this.

@@ -27,6 +27,7 @@ use tokio::{
 };
 use tracing::warn;
 
+pub use self::courier::LONGEST_TRY;
 use self::{courier::Courier, post::Post};
 use super::{
     bus::BusSender,
