@@ -99,7 +99,8 @@ fn follow(
     }
     let carries = |rollout: &&Rollout| {
         let known = rollout.created_at >= request.floor && runs(&rollout.digests);
-        known || rollout.created_at >= request.floor + FRESHNESS_MARGIN
+        let is_later = rollout.created_at >= request.floor + FRESHNESS_MARGIN;
+        known || (is_later && reads_tag(followed, &containers, &rollout.definition))
     };
     if let Some(verdict) = tagged::read_since(request, followed, &containers, look) {
         return verdict;
@@ -111,6 +112,12 @@ fn follow(
     } else {
         Verdict::Needed
     })
+}
+
+/// Whether new tasks of a definition get what is pushed: those of one that was made to go back keep the digest that it names.
+fn reads_tag(followed: &FollowedImage, containers: &[ContainerName], definition: &DefinitionView) -> bool {
+    let tag = |name| definition.images.get(name).and_then(ImageReference::effective_tag);
+    followed.any_tag || containers.iter().all(|name| tag(name).as_ref() == Some(&followed.tag))
 }
 
 /// The containers of the definition that follow this image, or why none does.

@@ -168,8 +168,8 @@ fn a_stop_that_may_succeed_later_is_asked_for_again() {
     assert_eq!((stops(&bench).len(), bench.starts().len()), (2, 1));
 }
 
-#[test]
-fn a_followed_tag_goes_on_being_followed_after_a_rollback() {
+/// A followed push of `v1` failed, and what ran is put back by its digest, with the tag that was followed as a mark.
+fn pinned_since_a_rollback() -> Bench {
     let mut bench = bench();
     let ran = digest("a");
     bench.scene().running.as_mut().expect("runs").digests = BTreeMap::from([("web".into(), ran.clone())]);
@@ -187,8 +187,29 @@ fn a_followed_tag_goes_on_being_followed_after_a_rollback() {
     pinned.marks = back.marks;
     let running = Running { definition: pinned.clone(), digests: [("web".into(), ran)].into(), since: None };
     (bench.scene().running, bench.scene().base) = (Some(running), Ok(pinned));
+    bench
+}
+
+#[test]
+fn a_followed_tag_goes_on_being_followed_after_a_rollback() {
+    let mut bench = pinned_since_a_rollback();
     bench.receive("next", [followed("v1", Some(digest("c")), 1_030)]);
     bench.pass(6);
+    let next = bench.starts().pop().expect("the next push");
+    assert_eq!(next.edits[&"web".into()].effective_tag().expect("a tag").as_str(), "v1");
+    assert!(next.marks.follows.is_empty());
+}
+
+#[test]
+fn new_tasks_of_what_was_put_back_do_not_carry_a_push_of_the_tag() {
+    let mut bench = pinned_since_a_rollback();
+    let pinned = bench.scene().base.clone().expect("a base");
+    let mut by_hand = ecs::rollout("by-hand", 1_040, pinned);
+    by_hand.digests = [("web".into(), digest("a"))].into();
+    bench.scene().rollouts.insert(0, by_hand);
+    ecs::turn_to(bench.scene(), RolloutState::Succeeded);
+    bench.receive("next", [followed("v1", Some(digest("c")), 1_030)]);
+    bench.pass(30);
     let next = bench.starts().pop().expect("the next push");
     assert_eq!(next.edits[&"web".into()].effective_tag().expect("a tag").as_str(), "v1");
     assert!(next.marks.follows.is_empty());
