@@ -1,6 +1,6 @@
 //! A lap that failed, for whoever looks for the reason.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs, path::Path};
 
 use crate::{
     checker::{Broken, timeline},
@@ -9,7 +9,7 @@ use crate::{
 
 /// So much of what happened before and after a promise was broken.
 const BEFORE: usize = 50;
-const AFTER: usize = 10;
+const AFTER: usize = 40;
 /// So many more than the first of each promise, in a line each.
 const OTHERS: usize = 20;
 
@@ -26,8 +26,19 @@ pub fn failure(record: &Record, broken: &[Broken]) -> String {
     for broken in others.iter().map(|place| &broken[*place]).take(OTHERS) {
         let _ = writeln!(text, "{broken}");
     }
-    let _ = writeln!(text, "\nagain: make kill KILLS={kills} SEED={seed}");
+    let whole = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kill-{seed}.txt"));
+    let _ = match fs::write(&whole, timeline(record)) {
+        Ok(()) => writeln!(text, "\nall of it: {}", whole.display()),
+        Err(error) => writeln!(text, "\n{} cannot be written: {error}", whole.display()),
+    };
+    let _ = writeln!(text, "again: make kill KILLS={kills} SEED={seed}");
     text
+}
+
+/// Everything that happened, a line each.
+fn timeline(record: &Record) -> String {
+    let lines = timeline::of(record, None).into_iter();
+    lines.map(|(call, at, what)| format!("{at} call {call:>5} {what}\n")).collect()
 }
 
 fn around(record: &Record, broken: &Broken, text: &mut String) {

@@ -6,6 +6,7 @@ use super::{
     Broken,
     asked::{Meaning, Wish},
     facts::{Facts, Fate, Rollout},
+    newest::versions_of,
 };
 use crate::estate::Target;
 
@@ -86,8 +87,13 @@ impl<'a> Claim<'a> {
             Wish::Followed(_) | Wish::Fresh => None,
         };
         let images = asked.filter_map(|(_, asked)| Some((asked.version, image(&asked.wish)?)));
-        let (_, newest) = images.max()?;
-        (newest != rollout.content() && newest != rollout.named && !self.is_unverified)
+        let (version, newest) = images.max()?;
+        let is_it = newest == rollout.content() || newest == rollout.named;
+        // It may carry something newer, too, whose message has yet to come back to the process that took it over.
+        let call = facts.record.log.partition_point(|line| line.at <= self.at) as u64;
+        let is_newer =
+            || versions_of(facts, self.target.name, rollout.content(), call).any(|other| other > version);
+        (!is_it && !self.is_unverified && !is_newer())
             .then(|| format!("said to have succeeded, and {} runs instead of {newest}", rollout.content()))
     }
 }

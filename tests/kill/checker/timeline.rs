@@ -37,6 +37,12 @@ pub fn of(record: &Record, target: Option<&str>) -> Vec<(u64, u64, String)> {
             all.push((letter.call, letter.at, what));
         }
     }
+    let is_about = |name: &str| target.is_none_or(|target| name == target);
+    for told in record.told.iter().filter(|told| is_about(&told.target)) {
+        let events: Vec<&str> = told.events.iter().map(|event| event.get(..8).unwrap_or(event)).collect();
+        let what = format!("told: {} {} {} for {events:?}", told.id, told.target, told.outcome);
+        all.push((0, told.at, what));
+    }
     for (life, at) in deaths(record) {
         all.push((life, at, "--- the process dies".to_owned()));
     }

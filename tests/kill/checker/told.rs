@@ -17,7 +17,7 @@ pub(super) fn judge(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     let call_at = |at| facts.record.log.partition_point(|line| line.at <= at) as u64;
     for said in &facts.record.said {
         let Some(claim) = Claim::of(said) else { continue };
-        if !facts.record.told.iter().any(|it| tells(facts, it, &claim)) {
+        if !is_told(facts, &claim) {
             let what = format!("an end was not told: {}", said["message"].as_str().unwrap_or_default());
             broken.push(Broken::new("told", call_at(claim.at), Some(claim.target.name), what));
         }
@@ -31,9 +31,9 @@ pub(super) fn judge(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     }
 }
 
-/// Whether this tells the end that was said, or one to which all that had asked for it was left: a process that dies leaves
-/// its ends to the next one, which knows only of the messages that come back, and lets newer ones replace them.
-fn tells(facts: &Facts<'_>, told: &Told, claim: &Claim<'_>) -> bool {
+/// Whether this end was told since, or the ends to which all that had asked for it was left: a process that dies leaves
+/// its ends to the next one, which knows only of the messages that come back, and lets newer ones replace each of them.
+fn is_told(facts: &Facts<'_>, claim: &Claim<'_>) -> bool {
     let asked_by = |events: &[&str]| -> Vec<&Asked> {
         let is_of = |meaning: &Meaning| match meaning {
             Meaning::Asks { event, .. } => events.contains(&event.as_str()),
@@ -41,16 +41,14 @@ fn tells(facts: &Facts<'_>, told: &Told, claim: &Claim<'_>) -> bool {
         };
         facts.asked_of(claim.target.name).filter(|(it, _)| is_of(&it.meaning)).map(|(_, it)| it).collect()
     };
-    let events: Vec<&str> = told.events.iter().map(String::as_str).collect();
-    let is_later = told.target == claim.target.name && told.at + SLACK_MS >= claim.at;
-    let is_left_to_it = || {
-        let newer = asked_by(&events);
-        let is_left = |it: &Asked| {
-            newer.iter().any(|newer| newer.version >= it.version && replaces(&newer.wish, &it.wish))
-        };
-        asked_by(&claim.events).into_iter().all(is_left)
-    };
-    is_later && (events.iter().any(|event| claim.events.contains(event)) || is_left_to_it())
+    let is_later = |told: &&Told| told.target == claim.target.name && told.at + SLACK_MS >= claim.at;
+    let since = facts.record.told.iter().filter(is_later);
+    let events: Vec<&str> = since.flat_map(|told| &told.events).map(String::as_str).collect();
+    let newer = asked_by(&events);
+    let is_left =
+        |it: &Asked| newer.iter().any(|newer| newer.version >= it.version && replaces(&newer.wish, &it.wish));
+    events.iter().any(|event| claim.events.contains(event))
+        || (!events.is_empty() && asked_by(&claim.events).into_iter().all(is_left))
 }
 
 fn is_same(one: &Told, other: &Told) -> bool {
