@@ -45,6 +45,9 @@ pub struct DeploymentRecord {
     pub rollout_id: Option<RolloutId>,
     /// The definition that it rolls out.
     pub definition: Option<DefinitionId>,
+    /// Whether that definition was registered for this deployment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registered: bool,
     /// The definition that ran before.
     pub previous_definition: Option<DefinitionId>,
     /// How often it was tried.

@@ -278,7 +278,7 @@ impl Lane {
         if passage.attempts == 0 {
             passage.take_over(rollout, &self.target);
         }
-        passage.definition = Some(rollout.definition.id.clone());
+        passage.rolls_out(&rollout.definition);
         passage.previous = rollout.previous.as_ref().map(|it| it.id.clone());
         passage.rollout = Some(rollout.id.clone());
         passage.tasks = rollout.tasks;
@@ -312,6 +312,7 @@ impl Lane {
             asks,
             stage: Stage::Waiting,
             definition: None,
+            registered: false,
             previous: match retrying.and_then(|it| it.previous.clone()) {
                 Some(previous) => Some(previous),
                 None => self.running.as_ref().map(|running| running.definition.id.clone()),

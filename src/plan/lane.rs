@@ -149,6 +149,8 @@ pub(super) struct Passage {
     /// How often in a row before it could not be started because there are too many calls, and since when.
     pub(super) crowded: Option<(u32, Moment)>,
     pub(super) definition: Option<DefinitionId>,
+    /// Whether that was registered for it.
+    pub(super) registered: bool,
     pub(super) previous: Option<DefinitionId>,
     /// The images that it is to run.
     pub(super) images: Vec<(ContainerName, ImageReference)>,

@@ -112,7 +112,7 @@ impl Lane {
         (self.retrying, self.went_back) = (None, None);
         self.remember_started(&started.id, &passage);
         passage.stage = Stage::Rollout;
-        passage.definition = Some(started.definition.id.clone());
+        passage.rolls_out(&started.definition);
         passage.rollout = Some(started.id.clone());
         turn.report(Report::Moved(Box::new(self.record(&passage))));
         let (now, timeout) = (turn.now.moment, self.settings.timeout);
@@ -224,6 +224,12 @@ impl Lane {
 }
 
 impl Passage {
+    /// What it rolls out is known.
+    pub(super) fn rolls_out(&mut self, definition: &DefinitionView) {
+        self.registered = definition.marks.deployment.as_ref() == Some(&self.id);
+        self.definition = Some(definition.id.clone());
+    }
+
     /// What is remembered of it while it is tried again.
     pub(super) fn to_retry(&self, failed: u32, last: Failure) -> Retrying {
         Retrying {

@@ -110,7 +110,7 @@ impl Lane {
         let mut passage = self.passage_as(id, asks, turn);
         passage.previous = rollout.previous.as_ref().map(|previous| previous.id.clone());
         passage.rollout = Some(rollout.id.clone());
-        passage.definition = Some(rollout.definition.id.clone());
+        passage.rolls_out(&rollout.definition);
         passage.tasks = rollout.tasks;
         if passage.attempts == 0 {
             passage.take_over(rollout, &self.target);
@@ -226,6 +226,7 @@ impl Lane {
             evidence: passage.evidence.clone(),
             rollout_id: passage.rollout.as_ref().and_then(|rollout| rollout.shown().cloned()),
             definition: passage.definition.clone(),
+            registered: passage.registered,
             previous_definition: passage.previous.clone(),
             // Whoever began what was taken over has tried it once.
             attempts: passage.attempts.max(u32::from(passage.adopted.is_some())),
@@ -264,6 +265,7 @@ impl Lane {
             evidence: Evidence::default(),
             rollout_id: None,
             definition: None,
+            registered: false,
             previous_definition: None,
             attempts: 0,
             adopted: None,

@@ -291,7 +291,7 @@ impl Lane {
         let its = asks(its);
         let known = self.id_by_marks(failed, &its);
         let mut passage = self.passage_for(its, known, turn);
-        passage.definition = Some(failed.definition.id.clone());
+        passage.rolls_out(&failed.definition);
         passage.previous = failed.previous.as_ref().map(|it| it.id.clone());
         passage.rollout = Some(failed.id.clone());
         passage.tasks = failed.tasks;

@@ -145,7 +145,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
     let registered = it.registered_by.clone().filter(|_| is_first);
     let known_from = if it.registered_by.is_some() { KnownFrom::EcsOurs } else { KnownFrom::Ecs };
     DeploymentRecord {
-        id: registered.unwrap_or_else(own),
+        id: registered.clone().unwrap_or_else(own),
         target: target.clone(),
         name: name.clone(),
         version: it.created_at,
@@ -159,6 +159,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         evidence: Evidence::default(),
         rollout_id: Some(it.id.clone()),
         definition: Some(it.definition.clone()),
+        registered: registered.is_some(),
         previous_definition: it.previous.clone(),
         attempts: 1,
         adopted: None,
@@ -223,14 +224,16 @@ mod tests {
             rollout("arn:x/shop/api/1", 1, "api:1", None),
         ]);
         let history = History::default();
-        let told: Vec<_> =
-            past.beside(&history, [].into_iter()).map(|it| (it.id.to_string(), it.known_from)).collect();
+        let told: Vec<_> = past
+            .beside(&history, [].into_iter())
+            .map(|it| (it.id.to_string(), it.registered, it.known_from))
+            .collect();
         assert_eq!(
             told,
             [
-                ("ecs-3".into(), KnownFrom::EcsOurs),
-                ("d-1".into(), KnownFrom::EcsOurs),
-                ("ecs-1".into(), KnownFrom::Ecs)
+                ("ecs-3".into(), false, KnownFrom::EcsOurs),
+                ("d-1".into(), true, KnownFrom::EcsOurs),
+                ("ecs-1".into(), false, KnownFrom::Ecs)
             ]
         );
     }

@@ -47,6 +47,8 @@ pub enum StepKind {
     Waits,
     /// Its definition is registered where that is needed, and its rollout asked for.
     Starts,
+    /// Its definition was registered.
+    Registered,
     /// Its rollout is under way.
     RollsOut,
     /// Its tasks have changed.
@@ -102,7 +104,12 @@ impl Recorder {
                     joined.push((origin.event_id.clone(), Step { at, kind: StepKind::Joined, says }));
                 }
             }
-            Report::Moved(it) => self.add(it, moved(it, at)),
+            Report::Moved(it) => {
+                if let Some(step) = registered(it, at) {
+                    self.add(it, step);
+                }
+                self.add(it, moved(it, at));
+            }
             Report::Retrying { deployment, reason, delay_ms, .. } => {
                 let delay = span(std::time::Duration::from_millis(*delay_ms));
                 let says = format!("{reason}; tried again in {delay}");
@@ -165,6 +172,13 @@ impl Recorder {
     }
 }
 
+/// A definition that was registered for what has just begun to be rolled out.
+fn registered(it: &DeploymentRecord, at: Timestamp) -> Option<Step> {
+    let is_now = it.registered && it.stage == Stage::Rollout && it.adopted.is_none();
+    let says = it.definition.as_ref().filter(|_| is_now)?.to_string();
+    Some(Step { at, kind: StepKind::Registered, says })
+}
+
 fn moved(it: &DeploymentRecord, at: Timestamp) -> Step {
     let definition = it.definition.as_ref().map(ToString::to_string);
     let (kind, says) = match it.stage {
@@ -188,6 +202,7 @@ fn push(steps: &mut Vec<Step>, step: Step) {
         StepKind::Joined
         | StepKind::Waits
         | StepKind::Starts
+        | StepKind::Registered
         | StepKind::RollsOut
         | StepKind::TriesAgain
         | StepKind::RollsBack
@@ -236,7 +251,8 @@ mod tests {
         recorder.told(&queued("e-2", "push again"), at("12:00:01"));
         recorder.told(&queued("e-other", "another push"), at("12:00:02"));
         recorder.told(&Report::Moved(Box::new(at_stage(Stage::Starting))), at("12:00:03"));
-        recorder.told(&Report::Moved(Box::new(at_stage(Stage::Rollout))), at("12:00:04"));
+        let rolled_out = DeploymentRecord { registered: true, ..at_stage(Stage::Rollout) };
+        recorder.told(&Report::Moved(Box::new(rolled_out)), at("12:00:04"));
         recorder.seen(&at_stage(Stage::Rollout), at("12:00:05"));
         recorder.told(&Report::Moved(Box::new(at_stage(Stage::RollingBack))), at("12:00:06"));
         let ended = DeploymentRecord { id: "d-77fe".into(), ..sample::rolled_back() };
@@ -247,6 +263,7 @@ mod tests {
                 "Joined image shop_api:1.5, because push",
                 "Joined image shop_api:1.5, because push again",
                 "Starts chubby_api:14",
+                "Registered chubby_api:14",
                 "RollsOut chubby_api:14",
                 "Tasks 1 of 4 tasks run, 1 failed in a row",
                 "RollsBack to chubby_api:13",

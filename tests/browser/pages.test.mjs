@@ -217,6 +217,7 @@ test('whoever has a token deploys a tag, cancels what hangs, and puts back what 
     await page.locator('#does').getByText('Rolling out').waitFor({ timeout: 30_000 });
     await page.locator('#does').getByRole('link').first().click();
     await page.locator('#timeline').getByText('Rollout started').waitFor();
+    await page.locator('#timeline').getByText('Definition registered').waitFor();
     assert.match(await page.locator('main').textContent(), /a try/);
     await picture(page, 'under-way');
     await page.getByRole('button', { name: 'Cancel …' }).click();

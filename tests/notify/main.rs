@@ -121,6 +121,7 @@ fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord 
         reason: outcome.map(|_| format!("\"quoted\"\n🚀 {}", "x".repeat(10_000))),
         evidence: Evidence::default(),
         rollout_id: None,
+        registered: false,
         definition: Some("shop_api:13".parse().expect("valid")),
         previous_definition: Some("shop_api:12".parse().expect("valid")),
         attempts: 1,

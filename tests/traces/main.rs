@@ -78,6 +78,7 @@ fn record(number: u32) -> DeploymentRecord {
         evidence: Evidence::default(),
         rollout_id: None,
         definition: None,
+        registered: false,
         previous_definition: None,
         attempts: 1,
         adopted: None,

@@ -115,8 +115,11 @@ pub(super) fn start(scene: &mut Look, name: &str, order: &StartOrder, now: Times
 fn ordered(scene: &Look, order: &StartOrder) -> DefinitionView {
     let known: Vec<&DefinitionView> = known(scene).collect();
     let base = known.iter().find(|it| it.id == order.base).expect("a start names what a look showed");
-    let mut made = DefinitionView { marks: order.marks.clone(), ..(*base).clone() };
-    if !order.edits.is_empty() {
+    let mut made = (*base).clone();
+    if order.edits.is_empty() {
+        made.marks.raise(&order.marks);
+    } else {
+        made.marks = order.marks.clone();
         let newest = known.iter().map(|it| it.id.revision).max().unwrap_or(0);
         made.id = DefinitionId { revision: newest + 1, ..base.id.clone() };
         made.images.extend(order.edits.clone());

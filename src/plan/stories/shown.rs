@@ -1,7 +1,7 @@
 //! What is shown of a lane, and what it is not woken for.
 
 use super::*;
-use crate::domain::{DeploymentRecord, LaneState, Remedy};
+use crate::domain::{DeploymentRecord, LaneState, Remedy, Request, RolloutState};
 
 fn shown(it: &Bench) -> (LaneState, Option<String>) {
     let lane = it.planner.targets()[0].lane.clone();
@@ -22,7 +22,7 @@ fn a_lane_at_rest_says_nothing() {
     let mut it = Bench::new();
     it.receive("m1", [restart(990)]);
     it.pass(6);
-    it.rollout_is(crate::domain::RolloutState::Succeeded);
+    it.rollout_is(RolloutState::Succeeded);
     assert_eq!(shown(&it), (LaneState::Idle, None));
 }
 
@@ -39,6 +39,32 @@ fn what_waits_is_shown_with_what_runs_and_why_it_waits() {
     assert_eq!(shown[0].reason.as_deref(), Some("ecs-svc/theirs is in progress"));
     assert_eq!((shown[0].requested_at, shown[0].version), (at(990), at(991)));
     assert_eq!(it.planner.targets()[0].lane.waiting, 2);
+}
+
+#[test]
+fn a_definition_that_is_registered_for_a_deployment_is_told_apart_from_one_that_was_there() {
+    let registered = |request: Request| {
+        let mut it = Bench::new();
+        it.receive("m1", [request]);
+        it.pass(6);
+        let before = it.planner.deployments()[0].registered;
+        it.rollout_is(RolloutState::Succeeded);
+        (before, it.ended()[0].registered)
+    };
+    assert_eq!(registered(image("v2", 990)), (true, true));
+    assert_eq!(registered(restart(990)), (false, false));
+}
+
+#[test]
+fn one_that_is_taken_over_after_a_crash_keeps_the_definition_that_was_registered_for_it() {
+    let mut it = Bench::new();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    it.crash();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    let shown = it.planner.deployments();
+    assert_eq!((shown.len(), shown[0].adopted.is_some(), shown[0].registered), (1, true, true));
 }
 
 #[test]

@@ -167,6 +167,7 @@ impl Walk {
             StepKind::Joined | StepKind::Ended => {}
             StepKind::Waits => self.note("waiting", step),
             StepKind::Starts => self.reach(Kind::Definition, step, None),
+            StepKind::Registered => self.note("registered", step),
             StepKind::RollsOut => self.reach(Kind::Rollout, step, None),
             StepKind::Tasks => self.note("tasks", step),
             StepKind::TriesAgain => self.go_on(Kind::Waiting, step.at, Some(short(&step.says))),

@@ -140,6 +140,7 @@ fn step_name(kind: StepKind, it: &DeploymentRecord) -> &'static str {
         StepKind::Joined => "Received",
         StepKind::Waits => "Waits",
         StepKind::Starts => "Starts",
+        StepKind::Registered => "Definition registered",
         StepKind::RollsOut => "Rollout started",
         StepKind::Tasks => "Tasks",
         StepKind::TriesAgain => "Tried again",
