@@ -60,7 +60,11 @@ def a_stack_is_created_and_its_rules_bring_a_request_to_a_rollout(stage: Stage) 
         FileBucket="shop-env",
         PassRoleArns=f"arn:aws:iam::{stage.account}:role/shop-*",
         OwnRuleArns=stage.arn("events", "rule/mine"),
+        WebhookPort="8443",
     )
+    groups = network.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+    ways = [{it["FromPort"] for it in group["IpPermissionsEgress"] if "FromPort" in it} for group in groups]
+    assert {443, 8443} in ways, ways
     _says_what_the_daemon_may_do(stage, outputs)
     stage.with_rollouts()
     api = stage.service()
