@@ -144,7 +144,7 @@ impl View<'_> {
     fn standing(&self, it: &TargetRecord) -> Need {
         Need {
             kind: Kind::Look,
-            what: html! { a href=(self.target_path(&it.id, &it.name)) { (it.name) " waits for a rollout that is not ours" } },
+            what: html! { a href=(self.target_path(&it.id, &it.name)) { (it.name) " waits for another rollout" } },
             detail: html! { (it.lane.why.as_deref().unwrap_or("Another rollout is in progress.")) },
             then: None,
         }
