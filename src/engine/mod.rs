@@ -299,7 +299,7 @@ impl Engine {
             Word::Updates(updates) => self.learn(updates),
             Word::Seen(seen, _) => {
                 for it in seen {
-                    self.publisher.sees(it.sight);
+                    self.publisher.sees(it.sight, &self.routes);
                 }
             }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
