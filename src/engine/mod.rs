@@ -442,7 +442,9 @@ impl Running {
         }
         let read = targets_of(&word);
         self.engine.hear(word, &self.gate);
-        read.into_iter().for_each(|target| self.see_refusal(target));
+        for target in read {
+            self.see_refusal(target);
+        }
         self.turn(Input::Wakeup);
     }
 
