@@ -299,7 +299,7 @@ impl Engine {
             Word::Updates(updates) => self.learn(updates),
             Word::Seen(seen, _) => {
                 for it in seen {
-                    self.publisher.sees(it.sight);
+                    self.publisher.sees(it.sight, &self.routes);
                 }
             }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
@@ -337,6 +337,18 @@ impl Engine {
                 }
             }
         })
+    }
+}
+
+/// The targets that were read to be there, or not to be.
+fn targets_of(word: &Word) -> Vec<TargetId> {
+    let target = |update: &Update| match update {
+        Update::Learn(discovered) => discovered.target.clone(),
+        Update::Forget(target) => target.clone(),
+    };
+    match word {
+        Word::Updates(updates) => updates.iter().map(target).collect(),
+        Word::Seen(..) | Word::Open(_) => Vec::new(),
     }
 }
 
@@ -428,7 +440,11 @@ impl Running {
                 self.see_holds(it, *asked);
             }
         }
+        let read = targets_of(&word);
         self.engine.hear(word, &self.gate);
+        for target in read {
+            self.see_refusal(target);
+        }
         self.turn(Input::Wakeup);
     }
 

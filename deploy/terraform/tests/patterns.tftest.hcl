@@ -8,6 +8,8 @@ variables {
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
 
+  pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+
   settings_toml = "[[target]]\nname = \"api\"\n"
 }
 
@@ -185,6 +187,33 @@ run "each_bucket_has_its_own_keys_and_failed_calls_are_left_out" {
         { requestParameters = { bucketName = ["shop-env"], key = [{ wildcard = "prod/*.env" }] } },
         { requestParameters = { bucketName = ["other-env"] } },
       ]
+    }
+    error_message = aws_cloudwatch_event_rule.this["files-cloudtrail"].event_pattern
+  }
+}
+
+run "one_bucket_alone_is_no_list_of_alternatives" {
+  command = plan
+
+  variables {
+    files    = [{ bucket = "shop-env", keys = ["prod/*.env"] }]
+    triggers = { files_cloudtrail = true }
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.this["files"].event_pattern) == {
+      source        = ["aws.s3"]
+      "detail-type" = ["Object Created", "Object Deleted"]
+      detail        = { bucket = { name = ["shop-env"] }, object = { key = [{ wildcard = "prod/*.env" }] } }
+    }
+    error_message = aws_cloudwatch_event_rule.this["files"].event_pattern
+  }
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.this["files-cloudtrail"].event_pattern).detail == {
+      eventSource       = ["s3.amazonaws.com"]
+      eventName         = ["PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"]
+      errorCode         = [{ exists = false }]
+      requestParameters = { bucketName = ["shop-env"], key = [{ wildcard = "prod/*.env" }] }
     }
     error_message = aws_cloudwatch_event_rule.this["files-cloudtrail"].event_pattern
   }

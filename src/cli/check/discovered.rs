@@ -17,7 +17,8 @@ use crate::{
         terminal::counted,
     },
     domain::{
-        AccountId, AccountRule, CallFailure, Cause, DiscoveryRules, Place, Selector, ServiceState, TargetId,
+        AccountId, AccountRule, CallFailure, Cause, ClusterName, ClusterReading, DiscoveryRules, Place,
+        Selector, ServiceState, TargetId,
     },
     inventory::{Selection, Used},
     settings::{Settings, of_tags},
@@ -29,12 +30,16 @@ const MOST_NAMES: usize = 5;
 /// The services that were found, each as it was read.
 pub(super) type Found = Vec<(Candidate, Inspected)>;
 
+/// The clusters that there are, and whether their services are looked at.
+pub(super) type Clusters = BTreeMap<(Place, ClusterName), bool>;
+
 /// How many services could not be read, by the reason.
 type Unread = BTreeMap<String, usize>;
 
 /// What was found in one place.
 struct FoundHere {
     found: Found,
+    clusters: Clusters,
     unread: Unread,
     used: Used,
 }
@@ -82,21 +87,22 @@ fn of_role(account: &AccountId, role_arn: &str, caller: Result<Caller, CallFailu
     }
 }
 
-/// Everything that the rules select in these places, and whether these are all there are.
+/// Everything that the rules select in these places, among which clusters, and whether these are all there are.
 pub(super) async fn find(
     ecs: &Ecs,
     rules: &DiscoveryRules,
     settings: &Settings,
     (places, are_all): (&[Place], bool),
     progress: &Progress,
-) -> (Found, Vec<Finding>) {
+) -> (Found, Clusters, Vec<Finding>) {
     let selection = Selection::new(rules.clone());
-    let (mut found, mut findings) = (Found::new(), Vec::new());
+    let (mut found, mut clusters, mut findings) = (Found::new(), Clusters::new(), Vec::new());
     let (mut used, mut empty) = (are_all.then(Used::default), Vec::new());
     for place in places {
         progress.show(&format!("services in {place}"));
         match find_in(ecs, &selection, settings, place, progress).await {
-            Ok(FoundHere { found: here, unread, used: by_this }) => {
+            Ok(FoundHere { found: here, clusters: there, unread, used: by_this }) => {
+                clusters.extend(there);
                 used = used.filter(|_| unread.is_empty()).map(|used| used.and(by_this));
                 if here.is_empty() {
                     empty.push(place);
@@ -119,7 +125,7 @@ pub(super) async fn find(
     // What selects nothing is certain only where everything was read; of all that nothing is there is said above.
     let used = used.iter().flat_map(|used| selection.idle(used));
     findings.extend(used.filter(|(_, selector)| selector.to_string() != "*").map(idle));
-    (found, findings)
+    (found, clusters, findings)
 }
 
 fn idle((key, selector): (&'static str, &Selector)) -> Finding {
@@ -142,7 +148,9 @@ async fn find_in(
     progress: &Progress,
 ) -> Result<FoundHere, CallFailure> {
     const { assert!(INSPECT_BATCH == READ_BATCH, "what is listed is inspected as it is") };
-    let Listed { batches, mut used, .. } = estate::list(ecs, selection, place).await?;
+    let Listed { clusters, batches, mut used } = estate::list(ecs, selection, place).await?;
+    let taken = |it: &ClusterReading| selection.takes_cluster(&it.name, &it.tags);
+    let clusters = clusters.into_iter().map(|it| ((place.clone(), it.name.clone()), taken(&it))).collect();
     let batches = batches.iter().map(|batch: &Batch| batch.targets(place)).collect();
     let inspect = async |batch: Vec<TargetId>| (batch.len(), ecs.inspect(&batch).await);
     let (mut found, mut unread) = (Found::new(), Unread::new());
@@ -167,7 +175,7 @@ async fn find_in(
             }
         }
     }
-    Ok(FoundHere { found, unread, used })
+    Ok(FoundHere { found, clusters, unread, used })
 }
 
 fn partly(place: &Place, reason: &str, count: usize) -> Finding {
@@ -202,11 +210,50 @@ fn finds_nothing(place: &Place, found: &Found) -> Finding {
 }
 
 fn finds(place: &Place, found: &Found) -> Finding {
-    let refused = found.iter().filter(|(candidate, _)| candidate.refused.is_some());
+    let refused = found
+        .iter()
+        .filter(|(candidate, service)| candidate.refused.is_some() || service.state != ServiceState::Active);
     let refused: Vec<String> = refused.map(|(candidate, _)| candidate.id.service().to_string()).collect();
     let not = match refused.len() {
         0 => String::new(),
         _ => format!("; not deployed of them: {}", some_of(refused, MOST_NAMES)),
     };
     Finding::ok(About::Discovery, format!("finds {} in {place}{not}", counted(found.len(), "service")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{aws::ecs::Guard, domain::TargetSettings};
+
+    #[test]
+    fn a_service_that_another_deploys_is_named_among_those_that_are_not_deployed() {
+        let found = |service: &str, state: ServiceState, refused: Option<&str>| {
+            let id = format!("111122223333/eu-west-1/shop/{service}").parse().expect("an id");
+            let settings = TargetSettings::named(service.into()).into();
+            let refused = refused.map(Into::into);
+            let inspected = Inspected {
+                state,
+                definition: None,
+                desired: 1,
+                guard: Guard::RollsBack,
+                percent: (100, 200),
+                strategy: None,
+                complete: true,
+                tags: BTreeMap::new(),
+            };
+            (Candidate { id, settings, rule: None, refused, found: true }, inspected)
+        };
+        let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+        let found = vec![
+            found("api", ServiceState::Active, None),
+            found("off", ServiceState::Active, Some("switched off")),
+            found("theirs", ServiceState::OfAnother("111122223333/eu-west-1/other".into()), None),
+            found("green", ServiceState::OtherController("CODE_DEPLOY".into()), None),
+        ];
+        assert_eq!(
+            finds(&place, &found).what,
+            "finds 4 services in 111122223333/eu-west-1; not deployed of them: off, theirs, green"
+        );
+    }
 }

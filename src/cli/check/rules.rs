@@ -15,7 +15,7 @@ use super::{
 use crate::{
     aws::rules::{Rule, Rules, Sending},
     cli::terminal::counted,
-    domain::{CallFailure, matches_pattern},
+    domain::{CallFailure, matches_pattern, read_pattern},
 };
 
 /// The rules that send to the queue.
@@ -129,7 +129,8 @@ impl Patterns {
         let sending = rules.into_iter().filter(|(rule, sendings)| rule.enabled && sends_as_it_is(sendings));
         let patterns = sending.filter_map(|(rule, _)| {
             let text = rule.pattern.clone()?;
-            let pattern = serde_json::from_str(&text).ok()?;
+            // One that EventBridge would refuse, and an emulator took, lets nothing through.
+            let pattern = read_pattern(&text).ok()?;
             Some((text, pattern))
         });
         Self(patterns.collect())
@@ -273,6 +274,9 @@ mod tests {
         elsewhere.fed.insert("ours".into());
         assert_eq!(comes(&elsewhere, push("shop/api", false)), Some(false));
         let (rule, _) = rule("pushes", "default", true, &pattern);
+        let alone = json!({"$or": [{"source": ["aws.ecr"]}]});
+        let refused = read(vec![self::rule("pushes", "default", true, &alone)]);
+        assert_eq!(comes(&refused, push("shop/api", false)), None);
         let rewriting = read(vec![(rule, vec![Sending { rewrites: true, ..Sending::default() }])]);
         assert_eq!(comes(&rewriting, push("shop/api", false)), None);
     }

@@ -108,6 +108,9 @@ pub(in crate::cli) struct WayBack {
     pub(in crate::cli) images: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) follow: std::collections::BTreeMap<String, String>,
     pub(in crate::cli) hold: bool,
+    /// What keeps the target back already.
+    #[serde(default)]
+    pub(in crate::cli) hold_now: Option<Hold>,
 }
 
 impl Running {

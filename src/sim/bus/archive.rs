@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Buses, Post, bus_key, no_bus};
+use super::{Buses, Post, bus_key, no_bus, rules::invalid_pattern};
 use crate::{
-    domain::{Timestamp, matches_pattern},
+    domain::{Timestamp, matches_pattern, read_pattern},
     sim::call::{Call, Fail, Outcome, seconds, tail, text},
 };
 
@@ -33,7 +33,11 @@ impl Buses {
             "ArchiveName": name, "ArchiveArn": arn, "EventSourceArn": call.body["EventSourceArn"],
             "State": "ENABLED", "CreationTime": seconds(now),
         });
-        let pattern = serde_json::from_str(text(&call.body, "EventPattern")).unwrap_or_else(|_| json!({}));
+        // Without one it keeps everything.
+        let pattern = match text(&call.body, "EventPattern") {
+            "" => json!({}),
+            pattern => read_pattern(pattern).map_err(invalid_pattern)?,
+        };
         let key = bus_key(&call.scope, &call.body, "EventSourceArn");
         let missing = no_bus(&key);
         let archive = Archive { described: described.clone(), pattern, events: Vec::new() };

@@ -8,14 +8,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use self::{archive::Archive, rules::Rule};
+use self::{
+    archive::Archive,
+    rules::{Rule, invalid_pattern},
+};
 use super::{
     call::{Call, Fail, Outcome, Scope, list, tail, text},
     rng::Rng,
     settings::WorldSettings,
     sqs::Queues,
 };
-use crate::domain::{Timestamp, matches_pattern};
+use crate::domain::{Timestamp, matches_pattern, read_pattern};
 
 /// Which bus: a name in an account and Region.
 type BusKey = (Scope, String);
@@ -258,11 +261,10 @@ fn no_bus((_, name): &BusKey) -> Fail {
 }
 
 fn test_pattern(body: &Value) -> Outcome {
-    let parse = |key: &str| serde_json::from_str::<Value>(text(body, key));
-    match (parse("EventPattern"), parse("Event")) {
-        (Ok(pattern), Ok(event)) => Ok(json!({"Result": matches_pattern(&pattern, &event)})),
-        _ => Err(Fail::new("InvalidEventPatternException", "Event pattern is not valid.")),
-    }
+    let pattern = read_pattern(text(body, "EventPattern")).map_err(invalid_pattern)?;
+    let event: Value = serde_json::from_str(text(body, "Event"))
+        .map_err(|_| Fail::new("InvalidEventPatternException", "Event is not valid JSON."))?;
+    Ok(json!({"Result": matches_pattern(&pattern, &event)}))
 }
 
 fn whole_seconds(at: Timestamp) -> String {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Buses, bus_key};
 use crate::{
-    domain::matches_pattern,
+    domain::{PatternError, matches_pattern, read_pattern},
     sim::call::{Call, Fail, Outcome, list, text, texts},
 };
 
@@ -128,10 +128,15 @@ fn put_targets(rule: &mut Rule, body: &Value) {
     }
 }
 
+/// A rule may have a schedule instead of a pattern.
 fn parse_pattern(text: &str) -> Result<Value, Fail> {
     if text.is_empty() {
         return Ok(Value::Null);
     }
-    let invalid = || Fail::new("InvalidEventPatternException", "Event pattern is not valid.");
-    serde_json::from_str::<Value>(text).ok().filter(Value::is_object).ok_or_else(invalid)
+    read_pattern(text).map_err(invalid_pattern)
+}
+
+/// What EventBridge answers to a pattern that it does not take.
+pub(super) fn invalid_pattern(error: PatternError) -> Fail {
+    Fail::new("InvalidEventPatternException", error.to_string())
 }

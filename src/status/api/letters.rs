@@ -154,7 +154,7 @@ pub(super) async fn replay(
     if ids.len() > MOST_IDS {
         return Err(Problem::bad_request(format!("`ids` has more than {MOST_IDS}")));
     }
-    let target = target.map(|target| id_of(&state, target));
+    let target = target.map(|target| id_of(&state, target)).transpose()?;
     let wanted = Replay {
         ids,
         target,
@@ -204,7 +204,7 @@ impl Wanted {
         for (name, value) in pairs(query)? {
             match name.as_str() {
                 "target" => {
-                    let id = id_of(state, value.clone());
+                    let id = id_of(state, value.clone())?;
                     wanted.target = Some([value, id]);
                 }
                 "outcome" => wanted.outcome = Some(outcome_of(&value)?.as_str()),
@@ -236,10 +236,13 @@ impl Wanted {
     }
 }
 
-/// The id of the target that is called so, if one is known.
-fn id_of(state: &StatusState, target: String) -> String {
-    let snapshot = state.latest();
-    find_target(&snapshot, &target).map_or(target, |found| found.id.to_string())
+/// The id of the target that is called so, if one is known; of one that is gone there may still be letters.
+fn id_of(state: &StatusState, target: String) -> Result<String, Problem> {
+    match find_target(&state.latest(), &target) {
+        Ok(found) => Ok(found.id.to_string()),
+        Err(several) if several.status() == StatusCode::BAD_REQUEST => Err(several),
+        Err(_) => Ok(target),
+    }
 }
 
 /// The newest first.

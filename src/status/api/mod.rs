@@ -31,7 +31,7 @@ pub(super) use shown::{TargetShown, find_target};
 
 use self::{
     query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
-    shown::{DeploymentList, List, conditional, is_target, no_target, place_of},
+    shown::{DeploymentList, List, conditional, place_of},
 };
 use super::{
     Snapshot, StatusState,
@@ -147,16 +147,23 @@ async fn deployments(
     headers: HeaderMap,
     query: Pairs,
 ) -> Result<Response, Problem> {
-    let query = deployments_query(query)?;
+    let mut query = deployments_query(query)?;
     let snapshot = state.latest();
-    let page = history::page_of(snapshot.listed(), &query);
-    if let Some(called) = query.target.as_ref().filter(|_| page.items.is_empty()) {
-        // One that is not there any more may have a past.
-        let past = Query { target: Some(called.clone()), ..Query::first(1) };
-        if !is_target(&snapshot, called) && history::page_of(snapshot.listed(), &past).items.is_empty() {
-            return Err(no_target(&snapshot, called));
+    if let Some(called) = &query.target {
+        match find_target(&snapshot, called) {
+            // Its deployments may be known under a name that it had before.
+            Ok(found) => query.target = Some(found.id.to_string()),
+            Err(problem) if problem.status() == StatusCode::BAD_REQUEST => return Err(problem),
+            // One that is not there any more may have a past.
+            Err(problem) => {
+                let past = Query { target: Some(called.clone()), ..Query::first(1) };
+                if history::page_of(snapshot.listed(), &past).items.is_empty() {
+                    return Err(problem);
+                }
+            }
         }
     }
+    let page = history::page_of(snapshot.listed(), &query);
     let next = page.next.map(|cursor| cursor.to_string());
     let complete = snapshot.past_unread() == 0;
     Ok(conditional(&headers, &DeploymentList { items: page.items, next, complete }))

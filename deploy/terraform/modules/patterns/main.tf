@@ -51,6 +51,9 @@ locals {
       { for k in ["key"] : k => [for g in f.keys : jsondecode(local.matchers[g])] if !contains(f.keys, "*") },
     ) }
   ]
+  # EventBridge refuses a list of alternatives that has fewer than two. Kept as JSON: the two have different types.
+  by_objects      = jsondecode(length(var.files) == 1 ? jsonencode(local.by_object[0]) : jsonencode({ "$or" = local.by_object }))
+  by_object_calls = jsondecode(length(var.files) == 1 ? jsonencode(local.by_object_call[0]) : jsonencode({ "$or" = local.by_object_call }))
 
   cluster_arns     = [for c in var.clusters : "${local.ecs_arn}:cluster/${c}"]
   service_prefixes = [for c in var.clusters : { prefix = "${local.ecs_arn}:service/${c}/" }]
@@ -158,7 +161,7 @@ locals {
       pattern = {
         source        = ["aws.s3"]
         "detail-type" = ["Object Created", "Object Deleted"]
-        detail        = { "$or" = local.by_object }
+        detail        = local.by_objects
       }
     }
     files-cloudtrail = {
@@ -167,13 +170,12 @@ locals {
       pattern = {
         source        = ["aws.s3"]
         "detail-type" = ["AWS API Call via CloudTrail"]
-        detail = {
+        detail = merge({
           eventSource = ["s3.amazonaws.com"]
           # A large file ends with CompleteMultipartUpload, and has no PutObject.
           eventName = ["PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"]
           errorCode = local.no_fail
-          "$or"     = local.by_object_call
-        }
+        }, local.by_object_calls)
       }
     }
     image-ready = {

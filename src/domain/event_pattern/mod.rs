@@ -1,8 +1,13 @@
 //! The pattern language of EventBridge's rules, as its user guide defines it.
 
+mod form;
+
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
+
+use form::is_or;
+pub use form::{PatternError, read_pattern};
 
 /// Whether an event matches the pattern of a rule: every key of the pattern must, a list is an "or".
 pub fn matches_pattern(pattern: &Value, event: &Value) -> bool {
@@ -11,9 +16,11 @@ pub fn matches_pattern(pattern: &Value, event: &Value) -> bool {
 
 fn matches(pattern: &Value, event: Option<&Value>) -> bool {
     let Some(pattern) = pattern.as_object() else { return false };
-    pattern.iter().all(|(key, wanted)| match key.as_str() {
-        "$or" => wanted.as_array().is_some_and(|any| any.iter().any(|one| matches(one, event))),
-        key => field(wanted, event.and_then(|event| event.get(key))),
+    pattern.iter().all(|(key, wanted)| {
+        if is_or(key, wanted) {
+            return wanted.as_array().is_some_and(|any| any.iter().any(|one| matches(one, event)));
+        }
+        field(wanted, event.and_then(|event| event.get(key)))
     })
 }
 
@@ -217,6 +224,8 @@ mod tests {
         assert!(!matches(&json!({"source": ["s"], "detail": {"b": ["1"]}}), Some(&event)));
         assert!(matches(&json!({"$or": [{"source": ["q"]}, {"detail": {"a": ["1"]}}]}), Some(&event)));
         assert!(!matches(&json!({"$or": [{"source": ["q"]}, {"detail": {"a": ["2"]}}]}), Some(&event)));
+        // A single one is no alternative, and the event has no field of that name.
+        assert!(!matches(&json!({"$or": [{"source": ["s"]}]}), Some(&event)));
     }
 
     #[test]
