@@ -332,6 +332,30 @@ def a_rollout_of_somebody_else_is_told_as_not_ours(stage: Stage) -> None:
     assert told["rollout"]["definition"] == rollout["taskDefinition"].rpartition("/")[2], told
     assert "not ours" in told["text"] and told["target"]["name"] == "api", told
     assert daemon.says("that Lockkeeper did not start is in progress")
+    # A deployment of ours, which somebody undoes at once; ECS tells of that in the wrong order.
+    stage.push("api", "1.4")
+    stage.put(events.deploy("api", tag="1.4"))
+    ended(daemon, 1)
+    ecs = stage.client("ecs")
+    undone = ecs.update_service(cluster=stage.cluster, service="api", taskDefinition=rollout["taskDefinition"])["service"]
+    undoing = undone["deployments"][0]["id"]
+    for name, moment in (("COMPLETED", "10:00:09"), ("IN_PROGRESS", "10:00:05")):
+        body["detail"] |= {"deploymentId": undoing, "eventName": f"SERVICE_DEPLOYMENT_{name}"}
+        body |= {"id": f"ecs-{name}", "time": f"2026-11-21T{moment}Z"}
+        stage.send(json.dumps(body))
+
+    def of_undoing() -> list[str]:
+        heard = [it for it in hook.posts("/hook") if it["kind"].startswith("foreign_")]
+        return [it["kind"] for it in heard if it["rollout"]["rollout_id"] == undoing]
+
+    until("both are told", lambda: len(of_undoing()) == 2, 30)
+    assert of_undoing() == ["foreign_in_progress", "foreign_completed"]
+
+    def remembered() -> list[dict]:
+        _, answer = fetch(f"http://127.0.0.1:{daemon.port}/api/v1/deployments")
+        return [it for it in json.loads(answer)["items"] if it["known_from"] == "ecs"]
+
+    until("ECS's past has it", lambda: len(remembered()) == 2, 15)
 
 
 def _hook(listener: Listener, more: str = "") -> str:
