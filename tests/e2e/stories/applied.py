@@ -6,6 +6,7 @@ import events
 import permitted
 import processes
 from daemon import Daemon
+from iam import Iam
 from stage import REGION, Stage, short
 from terraform import Terraform
 
@@ -21,6 +22,7 @@ def the_module_is_applied_and_what_its_rules_bring_is_deployed(stage: Stage) -> 
     assert terraform.differences(*ALL) == FORGOTTEN
     _jobs(stage)
     daemon = _daemon(stage)
+    _a_check_finds_nothing_missing(stage)
     stage.put(events.push("somebody-elses", "latest", DIGEST), events.parameter("/prod/other/KEY"))
     assert stage.messages() == 0, "the rules let through what nobody asked for"
     for number, (event, target) in enumerate(
@@ -58,6 +60,30 @@ def _all_that_it_called_is_allowed(stage: Stage) -> None:
     assert {"ecs:DescribeServices", "ecs:UpdateService", "sqs:ReceiveMessage"} <= refused, refused
 
 
+def _a_check_finds_nothing_missing(stage: Stage) -> None:
+    """Of permissions: some of what the services read is not there in the emulator. Without the role's policy all is missing."""
+    role = stage.client("iam").get_role(RoleName="lockkeeper-task")["Role"]["Arn"]
+    policy = stage.client("iam").get_role_policy(RoleName="lockkeeper-task", PolicyName="deploy")["PolicyDocument"]
+    ((level, what),) = _permissions(stage, role, policy["Statement"])
+    assert level == "ok" and "as SimulatePrincipalPolicy says" in what, what
+    for action in ("dynamodb:UpdateItem", "sqs:GetQueueUrl", "ecs:ListServices"):
+        rest = [it for it in policy["Statement"] if action not in it["Action"]]
+        found = _permissions(stage, role, rest)
+        assert found and all(level == "error" for level, _ in found), found
+        assert any(what.startswith(f"{action} on ") for _, what in found), found
+
+
+def _permissions(stage: Stage, role: str, granted: list[dict]) -> list[tuple[str, str]]:
+    """What `check` finds of them: level and line."""
+    iam = Iam(role, granted)
+    try:
+        tool = stage.tool(environment={**stage.variables, "AWS_ENDPOINT_URL_IAM": iam.url})
+        findings = tool.answer("check", "--role", role, code=1)["findings"]
+    finally:
+        iam.close()
+    return [(it["level"], it["what"]) for it in findings if it["about"] == "permissions"]
+
+
 def _jobs(stage: Stage) -> None:
     """A service beside those of the example, whose definition reads a secret."""
     secret = stage.arn("secretsmanager", "secret:shop/db-AbCdEf")
@@ -77,4 +103,5 @@ def _daemon(stage: Stage) -> Daemon:
     stage.dead_url = stage.sqs.get_queue_url(QueueName="lockkeeper-dead")["QueueUrl"]
     assert stage.queue_url == stage.sqs.get_queue_url(QueueName="lockkeeper")["QueueUrl"]
     assert variables["AWS_REGION"] == REGION and variables["LOCKKEEPER__LEASE__TABLE"] == "lockkeeper", variables
+    stage.variables = variables
     return stage.run(environment=variables)
