@@ -8,9 +8,8 @@ from iam import Iam
 from stage import REGION, Stage
 from stories.checks import BUCKET, _let_rules_send, _things
 
-# What is not asked about here: marks of definitions, what marks suffice for where these have no tags of their own, and clusters
-# where no tag selects them.
-UNASKED = {"MarkDefinitions", "TagNewDefinitions", "ReadClusters"}
+# What is not asked about here: marks of definitions, and what marks suffice for where these have no tags of their own.
+UNASKED = {"MarkDefinitions", "TagNewDefinitions"}
 REGISTERING = {"RegisterDefinitions", "TagNewDefinitions", "PassRolesOfDefinitions"}
 
 
