@@ -134,9 +134,8 @@ fn is_wildcard(glob: &str) -> bool {
     let mut rest = glob.as_bytes();
     loop {
         rest = match rest {
-            [b'*', b'*', ..] => return false,
             [b'\\', b'*' | b'\\', rest @ ..] => rest,
-            [b'\\', ..] => return false,
+            [b'*', b'*', ..] | [b'\\', ..] => return false,
             [_, rest @ ..] => rest,
             [] => return true,
         }
