@@ -241,6 +241,33 @@ async fn what_was_found_tried_and_rolled_back_is_drift_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_hung_and_gave_way_to_what_failed_is_only_told() {
+    let mut estate = Estate::new(14).await;
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/pinned-0");
+    let tags = json!([{"key": "lockkeeper:timeout", "value": "3m"}, {"key": "lockkeeper:rollback", "value": "false"}]);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    let body = json!({"cluster": "shop", "service": "pinned-0", "deploymentConfiguration": breaker});
+    estate.call(Service::Ecs, "UpdateService", body);
+    sleep(Duration::from_mins(2)).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = definition(&estate, "pinned-0");
+    estate.push("shop/pinned-0", "hang");
+    sleep(Duration::from_mins(1)).await;
+    let request = json!({"service": "pinned-0", "tag": "nosuch"});
+    event(&estate, "action.production", "Deploy", json!([]), request);
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 2, "each of them once");
+    sleep(LONG).await;
+    assert_eq!(definition(&estate, "pinned-0"), before);
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 2, "nothing was started again");
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 1, "it is told");
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
     let estate = Estate::new(7).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
