@@ -268,6 +268,35 @@ async fn what_hung_and_gave_way_to_what_failed_is_only_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_pushed_before_a_service_was_created_is_no_drift_of_it() {
+    let mut estate = Estate::new(15).await;
+    for tag in ["v3", "v6"] {
+        estate.push("shop/new", tag);
+        sleep(Duration::from_mins(1)).await;
+    }
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(4)).await;
+    let chosen = estate.definition_of("pinned-new", "shop/new:v3");
+    let tags = json!([{"key": "lockkeeper:on_push", "value": "pin"}]);
+    let body = json!({
+        "cluster": "shop", "serviceName": "pinned-new", "taskDefinition": chosen, "desiredCount": 1, "tags": tags,
+    });
+    estate.call(Service::Ecs, "CreateService", body);
+    sleep(LONG).await;
+    sleep(LONG).await;
+    assert_eq!(definition(&estate, "pinned-new"), chosen);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    // What is pushed from then on is deployed, though its event is lost.
+    estate.lose(1.0);
+    estate.push("shop/new", "v7");
+    sleep(LONG).await;
+    assert_ne!(definition(&estate, "pinned-new"), chosen);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
     let estate = Estate::new(7).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;

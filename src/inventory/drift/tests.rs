@@ -216,6 +216,7 @@ fn look(rollouts: &[(i64, RolloutState, Option<&str>)]) -> Look {
     Look {
         taken_at: at(60),
         service: ServiceState::Active,
+        created_at: None,
         desired: 1,
         running: None,
         base: Ok(definition.clone()),
