@@ -106,6 +106,21 @@ module "permissions" {
   buckets        = var.files[*].bucket
 }
 
+locals {
+  # Whether the settings that are seen here leave `rollback` on for whoever does not say otherwise: in `[defaults]`, or as a variable.
+  rollback = lookup(var.environment, "LOCKKEEPER__DEFAULTS__ROLLBACK", "true") != "false" && !can(regex(
+    "(?m)^[ \\t]*\\[defaults\\][^\\n]*\\n(?:[ \\t]*(?:[^\\[ \\t\\n][^\\n]*)?\\n)*[ \\t]*rollback[ \\t]*=[ \\t]*false", var.settings_toml
+  ))
+}
+
+# Where only services of other accounts are deployed, `modules/target-account` says it there.
+check "going_back" {
+  assert {
+    condition     = !local.rollback || module.permissions.registers || length(var.account_role_arns) > 0
+    error_message = module.permissions.registers_nothing
+  }
+}
+
 resource "aws_iam_role" "task" {
   name               = "${var.name}-task"
   description        = "Lockkeeper: its queues, and the services that it deploys"

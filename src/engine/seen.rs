@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{OLDEST_READ, Running, discover::Seen};
-use crate::{domain::Moment, plan::Input};
+use crate::{
+    domain::{Moment, TargetId},
+    plan::Input,
+};
 
 /// Where something waits behind a pause or a hold, the tags are read this often: who removes one by hand waits for it.
 const TAGS_PERIOD: Duration = Duration::from_secs(30);
@@ -35,6 +38,14 @@ impl Running {
         };
         let (target, holds) = (target.clone(), seen.holds.clone());
         self.turn(Input::HoldsRead { target, settings, holds });
+    }
+
+    /// Whether a target of which something is asked is deployed at all, by what was just read of it.
+    pub(super) fn see_refusal(&mut self, target: TargetId) {
+        if self.planner.is_busy(&target) {
+            let why = self.engine.routes.settings_of(&target).and_then(|(_, refused)| refused);
+            self.turn(Input::Refused { target, why });
+        }
     }
 
     /// Remembers when this process itself has seen or changed a target last.

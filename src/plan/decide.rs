@@ -108,7 +108,8 @@ impl Lane {
         {
             return self.mark(order, look, evidence, blocked, turn);
         }
-        let sifted = self.sift(verdicts, look, turn);
+        let mut sifted = self.sift(verdicts, look, turn);
+        self.give_up_what_is_refused(&mut sifted, turn);
         if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {
             return self.adopt(&key, sifted, look, turn);
         }
@@ -257,7 +258,7 @@ impl Lane {
         named
     }
 
-    fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {
+    pub(super) fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {
         turn.ledger.settle(ask.lease, &self.target, SettledBy::NothingAsked);
         let (target, name, origin) = (self.target.clone(), self.name(), ask.request.origin.clone());
         turn.report(Report::Dropped { target, name, origin, reason });

@@ -56,6 +56,7 @@ MODULES = {
     "discovery": "moto",
     "reconcile": "moto",
     "checks": "moto",
+    "granted": "rendered",
     "named": "moto",
 }
 
@@ -119,8 +120,10 @@ def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
         running["ministack"] = emulators.Ministack(folder)
         if shutil.which("prometheus"):
             running["prometheus"] = running["ministack"]
-    if "moto" in lanes:
+    if lanes & {"moto", "rendered"}:
         running["moto"] = emulators.Moto(folder)
+        if terraform.has_terraform():
+            running["rendered"] = running["moto"]
     if "terraform" in lanes and not terraform.missing():
         running["terraform"] = emulators.WholeMoto(folder)
     if "pages" in lanes and not terraform.missing():
@@ -134,6 +137,8 @@ def why_not(lane: str) -> str:
     """Why a lane's stories are not played."""
     if lane == "prometheus" and not shutil.which("prometheus"):
         return "there is no prometheus on this machine"
+    if lane == "rendered":
+        return "there is no terraform on this machine"
     missing = terraform.missing() if lane in ("terraform", "pages") else None
     return missing or f"{lane} cannot be installed on this machine"
 

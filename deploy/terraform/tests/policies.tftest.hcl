@@ -40,7 +40,7 @@ variables {
   secret_names = []
   triggers     = { image_ready = false, service_deploys = false, deploy_requests = false, service_actions = false, stopped_tasks = false }
 
-  settings_toml = "[[target]]\nname = \"api\"\n"
+  settings_toml = "[defaults]\nrollback = false\n\n[[target]]\nname = \"api\"\n"
 }
 
 run "queues" {
@@ -247,6 +247,69 @@ run "no_definition_is_registered_and_no_role_passed_unless_roles_are_named" {
   assert {
     condition     = !strcontains(aws_iam_role_policy.task.policy, "iam:PassRole")
     error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "without_roles_the_plan_says_that_nothing_goes_back" {
+  command = plan
+
+  variables {
+    # Of one target is not of all.
+    settings_toml = "[defaults]\nignore_tags = [\n  \"pr-*\",\n]\n\n[[target]]\nname = \"api\"\nrollback = false\n"
+  }
+
+  expect_failures = [check.going_back]
+}
+
+run "with_no_family_it_is_said_as_well" {
+  command = plan
+
+  variables {
+    settings_toml = "[[target]]\nname = \"api\"\n"
+    task_families = []
+  }
+
+  expect_failures = [check.going_back]
+}
+
+run "nothing_is_said_where_the_services_are_elsewhere" {
+  command = plan
+
+  variables {
+    settings_toml     = "[[target]]\nname = \"api\"\n"
+    account_role_arns = ["arn:aws:iam::444455556666:role/lockkeeper-target"]
+  }
+
+  assert {
+    condition     = length(module.permissions.statements) > 0
+    error_message = "there are no statements"
+  }
+}
+
+run "a_variable_switches_it_off_as_well" {
+  command = plan
+
+  variables {
+    settings_toml = "[[target]]\nname = \"api\"\n"
+    environment   = { LOCKKEEPER__DEFAULTS__ROLLBACK = "false" }
+  }
+
+  assert {
+    condition     = !local.rollback
+    error_message = "rollback is taken to be on"
+  }
+}
+
+run "it_is_off_by_the_defaults_of_the_settings_after_other_lines" {
+  command = plan
+
+  variables {
+    settings_toml = "[http]\nreads = \"token\"\n\n[defaults] # of all\nignore_tags = [\n  \"pr-*\",\n]\n\n  rollback = false\n\n[[target]]\nname = \"api\"\n"
+  }
+
+  assert {
+    condition     = !local.rollback
+    error_message = "rollback is taken to be on"
   }
 }
 

@@ -10,6 +10,8 @@ variables {
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod"]
 
+  pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+
   settings_toml = "[[target]]"
 }
 

@@ -16,6 +16,8 @@ variables {
   subnet_ids = ["subnet-1"]
   clusters   = ["shop-prod", "shop-dev"]
 
+  pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
+
   settings_toml = "[[target]]\nname = \"api\"\n"
 }
 

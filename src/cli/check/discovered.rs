@@ -17,7 +17,8 @@ use crate::{
         terminal::counted,
     },
     domain::{
-        AccountId, AccountRule, CallFailure, Cause, DiscoveryRules, Place, Selector, ServiceState, TargetId,
+        AccountId, AccountRule, CallFailure, Cause, ClusterName, ClusterReading, DiscoveryRules, Place,
+        Selector, ServiceState, TargetId,
     },
     inventory::{Selection, Used},
     settings::{Settings, of_tags},
@@ -29,12 +30,16 @@ const MOST_NAMES: usize = 5;
 /// The services that were found, each as it was read.
 pub(super) type Found = Vec<(Candidate, Inspected)>;
 
+/// The clusters that there are, and whether their services are looked at.
+pub(super) type Clusters = BTreeMap<(Place, ClusterName), bool>;
+
 /// How many services could not be read, by the reason.
 type Unread = BTreeMap<String, usize>;
 
 /// What was found in one place.
 struct FoundHere {
     found: Found,
+    clusters: Clusters,
     unread: Unread,
     used: Used,
 }
@@ -82,21 +87,22 @@ fn of_role(account: &AccountId, role_arn: &str, caller: Result<Caller, CallFailu
     }
 }
 
-/// Everything that the rules select in these places, and whether these are all there are.
+/// Everything that the rules select in these places, among which clusters, and whether these are all there are.
 pub(super) async fn find(
     ecs: &Ecs,
     rules: &DiscoveryRules,
     settings: &Settings,
     (places, are_all): (&[Place], bool),
     progress: &Progress,
-) -> (Found, Vec<Finding>) {
+) -> (Found, Clusters, Vec<Finding>) {
     let selection = Selection::new(rules.clone());
-    let (mut found, mut findings) = (Found::new(), Vec::new());
+    let (mut found, mut clusters, mut findings) = (Found::new(), Clusters::new(), Vec::new());
     let (mut used, mut empty) = (are_all.then(Used::default), Vec::new());
     for place in places {
         progress.show(&format!("services in {place}"));
         match find_in(ecs, &selection, settings, place, progress).await {
-            Ok(FoundHere { found: here, unread, used: by_this }) => {
+            Ok(FoundHere { found: here, clusters: there, unread, used: by_this }) => {
+                clusters.extend(there);
                 used = used.filter(|_| unread.is_empty()).map(|used| used.and(by_this));
                 if here.is_empty() {
                     empty.push(place);
@@ -119,7 +125,7 @@ pub(super) async fn find(
     // What selects nothing is certain only where everything was read; of all that nothing is there is said above.
     let used = used.iter().flat_map(|used| selection.idle(used));
     findings.extend(used.filter(|(_, selector)| selector.to_string() != "*").map(idle));
-    (found, findings)
+    (found, clusters, findings)
 }
 
 fn idle((key, selector): (&'static str, &Selector)) -> Finding {
@@ -142,7 +148,9 @@ async fn find_in(
     progress: &Progress,
 ) -> Result<FoundHere, CallFailure> {
     const { assert!(INSPECT_BATCH == READ_BATCH, "what is listed is inspected as it is") };
-    let Listed { batches, mut used, .. } = estate::list(ecs, selection, place).await?;
+    let Listed { clusters, batches, mut used } = estate::list(ecs, selection, place).await?;
+    let taken = |it: &ClusterReading| selection.takes_cluster(&it.name, &it.tags);
+    let clusters = clusters.into_iter().map(|it| ((place.clone(), it.name.clone()), taken(&it))).collect();
     let batches = batches.iter().map(|batch: &Batch| batch.targets(place)).collect();
     let inspect = async |batch: Vec<TargetId>| (batch.len(), ecs.inspect(&batch).await);
     let (mut found, mut unread) = (Found::new(), Unread::new());
@@ -167,7 +175,7 @@ async fn find_in(
             }
         }
     }
-    Ok(FoundHere { found, unread, used })
+    Ok(FoundHere { found, clusters, unread, used })
 }
 
 fn partly(place: &Place, reason: &str, count: usize) -> Finding {

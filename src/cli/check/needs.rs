@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::targets::{Candidate, Reading};
+use super::{
+    discovered::Clusters,
+    targets::{Candidate, Reading},
+};
 use crate::{
     aws::permissions::Need,
     domain::{
-        AccountId, Dependency, Holds, OnPush, Owner, Place, ReconcileMode, Region, RepositoryName, Role,
-        TargetId,
+        AccountId, ClusterName, Dependency, Holds, OnPush, Owner, Place, ReconcileMode, Region,
+        RepositoryName, Role, TargetId,
     },
+    inventory::Selection,
     settings::Settings,
 };
 
@@ -17,7 +21,7 @@ use crate::{
 pub(super) struct Needs {
     /// Without these something fails.
     pub(super) must: Vec<Need>,
-    /// Without these lost events are not repaired, or services not tagged.
+    /// Without these lost events are not repaired, services not tagged, or moved tags not gone back from.
     pub(super) should: Vec<Need>,
 }
 
@@ -50,6 +54,10 @@ pub(super) fn of_home(
             needs.push(need(&actions, [dead.to_owned()]));
         }
     }
+    let roles: Vec<String> = settings.aws.estate.accounts.iter().map(|it| it.role_arn.to_string()).collect();
+    if !roles.is_empty() {
+        needs.push(need(&["sts:AssumeRole"], roles));
+    }
     if let Some(table) = &settings.lease.table {
         let arn = format!("arn:{}:dynamodb:{region}:{account}:table/{table}", partition(region));
         needs.push(need(&["dynamodb:GetItem", "dynamodb:UpdateItem"], [arn]));
@@ -57,30 +65,57 @@ pub(super) fn of_home(
     needs
 }
 
-/// The targets of one account: of each cluster one stands for all, as policies name clusters.
-pub(super) fn of_targets(settings: &Settings, targets: &[(&Candidate, &Reading)]) -> Needs {
+/// What is done in one account: with its targets, and to look for them among its clusters. Of each cluster one target stands for
+/// all, as policies name clusters.
+pub(super) fn of_account(
+    settings: &Settings,
+    account: &AccountId,
+    targets: &[(&Candidate, &Reading)],
+    clusters: &Clusters,
+) -> Needs {
     let mut needs = Needs::default();
-    let mut clusters = BTreeSet::new();
-    for (candidate, reading) in targets {
+    let mut seen = BTreeSet::new();
+    for (candidate, _) in targets {
         let place = Place::of(&candidate.id);
-        let is_first = clusters.insert((place.clone(), candidate.id.cluster().clone()));
-        if is_first {
+        if seen.insert((place.clone(), candidate.id.cluster().clone())) {
             needs.must.extend(of_cluster(candidate, &place));
         }
-        if is_first && makes_revisions(candidate) {
-            needs.must.extend(of_revisions(reading, &place));
-        }
     }
-    if settings.discovery.is_some() {
-        needs
-            .must
-            .push(need(&["ecs:ListClusters", "ecs:DescribeClusters", "ecs:ListServices"], ["*".into()]));
+    if let Some(rules) = &settings.discovery {
+        let there = clusters.iter().filter(|((place, _), _)| place.account == *account);
+        needs.must.extend(of_discovery(&Selection::new(rules.clone()), there));
     }
+    let pins = |it: &Candidate| it.settings.on_push == OnPush::Pin;
+    let goes_back = |it: &Candidate| !pins(it) && it.settings.rollback;
+    needs.must.extend(of_revisions(targets, pins));
     if settings.reconcile.mode != ReconcileMode::Off {
         needs.should = of_things(targets);
     }
+    needs.should.extend(of_revisions(targets, goes_back));
     needs.should.extend(targets.first().filter(|_| settings.aws.owner_tag).map(|it| of_owner(&it.0.id)));
     needs.should.extend(targets.first().map(|it| of_holds(&it.0.id)));
+    needs
+}
+
+/// What looking for services asks. Their list takes no resource: the cluster is a condition.
+fn of_discovery<'c>(
+    selection: &Selection,
+    clusters: impl Iterator<Item = (&'c (Place, ClusterName), &'c bool)>,
+) -> Vec<Need> {
+    let mut needs = vec![need(&["ecs:ListClusters"], ["*".to_owned()])];
+    let mut all = Vec::new();
+    for ((place, cluster), is_looked_at) in clusters {
+        let arn = ecs(place, &format!("cluster/{cluster}"));
+        if *is_looked_at {
+            let context = BTreeMap::from([("ecs:cluster", arn.clone())]);
+            needs.push(Need { context, ..need(&["ecs:ListServices"], ["*".to_owned()]) });
+        }
+        all.push(arn);
+    }
+    // All are asked for their tags at once: one that may not be read fails the call.
+    if selection.needs_cluster_tags() && !all.is_empty() {
+        needs.push(need(&["ecs:DescribeClusters"], all));
+    }
     needs
 }
 
@@ -130,25 +165,29 @@ fn of_cluster(candidate: &Candidate, place: &Place) -> Vec<Need> {
     ]
 }
 
-/// A pin makes a revision of each image, a rollback of a followed tag one that names what ran.
-fn makes_revisions(candidate: &Candidate) -> bool {
-    candidate.settings.on_push == OnPush::Pin || candidate.settings.rollback
-}
-
-fn of_revisions(reading: &Reading, place: &Place) -> Vec<Need> {
-    let Ok(service) = &reading.service else { return Vec::new() };
-    let Some(id) = &service.definition else { return Vec::new() };
-    let arn = ecs(place, &format!("task-definition/{}:1", id.family));
-    let context = BTreeMap::from([
-        ("ecs:CreateAction", "RegisterTaskDefinition".to_owned()),
-        ("aws:TagKeys", "lockkeeper:deployment".to_owned()),
-    ]);
-    let mut needs = vec![Need { context, ..need(&["ecs:RegisterTaskDefinition", "ecs:TagResource"], [arn]) }];
-    if let Some(Ok(Some(definition))) = &reading.definition
-        && !definition.roles.is_empty()
-    {
+/// What those register who do: a pin a revision of each image, whoever goes back from a tag that has moved on one that names what
+/// ran. Policies name families and roles.
+fn of_revisions(targets: &[(&Candidate, &Reading)], registers: impl Fn(&Candidate) -> bool) -> Vec<Need> {
+    let (mut definitions, mut roles) = (BTreeSet::new(), BTreeSet::new());
+    for (candidate, reading) in targets.iter().filter(|(candidate, _)| registers(candidate)) {
+        let Ok(service) = &reading.service else { continue };
+        let Some(id) = &service.definition else { continue };
+        definitions.insert(ecs(&Place::of(&candidate.id), &format!("task-definition/{}:1", id.family)));
+        if let Some(Ok(Some(definition))) = &reading.definition {
+            roles.extend(definition.roles.iter().cloned());
+        }
+    }
+    let mut needs = Vec::new();
+    if !definitions.is_empty() {
+        let context = BTreeMap::from([
+            ("ecs:CreateAction", "RegisterTaskDefinition".to_owned()),
+            ("aws:TagKeys", "lockkeeper:deployment".to_owned()),
+        ]);
+        needs.push(Need { context, ..need(&["ecs:RegisterTaskDefinition", "ecs:TagResource"], definitions) });
+    }
+    if !roles.is_empty() {
         let context = BTreeMap::from([("iam:PassedToService", "ecs-tasks.amazonaws.com".to_owned())]);
-        needs.push(Need { context, ..need(&["iam:PassRole"], definition.roles.iter().cloned()) });
+        needs.push(Need { context, ..need(&["iam:PassRole"], roles) });
     }
     needs
 }
@@ -176,14 +215,23 @@ fn of_thing(dependency: &Dependency, own: &Place) -> Option<(&'static str, Need)
         Dependency::Repository { registry: None, .. } => return None,
         Dependency::Parameter { .. } => ("parameters", need(&["ssm:DescribeParameters"], ["*".into()])),
         Dependency::Secret { place, name } => {
-            let arn =
-                format!("arn:{partition}:secretsmanager:{}:{}:secret:{name}", place.region, place.account);
+            let Place { account, region } = place;
+            let arn = format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{}", whole(name));
             ("secrets", need(&["secretsmanager:ListSecretVersionIds"], [arn]))
         }
         Dependency::File { bucket, .. } => {
             ("files", need(&["s3:ListBucket"], [format!("arn:{partition}:s3:::{bucket}")]))
         }
     })
+}
+
+/// A secret as its ARN names it: with the hyphen and six characters that AWS appends, any where they are not known.
+fn whole(secret: &str) -> String {
+    let is_appended = |end: &str| end.len() == 6 && end.bytes().all(|it| it.is_ascii_alphanumeric());
+    match secret.rsplit_once('-') {
+        Some((_, end)) if is_appended(end) => secret.to_owned(),
+        Some(_) | None => format!("{secret}-AbCdEf"),
+    }
 }
 
 fn repository(place: &Place, name: &RepositoryName) -> String {

@@ -80,7 +80,8 @@ pub(super) async fn simulate(
     needs: &Needs,
 ) -> Result<Vec<Finding>, CallFailure> {
     let must = denied(connections, principal, &needs.must).await?;
-    let should = denied(connections, principal, &needs.should).await?;
+    let mut should = denied(connections, principal, &needs.should).await?;
+    should.retain(|it| !must.contains(it));
     let actions: BTreeSet<&str> =
         needs.must.iter().chain(&needs.should).flat_map(|need| need.actions.iter().copied()).collect();
     let mut findings: Vec<Finding> = must.iter().map(|it| lacking(it, principal)).collect();
@@ -114,12 +115,24 @@ fn lacking(Denial { action, resource, explicit }: &Denial, principal: &str) -> F
 }
 
 fn unread(Denial { action, resource, .. }: &Denial, principal: &str) -> Finding {
+    let registers = action == "ecs:RegisterTaskDefinition"
+        || action == "iam:PassRole"
+        || action == "ecs:TagResource" && resource.contains(":task-definition/");
     let (so, mend) = match &**action {
-        "ecs:TagResource" => ("another Lockkeeper would not notice what is ours", "switch aws.owner_tag off"),
-        _ => ("what a lost event leaves behind is not repaired", "switch reconcile off"),
+        _ if registers => (
+            "Lockkeeper does not go back from a tag that has moved, nor deploy an image that a request names: ECS's circuit breaker \
+             alone goes back",
+            "allow it on the families, with iam:PassRole on the roles of their tasks (pass_role_arns of the module), or set \
+             rollback = false",
+        ),
+        "ecs:TagResource" => {
+            ("another Lockkeeper would not notice what is ours", "allow it, or switch aws.owner_tag off")
+        }
+        "ecs:UntagResource" => ("a pause or a hold could not be taken back", "allow it"),
+        _ => ("what a lost event leaves behind is not repaired", "allow it, or switch reconcile off"),
     };
     let what = format!("{action} on {resource} is not allowed to {principal}: {so}");
-    Finding::warning(About::Permissions, what, format!("allow it, or {mend}"))
+    Finding::warning(About::Permissions, what, mend)
 }
 
 /// What is found out without a simulation: calls that would change something, about what is not there.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    discovered::{self, Found},
+    discovered::{self, Clusters, Found},
     elsewhere::Here,
     events,
     finding::{About, Finding, Level},
@@ -92,7 +92,8 @@ impl Survey<'_> {
         let mut candidates = self.candidates(&mut findings);
         let named: BTreeSet<TargetId> = candidates.iter().map(|it| it.id.clone()).collect();
         let mut known = BTreeMap::new();
-        for (candidate, service) in self.discovered(&mut findings).await {
+        let (found, clusters) = self.discovered(&mut findings).await;
+        for (candidate, service) in found {
             // Whoever is named in the settings is deployed as they say.
             if !named.contains(&candidate.id) {
                 known.insert(candidate.id.clone(), Ok(service));
@@ -121,7 +122,7 @@ impl Survey<'_> {
             findings.extend(events::judge(&self.connections, &here, &seen, discovers, self.progress).await);
         }
         findings.extend(self.own(own, &read).await);
-        findings.extend(self.permissions(caller, role, queues.as_ref(), &read).await);
+        findings.extend(self.permissions(caller, role, queues.as_ref(), (&read, &clusters)).await);
         findings
     }
 
@@ -210,11 +211,11 @@ impl Survey<'_> {
         named.collect()
     }
 
-    async fn discovered(&self, findings: &mut Vec<Finding>) -> Found {
-        let Some(rules) = &self.settings.discovery else { return Found::new() };
+    async fn discovered(&self, findings: &mut Vec<Finding>) -> (Found, Clusters) {
+        let Some(rules) = &self.settings.discovery else { return Default::default() };
         let mut places = self.settings.aws.estate.places(&self.home.account, &self.home.region);
         places.retain(|place| !self.closed.contains(&place.account));
-        let (found, judged) = discovered::find(
+        let (found, clusters, judged) = discovered::find(
             &self.ecs,
             rules,
             self.settings,
@@ -223,7 +224,7 @@ impl Survey<'_> {
         )
         .await;
         findings.extend(judged);
-        found
+        (found, clusters)
     }
 
     /// Reads each of them: its service where that is not known, its definition, and whether a rollout was ever complete.
@@ -340,12 +341,12 @@ impl Survey<'_> {
         caller: &Caller,
         role: Option<&str>,
         queues: Option<&Queues>,
-        read: &[(Candidate, Reading)],
+        (read, clusters): (&[(Candidate, Reading)], &Clusters),
     ) -> Vec<Finding> {
         self.progress.show("permissions");
-        let mut findings = self.elsewhere(read).await;
+        let mut findings = self.elsewhere(read, clusters).await;
         let ours = of_account(read, &self.home.account);
-        let needs = self.needs(queues, &ours);
+        let needs = self.needs(queues, &ours, clusters);
         let because = match permissions::whose(&self.connections, caller, role).await {
             Whose::Of(principal) => {
                 match permissions::simulate(&self.connections, &principal, &needs).await {
@@ -375,10 +376,10 @@ impl Survey<'_> {
     }
 
     /// What the roles in other accounts may do there.
-    async fn elsewhere(&self, read: &[(Candidate, Reading)]) -> Vec<Finding> {
+    async fn elsewhere(&self, read: &[(Candidate, Reading)], clusters: &Clusters) -> Vec<Finding> {
         let mut findings = Vec::new();
         for AccountRule { account, role_arn, external_id } in &self.accounts() {
-            let needs = needs::of_targets(self.settings, &of_account(read, account));
+            let needs = needs::of_account(self.settings, account, &of_account(read, account), clusters);
             let there = self.connections.assuming(role_arn, external_id.as_deref()).await;
             match permissions::simulate(&there, role_arn, &needs).await {
                 Ok(found) => findings.extend(found),
@@ -388,8 +389,8 @@ impl Survey<'_> {
         findings
     }
 
-    fn needs(&self, queues: Option<&Queues>, ours: &[(&Candidate, &Reading)]) -> Needs {
-        let mut needs = needs::of_targets(self.settings, ours);
+    fn needs(&self, queues: Option<&Queues>, ours: &[(&Candidate, &Reading)], clusters: &Clusters) -> Needs {
+        let mut needs = needs::of_account(self.settings, &self.home.account, ours, clusters);
         if let Some(queues) = queues {
             let dead = queues.dead.as_ref().ok().map(|(_, facts)| facts.arn.as_str());
             let Place { account, region } = &self.home;

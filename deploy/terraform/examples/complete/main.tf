@@ -319,6 +319,9 @@ module "lockkeeper" {
   parameters   = ["/prod/${var.name}/*"]
   secret_names = ["${var.name}/*"]
 
+  # Going back from a tag that has moved registers a revision, which names the roles again.
+  pass_role_arns = [aws_iam_role.api.arn]
+
   # The service says itself what it depends on.
   settings_toml = <<-EOT
     [discovery]

@@ -57,6 +57,11 @@ variable "subnet_ids" {
   type        = list(string)
 }
 
+variable "pass_role_arns" {
+  description = "Task and execution roles there of the services that are deployed: what goes back names them again."
+  type        = list(string)
+}
+
 data "aws_caller_identity" "current" {}
 
 locals {
@@ -121,13 +126,14 @@ module "target_account" {
   source    = "../../modules/target-account"
   providers = { aws = aws.shop }
 
-  name          = "lockkeeper-target"
-  task_role_arn = module.lockkeeper.task_role_arn
-  external_id   = local.external_id
-  clusters      = local.watched.clusters
-  repositories  = local.watched.repositories
-  parameters    = local.watched.parameters
-  secret_names  = local.watched.secret_names
+  name           = "lockkeeper-target"
+  task_role_arn  = module.lockkeeper.task_role_arn
+  external_id    = local.external_id
+  clusters       = local.watched.clusters
+  pass_role_arns = var.pass_role_arns
+  repositories   = local.watched.repositories
+  parameters     = local.watched.parameters
+  secret_names   = local.watched.secret_names
 }
 
 output "deployed_from" {

@@ -37,6 +37,11 @@ variable "subnet_ids" {
   type        = list(string)
 }
 
+variable "pass_role_arns" {
+  description = "Task and execution roles of the services that are deployed: what goes back names them again."
+  type        = list(string)
+}
+
 module "lockkeeper" {
   source = "../.."
 
@@ -48,6 +53,8 @@ module "lockkeeper" {
   repositories = ["shop_*"]
   parameters   = ["/prod/shop/*"]
   secret_names = ["shop/*"]
+
+  pass_role_arns = var.pass_role_arns
 
   settings_toml = <<-EOT
     [defaults]

@@ -33,6 +33,13 @@ module "permissions" {
   buckets        = var.buckets
 }
 
+check "going_back" {
+  assert {
+    condition     = !var.rollback || module.permissions.registers
+    error_message = module.permissions.registers_nothing
+  }
+}
+
 resource "aws_iam_role" "this" {
   name        = var.name
   description = "Lockkeeper deploys services of this account"

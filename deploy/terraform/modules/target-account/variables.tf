@@ -77,9 +77,11 @@ variable "task_families" {
 
 variable "pass_role_arns" {
   description = <<-EOT
-    Task and execution roles named by the task definitions that Lockkeeper registers. Needed for `on_push = "pin"` and
-    for every request that names an image; where services only follow a tag, no revision is registered and the list
-    stays empty.
+    Task and execution roles named by the task definitions that Lockkeeper registers: those of all services that it deploys.
+    Needed for `on_push = "pin"`, for every request that names an image, and to go back from a followed tag that has moved on
+    to what fails, which registers a revision with the digests that ran. Without any, no revision is registered, and what
+    would need one fails with the cause `permission`: the service stays as ECS has left it, whose circuit breaker
+    goes back by itself.
   EOT
   type        = list(string)
   default     = []
@@ -90,6 +92,12 @@ variable "pass_role_arns" {
     ])
     error_message = "Give full role ARNs; `*` may only end a name that has begun."
   }
+}
+
+variable "rollback" {
+  description = "Whether `rollback` is on for services of this account, as it is by default: going back needs `pass_role_arns`, and the plan warns where there are none."
+  type        = bool
+  default     = true
 }
 
 variable "discovery" {

@@ -31,6 +31,7 @@ variables {
   image               = "registry.example.com/lockkeeper:1.0.0"
   vpc_id              = "vpc-1"
   subnet_ids          = ["subnet-1"]
+  pass_role_arns      = ["arn:aws:iam::444455556666:role/shop-task"]
 }
 
 run "the_role_that_is_made_is_the_one_that_is_assumed" {

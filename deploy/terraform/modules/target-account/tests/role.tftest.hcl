@@ -3,8 +3,9 @@ mock_provider "aws" {
 }
 
 variables {
-  task_role_arn = "arn:aws:iam::999988887777:role/lockkeeper-task"
-  clusters      = ["shop-prod"]
+  task_role_arn  = "arn:aws:iam::999988887777:role/lockkeeper-task"
+  clusters       = ["shop-prod"]
+  pass_role_arns = ["arn:aws:iam::111122223333:role/shop-task"]
 }
 
 run "only_the_daemon_may_assume_it_and_only_with_the_external_id" {
@@ -29,8 +30,10 @@ run "it_deploys_in_the_regions_named_and_passes_no_role_unasked" {
   command = apply
 
   variables {
-    regions   = ["eu-west-1", "us-east-1"]
-    reconcile = false
+    rollback       = false
+    pass_role_arns = []
+    regions        = ["eu-west-1", "us-east-1"]
+    reconcile      = false
   }
 
   assert {
@@ -43,6 +46,16 @@ run "it_deploys_in_the_regions_named_and_passes_no_role_unasked" {
     condition     = length(regexall("\"(iam|ecr|ssm|s3|secretsmanager|sqs):", aws_iam_role_policy.this.policy)) == 0
     error_message = aws_iam_role_policy.this.policy
   }
+}
+
+run "without_roles_the_plan_says_that_nothing_goes_back" {
+  command = plan
+
+  variables {
+    pass_role_arns = []
+  }
+
+  expect_failures = [check.going_back]
 }
 
 run "regions_and_buckets_are_given_by_name" {
