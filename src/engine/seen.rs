@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{OLDEST_READ, Running, discover::Seen};
 use crate::{
     domain::{Moment, TargetId},
-    plan::Input,
+    plan::{Input, Now},
 };
 
 /// Where something waits behind a pause or a hold, the tags are read this often: who removes one by hand waits for it.
@@ -48,14 +48,18 @@ impl Running {
         }
     }
 
-    /// Remembers when this process itself has seen or changed a target last.
-    pub(super) fn note(&mut self, now: Moment, input: &Input) {
+    /// Remembers when this process itself has seen or changed a target last, and what it has started.
+    pub(super) fn note(&mut self, now: Now, input: &Input) {
+        let moment = now.moment;
         match input {
             Input::Looked { target, look: Ok(look) } => {
                 self.engine.publisher.looked(target, look.taken_at);
-                self.touched.insert(target.clone(), now);
+                self.touched.insert(target.clone(), moment);
             }
-            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), now)),
+            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), moment)),
+            Input::Started { target, started } => {
+                self.foreign.answered((moment, now.wall), target, started);
+            }
             _ => {}
         }
     }

@@ -171,6 +171,6 @@ fn empty(service: Service, taken_at: Timestamp) -> Look {
 }
 
 /// The lists of ECS are read one after the other, and may disagree for a moment.
-fn unclear(reason: String) -> CallFailure {
+pub(super) fn unclear(reason: String) -> CallFailure {
     CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry }
 }
