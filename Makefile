@@ -104,6 +104,8 @@ deploy: .venv-lint/ready ## CloudFormation templates, Prometheus rules, pipeline
 	.venv-lint/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci deploy/gitlab/.gitlab-ci.yml
 	.venv-lint/bin/python tests/deploy/scripts.py
 	.venv-lint/bin/python tests/deploy/pipelines.py
+	.venv-lint/bin/python tests/deploy/states.py
+	.venv-lint/bin/python tests/deploy/asks.py
 	.venv-lint/bin/python tests/deploy/waits.py
 	.venv-lint/bin/hadolint Dockerfile
 	.venv-lint/bin/python tests/deploy/release.py

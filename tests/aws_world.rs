@@ -13,11 +13,11 @@ use lockkeeper::{
     },
     domain::{
         Base, Cause, Digest, HoldDecision, HoldKind, HoldVerb, ImageReference, Look, LookOrder, Marks,
-        Moment, PastRollout, Prospect, Remedy, Rollout, RolloutState, StartOrder, StoppedTask, TagOrder,
-        TargetId, Timestamp,
+        Moment, PastRollout, Prospect, Remedy, Rollout, RolloutId, RolloutState, StartOrder, StoppedTask,
+        TagOrder, TargetId, Timestamp,
     },
     sim::{
-        Call, EcsDials, Fault, FaultKind, Scope, Service, World, WorldSettings,
+        Call, EcsDials, Fault, FaultKind, Reply, Scope, Service, World, WorldSettings,
         front::{Front, FrontSettings},
     },
 };
@@ -77,6 +77,15 @@ impl Lab {
     fn ask(&self, operation: &str, body: Value) {
         let call = Call { service: Service::Ecs, operation: operation.into(), scope: scope(), body };
         self.front.with(|world, now| world.call(now, &call));
+    }
+
+    /// The same, where the answer matters.
+    fn answer(&self, operation: &str, body: Value) -> Value {
+        let call = Call { service: Service::Ecs, operation: operation.into(), scope: scope(), body };
+        match self.front.with(|world, now| world.call(now, &call)) {
+            Reply::Ok(answer) => answer,
+            other => panic!("{operation}: {other:?}"),
+        }
     }
 
     /// Every call that there was, in order.
@@ -445,6 +454,42 @@ async fn what_ended_is_remembered_with_how_it_ended_and_who_registered_it() {
     assert_eq!(told(9).await, before, "what goes on is not past");
     lab.until(|look| newest(look).state == RolloutState::Succeeded).await;
     assert_eq!(told(1).await, ["api:3 after `api:1`: Succeeded by Some(\"d-1\")"]);
+}
+
+#[tokio::test]
+async fn a_rollout_of_somebody_is_told_apart_from_ecs_s_way_back() {
+    let lab = lab().await;
+    let primary = async |definition: &str| {
+        for _ in 0..500 {
+            let services = json!({"cluster": "shop", "services": ["api"]});
+            let told = lab.answer("DescribeServices", services)["services"][0]["deployments"][0].take();
+            if told["taskDefinition"].as_str().unwrap().ends_with(definition) {
+                return told["id"].as_str().unwrap().into();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{definition} is never primary")
+    };
+    let closely = async |id: &RolloutId| lab.ecs.stranger(&target(), id, true).await.unwrap();
+    let ours = lab.ecs.start(&order("crash"), Clearance::default()).await.unwrap();
+    let seen = closely(ours.id.deployment.as_ref().unwrap()).await.unwrap();
+    assert_eq!((&seen.id, seen.goes_back), (&ours.id, false), "by both of its ids");
+    let back: RolloutId = primary("api:1").await;
+    let seen = closely(&back).await.unwrap();
+    assert_eq!(seen.definition.unwrap().to_string(), "api:1");
+    assert!(
+        seen.goes_back || seen.created_at < ours.created_at,
+        "once it has gone back, ECS does not say so"
+    );
+    lab.until(|look| newest(look).state == RolloutState::RolledBack).await;
+    let theirs =
+        json!({"cluster": "shop", "service": "api", "taskDefinition": "api:1", "forceNewDeployment": true});
+    let asked = lab.answer("UpdateService", theirs)["service"]["deployments"][0]["id"].take();
+    let theirs: RolloutId = asked.as_str().unwrap().into();
+    let seen = closely(&theirs).await.unwrap();
+    assert!(!seen.goes_back, "{seen:?}");
+    assert!(seen.id.service_deployment.is_some() && seen.id.deployment == Some(theirs));
+    assert_eq!(closely(&"ecs-svc/0".into()).await, None);
 }
 
 #[tokio::test]

@@ -248,6 +248,7 @@ fn seen(order: &LookOrder, rollout: Option<RolloutState>) -> Look {
     Look {
         taken_at: order.since + Duration::from_secs(5),
         service: ServiceState::Active,
+        created_at: None,
         desired: 2,
         running: Some(Running { definition: definition.clone(), digests, since: Some(order.since) }),
         base: Ok(definition),

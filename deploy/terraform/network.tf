@@ -34,6 +34,19 @@ resource "aws_vpc_security_group_egress_rule" "otlp" {
   tags              = var.tags
 }
 
+# A rule that is there already AWS refuses.
+resource "aws_vpc_security_group_egress_rule" "more" {
+  for_each = toset([for port in setsubtract(var.egress_ports, concat([443], local.otlp_ports)) : tostring(port)])
+
+  security_group_id = aws_security_group.this.id
+  description       = "Webhooks on another port"
+  ip_protocol       = "tcp"
+  from_port         = tonumber(each.value)
+  to_port           = tonumber(each.value)
+  cidr_ipv4         = "0.0.0.0/0"
+  tags              = var.tags
+}
+
 locals {
   # By number, because the groups themselves may be made in the same run.
   may_connect = merge(
@@ -77,6 +90,13 @@ resource "aws_lb_target_group" "this" {
     timeout             = 5
     healthy_threshold   = 2
     unhealthy_threshold = 4
+  }
+
+  lifecycle {
+    precondition {
+      condition     = !endswith(var.name, "-") && !startswith(var.name, "internal-")
+      error_message = "A target group is called as `name` is, and may not end with a hyphen or begin with `internal-`: choose another `name`, or leave `alb` out."
+    }
   }
 }
 

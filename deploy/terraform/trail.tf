@@ -2,9 +2,10 @@
 # secrets; data events of the files' buckets, where that is how they are told.
 
 locals {
-  trail      = var.create_trail ? 1 : 0
-  trail_name = "${var.name}-trail"
-  trail_arn  = "arn:${local.partition}:cloudtrail:${local.region}:${local.account}:trail/${local.trail_name}"
+  trail        = var.create_trail ? 1 : 0
+  trail_name   = "${var.name}-trail"
+  trail_bucket = "${local.trail_name}-${local.account}-${local.region}"
+  trail_arn    = "arn:${local.partition}:cloudtrail:${local.region}:${local.account}:trail/${local.trail_name}"
 }
 
 resource "aws_s3_bucket" "trail" {
@@ -14,8 +15,15 @@ resource "aws_s3_bucket" "trail" {
   # checkov:skip=CKV2_AWS_62: the same
   count = local.trail
 
-  bucket = "${local.trail_name}-${local.account}-${local.region}"
+  bucket = local.trail_bucket
   tags   = var.tags
+
+  lifecycle {
+    precondition {
+      condition     = length(local.trail_bucket) <= 63
+      error_message = "A bucket's name has 63 characters at most: ${local.trail_bucket} has ${length(local.trail_bucket)}. Shorten `name`."
+    }
+  }
 }
 
 resource "aws_s3_bucket_public_access_block" "trail" {

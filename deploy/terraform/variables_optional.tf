@@ -79,8 +79,8 @@ variable "alb" {
     error_message = "Give the id of the load balancer's security group: sg-…"
   }
   validation {
-    condition     = var.alb == null || try(var.alb.priority, null) == null || try(var.alb.priority >= 1 && var.alb.priority <= 50000, false)
-    error_message = "A priority is 1 to 50000."
+    condition     = var.alb == null || try(var.alb.priority, null) == null || try(var.alb.priority >= 1 && var.alb.priority <= 50000 && floor(var.alb.priority) == var.alb.priority, false)
+    error_message = "A priority is a whole number from 1 to 50000."
   }
 }
 
@@ -138,6 +138,17 @@ variable "notify_kms_key_arns" {
   validation {
     condition     = alltrue([for arn in var.notify_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
     error_message = "Give full ARNs of keys, arn:aws:kms:…:key/…: no aliases, no `*`."
+  }
+}
+
+variable "egress_ports" {
+  description = "More ports by which Lockkeeper may get out, beside 443 and that of `otlp_endpoint`: 8443 for a webhook at `https://hooks.internal:8443/`, 80 for one at `http://…`."
+  type        = list(number)
+  default     = []
+
+  validation {
+    condition     = alltrue([for port in var.egress_ports : port >= 1 && port <= 65535 && floor(port) == port])
+    error_message = "A port is a whole number from 1 to 65535."
   }
 }
 
@@ -238,8 +249,8 @@ variable "archive_days" {
   default     = null
 
   validation {
-    condition     = var.archive_days == null || try(var.archive_days >= 0, false)
-    error_message = "0 or more days, or null."
+    condition     = var.archive_days == null || try(var.archive_days >= 0 && floor(var.archive_days) == var.archive_days, false)
+    error_message = "0 or more whole days, or null."
   }
 }
 
@@ -266,8 +277,8 @@ variable "trail_days" {
   default     = 7
 
   validation {
-    condition     = var.trail_days >= 1
-    error_message = "1 at least."
+    condition     = var.trail_days >= 1 && floor(var.trail_days) == var.trail_days
+    error_message = "Whole days, 1 at least."
   }
 }
 

@@ -14,7 +14,7 @@ use super::{
         follow::Waiting,
         reach::Reach,
         read,
-        shapes::{Image, WayBack, service, short},
+        shapes::{Image, WayBack, short},
     },
     deploy::finish,
     say, say_json,
@@ -30,7 +30,7 @@ pub(super) struct Options {
     /// Not to the last definition that was good, but to this revision, tag or digest
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
-    /// Go on deploying afterwards; otherwise the target is held until `resume`
+    /// Go on deploying afterwards; otherwise the target is held until `resume`. One that is held already stays so
     #[arg(long)]
     no_hold: bool,
     /// Why; shown to people
@@ -83,17 +83,21 @@ fn body(options: &Options, to: Option<&str>, dry_run: bool) -> Value {
 }
 
 fn in_words(way: &WayBack) -> String {
-    let WayBack { target, from, from_images, to, to_images, images, follow, hold } = way;
+    let WayBack { from, from_images, to, to_images, images, follow, hold, hold_now, .. } = way;
     let [from, to] = [(from, from_images), (to, to_images)].map(|(id, images)| with_images(id, images));
     let mut lines =
-        vec![format!("{} goes back", service(target)), format!("  from {from}"), format!("  to   {to}")];
+        vec![format!("{} goes back", way.called()), format!("  from {from}"), format!("  to   {to}")];
     lines.extend(images.iter().map(|(container, digest)| format!("  {container} runs {}", short(digest))));
     lines.extend(follow.iter().map(|(container, tag)| format!("  {container} goes on following {tag}")));
-    lines.push(if *hold {
-        "  nothing else is deployed afterwards, until it is resumed".into()
-    } else {
-        "  what is asked for afterwards is deployed".into()
-    });
+    lines.push(
+        match (hold_now.as_ref().map(|it| it.kind.as_str()), hold) {
+            (Some("paused"), _) => "  it is paused: it goes back once it is resumed",
+            (Some("held"), _) => "  it is held already, and stays so until it is resumed: other content waits, new tasks do not",
+            (_, true) => "  it is held afterwards, until it is resumed: other content waits, new tasks do not",
+            (_, false) => "  what is asked for afterwards is deployed",
+        }
+        .into(),
+    );
     lines.iter().map(|line| harmless(line) + "\n").collect()
 }
 
@@ -129,6 +133,17 @@ mod tests {
             "to_images": [{ "container": "web", "image": "h.x/shop_api:latest", "digest": format!("sha256:{}", "0a".repeat(32)) }],
             "images": { "web": format!("sha256:{}", "0a".repeat(32)) }, "follow": { "web": "latest" }, "hold": true,
         });
+        let says = |hold: bool, kind: Option<&str>| {
+            let mut way = way.clone();
+            way["hold"] = json!(hold);
+            way["hold_now"] =
+                json!(kind.map(|kind| json!({ "kind": kind, "by": "ann", "since": null, "reason": null })));
+            let told = in_words(&serde_json::from_value(way).expect("a way back"));
+            told.lines().last().expect("a line").trim().to_owned()
+        };
+        assert_eq!(says(false, None), "what is asked for afterwards is deployed");
+        assert!(says(true, Some("held")).starts_with("it is held already, and stays so until it is resumed"));
+        assert_eq!(says(true, Some("paused")), "it is paused: it goes back once it is resumed");
         let way: WayBack = serde_json::from_value(way).expect("a way back");
         insta::assert_snapshot!(in_words(&way), @"
         shop_api goes back
@@ -136,7 +151,7 @@ mod tests {
           to   shop_api:6 (latest, sha256:0a0a0a0a0a0a)
           web runs sha256:0a0a0a0a0a0a
           web goes on following latest
-          nothing else is deployed afterwards, until it is resumed
+          it is held afterwards, until it is resumed: other content waits, new tasks do not
         ");
     }
 }

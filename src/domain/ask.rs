@@ -38,7 +38,7 @@ pub struct WayBack {
     pub images: Vec<(ContainerName, Digest)>,
     /// The tags that are followed by these containers.
     pub follow: Vec<(ContainerName, Tag)>,
-    /// Whether nothing is deployed afterwards until somebody resumes the target.
+    /// Whether the target is held afterwards: until somebody resumes it, other content waits.
     pub hold: bool,
     /// Who asks.
     pub by: Option<Arc<str>>,

@@ -42,6 +42,8 @@ pub struct Look {
     pub taken_at: Timestamp,
     /// Whether there is a service that can be deployed.
     pub service: ServiceState,
+    /// When it was created, where that is known.
+    pub created_at: Option<Timestamp>,
     /// How many tasks are desired.
     pub desired: u32,
     /// What the last completed rollout left running; `None` before the first.

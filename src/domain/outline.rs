@@ -246,6 +246,24 @@ mod tests {
     }
 
     #[test]
+    fn of_the_options_of_log_drivers_only_where_logs_go_is_told() {
+        let logs = |prefix: &str, token: &str| {
+            json!({"containerDefinitions": [{"name": "web", "logConfiguration": {"logDriver": "splunk", "options": {
+                "awslogs-stream-prefix": prefix, "awslogs-datetime-format": token, "splunk-token": token, "mode": token,
+            }}}]})
+        };
+        assert_eq!(
+            told(&logs("web", "hunter2"), &logs("shop", "hunter3")),
+            [
+                "containerDefinitions[web].logConfiguration.options.awslogs-datetime-format: hidden -> hidden",
+                "containerDefinitions[web].logConfiguration.options.awslogs-stream-prefix: web -> shop",
+                "containerDefinitions[web].logConfiguration.options.mode: hidden -> hidden",
+                "containerDefinitions[web].logConfiguration.options.splunk-token: hidden -> hidden",
+            ]
+        );
+    }
+
+    #[test]
     fn a_secret_is_kept_nowhere_wherever_somebody_has_put_it() {
         let secret = "hunter2-of-the-shop";
         let places = json!({

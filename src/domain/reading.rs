@@ -37,8 +37,8 @@ pub struct ServiceReading {
 pub struct LiveDefinition {
     /// Which revision.
     pub definition: DefinitionId,
-    /// When the rollout was created that brought it.
-    pub created_at: Timestamp,
+    /// When the rollout was created that brought it; `None` where none of ECS's did, as with another deployment controller.
+    pub created_at: Option<Timestamp>,
     /// Whether the service has that as its primary one; the others are on their way out.
     pub primary: bool,
     /// How far that is.

@@ -121,6 +121,7 @@ impl Running {
             | Input::Glanced { .. }
             | Input::Marked { .. }
             | Input::HoldsRead { .. }
+            | Input::Refused { .. }
             | Input::Hint(_)
             | Input::Arrived(_) => {}
             Input::Started { .. }

@@ -1,17 +1,13 @@
 //! What is only shown, and read for nobody but people: what ECS remembers of each target, and what definitions say. It is read
 //! on demand, and slowly beside that; every call goes behind all that something waits for.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::EngineClock;
+use super::{EngineClock, recent::Recent};
 use crate::{
     aws::ecs::Ecs,
     domain::{DefinitionFacts, DefinitionId, Place, TargetId, TargetName},
@@ -62,18 +58,14 @@ struct PastReader {
 }
 
 /// The definitions that were asked for last.
-#[derive(Default)]
-struct Definitions {
-    known: BTreeMap<(Place, DefinitionId), Arc<DefinitionFacts>>,
-    order: VecDeque<(Place, DefinitionId)>,
-}
+type Definitions = Recent<(Place, DefinitionId), Arc<DefinitionFacts>>;
 
 impl Lookups {
     /// Begins beside everything else, and goes on until it is stopped.
     pub fn spawn(self, stop: &CancellationToken) {
         let Self { ecs, questions: Questions { asked, past }, snapshots, clock } = self;
         let past = Arc::new(PastReader { ecs, clock, snapshots, past });
-        let desk = Desk { past: Arc::clone(&past), definitions: Definitions::default() };
+        let desk = Desk { past: Arc::clone(&past), definitions: Definitions::new(MOST_DEFINITIONS) };
         let (ended, closed) = (stop.clone(), stop.clone());
         tokio::spawn(async move { ended.run_until_cancelled(desk.keep_answering(asked)).await });
         tokio::spawn(async move { closed.run_until_cancelled(past.keep_reading()).await });
@@ -162,24 +154,13 @@ impl Desk {
         id: DefinitionId,
     ) -> Result<Arc<DefinitionFacts>, String> {
         let key = (Place::of(target), id);
-        if let Some(known) = self.definitions.known.get(&key) {
+        if let Some(known) = self.definitions.get(&key) {
             return Ok(Arc::clone(known));
         }
         let facts = self.past.ecs.definition_facts(target, &key.1).await;
         let facts = facts.map_err(|failure| failure.reason)?;
         let facts = Arc::new(facts.ok_or_else(|| format!("there is no task definition {} any more", key.1))?);
-        self.definitions.keep(key, Arc::clone(&facts));
+        self.definitions.insert(key, Arc::clone(&facts));
         Ok(facts)
-    }
-}
-
-impl Definitions {
-    fn keep(&mut self, key: (Place, DefinitionId), facts: Arc<DefinitionFacts>) {
-        self.order.push_back(key.clone());
-        self.known.insert(key, facts);
-        while self.order.len() > MOST_DEFINITIONS {
-            let oldest = self.order.pop_front();
-            oldest.and_then(|key| self.known.remove(&key));
-        }
     }
 }

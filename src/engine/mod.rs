@@ -21,7 +21,8 @@
 //! | `shown` | what a snapshot shows of targets and deployments |
 //! | `notify` | opens the channels by which it is told elsewhere |
 //! | `foreign` | rollouts that we did not start |
-//! | `strangers` | what those roll out |
+//! | `strangers` | what those are, as ECS shows them |
+//! | `recent` | what is remembered of the newest of something |
 //! | `watchdog` | logs what stands still, and what is well again |
 //! | `standby` | with a lease table: one of several processes acts, for a term at a time |
 //! | `drain` | the end, of the process or of a term: receives in flight end, what is held is handed back |
@@ -42,6 +43,7 @@ mod open;
 mod people;
 mod perform;
 mod publish;
+mod recent;
 mod reconcile;
 mod renewal;
 mod seen;
@@ -59,9 +61,7 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{
-        AccountId, Beside, ForeignRollout, Moment, Place, Report, ServiceReading, ServiceWarning, TargetId,
-    },
+    domain::{AccountId, Beside, Moment, Place, Report, ServiceReading, ServiceWarning, TargetId},
     inventory::Update,
     plan::{Command, End, Input, Jitter, Now, PlanSettings, Planner},
     report::{channel::News, log},
@@ -92,7 +92,7 @@ use losses::Losses;
 use perform::Performer;
 use reconcile::{Lately, Question, Reconciler};
 use standby::Hold;
-use strangers::Strangers;
+use strangers::{Looked, Strangers};
 use understand::{Stir, Untold};
 
 /// The loop turns at least this often, so that its health shows that it does.
@@ -212,7 +212,7 @@ impl Engine {
                 Some(word) = discovering.words.recv() => running.on_word(word),
                 Some(news) = running.engine.publisher.next_news() => running.on_news(news),
                 Some(question) = questions.recv() => running.on_question(question),
-                Some(rollout) = seen.recv() => running.on_foreign(rollout),
+                Some(looked) = seen.recv() => running.on_foreign(looked),
                 () = tokio::time::sleep_until(wakeup) => running.on_wakeup(),
             }
         };
@@ -299,7 +299,7 @@ impl Engine {
             Word::Updates(updates) => self.learn(updates),
             Word::Seen(seen, _) => {
                 for it in seen {
-                    self.publisher.sees(it.sight);
+                    self.publisher.sees(it.sight, &self.routes);
                 }
             }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
@@ -337,6 +337,18 @@ impl Engine {
                 }
             }
         })
+    }
+}
+
+/// The targets that were read to be there, or not to be.
+fn targets_of(word: &Word) -> Vec<TargetId> {
+    let target = |update: &Update| match update {
+        Update::Learn(discovered) => discovered.target.clone(),
+        Update::Forget(target) => target.clone(),
+    };
+    match word {
+        Word::Updates(updates) => updates.iter().map(target).collect(),
+        Word::Seen(..) | Word::Open(_) => Vec::new(),
     }
 }
 
@@ -428,13 +440,19 @@ impl Running {
                 self.see_holds(it, *asked);
             }
         }
+        let read = targets_of(&word);
         self.engine.hear(word, &self.gate);
+        for target in read {
+            self.see_refusal(target);
+        }
         self.turn(Input::Wakeup);
     }
 
-    /// A rollout that we did not start was looked at, so that it can be told.
-    fn on_foreign(&mut self, rollout: ForeignRollout) {
-        self.tell(&Report::Foreign(Box::new(rollout)));
+    /// A rollout that we are not known to have started was looked at, so that it can be told.
+    fn on_foreign(&mut self, looked: Looked) {
+        if let Some(rollout) = self.foreign.judged(self.engine.clock.moment(), looked) {
+            self.tell(&Report::Foreign(Box::new(rollout)));
+        }
     }
 
     fn on_question(&mut self, question: Question) {
@@ -512,7 +530,7 @@ impl Running {
     /// One turn: one input, the commands that follow, and what is to be told of them.
     fn turn(&mut self, input: Input) {
         let now = self.now();
-        self.note(now.moment, &input);
+        self.note(now, &input);
         let looked = match &input {
             Input::Looked { target, .. } => Some(target.clone()),
             _ => None,
@@ -523,6 +541,9 @@ impl Running {
             self.tell(&report);
         }
         for command in commands {
+            if let Command::Start(order) = &command {
+                self.foreign.asked(&order.target, now.wall);
+            }
             match command {
                 Command::Report(report) => self.tell(&report),
                 Command::Look(_)
@@ -540,9 +561,9 @@ impl Running {
         if let Some(target) = looked {
             self.performer.decided(&target);
         }
-        for rollout in self.foreign.due(now.moment) {
-            if let Some(rollout) = self.strangers.name(rollout) {
-                self.on_foreign(rollout);
+        for named in self.foreign.due(now.moment) {
+            if let Some(looked) = self.strangers.name(named) {
+                self.on_foreign(looked);
             }
         }
         self.look_for_tags(now.moment);

@@ -140,13 +140,15 @@ impl Publisher {
     }
 
     /// The service of this target was read.
-    pub(super) fn sees(&mut self, sight: Sight) {
+    pub(super) fn sees(&mut self, sight: Sight, routes: &Routes) {
         let target = sight.target.clone();
         if self.sights.get(&target).is_some_and(|before| before.read_at > sight.read_at) {
             return;
         }
-        if let Some(news) = news_of_a_hold(self.sights.get(&target), &sight) {
-            info!(service = %target, "{news}");
+        if let Some(hold) = new_hold(self.sights.get(&target), &sight) {
+            let settings = routes.settings_of(&target).map(|(settings, _)| settings);
+            let name = settings.as_ref().map_or(target.service().as_str(), |it| it.name.as_str());
+            info!(service = name, "{name} {}", in_words(hold));
         }
         self.sights.insert(target.clone(), sight);
         if let Some(shown) = &mut self.shown {
@@ -255,6 +257,7 @@ impl Publisher {
             home: Some(routes.home()),
             targets: shown.targets(),
             settings: shown.settings(),
+            shared_names: shown.shared_names(),
             deployments: shown.deployments(),
             waiting: shown.waiting(),
             history: Arc::clone(&self.history),
@@ -304,6 +307,7 @@ impl Publisher {
             home: Some(routes.home()),
             targets: shown.targets(),
             settings: shown.settings(),
+            shared_names: shown.shared_names(),
             deployments: shown.deployments(),
             waiting: shown.waiting(),
             history: Arc::clone(&self.history),
@@ -321,13 +325,14 @@ impl Publisher {
 }
 
 /// What keeps a target back by its tags that was not known of: somebody tagged it by hand, or another process did.
-fn news_of_a_hold(before: Option<&Sight>, seen: &Sight) -> Option<String> {
+fn new_hold<'a>(before: Option<&Sight>, seen: &'a Sight) -> Option<&'a HoldRecord> {
     let hold = seen.hold.as_deref()?;
     // The time in a tag may be rounded.
     let is_known = |it: &HoldRecord| (it.kind, &it.by, &it.reason) == (hold.kind, &hold.by, &hold.reason);
-    if before.and_then(|before| before.hold.as_deref()).is_some_and(is_known) {
-        return None;
-    }
+    (!before.and_then(|before| before.hold.as_deref()).is_some_and(is_known)).then_some(hold)
+}
+
+fn in_words(hold: &HoldRecord) -> String {
     let by = hold.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let since = hold.since.map(|since| format!(" since {since}")).unwrap_or_default();
     let reason = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -335,7 +340,7 @@ fn news_of_a_hold(before: Option<&Sight>, seen: &Sight) -> Option<String> {
         HoldKind::Paused => ("paused", Holds::PAUSED),
         HoldKind::Held => ("held after a rollback", Holds::HELD),
     };
-    Some(format!("{} is {kind}{by}{since}, as its tag {tag} says{reason}", seen.target.service()))
+    format!("is {kind}{by}{since}, as its tag {tag} says{reason}")
 }
 
 /// Asks the queues for their counts; one that does not answer is left out.
@@ -358,7 +363,10 @@ pub(super) async fn count(queue: &Queue, dead_letters: &Queue) -> Vec<QueueRecor
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::Mutex};
+
     use super::*;
+    use crate::domain::{Discovered, TargetSettings};
 
     #[test]
     fn a_pause_that_somebody_tagged_is_told_once_with_who_and_why() {
@@ -369,11 +377,56 @@ mod tests {
             Sight { target, read_at, running: None, rollout: None, hold: hold.map(Box::new) }
         };
         let paused = sight(Some("2026-11-21T12:00:00Z / ann / a freeze"));
-        let told =
-            "api is paused by ann since 2026-11-21T12:00:00Z, as its tag lockkeeper:paused says: a freeze";
-        assert_eq!(news_of_a_hold(Some(&sight(None)), &paused).as_deref(), Some(told));
-        assert_eq!(news_of_a_hold(None, &paused).as_deref(), Some(told), "found at the start");
-        assert_eq!(news_of_a_hold(Some(&paused), &paused), None);
-        assert_eq!(news_of_a_hold(Some(&paused), &sight(None)), None);
+        let told = |before: Option<&Sight>, seen: &Sight| new_hold(before, seen).map(in_words);
+        let news = "is paused by ann since 2026-11-21T12:00:00Z, as its tag lockkeeper:paused says: a freeze";
+        assert_eq!(told(Some(&sight(None)), &paused).as_deref(), Some(news));
+        assert_eq!(told(None, &paused).as_deref(), Some(news), "found at the start");
+        assert_eq!(told(Some(&paused), &paused), None);
+        assert_eq!(told(Some(&paused), &sight(None)), None);
+    }
+
+    #[test]
+    fn a_pause_that_somebody_tagged_is_told_of_the_target_by_its_name() {
+        let target = TargetId::new("1".into(), "eu-west-1".into(), "shop".into(), "svc-api-prod".into());
+        let mut routes = Routes::new("1".into(), "eu-west-1".into(), Vec::new(), None);
+        let settings = Arc::new(TargetSettings::named("api".into()));
+        routes.learn(Discovered {
+            target: target.clone(),
+            settings,
+            refused: None,
+            dependencies: Vec::new(),
+        });
+        let hold = Holds::from_tags([(Holds::PAUSED, "2026-11-21T12:00:00Z / ann")]).record().map(Box::new);
+        let metrics = Arc::new(Metrics::new("0", "0"));
+        let mut publisher =
+            Publisher::new(metrics, watch::channel(Arc::new(Snapshot::empty(Moment::default()))).0);
+        let read_at = Timestamp::default();
+        let lines = logged(|| {
+            publisher.sees(Sight { target, read_at, running: None, rollout: None, hold }, &routes);
+        });
+        assert!(lines.contains("api is paused by ann") && lines.contains("service=\"api\""), "{lines}");
+        assert!(!lines.contains("svc-api-prod"), "{lines}");
+    }
+
+    /// What is logged meanwhile.
+    fn logged(work: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Sink(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Sink {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, work);
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
     }
 }

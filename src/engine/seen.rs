@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{OLDEST_READ, Running, discover::Seen};
-use crate::{domain::Moment, plan::Input};
+use crate::{
+    domain::{Moment, TargetId},
+    plan::{Input, Now},
+};
 
 /// Where something waits behind a pause or a hold, the tags are read this often: who removes one by hand waits for it.
 const TAGS_PERIOD: Duration = Duration::from_secs(30);
@@ -37,14 +40,26 @@ impl Running {
         self.turn(Input::HoldsRead { target, settings, holds });
     }
 
-    /// Remembers when this process itself has seen or changed a target last.
-    pub(super) fn note(&mut self, now: Moment, input: &Input) {
+    /// Whether a target of which something is asked is deployed at all, by what was just read of it.
+    pub(super) fn see_refusal(&mut self, target: TargetId) {
+        if self.planner.is_busy(&target) {
+            let why = self.engine.routes.settings_of(&target).and_then(|(_, refused)| refused);
+            self.turn(Input::Refused { target, why });
+        }
+    }
+
+    /// Remembers when this process itself has seen or changed a target last, and what it has started.
+    pub(super) fn note(&mut self, now: Now, input: &Input) {
+        let moment = now.moment;
         match input {
             Input::Looked { target, look: Ok(look) } => {
                 self.engine.publisher.looked(target, look.taken_at);
-                self.touched.insert(target.clone(), now);
+                self.touched.insert(target.clone(), moment);
             }
-            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), now)),
+            Input::Tagged { target, .. } => drop(self.touched.insert(target.clone(), moment)),
+            Input::Started { target, started } => {
+                self.foreign.answered((moment, now.wall), target, started);
+            }
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     domain::{
         DefinitionId, DeploymentId, DeploymentRecord, HoldRecord, LaneRecord, LaneState, Outcome,
-        RunningRecord, Sight, TargetId, TargetRecord, TargetSettings, Timestamp,
+        RunningRecord, Sight, TargetId, TargetName, TargetRecord, TargetSettings, Timestamp,
     },
     plan::{Planner, Unended},
     route::Routes,
@@ -31,6 +31,8 @@ pub(super) struct Shown {
     known: BTreeMap<TargetId, Arc<TargetRecord>>,
     /// How those are deployed.
     settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
+    /// The names that those of them have like others which go by another one for it.
+    shared_names: Arc<BTreeMap<TargetId, TargetName>>,
     /// Why those of them are not deployed that are not.
     refused: BTreeMap<TargetId, Arc<str>>,
     deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
@@ -81,12 +83,17 @@ impl Shown {
         };
         let known = routes.targets().map(|(id, settings)| (id.clone(), record(id, &settings)));
         let known: BTreeMap<TargetId, Arc<TargetRecord>> = known.collect();
-        let settings = Arc::new(routes.targets().map(|(id, settings)| (id.clone(), settings)).collect());
+        let settings: BTreeMap<TargetId, Arc<TargetSettings>> =
+            routes.targets().map(|(id, settings)| (id.clone(), settings)).collect();
+        let shared_names = settings
+            .iter()
+            .filter_map(|(id, settings)| Some((id.clone(), routes.shared_name(id, &settings.name)?)));
+        let (shared_names, settings) = (Arc::new(shared_names.collect()), Arc::new(settings));
         let mut targets: Vec<Arc<TargetRecord>> = known.values().cloned().collect();
         targets.sort_by(|one, other| place(one).cmp(&place(other)));
         let by_id = known.clone();
         let targets = Arc::new(targets);
-        Self { targets, by_id, known, settings, refused, ..Self::default() }
+        Self { targets, by_id, known, settings, shared_names, refused, ..Self::default() }
     }
 
     /// Takes in what discovery says of a target: that it is there, is another one, or is gone. One of which something was
@@ -98,6 +105,14 @@ impl Shown {
                 drop(Arc::make_mut(&mut self.settings).insert(target.clone(), Arc::clone(settings)));
             }
             None => drop(Arc::make_mut(&mut self.settings).remove(target)),
+        }
+        let shared = settings.as_ref().and_then(|(it, _)| routes.shared_name(target, &it.name));
+        if self.shared_names.get(target) != shared.as_ref() {
+            let names = Arc::make_mut(&mut self.shared_names);
+            match shared {
+                Some(name) => drop(names.insert(target.clone(), name)),
+                None => drop(names.remove(target)),
+            }
         }
         match settings.as_ref().and_then(|(_, refused)| refused.clone()) {
             Some(refused) => drop(self.refused.insert(target.clone(), refused)),
@@ -202,6 +217,11 @@ impl Shown {
     /// How the targets that are known are deployed.
     pub(super) fn settings(&self) -> Arc<BTreeMap<TargetId, Arc<TargetSettings>>> {
         Arc::clone(&self.settings)
+    }
+
+    /// The names that several of them have, of those that go by another one for it.
+    pub(super) fn shared_names(&self) -> Arc<BTreeMap<TargetId, TargetName>> {
+        Arc::clone(&self.shared_names)
     }
 
     /// The deployments that have not ended.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::domain::{
     ContainerName, DefinitionId, DefinitionReading, DefinitionView, Digest, Holds, ImageReference,
     LiveDefinition, LiveState, RolloutId, RolloutRecord, RunningImage, RunningRecord, ServiceReading, Sight,
-    TargetId,
+    TargetId, Timestamp,
 };
 
 /// What this reading shows, as far as its definitions are known. `before` is what ran by the reading before it: while a rollout
@@ -20,14 +20,14 @@ pub fn sight(
         Some(good) => Some(record(&reading.target, good, view(&good.definition), before)),
         None => before.cloned(),
     };
-    let rollout = under_way(&reading.live).map(|(live, id)| {
+    let rollout = under_way(&reading.live).map(|(live, id, since)| {
         // New tasks of what runs: whoever registered it need not have asked for them.
         let is_new = running.as_ref().is_some_and(|running| running.definition != live.definition);
         let by = view(&live.definition).and_then(|it| it.marks.deployment_of(&reading.target));
         Box::new(RolloutRecord {
             id: id.clone(),
             definition: live.definition.clone(),
-            since: live.created_at,
+            since,
             by: by.filter(|_| is_new).cloned(),
         })
     });
@@ -81,9 +81,9 @@ fn last_good(live: &[LiveDefinition]) -> Option<&LiveDefinition> {
         .or_else(|| drains(|state| *state != LiveState::Failed))
 }
 
-fn under_way(live: &[LiveDefinition]) -> Option<(&LiveDefinition, &RolloutId)> {
+fn under_way(live: &[LiveDefinition]) -> Option<(&LiveDefinition, &RolloutId, Timestamp)> {
     live.iter().find_map(|it| match &it.state {
-        LiveState::InProgress(id) if it.primary => Some((it, id)),
+        LiveState::InProgress(id) if it.primary => Some((it, id, it.created_at?)),
         LiveState::InProgress(_) | LiveState::Complete | LiveState::Failed => None,
     })
 }
@@ -96,12 +96,12 @@ fn record(
     view: Option<&DefinitionView>,
     before: Option<&RunningRecord>,
 ) -> RunningRecord {
-    let is_same = |it: &&RunningRecord| it.definition == live.definition && it.since == Some(live.created_at);
+    let is_same = |it: &&RunningRecord| it.definition == live.definition && it.since == live.created_at;
     let same = before.filter(is_same).filter(|it| !it.images.is_empty());
     RunningRecord {
         definition: live.definition.clone(),
         images: same.map_or_else(|| view.map(images).unwrap_or_default(), |it| Arc::clone(&it.images)),
-        since: Some(live.created_at),
+        since: live.created_at,
         by: match view {
             Some(view) => view.marks.deployment_of(target).cloned(),
             None => same.and_then(|it| it.by.clone()),
@@ -122,14 +122,14 @@ fn images(view: &DefinitionView) -> Arc<[RunningImage]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Marks, Timestamp};
+    use crate::domain::Marks;
 
     fn target() -> TargetId {
         TargetId::new("111122223333".into(), "eu-west-1".into(), "shop".into(), "api".into())
     }
 
     fn live(definition: &str, at: i64, primary: bool, state: LiveState) -> LiveDefinition {
-        let created_at = Timestamp::from_millis(at * 1_000);
+        let created_at = Some(Timestamp::from_millis(at * 1_000));
         LiveDefinition { definition: definition.parse().unwrap(), created_at, primary, state }
     }
 
@@ -164,6 +164,16 @@ mod tests {
         let read: Vec<_> = live.iter().map(|it| definition(&it.definition.to_string())).collect();
         let reading = ServiceReading { live, ..ServiceReading::missing(target(), Timestamp::default()) };
         sight(&reading, &read, before)
+    }
+
+    #[test]
+    fn since_when_something_runs_that_no_rollout_brought_is_not_known() {
+        let others = LiveDefinition { created_at: None, ..complete("api:2", 20, true) };
+        let first = see(vec![others.clone()], None);
+        let running = first.running.as_ref().expect("it says what it runs");
+        assert_eq!((running.definition.to_string().as_str(), running.since), ("api:2", None));
+        let again = see(vec![others], first.running.as_ref());
+        assert_eq!(again, first, "nothing is news");
     }
 
     #[test]

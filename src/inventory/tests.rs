@@ -41,7 +41,7 @@ fn tags(text: &str) -> Tags {
 fn reading(service: &str, live: &[&str], with: &str) -> ServiceReading {
     let live = live.iter().enumerate().map(|(position, text)| LiveDefinition {
         definition: text.parse().expect("valid"),
-        created_at: Timestamp::default(),
+        created_at: Some(Timestamp::default()),
         primary: position == 0,
         state: LiveState::Complete,
     });
@@ -211,7 +211,7 @@ fn what_runs_is_told_after_each_reading_whether_it_is_news_for_the_routes_or_not
     };
     assert_eq!(running(&inventory), Some(("api:1".into(), Some(Timestamp::default()))));
     let mut renewed = reading("api", &["api:1"], "");
-    renewed.live[0].created_at = Timestamp::from_millis(5_000);
+    renewed.live[0].created_at = Some(Timestamp::from_millis(5_000));
     assert_eq!(see(&mut inventory, renewed, &[]), None);
     assert_eq!(running(&inventory), Some(("api:1".into(), Some(Timestamp::from_millis(5_000)))));
     assert_eq!(inventory.sight(&target("shop", "web")), None);

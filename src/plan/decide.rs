@@ -108,7 +108,8 @@ impl Lane {
         {
             return self.mark(order, look, evidence, blocked, turn);
         }
-        let sifted = self.sift(verdicts, look, turn);
+        let mut sifted = self.sift(verdicts, look, turn);
+        self.give_up_what_is_refused(&mut sifted, turn);
         if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {
             return self.adopt(&key, sifted, look, turn);
         }
@@ -190,9 +191,12 @@ impl Lane {
         for (outcome, reason, asks) in settled {
             ends -= 1;
             self.tell_beside(goes_on || ends > 0, |lane| {
-                match lane.done_unseen(&asks, look).filter(|_| outcome == Outcome::AlreadyRunning) {
-                    Some(done) => lane.settle_unseen(asks, done, turn),
-                    None => lane.settle_waiting(asks, outcome, reason, turn),
+                let runs = outcome == Outcome::AlreadyRunning;
+                if let Some(done) = lane.done_unseen(&asks, look).filter(|_| runs) {
+                    lane.settle_unseen(asks, done, turn);
+                } else {
+                    let found = lane.found_done(&asks, look).filter(|_| runs);
+                    lane.settle_waiting(asks, outcome, (reason, found), turn);
                 }
             });
         }
@@ -221,15 +225,17 @@ impl Lane {
             let (id, why) = (retrying.id.clone(), "the answer to its start was lost");
             return (rollout.state == RolloutState::Succeeded).then_some(Unseen { rollout, id, why });
         }
-        let floor = asks.iter().map(|ask| ask.request.floor).min()?;
-        let is_it =
-            |it: &&Rollout| it.state == RolloutState::Succeeded && it.primary && it.created_at >= floor;
-        // Where another rollout has followed it, this is not what the service has.
-        let rollout = look.rollouts.first().filter(is_it)?;
+        let rollout = complete_since(asks, look)?;
         let by_marks =
             self.id_by_marks(rollout, asks).map(|id| (id, "it was complete before this process saw it"));
         let (id, why) = by_marks.filter(|(id, _)| self.succeeded.as_ref() != Some(id))?;
         Some(Unseen { rollout, id, why })
+    }
+
+    /// The completed rollout that a process before this one may have begun for these: it had received them.
+    fn found_done<'a>(&self, asks: &[Ask], look: &'a Look) -> Option<&'a Rollout> {
+        let was_received = asks.iter().any(|ask| ask.may_be_struck);
+        complete_since(asks, look).filter(|rollout| was_received && !self.has_started(rollout))
     }
 
     /// What nobody saw complete was one deployment, whatever settles each of its requests.
@@ -257,7 +263,7 @@ impl Lane {
         named
     }
 
-    fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {
+    pub(super) fn drop_ask(&self, ask: &Ask, reason: String, turn: &mut Turn<'_>) {
         turn.ledger.settle(ask.lease, &self.target, SettledBy::NothingAsked);
         let (target, name, origin) = (self.target.clone(), self.name(), ask.request.origin.clone());
         turn.report(Report::Dropped { target, name, origin, reason });
@@ -460,6 +466,14 @@ impl Passage {
         self.adopted = Some(if is_ours { Adopted::Ours } else { Adopted::Unknown });
         self.started_at = rollout.created_at;
     }
+}
+
+/// What the service has, if that became complete since these were asked for.
+fn complete_since<'a>(asks: &[Ask], look: &'a Look) -> Option<&'a Rollout> {
+    let floor = asks.iter().map(|ask| ask.request.floor).min()?;
+    let is_it = |it: &&Rollout| it.state == RolloutState::Succeeded && it.primary && it.created_at >= floor;
+    // Where another rollout has followed it, this is not what the service has.
+    look.rollouts.first().filter(is_it)
 }
 
 fn is_for_definition(ask: &Ask) -> bool {

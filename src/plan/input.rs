@@ -97,6 +97,13 @@ pub enum Input {
         /// What they say.
         holds: Holds,
     },
+    /// It was learnt whether a target is deployed at all.
+    Refused {
+        /// The target.
+        target: TargetId,
+        /// Why it is not; `None` where it is.
+        why: Option<Arc<str>>,
+    },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
     /// Everybody who is told of ends has been told of this one, or cannot be.

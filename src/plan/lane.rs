@@ -84,6 +84,8 @@ pub(super) struct Lane {
     pub(super) went_back: Option<RolloutKey>,
     /// What keeps it back, and what was decided about that.
     pub(super) holding: Holding,
+    /// Why it is not deployed, as was learnt since it was last asked for something.
+    pub(super) refused: Option<Arc<str>>,
     /// The last deployment that was told to have succeeded: it is not told again for a message that comes twice.
     pub(super) succeeded: Option<DeploymentId>,
 }
@@ -188,6 +190,7 @@ impl Lane {
             running: None,
             went_back: None,
             holding: Holding::default(),
+            refused: None,
             succeeded: None,
         }
     }
@@ -252,6 +255,8 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         self.settings = Arc::clone(&request.settings);
+        // Nothing is asked of a target that is not deployed.
+        self.refused = None;
         if let Some(older) = self.passage().and_then(|passage| passage.same(&request)) {
             self.reissue(&[older], lease);
             turn.ledger.settle(older, &request.target, SettledBy::Newer);
@@ -430,13 +435,18 @@ impl Lane {
         self.waiting.retain(|ask| !leases.contains(&ask.lease));
         self.holding.forget(leases);
         if self.waiting.is_empty() {
-            self.gathering = None;
-            if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. } | Phase::Queued { .. }) {
-                self.phase = Phase::Idle;
-                self.retrying = None;
-            }
+            self.wait_for_nothing();
         }
         self.wake(turn);
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn wait_for_nothing(&mut self) {
+        self.gathering = None;
+        if matches!(self.phase, Phase::Blocked(_) | Phase::Paused { .. } | Phase::Queued { .. }) {
+            self.phase = Phase::Idle;
+            self.retrying = None;
+        }
     }
 
     /// What follows once nothing is under way any more: the next deployment, if something waits.

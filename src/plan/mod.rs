@@ -56,6 +56,7 @@ mod mark;
 mod named;
 mod newer;
 mod promises;
+mod refused;
 mod retry;
 mod settle;
 mod start;
@@ -252,6 +253,9 @@ impl Planner {
                 }
                 self.with_lane(now, &target, out, |lane, turn| lane.holds_read(&holds, turn));
             }
+            Input::Refused { target, why } => {
+                self.with_lane(now, &target, out, |lane, _| lane.refused = why);
+            }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Told(end) => self.ledger.told(&end),
             Input::Delivered(message) => self.ledger.delivered(&message),
@@ -418,6 +422,7 @@ impl Planner {
         };
         act(lane, &mut turn);
         lane.settle_covered(&mut turn);
+        lane.drop_refused(&mut turn);
         self.waves.update(lane);
         self.cancels.stir(target);
         let deadline = lane.next_wakeup();

@@ -117,6 +117,11 @@ impl Lane {
         self.named.started = Some((rollout.clone(), passage.id.clone()));
     }
 
+    /// Whether this rollout is the one that this process has started last.
+    pub(super) fn has_started(&self, rollout: &Rollout) -> bool {
+        self.named.started.as_ref().is_some_and(|(key, _)| rollout.id.is(key))
+    }
+
     /// The deployment of ours that this rollout is of, as far as that can be told where it carries these.
     pub(super) fn id_by_rollout(&self, rollout: &Rollout, asks: &[Ask]) -> Option<DeploymentId> {
         let started = self.named.started.as_ref().filter(|(key, _)| rollout.id.is(key));

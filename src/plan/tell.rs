@@ -87,16 +87,22 @@ impl Lane {
         self.finish(record, Outcome::DryRun, &passage.asks, turn);
     }
 
-    /// Requests that need no rollout end as one deployment that started none.
+    /// Requests that need no rollout end as one deployment that started none. `found` is the rollout that may have been begun
+    /// for them, and was complete before this process saw it.
     pub(super) fn settle_waiting(
         &mut self,
         asks: Vec<Ask>,
         outcome: Outcome,
-        reason: String,
+        (reason, found): (String, Option<&Rollout>),
         turn: &mut Turn<'_>,
     ) {
         let mut record = self.waiting_record(&asks);
         record.reason = Some(reason);
+        if let Some(rollout) = found {
+            record.adopted = Some(Adopted::Unknown);
+            record.started_at = Some(rollout.created_at);
+            record.finished_at = Some(rollout.updated_at.max(rollout.created_at));
+        }
         record.definition = self.running.as_ref().map(|running| running.definition.id.clone());
         for ask in &asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);

@@ -158,6 +158,7 @@ pub(super) fn look(seconds: u64, rollouts: Vec<Rollout>) -> Look {
     Look {
         taken_at: at(seconds),
         service: ServiceState::Active,
+        created_at: None,
         desired: 2,
         base: Ok(running.definition.clone()),
         running: Some(running),

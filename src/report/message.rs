@@ -129,7 +129,7 @@ fn moved(it: &DeploymentRecord) -> LogLine {
         ),
         Stage::Rollout => (Level::Info, format!("deployment {subject} rolls out {}{because}", what(it))),
         Stage::RollingBack => {
-            (Level::Warn, format!("deployment {subject} is rolled back by ECS{}{because}", back_to(it)))
+            (Level::Warn, format!("deployment {subject} goes back{}{because}", back_to(it)))
         }
         Stage::Finished => return finished(it),
     };

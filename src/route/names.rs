@@ -37,6 +37,12 @@ impl Routes {
         self.name_beside_others(found)
     }
 
+    /// The name that this target has like others, where it goes by this one because of them.
+    pub fn shared_name(&self, target: &TargetId, called: &TargetName) -> Option<TargetName> {
+        let found = self.found.get(target).filter(|it| self.is_only_found(it.id()))?;
+        (found.name() != called.as_str()).then(|| found.name().into())
+    }
+
     /// How a target that only discovery knows is deployed, under a name that tells it from all others.
     pub(super) fn settings_of_found(&self, found: FoundTarget<'_>) -> Arc<TargetSettings> {
         match self.name_beside_others(found) {

@@ -55,8 +55,8 @@ pub use slack::{ACTIONS, SlackDesk};
 
 use crate::{
     domain::{
-        AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetRecord,
-        TargetSettings, Timestamp,
+        AccountId, DeploymentId, DeploymentRecord, Moment, ReconcileRecord, Region, TargetId, TargetName,
+        TargetRecord, TargetSettings, Timestamp,
     },
     report::{history::History, past::Past, steps::Steps},
 };
@@ -75,6 +75,8 @@ pub struct Snapshot {
     pub targets: Arc<Vec<Arc<TargetRecord>>>,
     /// How those are deployed that the settings or discovery know.
     pub settings: Arc<BTreeMap<TargetId, Arc<TargetSettings>>>,
+    /// The names that several targets have, of those that go by another one for it.
+    pub shared_names: Arc<BTreeMap<TargetId, TargetName>>,
     /// The deployments that have not ended: of each target the one that is under way, or else what waits.
     pub deployments: Arc<BTreeMap<TargetId, Arc<DeploymentRecord>>>,
     /// Those that wait behind one of these.
@@ -182,6 +184,7 @@ impl Snapshot {
             home: None,
             targets: Arc::default(),
             settings: Arc::default(),
+            shared_names: Arc::default(),
             deployments: Arc::default(),
             waiting: Arc::default(),
             history: Arc::default(),
@@ -200,6 +203,11 @@ impl Snapshot {
         let mut of_role = self.queues.iter().filter(|queue| queue.role == QueueRole::DeadLetters).peekable();
         of_role.peek()?;
         Some(of_role.map(|queue| queue.visible + queue.in_flight + queue.delayed).sum())
+    }
+
+    /// What this target is called now, where the settings or discovery know it.
+    fn name_of(&self, target: &TargetId) -> Option<&TargetName> {
+        self.settings.get(target).map(|settings| &settings.name)
     }
 
     /// The deployments that have not ended.

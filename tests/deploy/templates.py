@@ -160,9 +160,24 @@ def check_archive() -> None:
     fields = set(re.findall(r"([a-z]+):", detail))
     (rule,) = of_type(resources, "AWS::Events::Rule")
     assert rule["Targets"][0]["DeadLetterConfig"] and rule["Targets"][0]["RetryPolicy"], "what Firehose refuses is lost"
+    check_writer(resources)
     for query in of_type(resources, "AWS::Athena::NamedQuery"):
         named = set(re.findall(r"detail\.([a-z.]+)", query["QueryString"]))
         assert named and all(set(it.split(".")) <= fields for it in named), (query["Name"], named, fields)
+
+
+def check_writer(resources: dict) -> None:
+    """Firehose may write where it says why it could not write a file, and what it cannot write rings."""
+    (stream,) = of_type(resources, "AWS::KinesisFirehose::DeliveryStream")
+    told = stream["ExtendedS3DestinationConfiguration"]["CloudWatchLoggingOptions"]
+    assert told == {"Enabled": True, "LogGroupName": {"Ref": "WriterLog"}, "LogStreamName": {"Ref": "WriterLogStream"}}, told
+    (write,) = resources["WriterRole"]["Properties"]["Policies"]
+    said = {str(it["Action"]): it for it in statements(write)}
+    assert said["logs:PutLogEvents"]["Resource"]["Sub"].endswith(":log-group:${WriterLog}:log-stream:${WriterLogStream}"), said
+    alarms = {it["MetricName"]: it for it in of_type(resources, "AWS::CloudWatch::Alarm")}
+    assert alarms.keys() == {"ApproximateNumberOfMessagesVisible", "DeliveryToS3.DataFreshness"}, alarms.keys()
+    files = stream["ExtendedS3DestinationConfiguration"]["BufferingHints"]["IntervalInSeconds"]
+    assert alarms["DeliveryToS3.DataFreshness"]["Threshold"] > 2 * files, "a file that is only not due yet rings"
 
 
 def check_installations() -> None:
@@ -191,6 +206,8 @@ def check_runbook() -> None:
     alarms |= {"rules-1"} if "-rules-${each.key}" in terraform else set()
     names = {it["AlarmName"]["Sub"].removeprefix("${Name}-") for it in of_type(load("lockkeeper.yaml"), "AWS::CloudWatch::Alarm")}
     assert {re.sub(r"^rules-\d$", "rules-1", it) for it in names} <= alarms, names
+    archive = {it["AlarmName"]["Sub"].removeprefix("${Name}-") for it in of_type(load("archive.yaml"), "AWS::CloudWatch::Alarm")}
+    alarms |= {f"<archive's name>-{it}" for it in archive}
     rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"]
     alerts = {rule["alert"] for group in rules for rule in group["rules"]}
     missing = {it for it in alarms | alerts if f"`{it}`" not in runbook}

@@ -127,6 +127,34 @@ async fn a_pause_by_hand_is_noticed_by_the_refresh_and_so_is_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_a_service_is_dropped_once_its_owner_is_known_to_have_switched_it_off() {
+    let estate = furnished(&["api"]).await;
+    estate.tag(ACCOUNT, "api", "lockkeeper:paused", "an incident");
+    let mut daemon = Daemon::begin(&estate, rules(REFRESH), &[]).await;
+    daemon.until_read().await;
+    estate.parameter_changed(ACCOUNT, "/shop/api");
+    daemon.until(|it| it.shown("api").lane.state == LaneState::Queued).await;
+    estate.tag(ACCOUNT, "api", "lockkeeper:enabled", "false");
+    daemon.until(|it| it.shown("api").lane.state == LaneState::Idle).await;
+    let why = daemon.shown("api").lane.why.clone().unwrap_or_default();
+    assert!(why.starts_with("it is not deployed: "), "{why}");
+
+    // What comes once it is on again is deployed, and nothing of what came before.
+    estate.untag(ACCOUNT, "api", "lockkeeper:paused");
+    tokio::time::sleep(REFRESH + Duration::from_mins(1)).await;
+    let updates = |estate: &Estate| {
+        estate.calls().into_iter().filter(|(_, operation, _)| operation == "UpdateService").count()
+    };
+    assert_eq!((updates(&estate), estate.letters()), (0, Vec::new()));
+    estate.untag(ACCOUNT, "api", "lockkeeper:enabled");
+    tokio::time::sleep(REFRESH + Duration::from_mins(1)).await;
+    estate.parameter_changed(ACCOUNT, "/shop/api");
+    assert_eq!(daemon.finished().await.1, Outcome::Succeeded);
+    assert_eq!(updates(&estate), 1);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_crash_a_rollout_of_ours_is_shown_before_its_message_comes_back() {
     let estate = furnished(&["api"]).await;
     let daemon = Daemon::begin(&estate, rules(REFRESH), &[]).await;

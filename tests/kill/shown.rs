@@ -37,8 +37,11 @@ pub fn failure(record: &Record, broken: &[Broken]) -> String {
 
 /// Everything that happened, a line each.
 fn timeline(record: &Record) -> String {
-    let lines = timeline::of(record, None).into_iter();
-    lines.map(|(call, at, what)| format!("{at} call {call:>5} {what}\n")).collect()
+    let mut text = String::new();
+    for (call, at, what) in timeline::of(record, None) {
+        let _ = writeln!(text, "{at} call {call:>5} {what}");
+    }
+    text
 }
 
 fn around(record: &Record, broken: &Broken, text: &mut String) {

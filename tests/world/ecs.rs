@@ -290,6 +290,7 @@ impl Service {
         Look {
             taken_at: at(now),
             service: ServiceState::Active,
+            created_at: None,
             desired: DESIRED,
             running: Some(running),
             base: Ok(base),

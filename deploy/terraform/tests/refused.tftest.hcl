@@ -218,6 +218,74 @@ run "an_archive_whose_name_is_too_long_is_refused" {
   expect_failures = [aws_cloudwatch_event_archive.this]
 }
 
+run "an_archive_is_kept_for_whole_days" {
+  command = plan
+
+  variables {
+    archive_days = 1.5
+    trail_days   = 1.5
+    alb = {
+      listener_arn      = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/a/b/c"
+      security_group_id = "sg-1"
+      host_names        = ["deployments.example.com"]
+      priority          = 1.5
+    }
+  }
+
+  expect_failures = [var.archive_days, var.trail_days, var.alb]
+}
+
+run "a_target_group_has_a_name_that_it_may_have" {
+  command = plan
+
+  variables {
+    name = "lockkeeper-"
+    alb = {
+      listener_arn      = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/a/b/c"
+      security_group_id = "sg-1"
+      host_names        = ["deployments.example.com"]
+    }
+  }
+
+  expect_failures = [aws_lb_target_group.this]
+}
+
+run "a_trail_whose_bucket_would_have_too_long_a_name_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_region.current
+    values = { name = "ap-southeast-1" }
+  }
+
+  variables {
+    name         = "lockkeeper-of-the-shop-and-more"
+    create_trail = true
+  }
+
+  expect_failures = [aws_s3_bucket.trail]
+}
+
+run "a_port_is_a_whole_number" {
+  command = plan
+
+  variables {
+    egress_ports = [8443.5]
+  }
+
+  expect_failures = [var.egress_ports]
+}
+
+run "a_port_is_no_greater_than_ports_are" {
+  command = plan
+
+  variables {
+    egress_ports = [443, 65536]
+  }
+
+  expect_failures = [var.egress_ports]
+}
+
 run "sizes_that_fargate_has_are_taken" {
   command = plan
 

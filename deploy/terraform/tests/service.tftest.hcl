@@ -148,6 +148,23 @@ run "a_collector_behind_https_needs_no_way_out_of_its_own" {
   }
 }
 
+run "a_webhook_on_a_port_of_its_own_is_reached" {
+  command = plan
+
+  variables {
+    egress_ports  = [8443, 443, 4318, 80]
+    otlp_endpoint = "http://collector.internal:4318"
+  }
+
+  # No port twice: AWS refuses a rule that is there.
+  assert {
+    condition = { for rule in concat(
+      values(aws_vpc_security_group_egress_rule.more), values(aws_vpc_security_group_egress_rule.otlp), [aws_vpc_security_group_egress_rule.https]
+    ) : rule.from_port => rule.to_port... } == { 80 = [80], 443 = [443], 4318 = [4318], 8443 = [8443] }
+    error_message = "A port is closed, or opened twice."
+  }
+}
+
 run "a_collector_is_named_by_a_url" {
   command = plan
 

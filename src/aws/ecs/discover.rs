@@ -160,7 +160,7 @@ fn reading(target: TargetId, read_at: Timestamp, service: &types::Service) -> Se
     if let (true, Some(definition)) = (live.is_empty(), definition) {
         live.push(LiveDefinition {
             definition,
-            created_at: newest_rollout.unwrap_or_default(),
+            created_at: newest_rollout,
             primary: true,
             state: LiveState::Complete,
         });
@@ -175,7 +175,7 @@ fn live(service: &Service, entry: &Entry) -> Option<LiveDefinition> {
         Progress::Ongoing => LiveState::InProgress(entry.id.clone()),
         Progress::Failed => LiveState::Failed,
     };
-    Some(LiveDefinition { definition, created_at: entry.created_at, primary: entry.primary, state })
+    Some(LiveDefinition { definition, created_at: Some(entry.created_at), primary: entry.primary, state })
 }
 
 pub(super) fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
@@ -225,6 +225,7 @@ mod tests {
         let service = types::Service::builder().status("ACTIVE").task_definition("shop:3").build();
         let read = reading(target(), Timestamp::default(), &service);
         assert_eq!(read.live.iter().map(|it| it.definition.to_string()).collect::<Vec<_>>(), ["shop:3"]);
+        assert_eq!(read.live[0].created_at, None, "no rollout of ECS brought it");
         assert_eq!(reading(target(), Timestamp::default(), &types::Service::builder().build()).live, []);
     }
 }

@@ -78,6 +78,7 @@ impl Reach {
             running,
             stopped: stopped.into_iter().map(|it| (it.by, it.task)).collect(),
             desired: service.desired,
+            created_at: service.created_at,
             events: if order.evidence { service.events } else { Vec::new() },
             service: service.state,
         })
@@ -156,6 +157,7 @@ fn empty(service: Service, taken_at: Timestamp) -> Look {
     Look {
         taken_at,
         service: service.state,
+        created_at: None,
         desired: 0,
         running: None,
         base: Err("there is no such service".into()),
@@ -169,6 +171,6 @@ fn empty(service: Service, taken_at: Timestamp) -> Look {
 }
 
 /// The lists of ECS are read one after the other, and may disagree for a moment.
-fn unclear(reason: String) -> CallFailure {
+pub(super) fn unclear(reason: String) -> CallFailure {
     CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::Retry }
 }

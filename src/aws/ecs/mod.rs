@@ -47,6 +47,7 @@ pub use discover::{PAGE, READ_BATCH};
 pub use glance::GLANCE_BATCH;
 pub use history::RevisionDigests;
 pub use inspect::{Guard, INSPECT_BATCH, Inspected, InspectedDefinition};
+pub use past::Stranger;
 pub use way_back::NoWayBack;
 
 use std::{

@@ -4,15 +4,20 @@
 use super::{
     Ecs, Reach,
     history::{Wanted, list_failed},
-    rollouts::{Recorded, Revisions, state_of_record},
+    look::unclear,
+    rollouts::{Recorded, Revisions, rollouts, says_rollback, state_of_record},
+    service::Service,
 };
 use crate::{
     aws::budget::Urgency,
     domain::{
-        CallFailure, DefinitionFacts, DefinitionId, DeploymentId, PastRollout, Place, RolloutId, TargetId,
-        outline,
+        CallFailure, DefinitionFacts, DefinitionId, DeploymentId, PastRollout, Place, RolloutId, RolloutKey,
+        TargetId, Timestamp, outline,
     },
 };
+
+/// What a rollout is that goes on, or has just ended, shows among so many.
+const NEWEST: usize = 20;
 
 impl Ecs {
     /// The newest rollouts of a service that have ended, as many as wanted at most; `None` where the endpoint remembers none.
@@ -39,17 +44,27 @@ impl Ecs {
         Ok(Some(past))
     }
 
-    /// What this rollout rolls out, if ECS shows it among those that its service has now.
-    pub async fn definition_of(
+    /// This rollout, if ECS shows it among those that its service has now. Both of its ids, and whether it is a way back by
+    /// itself, are only known if it is looked at closely, by a few calls rather than one.
+    pub async fn stranger(
         &self,
         target: &TargetId,
         rollout: &RolloutId,
-    ) -> Result<Option<DefinitionId>, CallFailure> {
+        closely: bool,
+    ) -> Result<Option<Stranger>, CallFailure> {
         let reach = self.reach_there(&Place::of(target))?;
         let names = [target.service().clone()];
         let (mut services, _) = reach.services(target.cluster(), &names, Urgency::Later, None).await?;
         let Some(service) = services.remove(target.service()).transpose()? else { return Ok(None) };
-        Ok(service.entries.into_iter().find(|it| it.id == *rollout).and_then(|it| it.definition))
+        let Some(entry) = service.entries.iter().find(|it| it.id == *rollout) else { return Ok(None) };
+        let shown =
+            if closely { reach.shown(target, &service, rollout).await? } else { Some(named(rollout)) };
+        Ok(Some(Stranger {
+            goes_back: closely && (shown.is_none() || says_rollback(entry)),
+            id: shown.unwrap_or_else(|| named(rollout)),
+            created_at: entry.created_at,
+            definition: entry.definition.clone(),
+        }))
     }
 
     /// What a revision says where this target is; `None` if it is gone.
@@ -68,7 +83,44 @@ impl Ecs {
     }
 }
 
+/// What its service shows of a rollout that nobody here is known to have started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// Its ids.
+    pub id: RolloutKey,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What it rolls out.
+    pub definition: Option<DefinitionId>,
+    /// Whether ECS goes back to it, or went, from another one.
+    pub goes_back: bool,
+}
+
 impl Reach {
+    /// Both ids of a rollout that its service has now; `None` where no rollout goes by this one: ECS goes back to it.
+    async fn shown(
+        &self,
+        target: &TargetId,
+        service: &Service,
+        id: &RolloutId,
+    ) -> Result<Option<RolloutKey>, CallFailure> {
+        let listed = match self.list_by(target, &Wanted::All, Urgency::Later).await {
+            Ok(listed) => listed,
+            Err(fault) if self.lacks_history(&fault, service.current.as_ref()) => None,
+            Err(fault) => return Err(list_failed(&fault)),
+        };
+        let mut listed = listed.unwrap_or_default();
+        listed.truncate(NEWEST);
+        let (mut recorded, mut revisions) = (Vec::new(), Revisions::new());
+        if !listed.is_empty() {
+            recorded = self.complete_by(listed, service.current.as_ref(), Urgency::Later).await?;
+            let named = recorded.iter().flat_map(Recorded::named_revisions).chain(&service.revisions);
+            revisions = self.revisions_by(named.cloned().collect(), Urgency::Later).await?;
+        }
+        let found = rollouts(service, &recorded, &revisions).map_err(unclear)?;
+        Ok(found.into_iter().map(|it| it.id).find(|it| it.deployment.as_ref() == Some(id)))
+    }
+
     /// The deployment of this target that registered this revision, where one did.
     async fn registrar(
         &self,
@@ -81,6 +133,10 @@ impl Reach {
         let document = self.document_by(&id.clone().into(), Urgency::Later).await?;
         Ok(document.and_then(|document| document.view().marks.deployment_of(target).cloned()))
     }
+}
+
+fn named(id: &RolloutId) -> RolloutKey {
+    RolloutKey { deployment: Some(id.clone()), service_deployment: None }
 }
 
 /// Those that have ended. Of one whose revision is not known there is nothing to show.
@@ -112,7 +168,7 @@ mod tests {
     use super::*;
     use crate::{
         aws::ecs::rollouts::{Revision, Status},
-        domain::{RolloutState, Timestamp},
+        domain::RolloutState,
     };
 
     fn recorded(arn: &str, second: i64, status: Status) -> Recorded {

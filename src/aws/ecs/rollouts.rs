@@ -274,7 +274,7 @@ fn is_rollback(entry: &Entry, recorded: &[Recorded], revisions: &Revisions) -> b
 }
 
 /// The one place where ECS tells of a rollback in words only.
-fn says_rollback(entry: &Entry) -> bool {
+pub(super) fn says_rollback(entry: &Entry) -> bool {
     entry.reason.contains("rolling back to deploymentId")
 }
 

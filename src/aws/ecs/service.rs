@@ -16,6 +16,7 @@ use crate::domain::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Service {
     pub(super) state: ServiceState,
+    pub(super) created_at: Option<Timestamp>,
     pub(super) desired: u32,
     /// The definition that it has now; `None` where an emulator shows none that has a revision.
     pub(super) definition: Option<DefinitionId>,
@@ -61,6 +62,7 @@ impl Service {
     pub(super) fn missing() -> Self {
         Self {
             state: ServiceState::Missing,
+            created_at: None,
             desired: 0,
             definition: None,
             rolls_back: false,
@@ -84,6 +86,7 @@ impl Service {
         let revisions = service.current_service_revisions().iter();
         Self {
             state: state(service),
+            created_at: time(service.created_at()),
             desired: count(service.desired_count()),
             definition: service.task_definition().and_then(|text| text.parse().ok()),
             rolls_back: service.deployment_configuration().is_some_and(rolls_back),

@@ -210,11 +210,50 @@ fn finds_nothing(place: &Place, found: &Found) -> Finding {
 }
 
 fn finds(place: &Place, found: &Found) -> Finding {
-    let refused = found.iter().filter(|(candidate, _)| candidate.refused.is_some());
+    let refused = found
+        .iter()
+        .filter(|(candidate, service)| candidate.refused.is_some() || service.state != ServiceState::Active);
     let refused: Vec<String> = refused.map(|(candidate, _)| candidate.id.service().to_string()).collect();
     let not = match refused.len() {
         0 => String::new(),
         _ => format!("; not deployed of them: {}", some_of(refused, MOST_NAMES)),
     };
     Finding::ok(About::Discovery, format!("finds {} in {place}{not}", counted(found.len(), "service")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{aws::ecs::Guard, domain::TargetSettings};
+
+    #[test]
+    fn a_service_that_another_deploys_is_named_among_those_that_are_not_deployed() {
+        let found = |service: &str, state: ServiceState, refused: Option<&str>| {
+            let id = format!("111122223333/eu-west-1/shop/{service}").parse().expect("an id");
+            let settings = TargetSettings::named(service.into()).into();
+            let refused = refused.map(Into::into);
+            let inspected = Inspected {
+                state,
+                definition: None,
+                desired: 1,
+                guard: Guard::RollsBack,
+                percent: (100, 200),
+                strategy: None,
+                complete: true,
+                tags: BTreeMap::new(),
+            };
+            (Candidate { id, settings, rule: None, refused, found: true }, inspected)
+        };
+        let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+        let found = vec![
+            found("api", ServiceState::Active, None),
+            found("off", ServiceState::Active, Some("switched off")),
+            found("theirs", ServiceState::OfAnother("111122223333/eu-west-1/other".into()), None),
+            found("green", ServiceState::OtherController("CODE_DEPLOY".into()), None),
+        ];
+        assert_eq!(
+            finds(&place, &found).what,
+            "finds 4 services in 111122223333/eu-west-1; not deployed of them: off, theirs, green"
+        );
+    }
 }

@@ -24,6 +24,8 @@ struct Letter {
     id: String,
     time: String,
     target: Option<String>,
+    #[serde(default)]
+    target_name: Option<String>,
     outcome: Option<String>,
     cause: Option<String>,
     reason: Option<String>,
@@ -61,6 +63,27 @@ pub(in crate::cli) async fn list(
     limit: Option<u32>,
     output: Output,
 ) -> Result<Ended, Failure> {
+    let (items, page) = letters(client, filter, limit).await?;
+    match output {
+        Output::Json => {
+            say_json(
+                &json!({ "items": items, "seen_at": page["seen_at"], "whole": page["whole"], "unseen": page["unseen"] }),
+            );
+        }
+        Output::Text => {
+            let letters: Vec<Letter> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
+            say(&text(&letters, &page, width(), now()));
+        }
+    }
+    Ok(Ended::Done)
+}
+
+/// Those that a filter lets through, and what the page says beside them.
+async fn letters(
+    client: &Client,
+    filter: &Filter,
+    limit: Option<u32>,
+) -> Result<(Vec<Value>, Value), Failure> {
     let wanted = [
         ("target", filter.target.clone()),
         ("outcome", filter.outcome.clone()),
@@ -80,18 +103,7 @@ pub(in crate::cli) async fn list(
     items.retain(|it| {
         ids.is_empty() || it["id"].as_str().is_some_and(|id| ids.iter().any(|wanted| wanted == id))
     });
-    match output {
-        Output::Json => {
-            say_json(
-                &json!({ "items": items, "seen_at": page["seen_at"], "whole": page["whole"], "unseen": page["unseen"] }),
-            );
-        }
-        Output::Text => {
-            let letters: Vec<Letter> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
-            say(&text(&letters, &page, width(), now()));
-        }
-    }
-    Ok(Ended::Done)
+    Ok((items, page))
 }
 
 /// Has them put back. `force`: as something new; `dry_run`: not at all.
@@ -110,10 +122,22 @@ pub(in crate::cli) async fn replay(
     let replayed: Replayed = read(&answer).map_err(Failure::Unreachable)?;
     match output {
         Output::Json => say_json(&answer),
-        Output::Text => say(&in_words(&replayed)),
+        Output::Text => {
+            if dry_run {
+                say(&foreseen(client, filter).await?);
+            }
+            say(&in_words(&replayed));
+        }
     }
     let is_well = replayed.left.is_empty() && replayed.missing.is_empty();
     Ok(if is_well { Ended::Done } else { Ended::Told(FAILED) })
+}
+
+/// What would be put back, and whom that would reach.
+async fn foreseen(client: &Client, filter: &Filter) -> Result<String, Failure> {
+    let (items, _) = letters(client, filter, None).await?;
+    let letters: Vec<Letter> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
+    Ok(table(&letters, width(), now()))
 }
 
 fn since(filter: &Filter) -> Option<String> {
@@ -125,8 +149,7 @@ fn since(filter: &Filter) -> Option<String> {
 }
 
 fn text(letters: &[Letter], page: &Value, width: Option<usize>, now: Timestamp) -> String {
-    let rows: Vec<[String; 5]> = letters.iter().map(Letter::row).collect();
-    let table = if rows.is_empty() { String::new() } else { listed(rows, width, now) };
+    let table = table(letters, width, now);
     let more = if page["whole"] == json!(false) { ", and there may be more" } else { "" };
     let unseen = page["unseen"].as_u64().filter(|unseen| *unseen > 0);
     let unseen =
@@ -134,11 +157,16 @@ fn text(letters: &[Letter], page: &Value, width: Option<usize>, now: Timestamp) 
     format!("{table}{}{more}.\n{}", counted(letters.len(), "letter"), unseen.unwrap_or_default())
 }
 
+fn table(letters: &[Letter], width: Option<usize>, now: Timestamp) -> String {
+    let rows: Vec<[String; 5]> = letters.iter().map(Letter::row).collect();
+    if rows.is_empty() { String::new() } else { listed(rows, width, now) }
+}
+
 impl Letter {
     fn row(&self) -> [String; 5] {
-        let service = self.target.as_deref().map(|target| super::shapes::service(target).to_owned());
-        let target = match (service, self.reaches.is_empty()) {
-            (Some(service), _) => service,
+        let called = self.target_name.as_deref().or(self.target.as_deref().map(super::shapes::service));
+        let target = match (called, self.reaches.is_empty()) {
+            (Some(called), _) => called.to_owned(),
             (None, true) => "-".into(),
             (None, false) => format!("({})", self.reaches.join(", ")),
         };

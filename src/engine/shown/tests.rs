@@ -303,3 +303,29 @@ fn a_target_that_turns_out_not_to_exist_leaves_only_what_the_settings_name() {
     shown.follow(&mut planner, &Sights::new());
     assert_eq!((told(&shown).as_str(), shown.by_id.len()), ("web idle", 1));
 }
+
+#[test]
+fn the_name_that_several_have_is_kept_beside_what_they_are_called() {
+    let mut routes = Routes::new("111122223333".into(), "eu-west-1".into(), Vec::new(), None);
+    let of = |service: &str| Discovered {
+        target: target(service),
+        settings: Arc::new(TargetSettings::named("ship".into())),
+        refused: None,
+        dependencies: Vec::new(),
+    };
+    routes.learn(of("one"));
+    let mut shown = Shown::at_rest(&routes, &Sights::new());
+    assert!(shown.shared_names().is_empty());
+    routes.learn(of("two"));
+    for it in ["one", "two"] {
+        shown.know(&target(it), &routes, &Sights::new());
+    }
+    let both = [(target("one"), "ship".into()), (target("two"), "ship".into())];
+    assert_eq!(*shown.shared_names(), both.clone().into());
+    assert_eq!(*Shown::at_rest(&routes, &Sights::new()).shared_names(), both.into());
+    routes.forget(&target("two"));
+    for it in ["one", "two"] {
+        shown.know(&target(it), &routes, &Sights::new());
+    }
+    assert!(shown.shared_names().is_empty());
+}

@@ -14,6 +14,7 @@ pub(super) fn at_rest(definition: DefinitionView) -> Look {
     Look {
         taken_at: at(0),
         service: ServiceState::Active,
+        created_at: None,
         desired: 2,
         running: Some(running),
         base: Ok(definition),

@@ -19,6 +19,7 @@ mod marking;
 mod newer;
 mod next;
 mod quiet;
+mod refused;
 mod retrying;
 mod rule;
 mod setting_aside;

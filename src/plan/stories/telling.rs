@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{DeploymentId, LeaseId, Outcome, Request, RolloutState, SettledBy};
+use crate::domain::{Adopted, DeploymentId, LeaseId, Outcome, Request, RolloutState, SettledBy};
 
 const VISIBILITY: Duration = Duration::from_mins(2);
 
@@ -156,6 +156,41 @@ fn after_a_crash_what_bears_our_mark_is_told_again_once_under_the_same_id() {
         it.pass(6);
         assert_ne!(it.outcomes().last(), Some(&Outcome::Succeeded), "it was told by this process");
     }
+}
+
+#[test]
+fn a_restart_that_a_process_before_this_one_began_is_found_complete_under_the_same_id() {
+    let adopted = |is_again: bool| {
+        let mut it = told_elsewhere();
+        it.receive("m", [restart(980)]);
+        it.pass(6);
+        it.rollout_is(RolloutState::Succeeded);
+        it.crash();
+        it.is_again = is_again;
+        it.receive("m", [restart(980)]);
+        it.pass(6);
+        let ended = it.ended();
+        let [begun, found] = &ended[..] else { panic!("{ended:?}") };
+        assert_eq!((&found.id, found.outcome), (&begun.id, Some(Outcome::AlreadyRunning)));
+        assert_eq!(found.adopted.is_some(), found.started_at.is_some());
+        found.adopted
+    };
+    assert_eq!(adopted(true), Some(Adopted::Unknown));
+    assert_eq!(adopted(false), None, "no process has received it before");
+}
+
+#[test]
+fn what_a_rollout_of_this_process_has_carried_was_begun_by_nobody() {
+    let mut it = told_elsewhere();
+    it.receive("m", [restart(980)]);
+    it.pass(6);
+    it.rollout_is(RolloutState::Succeeded);
+    it.is_again = true;
+    it.receive("n", [restart(981)]);
+    it.pass(6);
+    let ended = it.ended();
+    let last = ended.last().expect("both have ended");
+    assert_eq!((it.starts().len(), last.outcome, last.adopted), (1, Some(Outcome::AlreadyRunning), None));
 }
 
 #[test]

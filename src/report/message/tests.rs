@@ -52,7 +52,7 @@ fn each_stage_of_a_deployment_has_its_line() {
     deployment d-12ab of api waits
     deployment d-12ab of api begins for 2 events: image shop_api:1.4
     deployment d-12ab of api rolls out chubby_api:13
-    deployment d-12ab of api is rolled back by ECS to chubby_api:12
+    deployment d-12ab of api goes back to chubby_api:12
     deployment d-12ab of api succeeded in 8 s for 2 events: chubby_api:13
     ");
 }

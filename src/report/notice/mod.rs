@@ -31,6 +31,9 @@ pub struct Notice {
     pub at: Timestamp,
     /// What happened.
     pub what: What,
+    /// Whether somebody may have been told that it began, though it turned out not to be needed: then it is told that it
+    /// ended to whoever is told of what succeeded.
+    pub concludes: bool,
     /// Who waits until everybody has it.
     pub errand: Errand,
 }
@@ -206,6 +209,10 @@ pub fn is_wanted(filter: &NoticeFilter, notice: &Notice) -> bool {
     let (target, name) = notice.target();
     let of_kind = match &notice.what {
         What::Stage(stage, ..) => match notice.outcome() {
+            Some(Outcome::AlreadyRunning) if notice.concludes => {
+                filter.outcomes.contains(&Outcome::AlreadyRunning)
+                    || filter.outcomes.contains(&Outcome::Succeeded)
+            }
             Some(outcome) => filter.outcomes.contains(&outcome),
             None => filter.stages.contains(stage),
         },

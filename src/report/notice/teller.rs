@@ -106,10 +106,12 @@ impl Teller {
     fn finished(&mut self, record: &Arc<DeploymentRecord>, now: Timestamp) -> Vec<Notice> {
         let outcome = record.outcome.unwrap_or(Outcome::Failed);
         let at = record.finished_at.unwrap_or(now);
-        let open = self.open.remove(&record.id).and_then(|open| open.stage);
-        let ended = open.map(|open| stage(open, ended_how(open, outcome), record, at));
+        let open = self.open.remove(&record.id);
+        let began = open.is_some() || record.adopted.is_some();
+        let ended = open.and_then(|open| open.stage);
+        let ended = ended.map(|open| stage(open, ended_how(open, outcome), record, at));
         let whole = stage(NoticeStage::Deployment, status_of(outcome), record, at);
-        ended.into_iter().chain([whole]).collect()
+        ended.into_iter().chain([Notice { concludes: began, ..whole }]).collect()
     }
 
     fn warned(&mut self, warning: &ServiceWarning) -> Option<Notice> {
@@ -125,6 +127,7 @@ impl Teller {
             id,
             at: warning.at,
             what: What::Warned(record, warning.clone()),
+            concludes: false,
             errand: Errand::default(),
         })
     }
@@ -157,17 +160,35 @@ fn stage(stage: NoticeStage, status: Status, record: &Arc<DeploymentRecord>, at:
             format!("{}/{}/{}/{}", record.id, stage.as_str(), status.as_str(), record.attempts)
         }
     };
-    Notice { id, at, what: What::Stage(stage, status, Arc::clone(record)), errand: Errand::default() }
+    Notice {
+        id,
+        at,
+        what: What::Stage(stage, status, Arc::clone(record)),
+        concludes: false,
+        errand: Errand::default(),
+    }
 }
 
 fn trouble(record: &Arc<DeploymentRecord>, words: String, at: Timestamp) -> Notice {
     let id = format!("{}/warning/{}/{}", record.id, record.stage.as_str(), record.attempts);
-    Notice { id, at, what: What::Trouble(Arc::clone(record), words), errand: Errand::default() }
+    Notice {
+        id,
+        at,
+        what: What::Trouble(Arc::clone(record), words),
+        concludes: false,
+        errand: Errand::default(),
+    }
 }
 
 fn foreign(rollout: &ForeignRollout) -> Notice {
     let id = format!("{}/{}", rollout.rollout_id, rollout.state.as_str());
-    Notice { id, at: rollout.at, what: What::Foreign(rollout.clone()), errand: Errand::default() }
+    Notice {
+        id,
+        at: rollout.at,
+        what: What::Foreign(rollout.clone()),
+        concludes: false,
+        errand: Errand::default(),
+    }
 }
 
 /// What a dry run would have kept back, it does not.
@@ -178,7 +199,7 @@ fn held(held: Held, now: Timestamp) -> Option<Notice> {
         HoldMove::DryRun => return None,
     };
     let id = format!("{}/{}/{}", held.target, held.kind(), at.as_millis());
-    Some(Notice { id, at: now, what: What::Hold(held), errand: Errand::default() })
+    Some(Notice { id, at: now, what: What::Hold(held), concludes: false, errand: Errand::default() })
 }
 
 /// How the whole ended: only what failed is a failure.

@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    domain::{Glob, HoldKind, Metadata, Report, ServiceWarning, Stage, TriggerKind},
+    domain::{Adopted, Glob, HoldKind, Metadata, Report, ServiceWarning, Stage, TriggerKind},
     report::sample::{active, at, origin, rolled_back, succeeded},
 };
 
@@ -122,6 +122,32 @@ fn an_attempt_that_is_made_again_ends_its_stage_and_begins_it_anew() {
     d-77fe/warning/rollout/1 [warning]
     d-77fe/definition/started/2 [definition_started]
     "#);
+}
+
+#[test]
+fn who_was_told_that_it_began_is_told_that_it_ended_without_being_needed() {
+    let filter = |outcomes: &[Outcome]| NoticeFilter {
+        targets: vec![Glob::new("*")],
+        outcomes: outcomes.iter().copied().collect(),
+        stages: [NoticeStage::Deployment].into(),
+        foreign: false,
+    };
+    let is_told = |reports: &[Report], filter: &NoticeFilter| {
+        let mut teller = Teller::default();
+        let notices: Vec<Notice> = reports.iter().flat_map(|it| teller.hear(it, at("12:06:00"))).collect();
+        is_wanted(filter, notices.last().expect("the end"))
+    };
+    let (end, most) = (finished(Outcome::AlreadyRunning), filter(&[Outcome::Succeeded, Outcome::Failed]));
+    assert!(!is_told(std::slice::from_ref(&end), &most), "it was harmless");
+    let began = [moved(Stage::Rollout), end.clone()];
+    assert!(is_told(&began, &most) && is_told(&began, &filter(&[Outcome::AlreadyRunning])));
+    assert!(!is_told(&began, &filter(&[Outcome::Failed])), "nobody there is told of what goes well");
+    let Report::Finished(mut found) = end else { panic!("{end:?}") };
+    found.adopted = Some(Adopted::Unknown);
+    let found = [Report::Finished(found)];
+    assert!(is_told(&found, &most), "a process before this one may have told that it began");
+    let headline = say(&one(&found[0]), &home()).headline;
+    assert_eq!(headline, "api (prod): deployment was found complete");
 }
 
 #[test]

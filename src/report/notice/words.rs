@@ -143,6 +143,9 @@ fn of_stage(stage: NoticeStage, status: Status, record: &DeploymentRecord) -> (T
 fn of_outcome(outcome: Outcome, record: &DeploymentRecord) -> (Tone, String) {
     match outcome {
         Outcome::Succeeded => (Tone::Good, "deployment succeeded".into()),
+        Outcome::AlreadyRunning if record.adopted.is_some() => {
+            (Tone::Good, "deployment was found complete".into())
+        }
         Outcome::AlreadyRunning => (Tone::Good, "deployment was not needed, it runs already".into()),
         Outcome::Superseded => (Tone::Info, "deployment was superseded".into()),
         Outcome::Failed => (Tone::Bad, "deployment failed".into()),

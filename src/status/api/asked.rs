@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{DefinitionId, DeploymentId, EventId, RunningImage, TargetId, WayBack};
+use crate::domain::{
+    DefinitionId, DeploymentId, EventId, HoldKind, HoldRecord, RunningImage, TargetId, TargetName, WayBack,
+};
 
 /// What is to be deployed. Without `image`, `tag` and `definition` it is what runs, with new tasks.
 #[derive(Default, Deserialize, ToSchema)]
@@ -71,7 +73,8 @@ pub(super) struct ReasonBody {
 pub(super) struct RollbackBody {
     /// A revision, a tag or a digest; without it, the last definition that was good.
     pub(super) to: Option<String>,
-    /// Whether nothing is deployed afterwards until somebody resumes the target.
+    /// Whether the target is held afterwards: until somebody resumes it, other content waits, and new tasks do not. One that is
+    /// held already stays so.
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub(super) hold: bool,
@@ -101,6 +104,8 @@ pub(super) struct RollbackAnswer {
     pub(super) event_id: Option<EventId>,
     pub(super) dry_run: bool,
     pub(super) target: TargetId,
+    /// What it is called.
+    pub(super) target_name: TargetName,
     /// What runs.
     pub(super) from: DefinitionId,
     /// The images that run.
@@ -113,12 +118,20 @@ pub(super) struct RollbackAnswer {
     pub(super) images: BTreeMap<String, String>,
     /// The tag that each of these containers follows.
     pub(super) follow: BTreeMap<String, String>,
-    /// Whether nothing is deployed afterwards until somebody resumes the target.
+    /// Whether the target is held afterwards, because that is asked for or it is held already: until somebody resumes it, other
+    /// content waits, and new tasks do not.
     pub(super) hold: bool,
+    /// What keeps the target back now; null where nothing does. While it is paused, the rollback waits.
+    pub(super) hold_now: Option<HoldRecord>,
 }
 
 impl RollbackAnswer {
-    pub(super) fn new(way: WayBack, event_id: Option<EventId>) -> Self {
+    /// For the target with this name, and with what keeps it back before.
+    pub(super) fn new(
+        way: WayBack,
+        (target_name, hold_now): (TargetName, Option<HoldRecord>),
+        event_id: Option<EventId>,
+    ) -> Self {
         let WayBack { target, from, from_images, to, to_images, images, follow, hold, by: _, reason: _ } =
             way;
         let texts = |(container, it): (_, _)| (ToString::to_string(&container), it);
@@ -126,13 +139,15 @@ impl RollbackAnswer {
             dry_run: event_id.is_none(),
             event_id,
             target,
+            target_name,
             from,
             from_images,
             to,
             to_images,
             images: images.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
             follow: follow.into_iter().map(|(container, it)| texts((container, it.to_string()))).collect(),
-            hold,
+            hold: hold || hold_now.as_ref().is_some_and(|it| it.kind == HoldKind::Held),
+            hold_now,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
     shown::{conditional, find_target},
 };
 use crate::{
-    domain::{LetterRecord, Timestamp},
+    domain::{LetterRecord, TargetName, Timestamp},
     status::{
         StatusState,
         access::{Operator, Reader},
@@ -33,7 +33,7 @@ const MOST_IDS: usize = 200;
 #[derive(Serialize, ToSchema)]
 pub(super) struct LetterList {
     /// The newest first.
-    items: Vec<LetterRecord>,
+    items: Vec<LetterShown>,
     /// The `cursor` of the next page; null on the last.
     next: Option<String>,
     /// When the queue was looked at.
@@ -42,6 +42,16 @@ pub(super) struct LetterList {
     whole: bool,
     /// How many messages somebody else held just then, so that they could not be seen.
     unseen: u64,
+}
+
+/// A letter, and what its target is called.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Letter)]
+struct LetterShown {
+    /// What its target is called now; null where it names none, or one that is not known any more.
+    target_name: Option<TargetName>,
+    #[serde(flatten)]
+    record: LetterRecord,
 }
 
 /// Which letters are to be put back. Several conditions narrow each other down.
@@ -120,8 +130,11 @@ pub(super) async fn letters(
     let more = items.len() > wanted.limit;
     items.truncate(wanted.limit);
     let next = items.last().filter(|_| more).map(|it| format!("{}.{}", it.time.as_millis(), it.id));
+    let snapshot = state.latest();
+    let name_of = |it: &LetterRecord| snapshot.name_of(it.target.as_ref()?).cloned();
+    let shown = |it: &LetterRecord| LetterShown { target_name: name_of(it), record: it.clone() };
     let list = LetterList {
-        items: items.into_iter().cloned().collect(),
+        items: items.into_iter().map(shown).collect(),
         next,
         seen_at: letters.seen_at,
         whole: letters.whole,
@@ -154,7 +167,7 @@ pub(super) async fn replay(
     if ids.len() > MOST_IDS {
         return Err(Problem::bad_request(format!("`ids` has more than {MOST_IDS}")));
     }
-    let target = target.map(|target| id_of(&state, target));
+    let target = target.map(|target| id_of(&state, target)).transpose()?;
     let wanted = Replay {
         ids,
         target,
@@ -204,7 +217,7 @@ impl Wanted {
         for (name, value) in pairs(query)? {
             match name.as_str() {
                 "target" => {
-                    let id = id_of(state, value.clone());
+                    let id = id_of(state, value.clone())?;
                     wanted.target = Some([value, id]);
                 }
                 "outcome" => wanted.outcome = Some(outcome_of(&value)?.as_str()),
@@ -236,10 +249,13 @@ impl Wanted {
     }
 }
 
-/// The id of the target that is called so, if one is known.
-fn id_of(state: &StatusState, target: String) -> String {
-    let snapshot = state.latest();
-    find_target(&snapshot, &target).map_or(target, |found| found.id.to_string())
+/// The id of the target that is called so, if one is known; of one that is gone there may still be letters.
+fn id_of(state: &StatusState, target: String) -> Result<String, Problem> {
+    match find_target(&state.latest(), &target) {
+        Ok(found) => Ok(found.id.to_string()),
+        Err(several) if several.status() == StatusCode::BAD_REQUEST => Err(several),
+        Err(_) => Ok(target),
+    }
 }
 
 /// The newest first.

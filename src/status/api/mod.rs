@@ -27,11 +27,11 @@ use axum::{
 
 pub(super) use changes::put;
 pub(super) use openapi::ReadErrors;
-pub(super) use shown::{TargetShown, find_target};
+pub(super) use shown::{DeploymentShown, TargetShown, find_target};
 
 use self::{
     query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
-    shown::{DeploymentList, List, conditional, is_target, no_target, place_of},
+    shown::{DeploymentList, List, conditional, place_of},
 };
 use super::{
     Snapshot, StatusState,
@@ -40,7 +40,7 @@ use super::{
     stream,
 };
 use crate::{
-    domain::{DeploymentId, DeploymentRecord, Outcome, TargetId, Timestamp},
+    domain::{DeploymentId, Outcome, TargetId, Timestamp},
     report::history::{self, Query},
 };
 
@@ -140,32 +140,40 @@ async fn target(
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "How many there are on a page; 50"),
         ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
     ),
-    responses((status = 200, description = "A page of them", body = DeploymentList<DeploymentRecord>), ReadErrors))]
+    responses((status = 200, description = "A page of them", body = DeploymentList<DeploymentShown<'_>>), ReadErrors))]
 async fn deployments(
     State(state): State<StatusState>,
     _: Reader,
     headers: HeaderMap,
     query: Pairs,
 ) -> Result<Response, Problem> {
-    let query = deployments_query(query)?;
+    let mut query = deployments_query(query)?;
     let snapshot = state.latest();
-    let page = history::page_of(snapshot.listed(), &query);
-    if let Some(called) = query.target.as_ref().filter(|_| page.items.is_empty()) {
-        // One that is not there any more may have a past.
-        let past = Query { target: Some(called.clone()), ..Query::first(1) };
-        if !is_target(&snapshot, called) && history::page_of(snapshot.listed(), &past).items.is_empty() {
-            return Err(no_target(&snapshot, called));
+    if let Some(called) = &query.target {
+        match find_target(&snapshot, called) {
+            // Its deployments may be known under a name that it had before.
+            Ok(found) => query.target = Some(found.id.to_string()),
+            Err(problem) if problem.status() == StatusCode::BAD_REQUEST => return Err(problem),
+            // One that is not there any more may have a past.
+            Err(problem) => {
+                let past = Query { target: Some(called.clone()), ..Query::first(1) };
+                if history::page_of(snapshot.listed(), &past).items.is_empty() {
+                    return Err(problem);
+                }
+            }
         }
     }
+    let page = history::page_of(snapshot.listed(), &query);
     let next = page.next.map(|cursor| cursor.to_string());
     let complete = snapshot.past_unread() == 0;
-    Ok(conditional(&headers, &DeploymentList { items: page.items, next, complete }))
+    let items = page.items.into_iter().map(|it| DeploymentShown::new(it, &snapshot)).collect();
+    Ok(conditional(&headers, &DeploymentList { items, next, complete }))
 }
 
 /// One deployment.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}", tag = "deployments", security((), ("token" = [])),
     params(("id" = String, Path, description = "The deployment's id")),
-    responses((status = 200, description = "It", body = DeploymentRecord), ReadErrors))]
+    responses((status = 200, description = "It", body = DeploymentShown<'_>), ReadErrors))]
 async fn deployment(
     State(state): State<StatusState>,
     _: Reader,
@@ -175,7 +183,7 @@ async fn deployment(
     let snapshot = state.latest();
     let found =
         snapshot.deployment(&DeploymentId::from(id.as_str())).ok_or_else(|| no_deployment(&snapshot, &id))?;
-    Ok(conditional(&headers, found))
+    Ok(conditional(&headers, &DeploymentShown::new(found, &snapshot)))
 }
 
 fn no_deployment(snapshot: &Snapshot, id: &str) -> Problem {

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        ClusterName, DeploymentId, HoldRecord, LaneRecord, LaneState, Moment, RolloutRecord, RunningRecord,
-        ServiceName, TargetId, TargetName, TargetRecord, Timestamp, fingerprint, harmless, nearest_of,
+        ClusterName, DeploymentId, DeploymentRecord, HoldRecord, LaneRecord, LaneState, Moment,
+        RolloutRecord, RunningRecord, ServiceName, TargetId, TargetName, TargetRecord, Timestamp,
+        fingerprint, harmless, nearest_of,
     },
     status::{Snapshot, problem::Problem},
 };
@@ -59,6 +60,18 @@ pub(in crate::status) struct TargetShown {
     lane: LaneShown,
 }
 
+/// A deployment, and what its target is called.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deployment)]
+pub(in crate::status) struct DeploymentShown<'a> {
+    /// What its target is called now; of one that is gone, what it was called then.
+    #[schema(value_type = TargetName)]
+    target_name: &'a TargetName,
+    #[serde(flatten)]
+    #[schema(value_type = DeploymentRecord)]
+    record: &'a DeploymentRecord,
+}
+
 /// What is done about a target.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Lane)]
@@ -95,6 +108,12 @@ impl TargetShown {
     }
 }
 
+impl<'a> DeploymentShown<'a> {
+    pub(in crate::status) fn new(record: &'a DeploymentRecord, snapshot: &'a Snapshot) -> Self {
+        Self { target_name: snapshot.name_of(&record.target).unwrap_or(&record.name), record }
+    }
+}
+
 /// This as JSON; or only that it is what the client has already. It may be kept, and has to be asked for each time.
 pub(super) fn conditional(headers: &HeaderMap, shown: &impl Serialize) -> Response {
     let body = serde_json::to_vec(shown).expect("what is shown has text keys only");
@@ -123,14 +142,8 @@ pub(super) fn place_of(snapshot: &Snapshot, id: &TargetId) -> Option<usize> {
     snapshot.targets.iter().position(|target| target.id == *id)
 }
 
-/// Whether there is such a target: by its name or its id.
-pub(super) fn is_target(snapshot: &Snapshot, called: &str) -> bool {
-    let is_named = || snapshot.targets.iter().any(|target| target.name.as_str() == called);
-    is_named() || called.parse().ok().is_some_and(|id| place_of(snapshot, &id).is_some())
-}
-
 /// That there is none, and what was probably meant.
-pub(super) fn no_target(snapshot: &Snapshot, called: &str) -> Problem {
+fn no_target(snapshot: &Snapshot, called: &str) -> Problem {
     if !snapshot.active && snapshot.targets.is_empty() {
         let detail = "the process has just begun, and does not know its targets yet";
         return Problem::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1), detail);
@@ -142,10 +155,12 @@ pub(super) fn no_target(snapshot: &Snapshot, called: &str) -> Problem {
         service == called || name.rsplit_once('/').is_some_and(|(_, last)| last == called)
     };
     let of_service = snapshot.targets.iter().filter(is_meant);
-    let mut meant: Vec<&str> = of_service.map(|target| target.name.as_str()).collect();
-    meant.extend(nearest_of(called, names(), MOST_MEANT));
-    meant.dedup();
-    meant.truncate(MOST_MEANT);
+    let mut meant: Vec<&str> = of_service.map(|target| target.name.as_str()).take(MOST_MEANT).collect();
+    for near in nearest_of(called, names(), MOST_MEANT) {
+        if meant.len() < MOST_MEANT && !meant.contains(&near) {
+            meant.push(near);
+        }
+    }
     let quoted: Vec<String> = meant.iter().map(|name| format!("`{name}`")).collect();
     let rest = match names().count() {
         _ if !meant.is_empty() => format!("did you mean {}?", quoted.join(" or ")),
@@ -167,13 +182,32 @@ pub(in crate::status) fn find_target<'a>(
     if let Some(place) = id.parse().ok().and_then(|id| place_of(snapshot, &id)) {
         return Ok(&snapshot.targets[place]);
     }
-    let mut named = snapshot.targets.iter().filter(|target| target.name.as_str() == id);
-    match (named.next(), named.next()) {
-        (Some(one), None) => Ok(one),
-        (None, _) => Err(no_target(snapshot, id)),
-        (Some(one), Some(other)) => Err(Problem::bad_request(format!(
-            "`{id}` is the name of {} and of {}: use the id, percent-encoded",
-            one.id, other.id
-        ))),
+    let named: Vec<&TargetRecord> =
+        snapshot.targets.iter().map(|target| &**target).filter(|target| target.name.as_str() == id).collect();
+    match named.as_slice() {
+        [one] => Ok(one),
+        [] => {
+            let of_name = snapshot.shared_names.iter().filter(|(_, name)| name.as_str() == id);
+            let places = of_name.filter_map(|(target, _)| place_of(snapshot, target));
+            let several: Vec<&TargetRecord> = places.map(|place| &*snapshot.targets[place]).collect();
+            Err(if several.is_empty() { no_target(snapshot, id) } else { means_several(id, &several) })
+        }
+        several => Err(means_several(id, several)),
     }
+}
+
+/// That several targets have this name, and by what to ask for one of them.
+fn means_several(called: &str, several: &[&TargetRecord]) -> Problem {
+    let way_to = |it: &&TargetRecord| match it.name.as_str() {
+        name if name == called || it.id.to_string() == name => it.id.to_string(),
+        name => format!("`{name}` ({})", it.id),
+    };
+    let listed: Vec<String> = several.iter().take(MOST_LISTED).map(way_to).collect();
+    let more = several.len().saturating_sub(listed.len());
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Problem::bad_request(format!(
+        "`{}` is the name of {}{more}: ask for one by what it is called here, or by its id, percent-encoded in a path",
+        harmless(called, LONGEST_SHOWN),
+        listed.join(" and of ")
+    ))
 }

@@ -49,7 +49,7 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
         body: json!({ "hold": true }),
         asks: "to reason",
         title: format!("Roll {name} back."),
-        says: "What ran before is rolled out again, by the digests that ran then. After that nothing else is deployed to it until somebody resumes it.".into(),
+        says: "What ran before is rolled out again, by the digests that ran then. After that other content waits until somebody resumes it; new tasks of what runs, as for a changed parameter or secret, do not wait.".into(),
         does: "Roll back",
         foresees: true,
     };

@@ -108,7 +108,7 @@ impl View<'_> {
         }
     }
 
-    /// Targets to which nothing is deployed until somebody resumes them.
+    /// Targets to which nothing, or nothing else, is deployed until somebody resumes them.
     fn kept_back(&self) -> Vec<Need> {
         let kept = self.snapshot.targets.iter().filter_map(|it| Some((it, it.lane.hold.as_ref()?)));
         let need = |(it, hold): (&Arc<TargetRecord>, &HoldRecord)| Need {
@@ -119,9 +119,9 @@ impl View<'_> {
             },
             detail: self.held(hold),
             then: Some(match hold.kind {
-                HoldKind::Paused => "Nothing is deployed to it until somebody resumes it.",
+                HoldKind::Paused => "Nothing is started on it until somebody resumes it.",
                 HoldKind::Held => {
-                    "It was rolled back: nothing else is deployed to it until somebody resumes it."
+                    "It was rolled back: other content waits until somebody resumes it. New tasks of what runs do not."
                 }
             }),
         };
@@ -144,7 +144,7 @@ impl View<'_> {
     fn standing(&self, it: &TargetRecord) -> Need {
         Need {
             kind: Kind::Look,
-            what: html! { a href=(self.target_path(&it.id, &it.name)) { (it.name) " waits for a rollout that is not ours" } },
+            what: html! { a href=(self.target_path(&it.id, &it.name)) { (it.name) " waits for another rollout" } },
             detail: html! { (it.lane.why.as_deref().unwrap_or("Another rollout is in progress.")) },
             then: None,
         }

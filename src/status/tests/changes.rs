@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::{TargetId, TargetRecord, TargetSettings, WayBack},
+    domain::{HoldKind, HoldRecord, TargetId, TargetRecord, TargetSettings, WayBack},
     status::{Answer as Eventually, Letters, Refusal, Replay, Replayed, sample},
 };
 
@@ -197,8 +197,9 @@ async fn a_rollback_says_what_it_would_do_before_it_does() {
     let (notebook, state) = notebook();
     let path = "/api/v1/targets/api/rollback";
     let way = json!({
-        "event_id": null, "dry_run": true, "target": API, "from": "chubby_api:13", "to": "chubby_api:12",
+        "event_id": null, "dry_run": true, "target": API, "target_name": "api", "from": "chubby_api:13", "to": "chubby_api:12",
         "from_images": [], "to_images": [], "images": { "web": "sha256:aa" }, "follow": {}, "hold": true,
+        "hold_now": null,
     });
     let answer = post(&state, path, json!({ "dry_run": true })).await;
     assert_eq!((answer.status, answer.json()), (StatusCode::OK, way));
@@ -216,6 +217,24 @@ async fn a_rollback_says_what_it_would_do_before_it_does() {
         })
     );
     assert_eq!(post(&state, path, json!({ "to": "nothing" })).await.problem().0, 409);
+}
+
+#[tokio::test]
+async fn a_rollback_of_a_target_that_is_held_already_says_that_it_stays_so() {
+    let way_of = async |kind: HoldKind| {
+        let mut sample = Sample::busy();
+        let hold = HoldRecord { kind, by: Some("ann".into()), since: None, reason: None };
+        Arc::make_mut(&mut Arc::make_mut(&mut sample.snapshot.targets)[0]).lane.hold = Some(hold);
+        let operated = operated(Arc::new(Notebook::default()));
+        let state = StatusState { access: operated.access, desk: operated.desk, ..sample.state() };
+        let asked = json!({ "dry_run": true, "hold": false });
+        post(&state, "/api/v1/targets/api/rollback", asked).await.json()
+    };
+    let held = way_of(HoldKind::Held).await;
+    assert_eq!((&held["hold"], &held["hold_now"]["kind"]), (&json!(true), &json!("held")));
+    // Whoever resumes it, ends whatever keeps it back.
+    let paused = way_of(HoldKind::Paused).await;
+    assert_eq!((&paused["hold"], &paused["hold_now"]["by"]), (&json!(false), &json!("ann")));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 
 use super::{Access, Desk, StatusState, router, sample::Sample};
 use crate::{
-    domain::{DeploymentRecord, Moment, Outcome, Reads, Role, TokenPlace, TokenRule},
+    domain::{DeploymentRecord, Moment, Outcome, Reads, Role, TargetSettings, TokenPlace, TokenRule},
     report::sample::succeeded,
 };
 
@@ -212,6 +212,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
       "stage": "finished",
       "started_at": "2026-11-01T12:00:05Z",
       "target": "111122223333/eu-west-1/shop/chubby_api",
+      "target_name": "api",
       "triggers": [
         {
           "event_id": "e-3",
@@ -259,6 +260,64 @@ async fn a_name_that_two_targets_have_is_refused_with_both_ids() {
     let (status, detail) = get(&sample, "/api/v1/targets/api").await.problem();
     assert_eq!(status, 400);
     assert!(detail.contains("/shop/") && detail.contains("/other/"), "{detail}");
+}
+
+/// Two services that their owners call `ship`, of which the names tell them apart by these.
+fn with_namesakes(names: [&str; 2]) -> Sample {
+    let mut sample = Sample::busy();
+    for (cluster, name) in ["dock", "quay"].into_iter().zip(names) {
+        let mut twin = (*sample.snapshot.targets[1]).clone();
+        twin.id = format!("111122223333/eu-west-1/{cluster}/fleet").parse().expect("valid");
+        (twin.cluster, twin.service) = (cluster.into(), "fleet".into());
+        twin.name = if name.is_empty() { twin.id.to_string().as_str().into() } else { name.into() };
+        Arc::make_mut(&mut sample.snapshot.shared_names).insert(twin.id.clone(), "ship".into());
+        Arc::make_mut(&mut sample.snapshot.targets).push(Arc::new(twin));
+    }
+    sample
+}
+
+#[tokio::test]
+async fn a_name_that_tells_nobody_apart_is_refused_wherever_a_target_is_named() {
+    for path in [
+        "/api/v1/targets/ship",
+        "/api/v1/deployments?target=ship",
+        "/api/v1/dead-letters?target=ship",
+        "/targets/ship",
+    ] {
+        let (status, detail) = get(&with_namesakes(["", ""]), path).await.problem();
+        assert_eq!(status, 400, "{path}: {detail}");
+        assert!(detail.contains("/dock/fleet") && detail.contains("/quay/fleet"), "{path}: {detail}");
+    }
+    let (_, detail) =
+        get(&with_namesakes(["dock/ship", "quay/ship"]), "/api/v1/targets/ship").await.problem();
+    assert_snapshot!(detail, @"`ship` is the name of `dock/ship` (111122223333/eu-west-1/dock/fleet) and of `quay/ship` (111122223333/eu-west-1/quay/fleet): ask for one by what it is called here, or by its id, percent-encoded in a path");
+    let found = get(&with_namesakes(["dock/ship", "quay/ship"]), "/api/v1/targets/quay%2Fship").await.json();
+    assert_eq!(found["cluster"], "quay");
+}
+
+#[tokio::test]
+async fn what_may_be_meant_is_said_once() {
+    let (status, detail) =
+        get(&with_namesakes(["dock/ship", "quay/ship"]), "/api/v1/targets/fleet").await.problem();
+    assert_eq!(
+        (status, detail.as_str()),
+        (404, "no target has the name or the id `fleet`: did you mean `dock/ship` or `quay/ship`?")
+    );
+    let (_, detail) = get(&with_namesakes(["", ""]), "/api/v1/targets/fleet").await.problem();
+    for cluster in ["dock", "quay"] {
+        assert_eq!(detail.matches(&format!("/{cluster}/fleet")).count(), 1, "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_tells_what_its_target_is_called_now() {
+    let mut sample = Sample::busy();
+    let target = sample.snapshot.targets[0].id.clone();
+    let settings = Arc::new(TargetSettings::named("shop/api".into()));
+    sample.snapshot.settings = Arc::new([(target, settings)].into());
+    assert_eq!(get(&sample, "/api/v1/deployments/d-bad0").await.json()["target_name"], "shop/api");
+    let listed = get(&sample, "/api/v1/deployments").await.json();
+    assert!(listed["items"].as_array().expect("a list").iter().all(|it| it["target_name"] == "shop/api"));
 }
 
 #[tokio::test]

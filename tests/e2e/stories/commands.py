@@ -134,6 +134,9 @@ def letters_are_listed_and_put_back_by_the_api(stage: Stage) -> None:
     listed = _ask(daemon, "dead-letters", "--url", _url(daemon))
     assert listed.returncode == 0 and "rolled_back, image_pull" in listed.stdout, listed
     (letter,) = json.loads(_ask(daemon, "dead-letters", "--url", _url(daemon), "--output", "json").stdout)["items"]
+    would = _ask(daemon, "replay", "--url", _url(daemon), "--id", letter["id"], "--dry-run")
+    assert would.returncode == 0 and "rolled_back, image_pull" in would.stdout, would
+    assert "1 letter would be put back." in would.stdout, would
     stage.push("api", "v2")
     done = _ask(daemon, "replay", "--url", _url(daemon), "--id", letter["id"])
     assert done.returncode == 0 and "1 letter put back." in done.stdout, done

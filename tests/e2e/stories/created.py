@@ -60,7 +60,11 @@ def a_stack_is_created_and_its_rules_bring_a_request_to_a_rollout(stage: Stage) 
         FileBucket="shop-env",
         PassRoleArns=f"arn:aws:iam::{stage.account}:role/shop-*",
         OwnRuleArns=stage.arn("events", "rule/mine"),
+        WebhookPort="8443",
     )
+    groups = network.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+    ways = [{it["FromPort"] for it in group["IpPermissionsEgress"] if "FromPort" in it} for group in groups]
+    assert {443, 8443} in ways, ways
     _says_what_the_daemon_may_do(stage, outputs)
     stage.with_rollouts()
     api = stage.service()
@@ -116,3 +120,32 @@ def what_is_put_into_the_archives_stream_is_read_back_from_its_bucket(stage: Sta
     (target,) = _client(stage, "events").list_targets_by_rule(Rule="lockkeeper-archive")["Targets"]
     assert target["Arn"].endswith(":deliverystream/lockkeeper-archive"), target
     assert target["DeadLetterConfig"]["Arn"].endswith(":lockkeeper-archive-undelivered"), target
+    assert set(_writer(stage, outputs)) == {"s3", "logs"}, "Firehose may use a key, and there is none"
+
+
+def an_archive_in_a_bucket_under_a_key_may_use_that_key_and_no_other(stage: Stage) -> None:
+    key = stage.arn("kms", "key/1234abcd")
+    _client(stage, "s3").create_bucket(Bucket="shop-archive", CreateBucketConfiguration={"LocationConstraint": REGION})
+    lacks = "Type: AWS::Athena::NamedQuery"
+    outputs = _create(stage, "archive.yaml", lacks, ExistingBucketName="shop-archive", ExistingBucketKeyArn=key)
+    uses = _writer(stage, outputs)["kms"]
+    assert (set(uses["Action"]), uses["Resource"]) == ({"kms:Decrypt", "kms:GenerateDataKey"}, key), uses
+    assert uses["Condition"] == {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com*"}}, uses
+    (stream,) = [_client(stage, "firehose").describe_delivery_stream(DeliveryStreamName="lockkeeper-archive")["DeliveryStreamDescription"]]
+    told = stream["Destinations"][0]["ExtendedS3DestinationDescription"]["CloudWatchLoggingOptions"]
+    assert told["Enabled"] and told["LogGroupName"] == "/aws/kinesisfirehose/lockkeeper-archive", told
+    alarms = _client(stage, "cloudwatch").describe_alarms(AlarmNamePrefix="lockkeeper-archive-")["MetricAlarms"]
+    watched = {it["AlarmName"].removeprefix("lockkeeper-archive-"): it["Dimensions"][0]["Value"] for it in alarms}
+    assert watched == {"undelivered": "lockkeeper-archive-undelivered", "unwritten": "lockkeeper-archive"}, watched
+
+
+def _writer(stage: Stage, outputs: dict[str, str]) -> dict[str, dict]:
+    """What Firehose may do, by service: the last statement of each."""
+    roles, name = _client(stage, "iam"), outputs["WriterRoleArn"].rpartition("/")[2]
+    document = roles.get_role_policy(RoleName=name, PolicyName="write")["PolicyDocument"]
+    return {_service(it["Action"]): it for it in document["Statement"]}
+
+
+def _service(action: str | list[str]) -> str:
+    """Whose the action is, or the first of several."""
+    return (action if isinstance(action, str) else action[0]).partition(":")[0]

@@ -132,6 +132,8 @@ def _operate(stage: Stage, reader: Reader, daemon: Daemon, demo: Path) -> None:
         assert len(wrote) == blocks, f"{len(wrote)} blocks of {page} were played"
         missing = [it for it in words if it not in "".join(wrote)]
         assert not missing, f"{page}: nothing wrote {missing}: {wrote}"
+    # The shell has the Region from its environment, and no profile.
+    assert json.loads((reader.folder / "push.json").read_text())["region"] == REGION
 
 
 def _world_of(demo: Path) -> str:

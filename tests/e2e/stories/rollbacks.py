@@ -1,5 +1,7 @@
 """Going back from what failed, by ECS where it can be told to, and else by ourselves."""
 
+import time
+
 import events
 import processes
 from processes import until
@@ -51,6 +53,29 @@ def a_followed_tag_goes_on_being_followed_after_a_rollback(stage: Stage) -> None
     assert api.digests() == {good} and api.image().endswith(f"@{good}"), api.image()
     mended = stage.push("api", "latest")
     stage.put(events.push("api", "latest", mended))
+    stage.finished(daemon, outcome="succeeded")
+    stage.rest(daemon)
+    assert api.image() == stage.image("api", "latest") and api.digests() == {mended}
+
+
+def new_tasks_after_a_rollback_carry_no_push_of_the_tag(stage: Stage) -> None:
+    stage.queues()
+    stage.with_rollouts()
+    good = stage.push("api", "latest")
+    api = stage.service(breaker="stop")
+    until("its digest is known", lambda: api.digests() == {good})
+    daemon = stage.run(stage.target())
+    stage.put(events.push("api", "latest", stage.push("api", "latest", "crash")))
+    stage.finished(daemon, outcome="rolled_back")
+    stage.rest(daemon)
+    mended = stage.push("api", "latest")
+    late = stage.body(events.push("api", "latest", mended), "late")
+    # Events carry whole seconds: what begins after two of them is surely later.
+    time.sleep(2)
+    stage.client("ecs").update_service(cluster=stage.cluster, service="api", forceNewDeployment=True)
+    until("somebody's rollout is complete", api.is_steady)
+    assert api.digests() == {good}
+    stage.send(late)
     stage.finished(daemon, outcome="succeeded")
     stage.rest(daemon)
     assert api.image() == stage.image("api", "latest") and api.digests() == {mended}

@@ -1,28 +1,38 @@
-"""A job of a CI system asks for a deployment, and waits for its outcome by the script that is shipped for that."""
+"""A job of a CI system asks for a deployment, and waits for its outcome, by the scripts that are shipped for that."""
 
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import events
 from daemon import Daemon
-from stage import Stage
+from stage import REGION, Stage
 
-WAIT = Path(__file__).resolve().parents[3] / "deploy/github-actions/wait.sh"
+SCRIPTS = Path(__file__).resolve().parents[3] / "deploy/github-actions"
+
+
+def _put(stage: Stage, event: events.Event) -> subprocess.CompletedProcess:
+    """Puts an event by the script that is shipped for that, and the AWS CLI."""
+    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**stage.environment(), "PATH": tools, "AWS_DEFAULT_REGION": REGION, "LOCKKEEPER_BUS": stage.bus_name}
+    command = [str(SCRIPTS / "ask.sh"), event.source, event.detail_type, json.dumps(event.detail)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def _ask(stage: Stage, event: events.Event) -> str:
-    """Puts an event, as `aws events put-events` does, and says its id."""
-    (entry,) = stage.events.put_events(Entries=[stage._entry(event)])["Entries"]
-    return entry["EventId"]
+    """Puts an event that is taken, and says its id."""
+    done = _put(stage, event)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def _wait(daemon: Daemon, event: str, *words: str, token: str | None = None) -> subprocess.CompletedProcess:
     environment = {"PATH": os.environ["PATH"], "LOCKKEEPER_URL": f"http://127.0.0.1:{daemon.port}", "LOCKKEEPER_PAUSE": "0.2"}
     if token:
         environment["LOCKKEEPER_TOKEN"] = token
-    command = [str(WAIT), event, *words]
+    command = [str(SCRIPTS / "wait.sh"), event, *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
 
 
@@ -40,6 +50,14 @@ def a_job_ends_as_the_deployment_that_it_asked_for(stage: Stage) -> None:
     assert json.loads(lines[-1])["stopped_tasks"], lines
     done = _wait(daemon, "00000000-0000-4000-8000-000000000000", "2")
     assert done.returncode == 2 and "nothing was known" in done.stderr, (done.stdout, done.stderr)
+
+
+def a_job_whose_event_is_refused_fails(stage: Stage) -> None:
+    """EventBridge takes no event of AWS's own sources, and answers 200."""
+    stage.queues()
+    done = _put(stage, events.Event("aws.ecr", "ECR Image Action", {}))
+    assert done.returncode == 1 and not done.stdout, (done.stdout, done.stderr)
+    assert "refused the event: NotAuthorizedForSource" in done.stderr, done.stderr
 
 
 def a_job_fails_if_one_of_several_targets_does(stage: Stage) -> None:

@@ -12,85 +12,55 @@ terraform {
   }
 }
 
-locals {
-  issuer       = "token.actions.githubusercontent.com"
-  provider_arn = var.create_provider ? aws_iam_openid_connect_provider.github[0].arn : var.provider_arn
+module "roles" {
+  source = "../oidc-roles"
 
-  subjects = { for name, it in var.roles : name => concat(
-    [for e in it.environments : "repo:${it.repository}:environment:${e}"],
-    [for b in it.branches : "repo:${it.repository}:ref:refs/heads/${b}"],
-  ) }
+  name            = var.name
+  tags            = var.tags
+  url             = "https://token.actions.githubusercontent.com"
+  create_provider = var.create_provider
+  provider_arn    = var.provider_arn
+
+  roles = { for name, it in var.roles : name => {
+    description = "Workflows of ${it.repository}"
+    subjects = concat(
+      [for e in it.environments : "repo:${it.repository}:environment:${e}"],
+      [for b in it.branches : "repo:${it.repository}:ref:refs/heads/${b}"],
+    )
+    push_to     = it.push_to
+    buses       = it.buses
+    sources     = it.sources
+    policy_arns = it.policy_arns
+  } }
 }
 
-# One per account.
-resource "aws_iam_openid_connect_provider" "github" {
-  count = var.create_provider ? 1 : 0
-
-  url            = "https://${local.issuer}"
-  client_id_list = ["sts.amazonaws.com"]
-  tags           = var.tags
+# What a state has under these addresses is the same, and stays.
+moved {
+  from = aws_iam_openid_connect_provider.github
+  to   = module.roles.aws_iam_openid_connect_provider.this
 }
 
-resource "aws_iam_role" "this" {
-  for_each = var.roles
-
-  name                 = "${var.name}-${each.key}"
-  description          = "Workflows of ${each.value.repository}"
-  max_session_duration = 3600
-  tags                 = var.tags
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Federated = local.provider_arn }
-      Action    = "sts:AssumeRoleWithWebIdentity"
-      Condition = {
-        StringEquals = {
-          "${local.issuer}:aud" = "sts.amazonaws.com"
-          # Whole, without `*`: `repo:shop/*` would be every repository of the owner, and its pull requests.
-          "${local.issuer}:sub" = local.subjects[each.key]
-        }
-      }
-    }]
-  })
-
-  lifecycle {
-    precondition {
-      condition     = var.create_provider || var.provider_arn != null
-      error_message = "Name the provider that the account has, or have it made."
-    }
-  }
+moved {
+  from = aws_iam_role.this
+  to   = module.roles.aws_iam_role.this
 }
 
-module "release_policy" {
-  source = "../release-policy"
-
-  roles = { for name, it in var.roles : name => { push_to = it.push_to, buses = it.buses, sources = it.sources } }
+moved {
+  from = aws_iam_role_policy.this
+  to   = module.roles.aws_iam_role_policy.this
 }
 
-resource "aws_iam_role_policy" "this" {
-  for_each = module.release_policy.policies
-
-  name   = "release"
-  role   = aws_iam_role.this[each.key].id
-  policy = each.value
-}
-
-# What a workflow may do beside, such as applying Terraform.
-resource "aws_iam_role_policy_attachment" "this" {
-  for_each = merge([for name, it in var.roles : { for number, arn in it.policy_arns : "${name}-${number}" => { role = name, arn = arn } }]...)
-
-  role       = aws_iam_role.this[each.value.role].name
-  policy_arn = each.value.arn
+moved {
+  from = aws_iam_role_policy_attachment.this
+  to   = module.roles.aws_iam_role_policy_attachment.this
 }
 
 output "role_arns" {
   description = "The roles, by name: the variable AWS_ROLE_ARN of each environment."
-  value       = { for name, role in aws_iam_role.this : name => role.arn }
+  value       = module.roles.role_arns
 }
 
 output "provider_arn" {
   description = "The account's provider for GitHub."
-  value       = local.provider_arn
+  value       = module.roles.provider_arn
 }

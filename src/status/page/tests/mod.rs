@@ -182,7 +182,7 @@ fn what_needs_somebody_comes_first_and_says_what_to_do() {
     ? api loses tasks while it rolls out
     1 failed in a row, 1 of 4 run
     → ECS tries on until its circuit breaker or the timeout ends it.
-    ? mail waits for a rollout that is not ours
+    ? mail waits for another rollout
     a rollout that deployer started is in progress
     ? mail was rolled back while nobody watched 8 min ago
     mail:4: mail

@@ -23,7 +23,7 @@ run "a_role_trusts_one_repository_and_what_is_named_of_it" {
   command = apply
 
   assert {
-    condition = jsondecode(aws_iam_role.this["dev"].assume_role_policy).Statement == [{
+    condition = jsondecode(module.roles.trust_policies["dev"]).Statement == [{
       Effect    = "Allow"
       Principal = { Federated = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com" }
       Action    = "sts:AssumeRoleWithWebIdentity"
@@ -32,7 +32,7 @@ run "a_role_trusts_one_repository_and_what_is_named_of_it" {
         "token.actions.githubusercontent.com:sub" = ["repo:shop/api:environment:dev", "repo:shop/api:ref:refs/heads/main"]
       } }
     }]
-    error_message = aws_iam_role.this["dev"].assume_role_policy
+    error_message = module.roles.trust_policies["dev"]
   }
 }
 
@@ -40,20 +40,20 @@ run "it_may_push_there_and_ask_and_nothing_else" {
   command = apply
 
   assert {
-    condition = { for s in jsondecode(aws_iam_role_policy.this["dev"].policy).Statement : s.Sid => s.Resource } == {
+    condition = { for s in jsondecode(module.roles.policies["dev"]).Statement : s.Sid => s.Resource } == {
       RegistryLogin     = ["*"]
       Push              = ["arn:aws:ecr:eu-west-1:111122223333:repository/shop_service_api"]
       AskForDeployments = ["arn:aws:events:eu-west-1:111122223333:event-bus/default"]
     }
-    error_message = aws_iam_role_policy.this["dev"].policy
+    error_message = module.roles.policies["dev"]
   }
   assert {
-    condition     = jsondecode(aws_iam_role_policy.this["dev"].policy).Statement[2].Condition == { StringEquals = { "events:source" = ["github.actions", "action.deploy"] } }
+    condition     = jsondecode(module.roles.policies["dev"]).Statement[2].Condition == { StringEquals = { "events:source" = ["github.actions", "action.deploy"] } }
     error_message = "it could put events in the name of others"
   }
   assert {
-    condition     = !strcontains(aws_iam_role_policy.this["dev"].policy, "ecs:") && !strcontains(aws_iam_role_policy.this["dev"].policy, "iam:")
-    error_message = aws_iam_role_policy.this["dev"].policy
+    condition     = !strcontains(module.roles.policies["dev"], "ecs:") && !strcontains(module.roles.policies["dev"], "iam:")
+    error_message = module.roles.policies["dev"]
   }
 }
 
@@ -87,17 +87,7 @@ run "a_whole_repository_is_not_trusted" {
   expect_failures = [var.roles]
 }
 
-run "a_provider_is_made_or_named" {
-  command = plan
-
-  variables {
-    create_provider = false
-  }
-
-  expect_failures = [aws_iam_role.this]
-}
-
-run "policies_are_attached_where_they_are_named" {
+run "a_provider_that_is_there_is_named" {
   command = apply
 
   variables {
@@ -109,8 +99,12 @@ run "policies_are_attached_where_they_are_named" {
   }
 
   assert {
-    condition     = [for a in aws_iam_role_policy_attachment.this : a.policy_arn] == ["arn:aws:iam::aws:policy/ReadOnlyAccess"] && length(aws_iam_role_policy.this) == 0
-    error_message = "the role may do something else"
+    condition     = module.roles.provider_arn == "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com" && module.roles.policies == {}
+    error_message = "the role may do something else, or another provider is trusted"
+  }
+  assert {
+    condition     = module.roles.attached_policy_arns == { plan = ["arn:aws:iam::aws:policy/ReadOnlyAccess"] }
+    error_message = "the role may not do what is named"
   }
 }
 

@@ -1,21 +1,8 @@
-# What a pipeline's role may do, as a policy: push images, and put requests on a bus. It cannot touch ECS. Makes no resource.
+# What a pipeline's role may do: push images, and put requests on a bus. It cannot touch ECS.
 
-terraform {
-  required_version = ">= 1.7"
-}
-
-variable "roles" {
-  description = "Roles by name: the ECR repositories that each may push to, the buses on which it may put events of these sources, by ARN."
-  type = map(object({
-    push_to = list(string)
-    buses   = list(string)
-    sources = list(string)
-  }))
-}
-
-output "policies" {
-  description = "The policies, by role; without those that may do nothing."
-  value = { for name, it in var.roles : name => jsonencode({
+locals {
+  # Without those that may do nothing.
+  policies = { for name, it in var.roles : name => jsonencode({
     Version = "2012-10-17"
     Statement = [for s in [
       {
