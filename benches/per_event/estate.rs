@@ -255,6 +255,7 @@ fn seen(order: &LookOrder, rollout: Option<RolloutState>) -> Look {
         wanted: None,
         rollouts: rollouts.into_iter().collect(),
         holds: lockkeeper::domain::Holds::default(),
+        tags: BTreeMap::new(),
         going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),

@@ -165,6 +165,7 @@ pub(super) fn look(seconds: u64, rollouts: Vec<Rollout>) -> Look {
         wanted: None,
         rollouts,
         holds: Holds::default(),
+        tags: BTreeMap::new(),
         going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),

@@ -297,6 +297,7 @@ impl Service {
             wanted,
             rollouts: self.rollouts.iter().rev().filter(listed).map(|it| self.shown(it)).collect(),
             holds: self.holds.clone(),
+            tags: BTreeMap::new(),
             going_back: self.live().is_some_and(|live| live.state == RolloutState::RollingBack),
             events: Vec::new(),
             stopped: if order.evidence { self.stopped() } else { Vec::new() },

@@ -1,12 +1,13 @@
 //! A service as DescribeServices shows it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aws_sdk_ecs::{
     primitives::DateTime,
     types::{self, DeploymentControllerType, DeploymentRolloutState},
 };
 
+use super::{definition::OURS, discover::tags};
 use crate::domain::{
     DefinitionId, Glance, Holds, LiveRollout, RolloutId, ServiceEvent, ServiceState, Tasks, Timestamp,
     redacted,
@@ -32,6 +33,8 @@ pub(super) struct Service {
     pub(super) events: Vec<ServiceEvent>,
     /// What its tags say of what keeps it back, if they were asked for.
     pub(super) holds: Holds,
+    /// Those that may say how it is deployed.
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 /// One of a service's deployments.
@@ -71,6 +74,7 @@ impl Service {
             revisions: Vec::new(),
             events: Vec::new(),
             holds: Holds::default(),
+            tags: BTreeMap::new(),
         }
     }
 
@@ -95,6 +99,7 @@ impl Service {
             revisions: revisions.filter_map(|revision| revision.arn().map(Into::into)).collect(),
             events,
             holds: holds(service),
+            tags: settings(service),
         }
     }
 
@@ -159,6 +164,13 @@ pub(super) fn holds(service: &types::Service) -> Holds {
     Holds::from_tags(
         service.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))),
     )
+}
+
+/// The tags that may say how it is deployed.
+fn settings(service: &types::Service) -> BTreeMap<String, String> {
+    let mut tags = tags(service.tags());
+    tags.retain(|key, _| key.starts_with(OURS));
+    tags
 }
 
 /// A time of ECS's in ours.

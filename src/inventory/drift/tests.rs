@@ -223,6 +223,7 @@ fn look(rollouts: &[(i64, RolloutState, Option<&str>)]) -> Look {
         wanted: None,
         rollouts: rollouts.iter().map(rollout).collect(),
         holds: crate::domain::Holds::default(),
+        tags: BTreeMap::new(),
         going_back: false,
         events: vec![],
         stopped: vec![],

@@ -21,6 +21,7 @@ pub(super) fn at_rest(definition: DefinitionView) -> Look {
         wanted: None,
         rollouts: Vec::new(),
         holds: crate::domain::Holds::default(),
+        tags: BTreeMap::new(),
         going_back: false,
         events: Vec::new(),
         stopped: Vec::new(),
