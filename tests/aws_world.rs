@@ -12,17 +12,20 @@ use lockkeeper::{
         queue::{Queue, QueueErrorKind},
     },
     domain::{
-        Base, Cause, Digest, HoldDecision, HoldKind, HoldVerb, ImageReference, Look, LookOrder, Marks,
-        Moment, PastRollout, Prospect, Remedy, Rollout, RolloutId, RolloutState, StartOrder, StoppedTask,
-        TagOrder, TargetId, Timestamp,
+        Base, Cause, Digest, HoldDecision, HoldKind, HoldVerb, ImageReference, LaneRecord, LaneState, Look,
+        LookOrder, Marks, Moment, PastRollout, Prospect, Remedy, Rollout, RolloutId, RolloutState,
+        StartOrder, StoppedTask, TagOrder, TargetId, TargetRecord, Timestamp,
     },
+    engine::{EngineClock, Lookups},
     sim::{
         Call, EcsDials, Fault, FaultKind, Reply, Scope, Service, World, WorldSettings,
         front::{Front, FrontSettings},
     },
+    status::{Lookup, Snapshot},
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-west-1";
@@ -490,6 +493,53 @@ async fn a_rollout_of_somebody_is_told_apart_from_ecs_s_way_back() {
     assert!(!seen.goes_back, "{seen:?}");
     assert!(seen.id.service_deployment.is_some() && seen.id.deployment == Some(theirs));
     assert_eq!(closely(&"ecs-svc/0".into()).await, None);
+}
+
+#[tokio::test]
+async fn what_ended_is_remembered_soon_after_that_is_told() {
+    let lab = lab().await;
+    let ecs = Arc::new(Ecs::new(lab.connections.clone(), ACCOUNT.into()));
+    let (lookup, questions) = Lookup::channel();
+    let lane = LaneRecord {
+        state: LaneState::Idle,
+        deployment: None,
+        next: None,
+        waiting: 0,
+        until: None,
+        why: None,
+        hold: None,
+    };
+    let record = TargetRecord {
+        id: target(),
+        name: "api".into(),
+        cluster: "shop".into(),
+        service: "api".into(),
+        running: None,
+        rollout: None,
+        refused: None,
+        lane,
+    };
+    let targets = Arc::new(vec![Arc::new(record)]);
+    let snapshot = Snapshot { active: true, targets, ..Snapshot::empty(Moment::default()) };
+    let (_keep, snapshots) = watch::channel(Arc::new(snapshot));
+    let stop = CancellationToken::new();
+    Lookups { ecs, questions, snapshots, clock: EngineClock::start() }.spawn(&stop);
+    let remembered = async |most: usize| {
+        for _ in 0..500 {
+            if lookup.past().len() == most {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{} are remembered, not {most}", lookup.past().len());
+    };
+    remembered(1).await;
+    lab.ask("UpdateService", json!({"cluster": "shop", "service": "api", "forceNewDeployment": true}));
+    lab.until(|look| look.rollouts.len() == 2 && newest(look).state == RolloutState::Succeeded).await;
+    lookup.outdate("111122223333/eu-west-1/shop/gone".parse().unwrap());
+    lookup.outdate(target());
+    remembered(2).await;
+    stop.cancel();
 }
 
 #[tokio::test]

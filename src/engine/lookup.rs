@@ -10,9 +10,9 @@ use tracing::debug;
 use super::{EngineClock, recent::Recent};
 use crate::{
     aws::ecs::Ecs,
-    domain::{DefinitionFacts, DefinitionId, Place, TargetId, TargetName},
+    domain::{DefinitionFacts, DefinitionId, Place, TargetId, TargetName, TargetRecord},
     report::past::Past,
-    status::{Question, Questions, Snapshot},
+    status::{Outdated, Question, Questions, Snapshot},
 };
 
 /// Answers what pages ask, and reads what ECS remembers, target by target.
@@ -30,11 +30,11 @@ pub struct Lookups {
 
 /// A target at a time is read for nobody in particular: a few calls, of which there are ten a second or more.
 const PACE: Duration = Duration::from_secs(2);
-/// Until each was read once, whoever opens a page misses something.
+/// Until each was read once, and again where something has ended, whoever opens a page misses something.
 const PACE_AT_FIRST: Duration = Duration::from_millis(250);
 /// First those calls are made that something waits for.
 const FIRST_AFTER: Duration = Duration::from_secs(2);
-/// What was read of a target is read again after so long, where nobody asks.
+/// What was read of a target is read again after so long, where nobody asks, and nothing tells that something ended.
 const READ_AGAIN: Duration = Duration::from_hours(6);
 /// What was read so lately is not read again for whoever asks.
 const FRESH: Duration = Duration::from_secs(30);
@@ -55,6 +55,7 @@ struct PastReader {
     clock: EngineClock,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     past: watch::Sender<Arc<Past>>,
+    outdated: Outdated,
 }
 
 /// The definitions that were asked for last.
@@ -63,8 +64,9 @@ type Definitions = Recent<(Place, DefinitionId), Arc<DefinitionFacts>>;
 impl Lookups {
     /// Begins beside everything else, and goes on until it is stopped.
     pub fn spawn(self, stop: &CancellationToken) {
-        let Self { ecs, questions: Questions { asked, past }, snapshots, clock } = self;
-        let past = Arc::new(PastReader { ecs, clock, snapshots, past });
+        let Self { ecs, questions, snapshots, clock } = self;
+        let Questions { asked, past, outdated } = questions;
+        let past = Arc::new(PastReader { ecs, clock, snapshots, past, outdated });
         let desk = Desk { past: Arc::clone(&past), definitions: Definitions::new(MOST_DEFINITIONS) };
         let (ended, closed) = (stop.clone(), stop.clone());
         tokio::spawn(async move { ended.run_until_cancelled(desk.keep_answering(asked)).await });
@@ -83,19 +85,31 @@ impl PastReader {
                 continue;
             }
             self.forget_unknown(&snapshot);
-            let past = Arc::clone(&self.past.borrow());
-            let next = snapshot.targets.iter().min_by_key(|it| past.read_at(&it.id));
-            if let Some(it) = next.filter(|it| self.is_older_than(&it.id, READ_AGAIN)) {
+            if let Some(it) = self.next_of(&snapshot) {
                 self.read(&it.id, &it.name).await;
             }
         }
+    }
+
+    /// First one where something has ended; each other in its turn.
+    fn next_of<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Arc<TargetRecord>> {
+        while let Some(outdated) = self.outdated.pop() {
+            let known = snapshot.targets.iter().find(|it| it.id == outdated);
+            if known.is_some() {
+                return known;
+            }
+        }
+        let past = Arc::clone(&self.past.borrow());
+        let next = snapshot.targets.iter().min_by_key(|it| past.read_at(&it.id));
+        next.filter(|it| self.is_older_than(&it.id, READ_AGAIN))
     }
 
     /// How long to wait before the next.
     fn pace(&self) -> Duration {
         let snapshot = self.snapshots.borrow();
         let unread = self.past.borrow().unread(snapshot.targets.iter().map(|it| &it.id));
-        if snapshot.active && unread > 0 { PACE_AT_FIRST } else { PACE }
+        let is_behind = unread > 0 || !self.outdated.is_empty();
+        if snapshot.active && is_behind { PACE_AT_FIRST } else { PACE }
     }
 
     /// Reads this target for whoever asks, unless that was done just before.

@@ -61,7 +61,9 @@ use tracing::info;
 
 use crate::{
     aws::{ecs::Ecs, queue::Queue},
-    domain::{AccountId, Beside, Moment, Place, Report, ServiceReading, ServiceWarning, TargetId},
+    domain::{
+        AccountId, Beside, ForeignState, Moment, Place, Report, ServiceReading, ServiceWarning, TargetId,
+    },
     inventory::Update,
     plan::{Command, End, Input, Jitter, Now, PlanSettings, Planner},
     report::{channel::News, log},
@@ -452,6 +454,9 @@ impl Running {
     /// A rollout that we are not known to have started was looked at, so that it can be told.
     fn on_foreign(&mut self, looked: Looked) {
         if let Some(rollout) = self.foreign.judged(self.engine.clock.moment(), looked) {
+            if rollout.state != ForeignState::InProgress {
+                self.engine.publisher.outdates(&rollout.target);
+            }
             self.tell(&Report::Foreign(Box::new(rollout)));
         }
     }

@@ -31,6 +31,9 @@ use crate::{
 /// Snapshots follow each other no faster than this, however fast the loop turns.
 const SNAPSHOT_PERIOD: Duration = Duration::from_millis(100);
 
+/// By so much may our clock and ECS's be apart.
+const APART: Duration = Duration::from_secs(10);
+
 /// Where reports and snapshots go.
 #[derive(Debug)]
 pub struct Publisher {
@@ -150,10 +153,29 @@ impl Publisher {
             let name = settings.as_ref().map_or(target.service().as_str(), |it| it.name.as_str());
             info!(service = name, "{name} {}", in_words(hold));
         }
+        let ended = self.sights.get(&target).and_then(|before| ended_between(before, &sight));
+        if ended.is_some_and(|since| !self.is_own(&target, since)) {
+            self.outdates(&target);
+        }
         self.sights.insert(target.clone(), sight);
         if let Some(shown) = &mut self.shown {
             self.is_stale |= shown.see(&target, &self.sights);
         }
+    }
+
+    /// Something of somebody else has ended at this target.
+    pub(super) fn outdates(&self, target: &TargetId) {
+        if let Some(lookup) = &self.lookup {
+            lookup.outdate(target.clone());
+        }
+    }
+
+    /// Whether a rollout that was created at this time is of a deployment of ours.
+    fn is_own(&self, target: &TargetId, since: Timestamp) -> bool {
+        let spans = |it: &DeploymentRecord| {
+            it.started_at.is_some_and(|began| began <= since + APART) && it.finished_at >= Some(since)
+        };
+        self.history.iter().any(|it| it.target == *target && spans(it))
     }
 
     /// Whether this reading would show something else of its target than is known.
@@ -332,6 +354,13 @@ fn new_hold<'a>(before: Option<&Sight>, seen: &'a Sight) -> Option<&'a HoldRecor
     (!before.and_then(|before| before.hold.as_deref()).is_some_and(is_known)).then_some(hold)
 }
 
+/// When the rollout was created that ended between two readings, if one did.
+fn ended_between(before: &Sight, seen: &Sight) -> Option<Timestamp> {
+    let since = |sight: &Sight| sight.running.as_ref().and_then(|it| it.since);
+    let gone = before.rollout.as_ref().filter(|it| seen.rollout.as_ref().is_none_or(|now| now.id != it.id));
+    since(seen).filter(|_| since(seen) != since(before)).or_else(|| gone.map(|it| it.since))
+}
+
 fn in_words(hold: &HoldRecord) -> String {
     let by = hold.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let since = hold.since.map(|since| format!(" since {since}")).unwrap_or_default();
@@ -366,7 +395,10 @@ mod tests {
     use std::{io, sync::Mutex};
 
     use super::*;
-    use crate::domain::{Discovered, TargetSettings};
+    use crate::{
+        domain::{DefinitionId, Discovered, RolloutRecord, RunningRecord, TargetSettings},
+        report::sample,
+    };
 
     #[test]
     fn a_pause_that_somebody_tagged_is_told_once_with_who_and_why() {
@@ -406,6 +438,48 @@ mod tests {
         });
         assert!(lines.contains("api is paused by ann") && lines.contains("service=\"api\""), "{lines}");
         assert!(!lines.contains("svc-api-prod"), "{lines}");
+    }
+
+    #[test]
+    fn what_somebody_rolled_out_between_two_readings_is_read_of_ecs_again() {
+        let (lookup, questions) = Lookup::channel();
+        let metrics = Arc::new(Metrics::new("0", "0"));
+        let snapshots = watch::channel(Arc::new(Snapshot::empty(Moment::default()))).0;
+        let mut publisher = Publisher::new(metrics, snapshots).with_lookup(lookup);
+        let ours = sample::succeeded();
+        let (target, began) = (ours.target.clone(), ours.started_at.expect("it began"));
+        let routes = Routes::new("1".into(), "eu-west-1".into(), Vec::new(), None);
+        let definition: DefinitionId = "chubby_api:13".parse().expect("valid");
+        let see = |publisher: &mut Publisher, read: u64, runs: Timestamp, goes_on: Option<&str>| {
+            let running = RunningRecord {
+                definition: definition.clone(),
+                images: [].into(),
+                since: Some(runs),
+                by: None,
+            };
+            let of = |id: &str| RolloutRecord {
+                id: id.into(),
+                definition: definition.clone(),
+                since: runs,
+                by: None,
+            };
+            let rollout = goes_on.map(of).map(Box::new);
+            let read_at = began + Duration::from_secs(read);
+            let sight =
+                Sight { target: target.clone(), read_at, running: Some(running), rollout, hold: None };
+            publisher.sees(sight, &routes);
+            questions.outdated.pop().is_some()
+        };
+        let later = began + Duration::from_hours(1);
+        publisher.history = Arc::new(History::new(History::ROOM));
+        Arc::make_mut(&mut publisher.history).push(ours);
+        assert!(!see(&mut publisher, 0, Timestamp::default(), None), "the first reading");
+        assert!(!see(&mut publisher, 60, began, None), "ours");
+        assert!(!see(&mut publisher, 3_600, began, Some("ecs-svc/9")), "it goes on");
+        assert!(see(&mut publisher, 7_200, later, None), "it is complete");
+        assert!(!see(&mut publisher, 7_300, later, None));
+        assert!(!see(&mut publisher, 7_400, later, Some("ecs-svc/10")));
+        assert!(see(&mut publisher, 7_500, later, None), "it failed");
     }
 
     /// What is logged meanwhile.

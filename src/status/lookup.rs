@@ -1,7 +1,11 @@
 //! What pages ask AWS for while somebody waits. The way there is the engine's, and so are the calls: pages send a question, and
 //! are patient for a moment.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -15,7 +19,12 @@ use crate::{
 pub struct Lookup {
     questions: mpsc::Sender<Question>,
     past: watch::Receiver<Arc<Past>>,
+    outdated: Outdated,
 }
+
+/// Targets of which ECS remembers more by now than was read.
+#[derive(Clone, Debug, Default)]
+pub struct Outdated(Arc<Mutex<BTreeSet<TargetId>>>);
 
 /// What is asked.
 #[derive(Debug)]
@@ -45,6 +54,25 @@ pub struct Questions {
     pub asked: mpsc::Receiver<Question>,
     /// What ECS remembers.
     pub past: watch::Sender<Arc<Past>>,
+    /// Of whom it is to be read again.
+    pub outdated: Outdated,
+}
+
+impl Outdated {
+    /// What was read of this target is to be read again.
+    pub fn insert(&self, target: TargetId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(target);
+    }
+
+    /// One of them, which it is no more.
+    pub fn pop(&self) -> Option<TargetId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
 }
 
 /// So many questions wait at a time; whoever asks more is told that nobody answers.
@@ -57,7 +85,9 @@ impl Lookup {
     pub fn channel() -> (Self, Questions) {
         let (questions, asked) = mpsc::channel(MOST_WAITING);
         let (sender, past) = watch::channel(Arc::default());
-        (Self { questions, past }, Questions { asked, past: sender })
+        let outdated = Outdated::default();
+        let answering = Questions { asked, past: sender, outdated: outdated.clone() };
+        (Self { questions, past, outdated }, answering)
     }
 
     /// One that nobody answers.
@@ -70,7 +100,12 @@ impl Lookup {
         Arc::clone(&self.past.borrow())
     }
 
-    /// The same, after it was read of this target, if that does not take too long.
+    /// Something has ended at this target: what ECS remembers of it is to be read again soon.
+    pub fn outdate(&self, target: TargetId) {
+        self.outdated.insert(target);
+    }
+
+    /// What ECS remembers, after it was read of this target, if that does not take too long.
     pub(super) async fn past_of(&self, target: &TargetId) -> Arc<Past> {
         let (answer, read) = oneshot::channel();
         if self.questions.try_send(Question::Past { target: target.clone(), answer }).is_ok() {

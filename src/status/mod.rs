@@ -48,7 +48,7 @@ pub use access::{Access, TokenProblem};
 pub use desk::{Answer, Desk, DeskSlot, Letters, Refusal, Replay, Replayed};
 pub use health::{Health, HealthReport, InventoryState, LeaseState, Part};
 pub use listing::Listing;
-pub use lookup::{Lookup, Question, Questions};
+pub use lookup::{Lookup, Outdated, Question, Questions};
 pub use metrics::Metrics;
 pub use router::{router, serve};
 pub use slack::{ACTIONS, SlackDesk};
