@@ -97,9 +97,8 @@ variable "pass_role_arns" {
   description = <<-EOT
     Task and execution roles named by the task definitions that Lockkeeper registers: those of all services that it deploys.
     Needed for `on_push = "pin"`, for every request that names an image, and to go back from a followed tag that has moved on
-    to what fails, which registers a revision with the digests that ran. Without any, no revision is registered, and what
-    would need one fails with the cause `permission`: the service stays as ECS has left it, whose circuit breaker
-    goes back by itself.
+    to what fails, which registers a revision with the digests that ran. Without any, no revision is registered: ECS refuses
+    what would need one, and the service stays as it is. ECS's own circuit breaker goes back all the same.
   EOT
   type        = list(string)
   default     = []

@@ -11,7 +11,7 @@ use super::{
         Client, Failure, encoded,
         reach::Reach,
         read,
-        shapes::{Deployment, id_in, lasting, service, when_in},
+        shapes::{Deployment, id_in, lasting, when_in},
     },
     letters::pick::{Since, before, since},
     process::now,
@@ -55,12 +55,14 @@ pub(super) fn history(options: &Options, files: &[PathBuf], output: Output) -> E
 
 async fn ask(client: &Client, options: &Options, output: Output) -> Result<Ended, Failure> {
     let most = usize::try_from(options.limit).unwrap_or(usize::MAX);
-    let items = client.list(&path(options), most).await?;
+    let (items, page) = client.pages(&path(options), most).await?;
+    // Daemons that do not tell it have read what they remember.
+    let is_complete = page["complete"].as_bool().unwrap_or(true);
     match output {
-        Output::Json => say_json(&json!({ "items": items })),
+        Output::Json => say_json(&json!({ "items": items, "complete": is_complete })),
         Output::Text => {
             let found: Vec<Deployment> = read(&Value::Array(items)).map_err(Failure::Unreachable)?;
-            say(&text(&found, width(), now(), Paint::of(&io::stdout())));
+            say(&text(&found, is_complete, width(), now(), Paint::of(&io::stdout())));
         }
     }
     Ok(Ended::Done)
@@ -81,10 +83,23 @@ fn path(options: &Options) -> String {
     if query.is_empty() { "/api/v1/deployments".into() } else { format!("/api/v1/deployments?{query}") }
 }
 
-fn text(found: &[Deployment], width: Option<usize>, now: Timestamp, paint: Paint) -> String {
-    if found.is_empty() {
-        return "No deployments are known.\n".into();
+fn text(
+    found: &[Deployment],
+    is_complete: bool,
+    width: Option<usize>,
+    now: Timestamp,
+    paint: Paint,
+) -> String {
+    let unread = "what ECS remembers from before its start is still being read: ask again in a moment.\n";
+    match (found.is_empty(), is_complete) {
+        (true, true) => "No deployments are known.\n".into(),
+        (true, false) => format!("No deployments are known to the daemon yet; {unread}"),
+        (false, true) => table(found, width, now, paint),
+        (false, false) => format!("{}There may be more: {unread}", table(found, width, now, paint)),
     }
+}
+
+fn table(found: &[Deployment], width: Option<usize>, now: Timestamp, paint: Paint) -> String {
     let rows: Vec<[String; 6]> = found.iter().map(|it| row(it, width, now)).collect();
     painted(
         HEADS,
@@ -108,7 +123,7 @@ fn row(it: &Deployment, width: Option<usize>, now: Timestamp) -> [String; 6] {
     let asked = asked.or_else(|| it.definition.clone()).unwrap_or_default();
     let what = if it.changes.is_empty() { asked } else { it.changes.join("; ") };
     let took = it.seconds().map_or_else(|| "-".into(), lasting);
-    [ended, service(&it.target).to_owned(), outcome + &cause, what, took, id_in(width, &it.id)]
+    [ended, it.called().to_owned(), outcome + &cause, what, took, id_in(width, &it.id)]
 }
 
 #[cfg(test)]
@@ -138,7 +153,7 @@ mod tests {
         let found: Vec<Deployment> =
             serde_json::from_value(json!([base, failed, past])).expect("deployments");
         let now = Timestamp::parse("2026-11-01T13:00:00Z").expect("a time");
-        let told = |width| text(&found, width, now, Paint::never());
+        let told = |width| text(&found, true, width, now, Paint::never());
         insta::assert_snapshot!(told(None), @"
         ENDED                 TARGET    OUTCOME                  WHAT                          TOOK        DEPLOYMENT
         -                     shop_api  rollout                  image shop_api:1.5            -           d-77fe
@@ -151,6 +166,26 @@ mod tests {
         12:03:00     shop_api  rolled back…  image pushe…  2 min 55 s  d-77fe
         10-31 12:03  shop_api  succeeded     shop_api:8    -           ecs-6c7c5b1c6e3…
         ");
-        assert_eq!(text(&[], None, now, Paint::never()), "No deployments are known.\n");
+        assert_eq!(text(&[], true, None, now, Paint::never()), "No deployments are known.\n");
+        for (found, begins) in
+            [(&found[..0], "No deployments are known to the daemon yet;"), (&found[..], "ENDED")]
+        {
+            let told = text(found, false, None, now, Paint::never());
+            assert!(told.starts_with(begins) && told.contains("still being read"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_called_by_its_name_and_by_ecs_name_only_where_the_daemon_tells_no_other() {
+        let told = |name: Option<&str>| {
+            let it = json!({
+                "id": "d-1", "target": "1/eu-west-1/mail/svc_api", "target_name": name, "changes": [], "stage": "finished",
+                "outcome": "succeeded", "cause": null, "reason": null, "definition": null, "previous_definition": null,
+                "attempts": 1, "started_at": null, "finished_at": null,
+            });
+            row(&serde_json::from_value(it).expect("a deployment"), None, Timestamp::from_millis(0))[1]
+                .clone()
+        };
+        assert_eq!((told(Some("mail/api")).as_str(), told(None).as_str()), ("mail/api", "svc_api"));
     }
 }

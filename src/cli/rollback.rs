@@ -14,7 +14,7 @@ use super::{
         follow::Waiting,
         reach::Reach,
         read,
-        shapes::{Image, WayBack, service, short},
+        shapes::{Image, WayBack, short},
     },
     deploy::finish,
     say, say_json,
@@ -83,10 +83,10 @@ fn body(options: &Options, to: Option<&str>, dry_run: bool) -> Value {
 }
 
 fn in_words(way: &WayBack) -> String {
-    let WayBack { target, from, from_images, to, to_images, images, follow, hold, hold_now } = way;
+    let WayBack { from, from_images, to, to_images, images, follow, hold, hold_now, .. } = way;
     let [from, to] = [(from, from_images), (to, to_images)].map(|(id, images)| with_images(id, images));
     let mut lines =
-        vec![format!("{} goes back", service(target)), format!("  from {from}"), format!("  to   {to}")];
+        vec![format!("{} goes back", way.called()), format!("  from {from}"), format!("  to   {to}")];
     lines.extend(images.iter().map(|(container, digest)| format!("  {container} runs {}", short(digest))));
     lines.extend(follow.iter().map(|(container, tag)| format!("  {container} goes on following {tag}")));
     lines.push(

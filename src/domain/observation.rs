@@ -42,6 +42,8 @@ pub struct Look {
     pub taken_at: Timestamp,
     /// Whether there is a service that can be deployed.
     pub service: ServiceState,
+    /// When it was created, where that is known.
+    pub created_at: Option<Timestamp>,
     /// How many tasks are desired.
     pub desired: u32,
     /// What the last completed rollout left running; `None` before the first.
@@ -55,6 +57,8 @@ pub struct Look {
     pub rollouts: Vec<Rollout>,
     /// What keeps the target back, as the tags of the service say.
     pub holds: Holds,
+    /// The tags of the service that may say how it is deployed.
+    pub tags: BTreeMap<String, String>,
     /// Whether the primary deployment is a rollback by ECS that is not complete. It tells of one also where the
     /// rollout that it undoes is no longer listed.
     pub going_back: bool,

@@ -400,6 +400,7 @@ impl Running {
     }
 
     fn on_answer(&mut self, input: Input) {
+        self.see_refusal_in(&input);
         self.turn(input);
     }
 

@@ -6,6 +6,7 @@ use super::{OLDEST_READ, Running, discover::Seen};
 use crate::{
     domain::{Moment, TargetId},
     plan::{Input, Now},
+    settings::of_tags,
 };
 
 /// Where something waits behind a pause or a hold, the tags are read this often: who removes one by hand waits for it.
@@ -45,6 +46,21 @@ impl Running {
         if self.planner.is_busy(&target) {
             let why = self.engine.routes.settings_of(&target).and_then(|(_, refused)| refused);
             self.turn(Input::Refused { target, why });
+        }
+    }
+
+    /// A look shows the tags, too: whoever waits for it is told before it is decided on.
+    pub(super) fn see_refusal_in(&mut self, input: &Input) {
+        let Input::Looked { target, look: Ok(look) } = input else { return };
+        let Some(discovery) = &self.engine.discovery else { return };
+        if look.tags.is_empty() || !self.engine.routes.is_only_found(target) {
+            return;
+        }
+        let why = of_tags(&discovery.defaults, target.service().as_str(), &look.tags).refused;
+        if why.is_some() {
+            // What comes next is refused once it was read.
+            self.asks.about(target);
+            self.turn(Input::Refused { target: target.clone(), why });
         }
     }
 

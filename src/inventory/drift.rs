@@ -9,6 +9,8 @@
 //! first reading, and is suspected only where no rollout since the push has brought that digest; see [`Proof`]. A rollout
 //! since a change is all that can be had for it: whatever it brought, the same change is not suspected again.
 
+mod proof;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -17,9 +19,11 @@ use std::{
 
 use crate::domain::{
     ContainerName, DefinitionView, Dependency, Digest, Event, EventId, ImageReference, Look, OnPush, Place,
-    PushedImage, RECONCILE_SOURCE, RepositoryName, Rollout, RolloutState, Tag, TagState, TargetId,
-    TargetSettings, Timestamp, Trigger, Write, fingerprint,
+    PushedImage, RECONCILE_SOURCE, RepositoryName, Tag, TagState, TargetId, TargetSettings, Timestamp,
+    Trigger, Write, fingerprint,
 };
+
+pub use proof::Proof;
 
 /// Events as a rule arrive within seconds, and are then gathered for up to a minute: what is younger is no drift yet, where
 /// passes are not closer than that.
@@ -122,23 +126,6 @@ pub struct Suspect {
     pub proof: Proof,
 }
 
-/// What shows that a change was not seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// The one rule alone.
-    Rule,
-    /// Also that no rollout since then has brought one of these digests to this container, or failed before it could be
-    /// told what it would have brought.
-    NotBrought {
-        /// When the image was pushed.
-        since: Timestamp,
-        /// The container.
-        container: ContainerName,
-        /// The image, and those for single platforms in it.
-        digests: Vec<Digest>,
-    },
-}
-
 impl Suspect {
     /// The same for the same change, whenever it is suspected.
     pub fn key(&self) -> &EventId {
@@ -148,9 +135,14 @@ impl Suspect {
     /// Since when rollouts matter to whoever judges it.
     pub fn since(&self) -> Timestamp {
         match &self.proof {
-            Proof::Rule => self.counts,
+            Proof::Rule | Proof::Pinned { .. } => self.counts,
             Proof::NotBrought { since, .. } => (*since).min(self.counts),
         }
+    }
+
+    /// Whether a rollout since then was to bring it, and gave way to another one.
+    pub fn gave_way(&self, look: &Look) -> bool {
+        self.proof.gave_way(self.counts, look)
     }
 }
 
@@ -167,19 +159,6 @@ impl Subject {
             | Dependency::File { .. } => false,
         };
         self.dependencies.iter().any(is_followed)
-    }
-}
-
-impl Proof {
-    /// Whether what was seen of the target's rollouts bears it out. One that was never complete, and of which it is not
-    /// known what it would have brought, may have brought it.
-    pub fn holds(&self, look: &Look) -> bool {
-        let Self::NotBrought { since, container, digests } = self else { return true };
-        let brought = |rollout: &Rollout| match rollout.digests.get(container) {
-            Some(digest) => digests.contains(digest),
-            None => rollout.state != RolloutState::Succeeded,
-        };
-        !look.rollouts.iter().any(|rollout| rollout.created_at >= *since && brought(rollout))
     }
 }
 
@@ -297,7 +276,8 @@ pub fn suspects(subject: &Subject, answers: &Answers, memory: &Memory, grace: Du
             | Dependency::Secret { .. }
             | Dependency::File { .. } => None,
         };
-        let suspect = suspect.filter(|it| it.counts + grace <= subject.read_at || it.proof != Proof::Rule);
+        let is_surely_lost = |it: &Suspect| matches!(it.proof, Proof::NotBrought { .. });
+        let suspect = suspect.filter(|it| it.counts + grace <= subject.read_at || is_surely_lost(it));
         found.extend(suspect.filter(|it| found.iter().all(|other| other.event.id != it.event.id)));
     }
     found
@@ -373,8 +353,13 @@ impl Image<'_> {
     }
 
     fn not_brought(&self, state: &TagState) -> Proof {
-        let digests = std::iter::once(&state.digest).chain(&state.children).cloned().collect();
-        Proof::NotBrought { since: state.pushed_at, container: self.container.clone(), digests }
+        let (container, digests) = (self.container.clone(), digests(state));
+        Proof::NotBrought { since: state.pushed_at, container, digests }
+    }
+
+    fn pinned(&self, tag: &Tag, state: &TagState) -> Proof {
+        let (container, repository) = (self.container.clone(), self.name.clone());
+        Proof::Pinned { container, repository, tag: tag.clone(), digests: digests(state) }
     }
 
     /// Whether a tag that counts is newer than what runs.
@@ -394,7 +379,8 @@ impl Image<'_> {
             OnPush::Pin => self.runs(tag, state),
             OnPush::Always | OnPush::Follow | OnPush::Ignore => is_later,
         };
-        (!is_seen).then(|| self.pushed(tag, state, state.pushed_at))
+        let proof = if settings.on_push == OnPush::Pin { self.pinned(tag, state) } else { Proof::Rule };
+        (!is_seen).then(|| Suspect { proof, ..self.pushed(tag, state, state.pushed_at) })
     }
 
     /// Whether the running definition names this image.
@@ -418,6 +404,11 @@ impl Image<'_> {
         let event = event(self.registry, state.pushed_at, counts, Trigger::ImagePushed(image));
         Suspect { target: self.subject.target.clone(), event, counts, proof: Proof::Rule }
     }
+}
+
+/// An image, and those for single platforms in it.
+fn digests(state: &TagState) -> Vec<Digest> {
+    std::iter::once(&state.digest).chain(&state.children).cloned().collect()
 }
 
 /// Whether something that tasks read when they start has changed since the newest rollout.

@@ -178,6 +178,14 @@ pub(super) fn taken_back(carrier: &Rollout, look: &Look) -> Option<Verdict> {
     }
 }
 
+/// Whether the service was created after this was asked for: whoever created it decided what it runs. What is put back is asked
+/// for again.
+pub(super) fn created_since(request: &Request, look: &Look) -> Option<Verdict> {
+    let created = look.created_at.filter(|created| *created >= request.floor + FRESHNESS_MARGIN)?;
+    let why = format!("the service was created after it was asked for, at {created}");
+    Some(Verdict::Settled(Outcome::Superseded, why))
+}
+
 /// When somebody decided on what this rollout brings, if it was somebody.
 pub(super) fn decided_by_somebody(rollout: &Rollout, look: &Look) -> Option<Timestamp> {
     let place = look.rollouts.iter().position(|it| it.id == rollout.id)?;

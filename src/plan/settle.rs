@@ -19,7 +19,7 @@ use crate::domain::{
 
 use super::{
     Flaw,
-    newer::{Content, lasts, superseded, taken_back},
+    newer::{Content, created_since, lasts, superseded, taken_back},
     tagged,
     tagged::Pushed,
 };
@@ -199,7 +199,9 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
         return superseded_as(why);
     }
     let by_carrier = fate(carriers(), flawed);
-    let settled = by_carrier.or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)));
+    let settled = by_carrier
+        .or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)))
+        .or_else(|| created_since(request, look));
     settled.unwrap_or(if look.taken_at < earliest { Verdict::NotBefore(earliest) } else { Verdict::Needed })
 }
 
@@ -235,6 +237,7 @@ fn definition(
         .or_else(|| carriers().find_map(|carrier| taken_back(carrier, look)))
         .or_else(|| superseded(request, Content::Definition(wanted), look, flawed))
         .or_else(|| asked.back.as_deref().and_then(|back| moved_on(back, request.version, look)))
+        .or_else(|| created_since(request, look))
         .unwrap_or(Verdict::Needed)
 }
 

@@ -66,7 +66,7 @@ impl Routes {
     }
 
     /// Whether only discovery knows this target, so that what its own tags say of it counts.
-    pub(super) fn is_only_found(&self, id: &TargetId) -> bool {
+    pub fn is_only_found(&self, id: &TargetId) -> bool {
         self.known(id).is_none() && self.name_by_pattern(id).is_none()
     }
 

@@ -205,6 +205,11 @@ impl Snapshot {
         Some(of_role.map(|queue| queue.visible + queue.in_flight + queue.delayed).sum())
     }
 
+    /// What this target is called now, where the settings or discovery know it.
+    fn name_of(&self, target: &TargetId) -> Option<&TargetName> {
+        self.settings.get(target).map(|settings| &settings.name)
+    }
+
     /// The deployments that have not ended.
     fn under_way(&self) -> impl Iterator<Item = &DeploymentRecord> {
         self.deployments.values().chain(self.waiting.values()).map(|record| &**record)

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Clock, Snapshot, StatusState,
     access::Reader,
-    api::{ReadErrors, TargetShown},
+    api::{DeploymentShown, ReadErrors, TargetShown},
     problem::Problem,
 };
 use crate::domain::{DeploymentRecord, TargetId, TargetRecord};
@@ -207,7 +207,7 @@ impl Teller {
             events.push(self.hub.event("gone", &gone));
         }
         for deployment in changed_deployments(&self.last, next) {
-            events.push(self.hub.event("deployment", deployment));
+            events.push(self.hub.event("deployment", &DeploymentShown::new(deployment, next)));
         }
         events
     }

@@ -155,6 +155,20 @@ async fn what_waits_for_a_service_is_dropped_once_its_owner_is_known_to_have_swi
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_its_owner_has_just_switched_off_is_not_deployed_before_that_was_read() {
+    let estate = furnished(&["api"]).await;
+    let daemon = Daemon::begin(&estate, rules(Duration::from_hours(1)), &[]).await;
+    daemon.until_read().await;
+    estate.tag(ACCOUNT, "api", "lockkeeper:enabled", "false");
+    estate.parameter_changed(ACCOUNT, "/shop/api");
+    daemon.until(|it| it.shown("api").refused.is_some()).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let updates = estate.calls().into_iter().filter(|(_, operation, _)| operation == "UpdateService").count();
+    assert_eq!((updates, estate.letters(), daemon.shown("api").lane.state), (0, vec![], LaneState::Idle));
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_crash_a_rollout_of_ours_is_shown_before_its_message_comes_back() {
     let estate = furnished(&["api"]).await;
     let daemon = Daemon::begin(&estate, rules(REFRESH), &[]).await;

@@ -7,10 +7,7 @@ module against the policy that was applied.
 """
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -97,16 +94,8 @@ def _render(regions: int, clusters: int) -> str:
         "buckets": ["shop-*"],
     }
     with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder) / "permissions"
-        shutil.copytree(DEPLOY / "terraform/modules/permissions", where)
-        (where / "story.auto.tfvars.json").write_text(json.dumps(given))
-        environment = {"PATH": os.environ["PATH"], "HOME": folder, **terraform.environment(Path(folder))}
-        for words in (("init",), ("apply", "-auto-approve"), ("output", "-json", "statements")):
-            done = subprocess.run(
-                ["terraform", *words], cwd=where, env=environment, capture_output=True, text=True, check=False, timeout=120
-            )
-            assert done.returncode == 0, done.stderr
-    return done.stdout
+        (found,) = terraform.rendered(Path(folder), "permissions", "statements", [given])
+    return json.dumps(found)
 
 
 def refused(calls: list[Call], granted: list[dict]) -> list[str]:

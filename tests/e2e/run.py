@@ -51,6 +51,7 @@ MODULES = {
     "messages": "ministack",
     "switches": "ministack",
     "permissions": "ministack",
+    "patterns": "patterns",
     "notifications": "moto",
     "second_opinion": "moto",
     "discovery": "moto",
@@ -116,8 +117,10 @@ def tell(story: Story, emulator: object, folder: Path) -> Told:
 def start_emulators(lanes: set[str], folder: Path) -> dict[str, object]:
     """The emulators that can be had."""
     running = {}
-    if lanes & {"ministack", "prometheus"} and emulators.has_ministack():
+    if lanes & {"ministack", "prometheus", "patterns"} and emulators.has_ministack():
         running["ministack"] = emulators.Ministack(folder)
+        if terraform.has_terraform():
+            running["patterns"] = running["ministack"]
         if shutil.which("prometheus"):
             running["prometheus"] = running["ministack"]
     if lanes & {"moto", "rendered"}:
@@ -137,10 +140,10 @@ def why_not(lane: str) -> str:
     """Why a lane's stories are not played."""
     if lane == "prometheus" and not shutil.which("prometheus"):
         return "there is no prometheus on this machine"
-    if lane == "rendered":
+    if lane in ("rendered", "patterns") and not terraform.has_terraform():
         return "there is no terraform on this machine"
     missing = terraform.missing() if lane in ("terraform", "pages") else None
-    return missing or f"{lane} cannot be installed on this machine"
+    return missing or f"{'ministack' if lane == 'patterns' else lane} cannot be installed on this machine"
 
 
 def on_moto(running: dict[str, object], actions: set[str]) -> list[str]:

@@ -85,6 +85,29 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def rendered(folder: Path, module: str, output: str, given: list[dict]) -> list:
+    """What an output of a module that makes nothing says for each of these variables. It needs no provider."""
+    where = folder / f"rendered-{module}"
+    shutil.copytree(REPOSITORY / "deploy/terraform/modules" / module, where / module)
+    names = sorted({name for variables in given for name in variables})
+    # One apply for all of them: each takes a second, whatever it makes.
+    call = {"for_each": "${local.given}", "source": f"./{module}", **{name: f"${{each.value.{name}}}" for name in names}}
+    main = {
+        "locals": {"given": {str(number): variables for number, variables in enumerate(given)}},
+        "module": {"all": call},
+        "output": {"all": {"value": f"${{{{ for number, it in module.all : number => it.{output} }}}}"}},
+    }
+    (where / "main.tf.json").write_text(json.dumps(main))
+    variables = {"PATH": os.environ["PATH"], "HOME": str(where), **environment(where)}
+    for words in (("init",), ("apply", "-auto-approve"), ("output", "-json", "all")):
+        done = subprocess.run(
+            ["terraform", *words], cwd=where, env=variables, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    return [found[str(number)] for number in range(len(given))]
+
+
 class Terraform:
     """One example of the module, in a copy."""
 

@@ -241,6 +241,62 @@ async fn what_was_found_tried_and_rolled_back_is_drift_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_hung_and_gave_way_to_what_failed_is_only_told() {
+    let mut estate = Estate::new(14).await;
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/pinned-0");
+    let tags = json!([{"key": "lockkeeper:timeout", "value": "3m"}, {"key": "lockkeeper:rollback", "value": "false"}]);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    let body = json!({"cluster": "shop", "service": "pinned-0", "deploymentConfiguration": breaker});
+    estate.call(Service::Ecs, "UpdateService", body);
+    sleep(Duration::from_mins(2)).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = definition(&estate, "pinned-0");
+    estate.push("shop/pinned-0", "hang");
+    sleep(Duration::from_mins(1)).await;
+    let request = json!({"service": "pinned-0", "tag": "nosuch"});
+    event(&estate, "action.production", "Deploy", json!([]), request);
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 2, "each of them once");
+    sleep(LONG).await;
+    assert_eq!(definition(&estate, "pinned-0"), before);
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 2, "nothing was started again");
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 1, "it is told");
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_pushed_before_a_service_was_created_is_no_drift_of_it() {
+    let mut estate = Estate::new(15).await;
+    for tag in ["v3", "v6"] {
+        estate.push("shop/new", tag);
+        sleep(Duration::from_mins(1)).await;
+    }
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(4)).await;
+    let chosen = estate.definition_of("pinned-new", "shop/new:v3");
+    let tags = json!([{"key": "lockkeeper:on_push", "value": "pin"}]);
+    let body = json!({
+        "cluster": "shop", "serviceName": "pinned-new", "taskDefinition": chosen, "desiredCount": 1, "tags": tags,
+    });
+    estate.call(Service::Ecs, "CreateService", body);
+    sleep(LONG).await;
+    sleep(LONG).await;
+    assert_eq!(definition(&estate, "pinned-new"), chosen);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    // What is pushed from then on is deployed, though its event is lost.
+    estate.lose(1.0);
+    estate.push("shop/new", "v7");
+    sleep(LONG).await;
+    assert_ne!(definition(&estate, "pinned-new"), chosen);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
     let estate = Estate::new(7).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;

@@ -47,7 +47,7 @@ const DESCRIBE_ONLY: [&str; 9] = [
 ];
 
 /// What the keys of our own tags begin with.
-const OURS: &str = "lockkeeper:";
+pub(super) const OURS: &str = "lockkeeper:";
 
 impl Document {
     /// Reads an answer of DescribeTaskDefinition.

@@ -1,12 +1,13 @@
 //! A service as DescribeServices shows it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aws_sdk_ecs::{
     primitives::DateTime,
     types::{self, DeploymentControllerType, DeploymentRolloutState},
 };
 
+use super::{definition::OURS, discover::tags};
 use crate::domain::{
     DefinitionId, Glance, Holds, LiveRollout, RolloutId, ServiceEvent, ServiceState, Tasks, Timestamp,
     redacted,
@@ -16,6 +17,7 @@ use crate::domain::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Service {
     pub(super) state: ServiceState,
+    pub(super) created_at: Option<Timestamp>,
     pub(super) desired: u32,
     /// The definition that it has now; `None` where an emulator shows none that has a revision.
     pub(super) definition: Option<DefinitionId>,
@@ -31,6 +33,8 @@ pub(super) struct Service {
     pub(super) events: Vec<ServiceEvent>,
     /// What its tags say of what keeps it back, if they were asked for.
     pub(super) holds: Holds,
+    /// Those that may say how it is deployed.
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 /// One of a service's deployments.
@@ -61,6 +65,7 @@ impl Service {
     pub(super) fn missing() -> Self {
         Self {
             state: ServiceState::Missing,
+            created_at: None,
             desired: 0,
             definition: None,
             rolls_back: false,
@@ -69,6 +74,7 @@ impl Service {
             revisions: Vec::new(),
             events: Vec::new(),
             holds: Holds::default(),
+            tags: BTreeMap::new(),
         }
     }
 
@@ -84,6 +90,7 @@ impl Service {
         let revisions = service.current_service_revisions().iter();
         Self {
             state: state(service),
+            created_at: time(service.created_at()),
             desired: count(service.desired_count()),
             definition: service.task_definition().and_then(|text| text.parse().ok()),
             rolls_back: service.deployment_configuration().is_some_and(rolls_back),
@@ -92,6 +99,7 @@ impl Service {
             revisions: revisions.filter_map(|revision| revision.arn().map(Into::into)).collect(),
             events,
             holds: holds(service),
+            tags: settings(service),
         }
     }
 
@@ -156,6 +164,13 @@ pub(super) fn holds(service: &types::Service) -> Holds {
     Holds::from_tags(
         service.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))),
     )
+}
+
+/// The tags that may say how it is deployed.
+fn settings(service: &types::Service) -> BTreeMap<String, String> {
+    let mut tags = tags(service.tags());
+    tags.retain(|key, _| key.starts_with(OURS));
+    tags
 }
 
 /// A time of ECS's in ours.

@@ -103,18 +103,21 @@ fn of_discovery<'c>(
     clusters: impl Iterator<Item = (&'c (Place, ClusterName), &'c bool)>,
 ) -> Vec<Need> {
     let mut needs = vec![need(&["ecs:ListClusters"], ["*".to_owned()])];
-    let mut all = Vec::new();
+    let by_tags = selection.needs_cluster_tags();
+    let mut read = Vec::new();
     for ((place, cluster), is_looked_at) in clusters {
         let arn = ecs(place, &format!("cluster/{cluster}"));
         if *is_looked_at {
             let context = BTreeMap::from([("ecs:cluster", arn.clone())]);
             needs.push(Need { context, ..need(&["ecs:ListServices"], ["*".to_owned()]) });
         }
-        all.push(arn);
+        // One that ECS tells of before a list has it is read; for their tags all are, in one call, which fails with any of them.
+        if by_tags || *is_looked_at {
+            read.push(arn);
+        }
     }
-    // All are asked for their tags at once: one that may not be read fails the call.
-    if selection.needs_cluster_tags() && !all.is_empty() {
-        needs.push(need(&["ecs:DescribeClusters"], all));
+    if !read.is_empty() {
+        needs.push(need(&["ecs:DescribeClusters"], read));
     }
     needs
 }
@@ -252,4 +255,52 @@ fn partition(region: &Region) -> &'static str {
 
 fn need(actions: &[&'static str], resources: impl IntoIterator<Item = String>) -> Need {
     Need { actions: actions.to_vec(), resources: resources.into_iter().collect(), context: BTreeMap::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{DiscoveryRules, Glob, Selector};
+
+    fn clusters() -> Clusters {
+        let home = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+        let cluster = |name: &str| (home.clone(), ClusterName::from(name));
+        [(cluster("shop"), true), (cluster("tools"), false)].into()
+    }
+
+    fn told(exclude: Vec<Selector>) -> Vec<String> {
+        let everything = || vec![Selector::Name(Glob::new("*"))];
+        let refresh = Duration::from_hours(1);
+        let rules = DiscoveryRules { clusters: everything(), services: everything(), exclude, refresh };
+        let needs = of_discovery(&Selection::new(rules), clusters().iter());
+        needs.iter().map(|it| format!("{:?} on {:?} in {:?}", it.actions, it.resources, it.context)).collect()
+    }
+
+    #[test]
+    fn services_are_listed_by_cluster_and_others_clusters_read_only_for_their_tags() {
+        insta::assert_snapshot!(told(Vec::new()).join("\n"), @r#"
+        ["ecs:ListClusters"] on ["*"] in {}
+        ["ecs:ListServices"] on ["*"] in {"ecs:cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/shop"}
+        ["ecs:DescribeClusters"] on ["arn:aws:ecs:eu-west-1:111122223333:cluster/shop"] in {}
+        "#);
+        let value = Glob::new("others");
+        let by_tags = told(vec![Selector::Tag { key: "team".into(), value }]);
+        let (shop, tools) = ("eu-west-1:111122223333:cluster/shop", "eu-west-1:111122223333:cluster/tools");
+        let described = by_tags.last().expect("the clusters");
+        assert!(described.starts_with(r#"["ecs:DescribeClusters"] on "#), "{described}");
+        assert!(described.contains(shop) && described.contains(tools), "{described}");
+    }
+
+    #[test]
+    fn a_secret_is_asked_about_by_the_arn_that_it_has() {
+        for (name, of_arn) in [
+            ("shop/db-x1Y2z3", "shop/db-x1Y2z3"),
+            ("shop/db", "shop/db-AbCdEf"),
+            ("shop/db-main", "shop/db-main-AbCdEf"),
+        ] {
+            assert_eq!(whole(name), of_arn);
+        }
+    }
 }

@@ -226,6 +226,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_warned_of_says_what_does_not_happen_without_it() {
+        let family = "arn:aws:ecs:eu-west-1:111122223333:task-definition/api:1";
+        let service = "arn:aws:ecs:eu-west-1:111122223333:service/shop/api";
+        let told = |action: &str, resource: &str| {
+            let denial = Denial { action: action.into(), resource: resource.into(), explicit: false };
+            unread(&denial, "arn:role")
+        };
+        insta::assert_snapshot!(text(&[
+            told("ecs:RegisterTaskDefinition", family),
+            told("ecs:TagResource", service),
+            told("ecs:UntagResource", service),
+        ]), @r#"
+        warning  permissions: ecs:RegisterTaskDefinition on arn:aws:ecs:eu-west-1:111122223333:task-definition/api:1 is not allowed to arn:role: Lockkeeper does not go back from a tag that has moved, nor deploy an image that a request names: ECS's circuit breaker alone goes back; allow it on the families, with iam:PassRole on the roles of their tasks (pass_role_arns of the module), or set rollback = false
+        warning  permissions: ecs:TagResource on arn:aws:ecs:eu-west-1:111122223333:service/shop/api is not allowed to arn:role: another Lockkeeper would not notice what is ours; allow it, or switch aws.owner_tag off
+        warning  permissions: ecs:UntagResource on arn:aws:ecs:eu-west-1:111122223333:service/shop/api is not allowed to arn:role: a pause or a hold could not be taken back; allow it
+        0 errors, 3 warnings.
+        "#);
+        let mends = |action: &str, resource: &str| told(action, resource).mend;
+        for (action, resource) in [("iam:PassRole", "arn:role/shop"), ("ecs:TagResource", family)] {
+            assert_eq!(mends(action, resource), mends("ecs:RegisterTaskDefinition", family), "{action}");
+        }
+    }
+
+    #[test]
     fn a_denial_is_an_error_only_where_something_would_fail() {
         let denial = Denial { action: "ecs:UpdateService".into(), resource: "arn:s".into(), explicit: true };
         let findings =

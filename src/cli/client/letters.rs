@@ -24,6 +24,8 @@ struct Letter {
     id: String,
     time: String,
     target: Option<String>,
+    #[serde(default)]
+    target_name: Option<String>,
     outcome: Option<String>,
     cause: Option<String>,
     reason: Option<String>,
@@ -162,9 +164,9 @@ fn table(letters: &[Letter], width: Option<usize>, now: Timestamp) -> String {
 
 impl Letter {
     fn row(&self) -> [String; 5] {
-        let service = self.target.as_deref().map(|target| super::shapes::service(target).to_owned());
-        let target = match (service, self.reaches.is_empty()) {
-            (Some(service), _) => service,
+        let called = self.target_name.as_deref().or(self.target.as_deref().map(super::shapes::service));
+        let target = match (called, self.reaches.is_empty()) {
+            (Some(called), _) => called.to_owned(),
             (None, true) => "-".into(),
             (None, false) => format!("({})", self.reaches.join(", ")),
         };

@@ -65,7 +65,10 @@ pub(in crate::cli) struct Hold {
 #[derive(Clone, Debug, Deserialize)]
 pub(in crate::cli) struct Deployment {
     pub(in crate::cli) id: String,
-    pub(in crate::cli) target: String,
+    target: String,
+    /// Daemons that do not tell it are asked, too.
+    #[serde(default)]
+    target_name: Option<String>,
     pub(in crate::cli) changes: Vec<String>,
     #[serde(default)]
     pub(in crate::cli) triggers: Vec<Trigger>,
@@ -97,7 +100,9 @@ pub(in crate::cli) struct Accepted {
 /// The way back.
 #[derive(Debug, Deserialize)]
 pub(in crate::cli) struct WayBack {
-    pub(in crate::cli) target: String,
+    target: String,
+    #[serde(default)]
+    target_name: Option<String>,
     pub(in crate::cli) from: String,
     pub(in crate::cli) to: String,
     /// Daemons that do not tell these are asked, too.
@@ -171,7 +176,19 @@ impl Image {
     }
 }
 
+impl WayBack {
+    /// What people call its target.
+    pub(in crate::cli) fn called(&self) -> &str {
+        self.target_name.as_deref().unwrap_or_else(|| service(&self.target))
+    }
+}
+
 impl Deployment {
+    /// What people call its target.
+    pub(in crate::cli) fn called(&self) -> &str {
+        self.target_name.as_deref().unwrap_or_else(|| service(&self.target))
+    }
+
     /// How long it took, in seconds.
     pub(in crate::cli) fn seconds(&self) -> Option<u64> {
         let at = |text: &Option<String>| text.as_deref().and_then(Timestamp::parse);

@@ -5,7 +5,7 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 use super::{
     follow::Followed,
-    shapes::{Deployment, lasting, service},
+    shapes::{Deployment, lasting},
 };
 use crate::{cli::complain, domain::harmless};
 
@@ -44,7 +44,7 @@ fn markdown(what: &str, followed: &Followed, page: &str) -> String {
         (_, to) => to.clone(),
     };
     let rows = [
-        ("Target", Some(service(&it.target).to_owned())),
+        ("Target", Some(it.called().to_owned())),
         ("Outcome", Some(outcome)),
         ("Cause", it.cause.as_ref().map(|cause| cause.replace('_', " "))),
         ("Reason", it.reason.clone()),
@@ -66,7 +66,7 @@ fn unknown(what: &str, why: &str, seen: Option<(&Deployment, String)>) -> String
     let rows = [("Outcome", Some("not known".to_owned())), ("Why", Some(cell(why)))];
     let seen = seen.map(|(it, page)| {
         [
-            ("Target", Some(cell(service(&it.target)))),
+            ("Target", Some(cell(it.called()))),
             ("Stage", Some(cell(&it.stage.replace('_', " ")))),
             ("Reason", it.reason.as_deref().map(cell)),
             ("Definition", it.definition.as_deref().map(cell)),

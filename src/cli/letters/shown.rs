@@ -13,7 +13,8 @@ use crate::{
 pub(in crate::cli) struct Shown {
     #[serde(flatten)]
     pub(in crate::cli) record: LetterRecord,
-    #[serde(skip)]
+    /// By the settings of whoever looks.
+    #[serde(rename = "target_name")]
     name: Option<String>,
 }
 

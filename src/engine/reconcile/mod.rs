@@ -136,6 +136,16 @@ enum Fate {
     Unmended,
 }
 
+/// What a whole look says of a change that a target may have missed.
+enum Judged {
+    /// It has seen it, or will.
+    Seen,
+    /// It has not.
+    Missed,
+    /// What it began for that gave way to something else.
+    GaveWay,
+}
+
 /// One pass, while it goes on.
 struct Pass<'a> {
     of: &'a Reconciler,
@@ -358,14 +368,12 @@ impl Pass<'_> {
             // Nothing is done about it, so only something newer can change it.
             Some(fate @ (Fate::Seen | Fate::Missed(None) | Fate::Unmended)) => fate,
             // What was put on the queue may have been tried, and have failed: then it is told, and owed no more.
-            Some(Fate::Missed(Some(sent))) => match self.is_missed(&suspect).await? {
-                Some(false) => Fate::Seen,
-                Some(true) => self.miss(name, &suspect).await?,
+            Some(Fate::Missed(Some(sent))) => match self.judged(&suspect).await? {
+                Some(judged) => self.fate(name, &suspect, &judged).await?,
                 None => Fate::Missed(Some(sent)),
             },
-            None => match self.is_missed(&suspect).await? {
-                Some(false) => Fate::Seen,
-                Some(true) => self.miss(name, &suspect).await?,
+            None => match self.judged(&suspect).await? {
+                Some(judged) => self.fate(name, &suspect, &judged).await?,
                 None => return Some(()),
             },
         };
@@ -378,7 +386,7 @@ impl Pass<'_> {
     }
 
     /// Whether the target has not seen it indeed; `Some(None)` if that cannot be told now.
-    async fn is_missed(&mut self, suspect: &Suspect) -> Option<Option<bool>> {
+    async fn judged(&mut self, suspect: &Suspect) -> Option<Option<Judged>> {
         let (target, event) = (&suspect.target, &suspect.event);
         let question = |answer| Question::Request {
             target: target.clone(),
@@ -397,20 +405,27 @@ impl Pass<'_> {
         };
         let look = self.of.ecs.look(&order).await;
         let Some(look) = self.taken(look) else { return Some(None) };
-        Some(Some(plan::is_needed(&request, &look) && suspect.proof.holds(&look)))
+        let is_missed = plan::is_needed(&request, &look) && suspect.proof.holds(&look);
+        Some(Some(match is_missed {
+            true if suspect.gave_way(&look) => Judged::GaveWay,
+            true => Judged::Missed,
+            false => Judged::Seen,
+        }))
     }
 
-    /// What follows from its having missed it. `None` if the loop has ended.
-    async fn miss(&mut self, name: &TargetName, suspect: &Suspect) -> Option<Fate> {
-        let what = drift::words(&suspect.event);
-        Some(match self.of.reconcile.mode {
-            ReconcileMode::Repair => self.mend(name, suspect).await?,
-            ReconcileMode::Report | ReconcileMode::Off => {
-                let why = "it is only told: reconcile.mode";
-                warn!(service = name.as_str(), "drift: {name} has not seen that {what}; {why}");
-                Fate::Missed(None)
+    /// What follows from that. `None` if the loop has ended.
+    async fn fate(&mut self, name: &TargetName, suspect: &Suspect, judged: &Judged) -> Option<Fate> {
+        let why = match (judged, self.of.reconcile.mode) {
+            (Judged::Seen, _) => return Some(Fate::Seen),
+            (Judged::Missed, ReconcileMode::Repair) => return self.mend(name, suspect).await,
+            (Judged::Missed, ReconcileMode::Report | ReconcileMode::Off) => "it is only told: reconcile.mode",
+            (Judged::GaveWay, _) => {
+                "a rollout that was to bring that gave way to another one: it is only told, and left to people"
             }
-        })
+        };
+        let what = drift::words(&suspect.event);
+        warn!(service = name.as_str(), "drift: {name} has not seen that {what}; {why}");
+        Some(Fate::Missed(None))
     }
 
     /// What was read, if it could be.

@@ -1,5 +1,7 @@
 use super::*;
-use crate::domain::{DefinitionId, Marks, RolloutKey, ServiceState, TagPolicy, Tasks, TriggerSwitches};
+use crate::domain::{
+    DefinitionId, Marks, Rollout, RolloutKey, RolloutState, ServiceState, TagPolicy, Tasks, TriggerSwitches,
+};
 
 const OLD: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
 const NEW: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000bb";
@@ -214,12 +216,14 @@ fn look(rollouts: &[(i64, RolloutState, Option<&str>)]) -> Look {
     Look {
         taken_at: at(60),
         service: ServiceState::Active,
+        created_at: None,
         desired: 1,
         running: None,
         base: Ok(definition.clone()),
         wanted: None,
         rollouts: rollouts.iter().map(rollout).collect(),
         holds: crate::domain::Holds::default(),
+        tags: BTreeMap::new(),
         going_back: false,
         events: vec![],
         stopped: vec![],
@@ -239,6 +243,31 @@ fn what_a_rollout_since_the_push_brought_or_may_have_brought_was_not_missed() {
     assert!(!holds(&[(6, RolloutState::Stopped, Some(CHILD))]));
     assert!(!holds(&[(6, RolloutState::Failed, None)]), "nobody knows what it would have brought");
     assert!(Proof::Rule.holds(&look(&[(6, RolloutState::Failed, None)])));
+}
+
+#[test]
+fn what_a_rollout_was_to_pin_and_gave_way_was_not_lost() {
+    let subject = subject("api:v1", OnPush::Pin);
+    let index = TagState { children: vec![CHILD.into()], ..state(NEW, 20) };
+    let [suspect] = found(&subject, &images(&[("v2", index)])).try_into().expect("one");
+    let v2 = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/api:v2";
+    let gave_way = |created, state, digest, image: &str| {
+        let mut look = look(&[(created, state, digest)]);
+        look.rollouts[0].definition.images.insert("web".into(), image.parse().unwrap());
+        suspect.gave_way(&look)
+    };
+    let stopped = RolloutState::Stopped;
+    assert!(gave_way(20, stopped, Some(NEW), v2) && gave_way(30, stopped, Some(CHILD), v2));
+    assert!(gave_way(30, stopped, None, v2), "before it had a digest");
+    assert!(gave_way(30, stopped, None, &format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/api@{NEW}")));
+    assert!(!gave_way(19, stopped, Some(NEW), v2), "before the push");
+    assert!(!gave_way(30, stopped, Some(OLD), v2), "the tag meant another image then");
+    assert!(!gave_way(30, stopped, None, &v2.replace("v2", "v3")));
+    assert!(!gave_way(30, stopped, None, &v2.replace("/api", "/other")));
+    assert!(!gave_way(30, RolloutState::Succeeded, Some(NEW), v2), "the one rule knows of that");
+    let rule = Suspect { proof: Proof::Rule, ..suspect.clone() };
+    assert!(!rule.gave_way(&look(&[(30, stopped, Some(NEW))])));
+    assert!(suspect.proof.holds(&look(&[])) && suspect.since() == at(20));
 }
 
 #[test]

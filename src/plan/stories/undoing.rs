@@ -191,6 +191,22 @@ fn pinned_since_a_rollback() -> Bench {
 }
 
 #[test]
+fn a_way_back_that_may_not_be_registered_is_told_beside_why_it_failed() {
+    let mut bench = bench();
+    bench.scene().running.as_mut().expect("runs").digests = BTreeMap::from([("web".into(), digest("a"))]);
+    bench.receive("m", [followed("v1", Some(digest("b")), 990)]);
+    bench.pass(6);
+    let reason = "RegisterTaskDefinition: AccessDenied".into();
+    let refused = CallFailure { cause: Cause::Permission, reason, remedy: Remedy::GiveUp };
+    bench.failing_starts = vec![refused].into();
+    bench.rollout_is(RolloutState::Failed);
+    bench.pass(600);
+    assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::Failed], 2), "it is not tried again");
+    let told = bench.end().2;
+    assert!(told.ends_with("failed: RegisterTaskDefinition: AccessDenied"), "{told}");
+}
+
+#[test]
 fn a_followed_tag_goes_on_being_followed_after_a_rollback() {
     let mut bench = pinned_since_a_rollback();
     bench.receive("next", [followed("v1", Some(digest("c")), 1_030)]);

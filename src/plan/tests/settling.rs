@@ -75,6 +75,30 @@ fn evidence_counts_from_the_floor_and_not_from_the_version() {
 }
 
 #[test]
+fn whoever_creates_a_service_decides_what_it_runs() {
+    let created = |second| Look { created_at: Some(at(second)), ..look(100, Vec::new()) };
+    for request in [pin(50, "v2"), definition(50, "f:4")] {
+        let wanting = |look: Look| Look { wanted: Some(Ok(view(4, "v0"))), ..look };
+        assert!(is_settled(&judge(&request, &wanting(created(51))), Outcome::Superseded));
+        assert_eq!(judge(&request, &wanting(created(50))), Verdict::Needed, "in the same second");
+        let again = Request { floor: at(90), ..request };
+        assert_eq!(judge(&again, &wanting(created(51))), Verdict::Needed, "asked for again since");
+    }
+    assert_eq!(judge(&restart(50), &created(60)), Verdict::Needed, "new tasks, of whatever it has");
+}
+
+#[test]
+fn who_creates_a_service_with_what_was_asked_for_supersedes_nothing() {
+    let fate = |state| {
+        let first = rollout(60, view(2, "v2"), state);
+        judge(&pin(50, "v2"), &Look { created_at: Some(at(60)), ..look(100, vec![first]) })
+    };
+    assert!(matches!(fate(InProgress), Verdict::Adopt(_)));
+    assert!(matches!(fate(Failed), Verdict::Failed(_)));
+    assert!(is_settled(&fate(Succeeded), Outcome::AlreadyRunning));
+}
+
+#[test]
 fn an_old_failure_that_is_replayed_does_not_overwrite_newer_content() {
     let mut replayed = pin(10, "v1");
     replayed.floor = at(90);

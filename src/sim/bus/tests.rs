@@ -68,6 +68,20 @@ fn the_rules_that_send_to_a_queue_are_found_by_it() {
 }
 
 #[test]
+fn a_pattern_that_eventbridge_refuses_makes_no_rule() {
+    let mut bench = Bench::new();
+    let alone = r#"{"detail": {"$or": [{"bucket": {"name": ["env"]}}]}}"#;
+    for (operation, body) in [
+        ("PutRule", json!({"Name": "r", "EventPattern": alone})),
+        ("CreateArchive", json!({"ArchiveName": "a", "EventPattern": alone})),
+        ("TestEventPattern", json!({"EventPattern": alone, "Event": "{}"})),
+    ] {
+        assert_eq!(bench.fails(Events, operation, body), "InvalidEventPatternException", "{operation}");
+    }
+    assert_eq!(bench.call(Events, "ListRules", json!({}))["Rules"], json!([]));
+}
+
+#[test]
 fn a_disabled_rule_delivers_nothing() {
     let mut bench = Bench::new();
     let url = bench.listen("demo");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::{
-    DefinitionId, DeploymentId, EventId, HoldKind, HoldRecord, RunningImage, TargetId, WayBack,
+    DefinitionId, DeploymentId, EventId, HoldKind, HoldRecord, RunningImage, TargetId, TargetName, WayBack,
 };
 
 /// What is to be deployed. Without `image`, `tag` and `definition` it is what runs, with new tasks.
@@ -104,6 +104,8 @@ pub(super) struct RollbackAnswer {
     pub(super) event_id: Option<EventId>,
     pub(super) dry_run: bool,
     pub(super) target: TargetId,
+    /// What it is called.
+    pub(super) target_name: TargetName,
     /// What runs.
     pub(super) from: DefinitionId,
     /// The images that run.
@@ -124,8 +126,12 @@ pub(super) struct RollbackAnswer {
 }
 
 impl RollbackAnswer {
-    /// `hold_now` is what keeps the target back before.
-    pub(super) fn new(way: WayBack, hold_now: Option<HoldRecord>, event_id: Option<EventId>) -> Self {
+    /// For the target with this name, and with what keeps it back before.
+    pub(super) fn new(
+        way: WayBack,
+        (target_name, hold_now): (TargetName, Option<HoldRecord>),
+        event_id: Option<EventId>,
+    ) -> Self {
         let WayBack { target, from, from_images, to, to_images, images, follow, hold, by: _, reason: _ } =
             way;
         let texts = |(container, it): (_, _)| (ToString::to_string(&container), it);
@@ -133,6 +139,7 @@ impl RollbackAnswer {
             dry_run: event_id.is_none(),
             event_id,
             target,
+            target_name,
             from,
             from_images,
             to,

@@ -175,18 +175,18 @@ pub(super) async fn rollback(
 ) -> Result<Response, Problem> {
     let snapshot = state.latest();
     let found = find_target(&snapshot, &id)?;
-    let (target, hold_now) = (found.id.clone(), found.lane.hold.clone());
+    let (target, before) = (found.id.clone(), (found.name.clone(), found.lane.hold.clone()));
     is_taken(&snapshot, &target)?;
     let reason = note("reason", body.reason)?;
     let found = state.desk.get()?.way_back(target, body.to).await?;
     let way = WayBack { hold: body.hold, by: Some(by.clone()), reason, ..found };
     if body.dry_run {
-        return Ok(Json(RollbackAnswer::new(way, hold_now, None)).into_response());
+        return Ok(Json(RollbackAnswer::new(way, before, None)).into_response());
     }
     let event_id = post(&state, &snapshot, &by, &Ask::Rollback(way.clone())).await?;
     let location = format!("/api/v1/deployments?event={event_id}");
     let location = HeaderValue::from_str(&location).expect("an id has no control characters");
-    let answer = Json(RollbackAnswer::new(way, hold_now, Some(event_id)));
+    let answer = Json(RollbackAnswer::new(way, before, Some(event_id)));
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], answer).into_response())
 }
 

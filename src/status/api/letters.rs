@@ -18,7 +18,7 @@ use super::{
     shown::{conditional, find_target},
 };
 use crate::{
-    domain::{LetterRecord, Timestamp},
+    domain::{LetterRecord, TargetName, Timestamp},
     status::{
         StatusState,
         access::{Operator, Reader},
@@ -33,7 +33,7 @@ const MOST_IDS: usize = 200;
 #[derive(Serialize, ToSchema)]
 pub(super) struct LetterList {
     /// The newest first.
-    items: Vec<LetterRecord>,
+    items: Vec<LetterShown>,
     /// The `cursor` of the next page; null on the last.
     next: Option<String>,
     /// When the queue was looked at.
@@ -42,6 +42,16 @@ pub(super) struct LetterList {
     whole: bool,
     /// How many messages somebody else held just then, so that they could not be seen.
     unseen: u64,
+}
+
+/// A letter, and what its target is called.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Letter)]
+struct LetterShown {
+    /// What its target is called now; null where it names none, or one that is not known any more.
+    target_name: Option<TargetName>,
+    #[serde(flatten)]
+    record: LetterRecord,
 }
 
 /// Which letters are to be put back. Several conditions narrow each other down.
@@ -120,8 +130,11 @@ pub(super) async fn letters(
     let more = items.len() > wanted.limit;
     items.truncate(wanted.limit);
     let next = items.last().filter(|_| more).map(|it| format!("{}.{}", it.time.as_millis(), it.id));
+    let snapshot = state.latest();
+    let name_of = |it: &LetterRecord| snapshot.name_of(it.target.as_ref()?).cloned();
+    let shown = |it: &LetterRecord| LetterShown { target_name: name_of(it), record: it.clone() };
     let list = LetterList {
-        items: items.into_iter().cloned().collect(),
+        items: items.into_iter().map(shown).collect(),
         next,
         seen_at: letters.seen_at,
         whole: letters.whole,

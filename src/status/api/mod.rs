@@ -27,7 +27,7 @@ use axum::{
 
 pub(super) use changes::put;
 pub(super) use openapi::ReadErrors;
-pub(super) use shown::{TargetShown, find_target};
+pub(super) use shown::{DeploymentShown, TargetShown, find_target};
 
 use self::{
     query::{DEFAULT_LIMIT, Pairs, deployments_query, limit_of, pairs, unknown, wrong},
@@ -40,7 +40,7 @@ use super::{
     stream,
 };
 use crate::{
-    domain::{DeploymentId, DeploymentRecord, Outcome, TargetId, Timestamp},
+    domain::{DeploymentId, Outcome, TargetId, Timestamp},
     report::history::{self, Query},
 };
 
@@ -140,7 +140,7 @@ async fn target(
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "How many there are on a page; 50"),
         ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
     ),
-    responses((status = 200, description = "A page of them", body = DeploymentList<DeploymentRecord>), ReadErrors))]
+    responses((status = 200, description = "A page of them", body = DeploymentList<DeploymentShown<'_>>), ReadErrors))]
 async fn deployments(
     State(state): State<StatusState>,
     _: Reader,
@@ -166,13 +166,14 @@ async fn deployments(
     let page = history::page_of(snapshot.listed(), &query);
     let next = page.next.map(|cursor| cursor.to_string());
     let complete = snapshot.past_unread() == 0;
-    Ok(conditional(&headers, &DeploymentList { items: page.items, next, complete }))
+    let items = page.items.into_iter().map(|it| DeploymentShown::new(it, &snapshot)).collect();
+    Ok(conditional(&headers, &DeploymentList { items, next, complete }))
 }
 
 /// One deployment.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}", tag = "deployments", security((), ("token" = [])),
     params(("id" = String, Path, description = "The deployment's id")),
-    responses((status = 200, description = "It", body = DeploymentRecord), ReadErrors))]
+    responses((status = 200, description = "It", body = DeploymentShown<'_>), ReadErrors))]
 async fn deployment(
     State(state): State<StatusState>,
     _: Reader,
@@ -182,7 +183,7 @@ async fn deployment(
     let snapshot = state.latest();
     let found =
         snapshot.deployment(&DeploymentId::from(id.as_str())).ok_or_else(|| no_deployment(&snapshot, &id))?;
-    Ok(conditional(&headers, found))
+    Ok(conditional(&headers, &DeploymentShown::new(found, &snapshot)))
 }
 
 fn no_deployment(snapshot: &Snapshot, id: &str) -> Problem {

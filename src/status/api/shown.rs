@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        ClusterName, DeploymentId, HoldRecord, LaneRecord, LaneState, Moment, RolloutRecord, RunningRecord,
-        ServiceName, TargetId, TargetName, TargetRecord, Timestamp, fingerprint, harmless, nearest_of,
+        ClusterName, DeploymentId, DeploymentRecord, HoldRecord, LaneRecord, LaneState, Moment,
+        RolloutRecord, RunningRecord, ServiceName, TargetId, TargetName, TargetRecord, Timestamp,
+        fingerprint, harmless, nearest_of,
     },
     status::{Snapshot, problem::Problem},
 };
@@ -59,6 +60,18 @@ pub(in crate::status) struct TargetShown {
     lane: LaneShown,
 }
 
+/// A deployment, and what its target is called.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deployment)]
+pub(in crate::status) struct DeploymentShown<'a> {
+    /// What its target is called now; of one that is gone, what it was called then.
+    #[schema(value_type = TargetName)]
+    target_name: &'a TargetName,
+    #[serde(flatten)]
+    #[schema(value_type = DeploymentRecord)]
+    record: &'a DeploymentRecord,
+}
+
 /// What is done about a target.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Lane)]
@@ -92,6 +105,12 @@ impl TargetShown {
             refused,
             lane: LaneShown { state, deployment, next, waiting, until, why, hold },
         }
+    }
+}
+
+impl<'a> DeploymentShown<'a> {
+    pub(in crate::status) fn new(record: &'a DeploymentRecord, snapshot: &'a Snapshot) -> Self {
+        Self { target_name: snapshot.name_of(&record.target).unwrap_or(&record.name), record }
     }
 }
 

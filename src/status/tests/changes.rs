@@ -197,7 +197,7 @@ async fn a_rollback_says_what_it_would_do_before_it_does() {
     let (notebook, state) = notebook();
     let path = "/api/v1/targets/api/rollback";
     let way = json!({
-        "event_id": null, "dry_run": true, "target": API, "from": "chubby_api:13", "to": "chubby_api:12",
+        "event_id": null, "dry_run": true, "target": API, "target_name": "api", "from": "chubby_api:13", "to": "chubby_api:12",
         "from_images": [], "to_images": [], "images": { "web": "sha256:aa" }, "follow": {}, "hold": true,
         "hold_now": null,
     });

@@ -49,9 +49,26 @@ async fn every_change_is_described_with_a_token_and_every_error_that_it_can_have
 /// The properties that an object of this name has, and those that it must have.
 fn properties(description: &Value, name: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let schema = &description["components"]["schemas"][name];
-    let all = schema["properties"].as_object().unwrap_or_else(|| panic!("{name} is not described")).keys();
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    (all.cloned().collect(), required.map(str::to_owned).collect())
+    let (mut all, mut must) = (BTreeSet::new(), BTreeSet::new());
+    for part in schema["allOf"].as_array().unwrap_or(&vec![schema.clone()]) {
+        if let Some(other) = part["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+            let (theirs, required) = properties(description, other);
+            all.extend(theirs);
+            must.extend(required);
+        } else {
+            let own = part["properties"].as_object();
+            all.extend(own.unwrap_or_else(|| panic!("{name} is not described")).keys().cloned());
+            must.extend(
+                part["required"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned),
+            );
+        }
+    }
+    (all, must)
 }
 
 #[tokio::test]
@@ -61,7 +78,7 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     for (path, name) in [
         ("/api/v1/targets/api", "Target"),
         ("/api/v1/targets/search", "Target"),
-        ("/api/v1/deployments/d-bad0", "DeploymentRecord"),
+        ("/api/v1/deployments/d-bad0", "Deployment"),
         ("/api/v1/targets/nobody", "Problem"),
     ] {
         let answer = get(&sample, path).await.json();

@@ -140,6 +140,7 @@ async fn a_letter_has_the_shape_of_the_contract() {
       "reason": "container web exited with 1",
       "result": "asks",
       "target": "111122223333/eu-west-1/shop/chubby_api",
+      "target_name": null,
       "time": "1970-01-01T00:00:03Z",
       "version": "1970-01-01T00:00:00Z"
     }

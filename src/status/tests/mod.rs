@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 
 use super::{Access, Desk, StatusState, router, sample::Sample};
 use crate::{
-    domain::{DeploymentRecord, Moment, Outcome, Reads, Role, TokenPlace, TokenRule},
+    domain::{DeploymentRecord, Moment, Outcome, Reads, Role, TargetSettings, TokenPlace, TokenRule},
     report::sample::succeeded,
 };
 
@@ -212,6 +212,7 @@ async fn a_deployment_has_the_shape_of_the_contract() {
       "stage": "finished",
       "started_at": "2026-11-01T12:00:05Z",
       "target": "111122223333/eu-west-1/shop/chubby_api",
+      "target_name": "api",
       "triggers": [
         {
           "event_id": "e-3",
@@ -306,6 +307,17 @@ async fn what_may_be_meant_is_said_once() {
     for cluster in ["dock", "quay"] {
         assert_eq!(detail.matches(&format!("/{cluster}/fleet")).count(), 1, "{detail}");
     }
+}
+
+#[tokio::test]
+async fn a_deployment_tells_what_its_target_is_called_now() {
+    let mut sample = Sample::busy();
+    let target = sample.snapshot.targets[0].id.clone();
+    let settings = Arc::new(TargetSettings::named("shop/api".into()));
+    sample.snapshot.settings = Arc::new([(target, settings)].into());
+    assert_eq!(get(&sample, "/api/v1/deployments/d-bad0").await.json()["target_name"], "shop/api");
+    let listed = get(&sample, "/api/v1/deployments").await.json();
+    assert!(listed["items"].as_array().expect("a list").iter().all(|it| it["target_name"] == "shop/api"));
 }
 
 #[tokio::test]

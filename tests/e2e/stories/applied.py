@@ -6,6 +6,7 @@ import events
 import permitted
 import processes
 from daemon import Daemon
+from iam import Iam
 from stage import REGION, Stage, short
 from terraform import Terraform
 
@@ -41,6 +42,8 @@ def the_module_is_applied_and_what_its_rules_bring_is_deployed(stage: Stage) -> 
     assert daemon.get("/health")["parts"]["lease"]["state"] == "active"
     processes.kill(daemon.process)
     _all_that_it_called_is_allowed(stage)
+    # Behind it, because what a person's check reads is not the daemon's to be allowed.
+    _a_check_finds_nothing_missing(stage)
     stage.client("ecs").delete_service(cluster="shop", service="jobs", force=True)
     terraform.run("destroy", "-auto-approve", *ALL)
     assert "lockkeeper" not in json.dumps(stage.sqs.list_queues().get("QueueUrls", []))
@@ -56,6 +59,31 @@ def _all_that_it_called_is_allowed(stage: Stage) -> None:
     elsewhere = json.loads(json.dumps(policy["Statement"]).replace("/shop/", "/other/").replace(":lockkeeper\"", ":other\""))
     refused = {it.partition(" ")[0] for it in permitted.refused(calls, elsewhere)}
     assert {"ecs:DescribeServices", "ecs:UpdateService", "sqs:ReceiveMessage"} <= refused, refused
+
+
+def _a_check_finds_nothing_missing(stage: Stage) -> None:
+    """Of permissions: some of what the services read is not there in the emulator. Without the role's policy all is missing."""
+    role = stage.client("iam").get_role(RoleName="lockkeeper-task")["Role"]["Arn"]
+    policy = stage.client("iam").get_role_policy(RoleName="lockkeeper-task", PolicyName="deploy")["PolicyDocument"]
+    # Lockkeeper's service is one of the cluster's, and its own roles are none that it may pass.
+    found = _permissions(stage, role, policy["Statement"])
+    assert all(it.startswith("iam:PassRole on ") and ":role/lockkeeper-" in it for level, it in found if level != "ok"), found
+    assert "error" not in {level for level, _ in found}, found
+    for action in ("dynamodb:UpdateItem", "sqs:GetQueueUrl", "ecs:ListServices"):
+        rest = [it for it in policy["Statement"] if action not in it["Action"]]
+        found = _permissions(stage, role, rest)
+        assert any(level == "error" and what.startswith(f"{action} on ") for level, what in found), found
+
+
+def _permissions(stage: Stage, role: str, granted: list[dict]) -> list[tuple[str, str]]:
+    """What `check` finds of them: level and line."""
+    iam = Iam(role, granted)
+    try:
+        tool = stage.tool(environment={**stage.variables, "AWS_ENDPOINT_URL_IAM": iam.url})
+        findings = tool.answer("check", "--role", role, code=1)["findings"]
+    finally:
+        iam.close()
+    return [(it["level"], it["what"]) for it in findings if it["about"] == "permissions"]
 
 
 def _jobs(stage: Stage) -> None:
@@ -77,4 +105,5 @@ def _daemon(stage: Stage) -> Daemon:
     stage.dead_url = stage.sqs.get_queue_url(QueueName="lockkeeper-dead")["QueueUrl"]
     assert stage.queue_url == stage.sqs.get_queue_url(QueueName="lockkeeper")["QueueUrl"]
     assert variables["AWS_REGION"] == REGION and variables["LOCKKEEPER__LEASE__TABLE"] == "lockkeeper", variables
+    stage.variables = variables
     return stage.run(environment=variables)

@@ -149,6 +149,28 @@ def of_two_services_with_one_name_each_is_called_by_its_cluster(stage: Stage) ->
     stage.rest(daemon)
 
 
+def a_name_that_two_services_have_is_refused_with_both_ids(stage: Stage) -> None:
+    stage.queues()
+    for service in ("one", "two"):
+        _service(stage, service, {}, {"lockkeeper:name": "ship"})
+    tokens = '[[http.tokens]]\nname = "ci"\nrole = "operate"\nenv = "CI_TOKEN"\n'
+    token = "ci-token-0123456789abcdef"
+    daemon = stage.run(_discovery(stage), tokens, environment={"CI_TOKEN": token})
+    ids = [f"123456789012/{REGION}/{stage.cluster}/{service}" for service in ("one", "two")]
+    until("both are shown by their ids", lambda: [it["name"] for it in daemon.targets()] == ids)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "LOCKKEEPER_URL": f"http://127.0.0.1:{daemon.port}", "LOCKKEEPER_TOKEN": token}
+    for words in (["deploy"], ["pause"], ["resume"], ["rollback"], ["status"], ["history"]):
+        asked = daemon.elsewhere(*words, "ship", environment=environment)
+        assert asked.returncode == 2 and all(id in asked.stderr for id in ids), (words, asked)
+    unheard = daemon.elsewhere("deploy", "shi", environment=environment)
+    assert unheard.returncode == 1 and "`shi`" in unheard.stderr, unheard
+    stage.put(events.deploy(ids[0], refresh=True))
+    (deployment,) = stage.finished(daemon, seconds=60)
+    assert deployment["target"] == deployment["target_name"] == ids[0], deployment
+    history = daemon.elsewhere("history", environment=environment).stdout
+    assert ids[0] in history, history
+
+
 def a_service_of_another_account_is_deployed_there_by_its_role(stage: Stage) -> None:
     stage.queues()
     role = f"arn:aws:iam::{OTHER}:role/lockkeeper-target"

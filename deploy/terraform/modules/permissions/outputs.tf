@@ -5,7 +5,7 @@ output "registers" {
 
 output "registers_nothing" {
   description = "What that means where none may be, for whoever sees the plan."
-  value       = "No task definition may be registered: where ECS's circuit breaker does not go back from a followed tag that has moved, Lockkeeper cannot, and a request that names an image fails, with the cause `permission`. List the task and execution roles of the services in `pass_role_arns`, or set `rollback = false`."
+  value       = "No task definition may be registered: where ECS's circuit breaker does not go back from a followed tag that has moved, Lockkeeper may not either, and a request that names an image is refused. List the task and execution roles of the services in `pass_role_arns`, or set `rollback = false`."
 }
 
 output "statements" {
