@@ -340,18 +340,6 @@ impl Engine {
     }
 }
 
-/// The targets that were read to be there, or not to be.
-fn targets_of(word: &Word) -> Vec<TargetId> {
-    let target = |update: &Update| match update {
-        Update::Learn(discovered) => discovered.target.clone(),
-        Update::Forget(target) => target.clone(),
-    };
-    match word {
-        Word::Updates(updates) => updates.iter().map(target).collect(),
-        Word::Seen(..) | Word::Open(_) => Vec::new(),
-    }
-}
-
 /// Waits until a process with a lease may act no longer; one without may act for ever.
 async fn lost(hold: Option<&mut Hold>) {
     match hold {
@@ -441,9 +429,11 @@ impl Running {
                 self.see_holds(it, *asked);
             }
         }
-        let read = targets_of(&word);
+        let read = seen::targets_of(&word);
         self.engine.hear(word, &self.gate);
-        read.into_iter().for_each(|target| self.see_refusal(target));
+        for target in read {
+            self.see_refusal(target);
+        }
         self.turn(Input::Wakeup);
     }
 
