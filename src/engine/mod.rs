@@ -342,18 +342,6 @@ impl Engine {
     }
 }
 
-/// The targets that were read to be there, or not to be.
-fn targets_of(word: &Word) -> Vec<TargetId> {
-    let target = |update: &Update| match update {
-        Update::Learn(discovered) => discovered.target.clone(),
-        Update::Forget(target) => target.clone(),
-    };
-    match word {
-        Word::Updates(updates) => updates.iter().map(target).collect(),
-        Word::Seen(..) | Word::Open(_) => Vec::new(),
-    }
-}
-
 /// Waits until a process with a lease may act no longer; one without may act for ever.
 async fn lost(hold: Option<&mut Hold>) {
     match hold {
@@ -443,7 +431,7 @@ impl Running {
                 self.see_holds(it, *asked);
             }
         }
-        let read = targets_of(&word);
+        let read = seen::targets_of(&word);
         self.engine.hear(word, &self.gate);
         for target in read {
             self.see_refusal(target);

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use super::{OLDEST_READ, Running, discover::Seen};
+use super::{
+    OLDEST_READ, Running,
+    discover::{Seen, Word},
+};
 use crate::{
     domain::{Moment, TargetId},
+    inventory::Update,
     plan::{Input, Now},
     settings::of_tags,
 };
@@ -78,5 +82,17 @@ impl Running {
             }
             _ => {}
         }
+    }
+}
+
+/// The targets that were read to be there, or not to be.
+pub(super) fn targets_of(word: &Word) -> Vec<TargetId> {
+    let target = |update: &Update| match update {
+        Update::Learn(discovered) => discovered.target.clone(),
+        Update::Forget(target) => target.clone(),
+    };
+    match word {
+        Word::Updates(updates) => updates.iter().map(target).collect(),
+        Word::Seen(..) | Word::Open(_) => Vec::new(),
     }
 }

@@ -109,8 +109,10 @@ struct Sighting {
     digest: Digest,
     /// When the tag was first seen to mean it.
     seen: Timestamp,
-    /// Whether it was seen to mean another one before.
-    moved: bool,
+    /// When it was last seen to mean it.
+    last: Timestamp,
+    /// When it was last seen to mean another one, if it was.
+    moved_after: Option<Timestamp>,
 }
 
 /// A change that a target seems not to have seen.
@@ -216,10 +218,13 @@ impl Memory {
         for ((place, repository), tags) in &answers.images {
             for (tag, state) in tags {
                 let key = (place.clone(), repository.clone(), tag.clone());
-                let before = self.sightings.get(&key);
-                if before.is_none_or(|before| before.digest != state.digest) {
-                    let moved = before.is_some();
-                    self.sightings.insert(key, Sighting { digest: state.digest.clone(), seen: now, moved });
+                match self.sightings.get_mut(&key) {
+                    Some(same) if same.digest == state.digest => same.last = now,
+                    before => {
+                        let moved_after = before.map(|before| before.last);
+                        let digest = state.digest.clone();
+                        self.sightings.insert(key, Sighting { digest, seen: now, last: now, moved_after });
+                    }
                 }
             }
         }
@@ -341,7 +346,9 @@ impl Image<'_> {
             return None;
         }
         let seen = sighting.map_or(self.subject.read_at, |it| it.seen);
-        let was_moved = sighting.is_some_and(|it| it.moved);
+        // What was pushed since then was moved to by its push, and whatever came of that counts.
+        let moved_after = sighting.and_then(|it| it.moved_after);
+        let was_moved = moved_after.is_some_and(|after| state.pushed_at < after);
         let (counts, proof) = match running {
             _ if was_moved && is_later(seen) => return None,
             _ if was_moved => (seen.max(state.pushed_at), Proof::Rule),

@@ -151,6 +151,13 @@ impl Estate {
         self.book.images.insert(repository.into(), (tag.into(), digest));
     }
 
+    /// One image by several tags, of which the first is followed.
+    pub(super) fn push_as(&mut self, repository: &str, tags: [&str; 2]) {
+        let named = tags.map(str::to_owned);
+        let digest = self.front.with(|world, now| world.push(now, &scope(), repository, &named, None));
+        self.book.images.insert(repository.into(), (tags[0].into(), digest));
+    }
+
     pub(super) fn write_parameter(&self, name: &str) {
         let body = json!({"Name": name, "Value": "x", "Type": "String", "Overwrite": true});
         self.call(Service::Ssm, "PutParameter", body);

@@ -297,6 +297,27 @@ async fn what_was_pushed_before_a_service_was_created_is_no_drift_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_pushed_behind_a_followed_tag_and_rolled_back_is_no_drift() {
+    let mut estate = Estate::new(16).await;
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    for service in ["follower-0", "follower-1"] {
+        let body = json!({"cluster": "shop", "service": service, "deploymentConfiguration": breaker});
+        estate.call(Service::Ecs, "UpdateService", body);
+    }
+    sleep(Duration::from_mins(2)).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    // The pass in between finds the tag moved, and may do so when all is over.
+    sleep(Duration::from_mins(6)).await;
+    estate.push_as("shop/app-0", ["latest", "crash"]);
+    sleep(LONG).await;
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 2, "of each once, and never again");
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
     let estate = Estate::new(7).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;

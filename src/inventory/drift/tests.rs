@@ -191,6 +191,27 @@ fn the_same_change_has_the_same_id_in_every_process() {
 }
 
 #[test]
+fn a_push_between_two_passes_counts_from_the_push_and_so_does_what_came_of_it() {
+    let mut memory = Memory::default();
+    for seen in [20, 30] {
+        memory.see(at(seen), &images(&[("latest", state(OLD, 5))]));
+    }
+    let suspect = |pushed, newest| {
+        let (mut memory, answers) = (memory.clone(), images(&[("latest", state(NEW, pushed))]));
+        memory.see(at(40), &answers);
+        let subject = subject("api:latest", OnPush::Follow);
+        let subject = Subject { newest_rollout: Some(at(newest)), ..subject };
+        suspects(&subject, &answers, &memory, LONGEST_GRACE).pop().map(|it| (it.counts, it.proof))
+    };
+    assert_eq!(suspect(35, 10), Some((at(35), Proof::Rule)), "nothing was rolled out since");
+    let (counts, proof) = suspect(35, 38).expect("one");
+    assert_eq!(counts, at(40));
+    assert!(!proof.holds(&look(&[(38, RolloutState::RolledBack, Some(NEW))])), "it was tried");
+    assert!(proof.holds(&look(&[(38, RolloutState::Succeeded, Some(OLD))])), "the tag was moved after that");
+    assert_eq!(suspect(29, 38), Some((at(40), Proof::Rule)), "it was moved to an older image");
+}
+
+#[test]
 fn tags_that_nobody_asks_for_are_forgotten() {
     let mut memory = Memory::default();
     memory.see(at(1), &images(&[("latest", state(OLD, 1))]));
