@@ -4,8 +4,9 @@ import time
 
 import events
 import processes
+from daemon import Daemon
 from processes import until
-from stage import Stage
+from stage import Service, Stage
 
 
 def what_its_breaker_only_stops_is_rolled_back(stage: Stage) -> None:
@@ -40,16 +41,7 @@ def a_rollout_without_progress_is_stopped_and_ecs_goes_back(stage: Stage) -> Non
 
 
 def a_followed_tag_goes_on_being_followed_after_a_rollback(stage: Stage) -> None:
-    stage.queues()
-    stage.with_rollouts()
-    good = stage.push("api", "latest")
-    api = stage.service(breaker="stop")
-    until("its digest is known", lambda: api.digests() == {good})
-    daemon = stage.run(stage.target())
-    stage.put(events.push("api", "latest", stage.push("api", "latest", "crash")))
-    (deployment,) = stage.finished(daemon)
-    assert (deployment["outcome"], deployment["cause"]) == ("rolled_back", "crash_loop"), deployment
-    stage.rest(daemon)
+    good, api, daemon = _gone_back(stage)
     assert api.digests() == {good} and api.image().endswith(f"@{good}"), api.image()
     mended = stage.push("api", "latest")
     stage.put(events.push("api", "latest", mended))
@@ -59,15 +51,7 @@ def a_followed_tag_goes_on_being_followed_after_a_rollback(stage: Stage) -> None
 
 
 def new_tasks_after_a_rollback_carry_no_push_of_the_tag(stage: Stage) -> None:
-    stage.queues()
-    stage.with_rollouts()
-    good = stage.push("api", "latest")
-    api = stage.service(breaker="stop")
-    until("its digest is known", lambda: api.digests() == {good})
-    daemon = stage.run(stage.target())
-    stage.put(events.push("api", "latest", stage.push("api", "latest", "crash")))
-    stage.finished(daemon, outcome="rolled_back")
-    stage.rest(daemon)
+    good, api, daemon = _gone_back(stage)
     mended = stage.push("api", "latest")
     late = stage.body(events.push("api", "latest", mended), "late")
     # Events carry whole seconds: what begins after two of them is surely later.
@@ -112,3 +96,18 @@ def a_rollback_by_hand_is_respected(stage: Stage) -> None:
     stage.rest(daemon)
     assert api.image() == stage.image("api", "v1") and stage.no_dead_letters()
     assert [it["taskDefinition"].rsplit(":", 1)[-1] for it in stage.updates()] == ["2", "1"], stage.updates()
+
+
+def _gone_back(stage: Stage) -> tuple[str, Service, Daemon]:
+    """A push of the tag that is followed has failed, and what ran is back. Says its digest."""
+    stage.queues()
+    stage.with_rollouts()
+    good = stage.push("api", "latest")
+    api = stage.service(breaker="stop")
+    until("its digest is known", lambda: api.digests() == {good})
+    daemon = stage.run(stage.target())
+    stage.put(events.push("api", "latest", stage.push("api", "latest", "crash")))
+    (deployment,) = stage.finished(daemon)
+    assert (deployment["outcome"], deployment["cause"]) == ("rolled_back", "crash_loop"), deployment
+    stage.rest(daemon)
+    return good, api, daemon
