@@ -55,7 +55,7 @@ async fn lab_of(desired: u32) -> Lab {
         let tags = [String::from(tag)];
         (tag, front.with(|world, now| world.push(now, &scope(), "api", &tags, None)).into())
     };
-    let digests = ["1", "2", "3", "crash"].map(push).into();
+    let digests = ["1", "2", "3", "v3", "crash"].map(push).into();
     let connections =
         Connections::simulated(&endpoint, &ACCOUNT.into(), REGION.into(), Arc::new(Unobserved)).await;
     let ecs = Ecs::new(connections.clone(), ACCOUNT.into());
@@ -411,7 +411,7 @@ async fn the_way_back_leads_to_what_was_good_before_and_not_to_what_was_gone_bac
     );
     let first = way_back(&lab, None).await.unwrap_err();
     assert!(first.contains("no last good deployment of api within ECS's 90 days"), "{first}");
-    for tag in ["2", "3"] {
+    for tag in ["2", "v3"] {
         rolled_out(&lab, &order(tag)).await;
     }
     assert_eq!(way_back(&lab, None).await, Ok("api:3 to api:2".into()));
@@ -428,6 +428,12 @@ async fn the_way_back_leads_to_what_was_good_before_and_not_to_what_was_gone_bac
     let back = StartOrder { base: "api:2".parse().unwrap(), edits: BTreeMap::new(), ..order("2") };
     rolled_out(&lab, &back).await;
     assert_eq!(way_back(&lab, None).await, Ok("api:2 to api:1".into()), "api:3 was gone back from");
+    let digest = &lab.digests["v3"];
+    for to in ["v3", "api:3", "3", digest.as_str()] {
+        let way = lab.ecs.way_back(&target(), Some(to)).await.expect("it ran, and somebody names it");
+        assert_eq!(way.to.to_string(), "api:3", "{to}");
+        assert_eq!(way.to_images[0].digest.as_ref(), Some(digest), "{to}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a service can be rolled back to, as far as ECS remembers: 90 days.
 //!
-//! What was good is what completed. Where a service went back before, what it went back from is passed over: of the
-//! completed rollouts those are left out that lie between two of the same. A rollout of the same definition counts as
+//! What was good is what completed. Where a service went back before, what it went back from is passed over, unless it
+//! is named: of the completed rollouts those are left out that lie between two of the same. A rollout of the same definition counts as
 //! another one where its tags meant other images then, and those are named by digest in what is rolled out.
 
 use std::{collections::BTreeMap, fmt};
@@ -61,10 +61,13 @@ impl Ecs {
     pub async fn way_back(&self, target: &TargetId, to: Option<&str>) -> Result<WayBack, NoWayBack> {
         let reach = self.reach(target)?;
         let past = reach.past(target).await?;
-        let [older @ .., now] = &past[..] else { return Err(nothing(target, "has run nothing")) };
+        let standing = standing(&past);
+        let [older @ .., now] = &standing[..] else { return Err(nothing(target, "has run nothing")) };
         let current = reach.view(&now.definition).await?;
         let found = match to.map(str::trim).filter(|to| !to.is_empty()) {
-            Some(to) => reach.named(target, Named::read(to, &now.definition), &past).await?,
+            Some(to) => {
+                reach.named(target, Named::read(to, &now.definition), &nameable(&past, &standing)).await?
+            }
             None => reach.newest_good(target, older, now).await?,
         };
         let (view, images) = found;
@@ -93,7 +96,7 @@ impl Ecs {
 type Found = (DefinitionView, BTreeMap<ContainerName, Digest>);
 
 impl Reach {
-    /// What completed, the oldest first, without what was gone back from. The last of it runs.
+    /// What completed, the oldest first. The last of it runs.
     async fn past(&self, target: &TargetId) -> Result<Vec<Past>, NoWayBack> {
         let (service, _) = self.service(target).await?;
         match &service.state {
@@ -136,7 +139,7 @@ impl Reach {
             past.push(Past { definition, digests, is_pinned: false });
         }
         self.find_pinned(&mut past).await?;
-        Ok(standing(past))
+        Ok(past)
     }
 
     /// Only what has the digests of another one may have been made to go back to that.
@@ -164,13 +167,14 @@ impl Reach {
         Err(nothing(target, "has run nothing else that can be rolled out"))
     }
 
-    async fn named(&self, target: &TargetId, named: Named, past: &[Past]) -> Result<Found, NoWayBack> {
+    /// The first of these that is meant.
+    async fn named(&self, target: &TargetId, named: Named, past: &[&Past]) -> Result<Found, NoWayBack> {
         if let Named::Definition(which) = named {
             let view = self.wanted(&which).await?.map_err(NoWayBack::Wrong)?;
-            let ran = past.iter().rev().find(|it| it.definition == view.id);
+            let ran = past.iter().find(|it| it.definition == view.id);
             return Ok((view, ran.map(|it| it.digests.clone()).unwrap_or_default()));
         }
-        for it in past.iter().rev() {
+        for it in past {
             let has_it = match &named {
                 Named::Digest(digest) => it.digests.values().any(|runs| runs == digest),
                 Named::Tag(tag) => {
@@ -228,15 +232,21 @@ fn shown(view: &DefinitionView, digests: &BTreeMap<ContainerName, Digest>) -> Ve
 }
 
 /// What is left of what completed, the oldest first: where the same came again, what lay between was gone back from.
-fn standing(past: Vec<Past>) -> Vec<Past> {
+fn standing(past: &[Past]) -> Vec<Past> {
     let mut standing: Vec<Past> = Vec::new();
     for it in past {
-        if let Some(place) = standing.iter().rposition(|earlier| is_same(earlier, &it)) {
+        if let Some(place) = standing.iter().rposition(|earlier| is_same(earlier, it)) {
             standing.truncate(place);
         }
-        standing.push(it);
+        standing.push(it.clone());
     }
     standing
+}
+
+/// All that ran, in the order in which a name is looked up: the newest first, and last what was gone back from.
+fn nameable<'a>(past: &'a [Past], standing: &'a [Past]) -> Vec<&'a Past> {
+    let others = past.iter().rev().filter(|it| !standing.contains(it));
+    standing.iter().rev().chain(others).collect()
 }
 
 /// Whether both are the same content: the same definition with the same images, or one that was made to be like it.
@@ -291,7 +301,7 @@ mod tests {
     /// The revisions that are left, with what each ran.
     fn left(of: &[(u32, &str, bool)]) -> Vec<String> {
         let past = of.iter().map(|(revision, digest, is_pinned)| past(*revision, digest, *is_pinned));
-        let left = standing(past.collect());
+        let left = standing(&past.collect::<Vec<_>>());
         left.iter().map(|it| format!("{}@{}", it.definition.revision, it.digests[&"web".into()])).collect()
     }
 
