@@ -376,3 +376,11 @@ fn who_pauses_a_target_is_told_and_so_is_a_pause_that_vanishes() {
     "#);
     assert_eq!(told(HoldMove::DryRun), None);
 }
+
+#[test]
+fn of_a_hold_it_is_told_that_new_tasks_do_not_wait() {
+    let hold = HoldRecord { kind: HoldKind::Held, by: None, since: Some(at("12:00:00")), reason: None };
+    let report = Report::Hold { target: active().target, name: "api".into(), hold, moved: HoldMove::Begun };
+    let notice = Teller::default().hear(&report, at("12:06:00")).pop().expect("told");
+    assert_snapshot!(say(&notice, &home()).headline, @"api (prod): held after a rollback: other content waits until somebody resumes it, new tasks do not");
+}

@@ -173,10 +173,10 @@ fn of_hold(it: &Held) -> (Tone, String) {
     match &it.moved {
         HoldMove::Begun => {
             let what = match it.hold.kind {
-                HoldKind::Paused => "nothing is rolled out",
-                HoldKind::Held => "nothing newer is rolled out",
+                HoldKind::Paused => "nothing is rolled out until somebody resumes it",
+                HoldKind::Held => "other content waits until somebody resumes it, new tasks do not",
             };
-            (Tone::Info, format!("{held}: {what} until somebody resumes it"))
+            (Tone::Info, format!("{held}: {what}"))
         }
         HoldMove::Ended => (Tone::Info, "resumed".into()),
         HoldMove::Vanished => (

@@ -119,8 +119,9 @@ fn buttons(notice: &Notice) -> Option<Value> {
     let name = &record.name;
     let replay = || button(REPLAY, "Replay", None, &format!("Try again what failed for {name}?"));
     let roll_back = || {
-        let question =
-            format!("Put {name} back to what ran well before? It is held there until somebody resumes it.");
+        let question = format!(
+            "Put {name} back to what ran well before? After that other content waits until somebody resumes it, new tasks do not."
+        );
         button(ROLL_BACK, "Roll back", Some("danger"), &question)
     };
     // Where nothing ran before, there is nothing to go back to.
