@@ -217,13 +217,13 @@ impl BackOffice {
         let how = How { force, dry_run, rate: REPLAYS_PER_SECOND, by: Some(Arc::clone(&by)) };
         let answer = replay::from(&office, how, Output::Json).await;
         let answer = answer.map_err(|error| Refusal::Unavailable(format!("{error:#}")))?;
-        let (selected, replayed) = (answer.selected, answer.put_back());
+        let (selected, replayed) = (answer.selected, answer.replayed);
         if !dry_run {
             info!(by = &*by, selected, replayed, force, "letters were put back, as was asked for over HTTP");
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        let missing = answer.missing.clone();
-        Ok(Replayed::Done { selected, replayed, left: answer.not_put_back(), missing })
+        let (would_replay, missing) = (answer.would_replay(), answer.missing.clone());
+        Ok(Replayed::Done { selected, replayed, would_replay, left: answer.not_put_back(), missing })
     }
 
     async fn office(&self, filter: Filter) -> Result<Office, Refusal> {

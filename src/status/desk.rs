@@ -85,8 +85,10 @@ pub enum Replayed {
     Done {
         /// How many were chosen.
         selected: usize,
-        /// How many were put back; in a dry run, would be.
+        /// How many were put back: none in a dry run.
         replayed: usize,
+        /// Which would be put back: in a dry run.
+        would_replay: Vec<String>,
         /// Those that were not, and why.
         left: Vec<(String, String)>,
         /// Ids that were given and that no letter has.

@@ -46,6 +46,7 @@ struct Replayed {
     done: bool,
     #[serde(rename = "replayed")]
     count: Option<usize>,
+    would_replay: Vec<String>,
     left: Vec<Left>,
     missing: Vec<String>,
 }
@@ -185,7 +186,9 @@ fn in_words(replayed: &Replayed) -> String {
     let mut lines: Vec<String> = replayed.left.iter().map(|it| format!("{}: {}", it.id, it.why)).collect();
     lines.extend(replayed.missing.iter().map(|id| format!("{id}: no letter has this id")));
     lines.push(match replayed.count {
-        Some(count) if replayed.dry_run => format!("{} would be put back.", counted(count, "letter")),
+        Some(_) if replayed.dry_run => {
+            format!("{} would be put back.", counted(replayed.would_replay.len(), "letter"))
+        }
         Some(count) if replayed.done => format!("{} put back.", counted(count, "letter")),
         _ => "They are being put back: `dead-letters` shows what is left.".into(),
     });
@@ -222,6 +225,7 @@ mod tests {
             dry_run: false,
             done,
             count,
+            would_replay: Vec::new(),
             left: vec![Left { id: "l-2".into(), why: "somebody else has it".into() }],
             missing: vec!["l-3".into()],
         };
@@ -229,6 +233,9 @@ mod tests {
             in_words(&replayed(true, Some(1))),
             "l-2: somebody else has it\nl-3: no letter has this id\n1 letter put back.\n"
         );
+        let would_replay = vec!["l-1".into(), "l-4".into()];
+        let rehearsed = Replayed { dry_run: true, would_replay, ..replayed(true, Some(0)) };
+        assert!(in_words(&rehearsed).ends_with("2 letters would be put back.\n"));
         assert!(in_words(&replayed(false, None)).ends_with("shows what is left.\n"));
     }
 }

@@ -81,7 +81,7 @@ pub(super) struct How {
 pub(super) struct Answer {
     dry_run: bool,
     pub(super) selected: usize,
-    replayed: usize,
+    pub(super) replayed: usize,
     letters: Vec<Replayed>,
     /// Ids that were given and that no letter has.
     pub(super) missing: Vec<String>,
@@ -244,9 +244,10 @@ impl Answer {
         self.letters.push(Replayed { letter, fate, why, would });
     }
 
-    /// How many were put back; in a dry run, would be.
-    pub(super) fn put_back(&self) -> usize {
-        if self.dry_run { self.selected } else { self.replayed }
+    /// Which would be put back: in a dry run.
+    pub(super) fn would_replay(&self) -> Vec<String> {
+        let would = self.letters.iter().filter(|it| it.fate == Fate::WouldReplay);
+        would.map(|it| it.letter.record.id.clone()).collect()
     }
 
     /// Those that were not put back, and why.

@@ -90,8 +90,10 @@ pub(super) struct ReplayAnswer {
     done: bool,
     /// How many were chosen; null while it goes on.
     selected: Option<usize>,
-    /// How many were put back, or in a dry run would be; null while it goes on.
+    /// How many were put back, none in a dry run; null while it goes on.
     replayed: Option<usize>,
+    /// The ids of those that would be put back, in a dry run.
+    would_replay: Vec<String>,
     /// Those that were not.
     left: Vec<LeftLetter>,
     /// Ids that were given and that no letter has.
@@ -186,14 +188,14 @@ pub(super) async fn replay(
 impl ReplayAnswer {
     fn new(replayed: Replayed, dry_run: bool) -> Self {
         match replayed {
-            Replayed::Done { selected, replayed, left, missing } => {
+            Replayed::Done { selected, replayed, would_replay, left, missing } => {
                 let left = left.into_iter().map(|(id, why)| LeftLetter { id, why }).collect();
                 let (selected, replayed) = (Some(selected), Some(replayed));
-                Self { dry_run, done: true, selected, replayed, left, missing }
+                Self { dry_run, done: true, selected, replayed, would_replay, left, missing }
             }
             Replayed::GoesOn => {
-                let (left, missing) = (Vec::new(), Vec::new());
-                Self { dry_run, done: false, selected: None, replayed: None, left, missing }
+                let (would_replay, left, missing) = (Vec::new(), Vec::new(), Vec::new());
+                Self { dry_run, done: false, selected: None, replayed: None, would_replay, left, missing }
             }
         }
     }

@@ -31,9 +31,12 @@ impl Desk for Office {
     }
 
     fn replay(&self, wanted: Replay) -> Eventually<'_, Replayed> {
+        let is_rehearsed = wanted.dry_run;
         self.asked.lock().expect("sound").push(wanted);
         let left = vec![("l-2".into(), "somebody else has it".into())];
-        let done = Replayed::Done { selected: 2, replayed: 1, left, missing: Vec::new() };
+        let would_replay = if is_rehearsed { vec!["l-1".into()] } else { Vec::new() };
+        let replayed = usize::from(!is_rehearsed);
+        let done = Replayed::Done { selected: 2, replayed, would_replay, left, missing: Vec::new() };
         let replayed = if self.done { done } else { Replayed::GoesOn };
         Box::pin(async { Ok(replayed) })
     }
@@ -154,11 +157,15 @@ async fn letters_are_put_back_as_they_were_chosen() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(
         answer.json(),
-        json!({ "dry_run": false, "selected": 2, "replayed": 1, "missing": [], "done": true,
+        json!({ "dry_run": false, "selected": 2, "replayed": 1, "would_replay": [], "missing": [], "done": true,
             "left": [{ "id": "l-2", "why": "somebody else has it" }] })
     );
     let narrow = json!({ "target": "api", "cause": "timeout", "since": "1970-01-01T00:00:02Z", "force": true, "dry_run": true });
-    assert_eq!(replay(&state, narrow).await.status, StatusCode::OK);
+    let rehearsed = replay(&state, narrow).await.json();
+    assert_eq!(
+        (&rehearsed["dry_run"], &rehearsed["replayed"], &rehearsed["would_replay"]),
+        (&json!(true), &json!(0), &json!(["l-1"]))
+    );
     assert_eq!(replay(&state, json!({ "all": true })).await.status, StatusCode::OK);
     let base = Replay { by: "ci".into(), ..Replay::default() };
     assert_eq!(

@@ -59,7 +59,13 @@ impl Desk for Clerk {
     fn replay(&self, wanted: Replay) -> Eventually<'_, Replayed> {
         self.replayed.lock().expect("sound").push(wanted);
         Box::pin(async {
-            Ok(Replayed::Done { selected: 1, replayed: 1, left: Vec::new(), missing: Vec::new() })
+            Ok(Replayed::Done {
+                selected: 1,
+                replayed: 1,
+                would_replay: Vec::new(),
+                left: Vec::new(),
+                missing: Vec::new(),
+            })
         })
     }
 }

@@ -141,7 +141,8 @@ def what_is_set_aside_is_listed_and_put_back(stage: Stage) -> None:
     assert stage.set_aside() == (1, 0), "it was given back"
 
     status, would, _ = _post(daemon, "/api/v1/dead-letters/replay", {"target": "api", "dry_run": True})
-    assert (status, would["done"], would["replayed"]) == (200, True, 1), would
+    assert (status, would["done"], would["selected"], would["replayed"]) == (200, True, 1, 0), would
+    assert would["would_replay"] == [letter["id"]], would
     stage.push("api", "v2")
     status, done, _ = _post(daemon, "/api/v1/dead-letters/replay", {"ids": [letter["id"], "nobody"]})
     assert (status, done["replayed"], done["missing"]) == (200, 1, ["nobody"]), done
