@@ -40,6 +40,7 @@ impl Running {
         self.engine.health.closing();
         self.performer.close();
         let end = Instant::now() + LONGEST;
+        self.tell_strangers();
         self.give_back_notices();
         hand_back(&self.engine.queue, self.all_held()).await;
         let queue = self.engine.queue.clone();
@@ -75,6 +76,13 @@ impl Running {
         // Each was told to end, and ends as soon as it is run.
         self.performer.tasks.wait().await;
         self.engine
+    }
+
+    /// Nobody hears again of rollouts that are not ours: what is certain of them is told now.
+    fn tell_strangers(&mut self) {
+        for looked in self.foreign.certain(self.engine.clock.moment()) {
+            self.on_foreign(looked);
+        }
     }
 
     fn all_held(&self) -> Vec<Receipt> {

@@ -222,6 +222,9 @@ impl Engine {
         if is_lost {
             running.let_go(&pollers, &mut batches).await
         } else {
+            while let Ok(looked) = seen.try_recv() {
+                running.on_foreign(looked);
+            }
             running.drain(&pollers, &mut batches, &mut answers, hold).await
         }
     }

@@ -169,16 +169,21 @@ impl Foreign {
         }
         let is_ready =
             |it: &Waiting| ready.get(&it.rollout.target).is_some_and(|latest| it.rollout.at <= *latest);
-        let (mut due, waiting): (Vec<_>, Vec<_>) =
+        let (due, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(is_ready);
         self.waiting = waiting;
-        due.sort_by_key(|it| (it.rollout.at, it.rollout.state));
-        due.retain(|it| !self.ours.contains(&it.rollout.rollout_id));
-        let named = |Waiting { tries, rollout, .. }| {
-            let closely = self.is_ours_nearby(&rollout, now);
-            Named { rollout, closely, tries }
-        };
-        due.into_iter().map(named).collect()
+        self.in_order(due, now)
+    }
+
+    /// The process ends: what waits still, and is certain already, because nothing of ours is near. It is not looked at.
+    pub(super) fn certain(&mut self, now: Moment) -> Vec<Looked> {
+        if now < self.from {
+            return Vec::new();
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|it| !self.is_starting(&it.rollout.target, now));
+        let named = self.in_order(waiting, now).into_iter().filter(|it| !it.closely);
+        named.map(|named| Looked { named, shown: Err(()) }).collect()
     }
 
     /// What is to be told of what was looked at: nothing of what turns out to be ours, or was told.
@@ -208,6 +213,17 @@ impl Foreign {
         }
         self.told.insert(id.clone(), rollout.state);
         Some(rollout)
+    }
+
+    /// As it happened, without what is ours.
+    fn in_order(&self, mut waiting: Vec<Waiting>, now: Moment) -> Vec<Named> {
+        waiting.sort_by_key(|it| (it.rollout.at, it.rollout.state));
+        waiting.retain(|it| !self.ours.contains(&it.rollout.rollout_id));
+        let named = |Waiting { tries, rollout, .. }| {
+            let closely = self.is_ours_nearby(&rollout, now);
+            Named { rollout, closely, tries }
+        };
+        waiting.into_iter().map(named).collect()
     }
 
     fn own(&mut self, target: &TargetId) -> &mut Own {

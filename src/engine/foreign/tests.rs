@@ -220,3 +220,38 @@ fn after_a_start_nothing_is_somebody_s_until_our_own_messages_came_back() {
     assert!(due(&mut foreign, 149).is_empty());
     assert_eq!(due(&mut foreign, 150), ["ecs-svc/5 in_progress"]);
 }
+
+/// What is told where the process ends now.
+fn told_at_the_end(foreign: &mut Foreign, now: u64) -> Vec<String> {
+    let certain = foreign.certain(second(now)).into_iter();
+    let told = certain.filter_map(|looked| foreign.judged(second(now), looked));
+    told.map(|it| format!("{} {}", it.rollout_id, it.state.as_str())).collect()
+}
+
+#[test]
+fn what_is_certain_is_told_at_the_end_without_its_wait() {
+    let mut foreign = Foreign::silent_until(second(5));
+    hear_late(&mut foreign, (10, 9), "ecs-svc/1", COMPLETED);
+    hear_late(&mut foreign, (10, 3), "ecs-svc/1", IN_PROGRESS);
+    assert_eq!(told_at_the_end(&mut foreign, 11), ["ecs-svc/1 in_progress", "ecs-svc/1 completed"]);
+    assert!(due(&mut foreign, 60).is_empty(), "it is told once");
+}
+
+#[test]
+fn what_may_be_ours_is_not_told_at_the_end() {
+    let heard = || {
+        let mut foreign = Foreign::silent_until(second(5));
+        hear(&mut foreign, 4, "ecs-svc/1", IN_PROGRESS);
+        foreign
+    };
+    assert!(told_at_the_end(&mut heard(), 4).is_empty(), "what was held before has not come back");
+    let mut starting = heard();
+    starting.asked(&active().target, noon(3));
+    assert!(told_at_the_end(&mut starting, 10).is_empty(), "its answer is not here");
+    let mut nearby = heard();
+    nearby.learn(second(4), &Report::Moved(of_ours(active(), "ecs-svc/2")));
+    assert!(told_at_the_end(&mut nearby, 10).is_empty(), "ECS may go back from ours");
+    let mut ours = heard();
+    ours.learn(second(4), &Report::Moved(of_ours(active(), "ecs-svc/1")));
+    assert!(told_at_the_end(&mut ours, 10).is_empty(), "it is ours");
+}
