@@ -181,9 +181,10 @@ impl Foreign {
             return Vec::new();
         }
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|it| !self.is_starting(&it.rollout.target, now));
-        let named = self.in_order(waiting, now).into_iter().filter(|it| !it.closely);
-        named.map(|named| Looked { named, shown: Err(()) }).collect()
+        waiting.retain(|it| {
+            !self.is_starting(&it.rollout.target, now) && !self.is_near(&it.rollout.target, now)
+        });
+        self.in_order(waiting, now).into_iter().map(|named| Looked { named, shown: Err(()) }).collect()
     }
 
     /// What is to be told of what was looked at: nothing of what turns out to be ours, or was told.
@@ -248,10 +249,15 @@ impl Foreign {
         self.targets.get(target).is_some_and(|own| own.starting.is_some() || is_lost(own))
     }
 
-    /// Whether a deployment of ours is under way there, or just was, so that this may belong to it.
+    /// Whether this may belong to a deployment of ours.
     fn is_ours_nearby(&self, rollout: &ForeignRollout, now: Moment) -> bool {
+        self.told.get(&rollout.rollout_id).is_none() && self.is_near(&rollout.target, now)
+    }
+
+    /// Whether a deployment of ours is under way there, or just was.
+    fn is_near(&self, target: &TargetId, now: Moment) -> bool {
         let is_near = |own: &Own| own.ended.is_none_or(|ended| now < ended + AFTERMATH);
-        self.told.get(&rollout.rollout_id).is_none() && self.targets.get(&rollout.target).is_some_and(is_near)
+        self.targets.get(target).is_some_and(is_near)
     }
 
     fn lacks_id(&self, target: &TargetId) -> bool {

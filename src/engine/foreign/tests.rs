@@ -251,6 +251,11 @@ fn what_may_be_ours_is_not_told_at_the_end() {
     let mut nearby = heard();
     nearby.learn(second(4), &Report::Moved(of_ours(active(), "ecs-svc/2")));
     assert!(told_at_the_end(&mut nearby, 10).is_empty(), "ECS may go back from ours");
+    let mut known = heard();
+    assert_eq!(due(&mut known, 19), ["ecs-svc/1 in_progress"]);
+    known.learn(second(20), &Report::Moved(of_ours(active(), "ecs-svc/2")));
+    hear(&mut known, 30, "ecs-svc/1", COMPLETED);
+    assert!(told_at_the_end(&mut known, 31).is_empty(), "ECS may go back to what it was told of");
     let mut ours = heard();
     ours.learn(second(4), &Report::Moved(of_ours(active(), "ecs-svc/1")));
     assert!(told_at_the_end(&mut ours, 10).is_empty(), "it is ours");

@@ -316,6 +316,26 @@ def no_secret_reaches_a_log_a_page_an_event_or_a_notification(stage: Stage) -> N
         assert "planted" not in text, f"{where}: {text[max(0, text.index('planted') - 200) :][:400]}"
 
 
+def what_is_not_ours_and_waits_is_told_at_a_stop(stage: Stage) -> None:
+    _scene(stage)
+    hook = Listener()
+    daemon = stage.run(_hook(hook), stage.target())
+    body = json.loads(stage.body(events.rollout(), "ecs-1"))
+    body["resources"] = [stage.arn("ecs", f"service/{stage.cluster}/api")]
+    for name in ("IN_PROGRESS", "COMPLETED"):
+        body["id"] = f"ecs-{name}"
+        body["detail"] |= {"deploymentId": "ecs-svc/4711", "eventName": f"SERVICE_DEPLOYMENT_{name}"}
+        stage.send(json.dumps(body))
+        if name == "IN_PROGRESS":
+            # After a start it is not certain at once that it is not ours.
+            until("it is told", lambda: hook.posts("/hook"), 100)
+    stage.rest(daemon)
+    assert len(hook.posts("/hook")) == 1, "its end still waits"
+    daemon.signal(signal.SIGTERM)
+    assert daemon.ends_within(10) == 0
+    assert [it["kind"] for it in hook.posts("/hook")] == ["foreign_in_progress", "foreign_completed"]
+
+
 def a_rollout_of_somebody_else_is_told_as_not_ours(stage: Stage) -> None:
     _scene(stage)
     hook = Listener()
