@@ -281,13 +281,7 @@ impl Lane {
         let asks: Vec<Ask> = adopted.into_iter().map(|(_, ask)| ask).collect();
         let known = self.id_by_rollout(rollout, &asks);
         let mut passage = self.passage_for(asks, known, turn);
-        if passage.attempts == 0 {
-            passage.take_over(rollout, &self.target);
-        }
-        passage.rolls_out(&rollout.definition);
-        passage.previous = rollout.previous.as_ref().map(|it| it.id.clone());
-        passage.rollout = Some(rollout.id.clone());
-        passage.tasks = rollout.tasks;
+        passage.is_carried_by(rollout, &self.target);
         passage.stage =
             if rollout.state == RolloutState::RollingBack { Stage::RollingBack } else { Stage::Rollout };
         self.retrying = None;
@@ -458,8 +452,18 @@ impl Lane {
 }
 
 impl Passage {
-    /// This rollout is what it began with, whoever began it.
-    pub(super) fn take_over(&mut self, rollout: &Rollout, target: &TargetId) {
+    /// This rollout is its own; that with which it began, whoever began it, where none was tried before.
+    pub(super) fn is_carried_by(&mut self, rollout: &Rollout, target: &TargetId) {
+        if self.attempts == 0 {
+            self.take_over(rollout, target);
+        }
+        self.rolls_out(&rollout.definition);
+        self.previous = rollout.previous.as_ref().map(|it| it.id.clone());
+        self.rollout = Some(rollout.id.clone());
+        self.tasks = rollout.tasks;
+    }
+
+    fn take_over(&mut self, rollout: &Rollout, target: &TargetId) {
         let made_for = rollout.definition.marks.deployment_of(target);
         let is_new = rollout.previous.as_ref().is_none_or(|it| it.id != rollout.definition.id);
         let is_ours = made_for.is_some_and(|it| is_new || *it == self.id);

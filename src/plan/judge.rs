@@ -9,7 +9,7 @@ use crate::domain::{
 use super::{
     decide, diagnose, fold,
     fold::Ask,
-    lane::{Lane, Passage, Phase, Replaced, Turn},
+    lane::{Lane, Passage, Phase, Replaced, Retrying, Turn},
     retry, settle,
     tagged::Pushed,
     watch::Watch,
@@ -228,7 +228,8 @@ impl Lane {
             return self.decide(look, false, None, turn);
         }
         let why = Failure::new(Cause::Unknown, "another rollout took its place");
-        self.retrying = Some(passage.to_retry(passage.attempts.saturating_sub(1), why));
+        let retrying = passage.to_retry(passage.attempts.saturating_sub(1), why);
+        self.retrying = Some(Retrying { replaced: Some(passage.begun()), ..retrying });
         self.wait_again_as(&passage.id);
         self.take_back(passage.asks, turn);
         self.decide(look, false, None, turn);

@@ -139,6 +139,18 @@ pub(super) struct Retrying {
     pub(super) lost_since: Option<Timestamp>,
     /// How often in a row it could not be started because there are too many calls, and since when.
     pub(super) crowded: Option<(u32, Moment)>,
+    /// Its rollout, where another one took its place.
+    pub(super) replaced: Option<Begun>,
+}
+
+/// A rollout of ours that is none any more.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Begun {
+    pub(super) rollout: Option<RolloutKey>,
+    pub(super) definition: Option<DefinitionId>,
+    pub(super) registered: bool,
+    pub(super) previous: Option<DefinitionId>,
+    pub(super) attempts: u32,
 }
 
 /// A deployment under way.

@@ -241,6 +241,7 @@ impl Passage {
             previous: self.previous.clone(),
             lost_since: None,
             crowded: None,
+            replaced: None,
         }
     }
 }

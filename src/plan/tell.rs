@@ -14,7 +14,7 @@ use super::{
     fold,
     fold::Ask,
     judge,
-    lane::{Lane, Passage, Phase, Turn},
+    lane::{Begun, Lane, Passage, Phase, Turn},
 };
 
 /// How many reasons one record lists.
@@ -98,12 +98,21 @@ impl Lane {
     ) {
         let mut record = self.waiting_record(&asks);
         record.reason = Some(reason);
+        record.definition = self.running.as_ref().map(|running| running.definition.id.clone());
         if let Some(rollout) = found {
             record.adopted = Some(Adopted::Unknown);
+            record.attempts = record.attempts.max(1);
             record.started_at = Some(rollout.created_at);
             record.finished_at = Some(rollout.updated_at.max(rollout.created_at));
+            record.previous_definition = rollout.previous.as_ref().map(|previous| previous.id.clone());
+            record.rollout_id = rollout.id.shown().cloned();
+            record.rollout = Some(rollout.id.clone());
         }
-        record.definition = self.running.as_ref().map(|running| running.definition.id.clone());
+        if outcome == Outcome::Superseded
+            && let Some(replaced) = self.retrying_of(&asks).and_then(|it| it.replaced.clone())
+        {
+            replaced.is_told_by(&mut record);
+        }
         for ask in &asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
         }
@@ -114,13 +123,7 @@ impl Lane {
     pub(super) fn settle_unseen(&mut self, asks: Vec<Ask>, done: Unseen<'_>, turn: &mut Turn<'_>) {
         let Unseen { rollout, id, why } = done;
         let mut passage = self.passage_as(id, asks, turn);
-        passage.previous = rollout.previous.as_ref().map(|previous| previous.id.clone());
-        passage.rollout = Some(rollout.id.clone());
-        passage.rolls_out(&rollout.definition);
-        passage.tasks = rollout.tasks;
-        if passage.attempts == 0 {
-            passage.take_over(rollout, &self.target);
-        }
+        passage.is_carried_by(rollout, &self.target);
         let ended = rollout.updated_at.max(passage.started_at);
         self.tell_succeeded(&passage, rollout, (Some(why), ended), turn);
     }
@@ -150,19 +153,31 @@ impl Lane {
         if asks.is_empty() {
             return;
         }
-        let mut record = self.waiting_record(&asks);
-        record.id = known.unwrap_or(record.id);
+        let id = known.unwrap_or_else(|| self.id_of(&asks));
+        let mut record = match seen {
+            Some((evidence, rollout)) => self.record_of_unseen(id, &asks, evidence, &rollout, turn),
+            None => DeploymentRecord { id, ..self.waiting_record(&asks) },
+        };
         record.cause = Some(failure.cause);
         record.reason = Some(failure.reason);
-        if let Some((evidence, rollout)) = seen {
-            record.evidence = evidence;
-            record.rollout_id = rollout.id.shown().cloned();
-            record.images = rolled_out(&rollout);
-            record.definition = Some(rollout.definition.id);
-            record.rollout = Some(rollout.id);
-        }
         self.set_aside(&asks, outcome, &record, turn);
         tell_finished(record, outcome, &asks, turn);
+    }
+
+    /// The record of requests whose carrier ended while nobody watched it.
+    fn record_of_unseen(
+        &self,
+        id: DeploymentId,
+        asks: &[Ask],
+        evidence: Evidence,
+        rollout: &Rollout,
+        turn: &Turn<'_>,
+    ) -> DeploymentRecord {
+        let mut passage = self.passage_as(id, asks.to_vec(), turn);
+        passage.is_carried_by(rollout, &self.target);
+        passage.evidence = evidence;
+        let finished_at = passage.adopted.map(|_| rollout.updated_at.max(rollout.created_at));
+        DeploymentRecord { finished_at, images: rolled_out(rollout), ..self.record(&passage) }
     }
 
     /// A rollout of ours was complete, and somebody's has taken its place before that could be said.
@@ -449,6 +464,31 @@ pub(super) fn tell_finished(
     record.outcome = Some(outcome);
     record.finished_at = record.finished_at.or(Some(turn.now.wall));
     turn.report(Report::Finished(Box::new(record)));
+}
+
+impl Passage {
+    /// What there was of it, for when another rollout has taken its place.
+    pub(super) fn begun(&self) -> Begun {
+        Begun {
+            rollout: self.rollout.clone(),
+            definition: self.definition.clone(),
+            registered: self.registered,
+            previous: self.previous.clone(),
+            attempts: self.attempts,
+        }
+    }
+}
+
+impl Begun {
+    /// This record is about it.
+    fn is_told_by(self, record: &mut DeploymentRecord) {
+        record.rollout_id = self.rollout.as_ref().and_then(|rollout| rollout.shown().cloned());
+        record.rollout = self.rollout;
+        record.definition = self.definition;
+        record.registered = self.registered;
+        record.previous_definition = self.previous;
+        record.attempts = self.attempts;
+    }
 }
 
 /// The deployments of one target that have not ended.

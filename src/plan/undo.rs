@@ -291,10 +291,7 @@ impl Lane {
         let its = asks(its);
         let known = self.id_by_marks(failed, &its);
         let mut passage = self.passage_for(its, known, turn);
-        passage.rolls_out(&failed.definition);
-        passage.previous = failed.previous.as_ref().map(|it| it.id.clone());
-        passage.rollout = Some(failed.id.clone());
-        passage.tasks = failed.tasks;
+        passage.is_carried_by(failed, &self.target);
         passage.evidence = diagnose::evidence(failed, look);
         passage.failure = Some(diagnose::failure(failed, &passage.evidence));
         passage

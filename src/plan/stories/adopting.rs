@@ -28,6 +28,24 @@ fn what_was_adopted_is_timed_from_when_ecs_created_it() {
 }
 
 #[test]
+fn what_failed_before_its_message_came_back_began_and_ended_when_ecs_says() {
+    let mut it = Bench::new();
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    it.crash();
+    it.rollout_is(RolloutState::RolledBack);
+    let rollout = it.scene().rollouts[0].clone();
+    it.pass(600);
+    it.receive("m1", [image("v2", 990)]);
+    it.pass(6);
+    let told = it.ended()[0].clone();
+    assert_eq!(told.outcome, Some(Outcome::RolledBack));
+    assert_eq!((told.started_at, told.finished_at), (Some(rollout.created_at), Some(rollout.updated_at)));
+    assert_eq!((told.rollout, told.adopted, told.attempts), (Some(rollout.id), Some(Adopted::Ours), 1));
+    assert!(told.registered);
+}
+
+#[test]
 fn what_was_complete_before_its_message_came_back_ended_when_ecs_says() {
     let mut it = Bench::new();
     it.receive("m1", [image("v2", 990)]);

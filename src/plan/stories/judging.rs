@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    CallFailure, Cause, LaneState, OnNewer, Outcome, Remedy, Rollout, RolloutState, ServiceEvent,
-    ServiceState, SettledBy, Stage, Tasks,
+    CallFailure, Cause, DeploymentRecord, LaneState, OnNewer, Outcome, Remedy, Rollout, RolloutState,
+    ServiceEvent, ServiceState, SettledBy, Stage, Tasks,
 };
 
 /// An image is being rolled out by us as `r1`, with a minute for each step.
@@ -187,11 +187,24 @@ fn a_rollout_that_is_too_young_to_be_listed_is_not_gone() {
 #[test]
 fn a_rollout_that_somebodys_newer_content_stopped_is_superseded() {
     let mut it = under_way();
+    let ours = it.planner.deployments()[0].clone();
     replaced_by(&mut it, RolloutState::Stopped, rollout("x", 1008, revision(9, "hotfix")));
     assert_eq!(it.outcomes(), [], "theirs decides");
     it.rollout_is(RolloutState::Succeeded);
     assert_eq!((it.end().0, it.starts().len()), (Outcome::Superseded, 1));
     assert!(it.end().2.contains("moved to api:9"), "{}", it.end().2);
+    let told = it.ended()[0].clone();
+    let whose = |it: &DeploymentRecord| {
+        (
+            it.definition.clone(),
+            it.previous_definition.clone(),
+            it.rollout_id.clone(),
+            it.registered,
+            it.attempts,
+        )
+    };
+    assert_eq!(whose(&told), whose(&ours), "theirs is none of it");
+    assert!(told.registered && told.rollout.is_some());
 }
 
 #[test]

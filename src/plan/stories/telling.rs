@@ -173,6 +173,7 @@ fn a_restart_that_a_process_before_this_one_began_is_found_complete_under_the_sa
         let [begun, found] = &ended[..] else { panic!("{ended:?}") };
         assert_eq!((&found.id, found.outcome), (&begun.id, Some(Outcome::AlreadyRunning)));
         assert_eq!(found.adopted.is_some(), found.started_at.is_some());
+        assert_eq!(found.rollout_id, found.adopted.and(begun.rollout_id.clone()), "it is the same rollout");
         found.adopted
     };
     assert_eq!(adopted(true), Some(Adopted::Unknown));
