@@ -268,6 +268,37 @@ async fn what_hung_and_gave_way_to_what_failed_is_only_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_hung_behind_a_followed_tag_and_gave_way_to_what_failed_is_only_told() {
+    let mut estate = Estate::new(17).await;
+    for service in ["follower-0", "follower-1"] {
+        let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/{service}");
+        let tags = json!([{"key": "lockkeeper:timeout", "value": "3m"}, {"key": "lockkeeper:rollback", "value": "false"}]);
+        estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));
+        let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+        let body = json!({"cluster": "shop", "service": service, "deploymentConfiguration": breaker});
+        estate.call(Service::Ecs, "UpdateService", body);
+    }
+    sleep(Duration::from_mins(2)).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = definition(&estate, "follower-0");
+    estate.push_as("shop/app-0", ["latest", "hang"]);
+    sleep(Duration::from_mins(1)).await;
+    for service in ["follower-0", "follower-1"] {
+        let request = json!({"service": service, "tag": "nosuch"});
+        event(&estate, "action.production", "Deploy", json!([]), request);
+    }
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 4, "each of them once");
+    sleep(LONG).await;
+    assert_eq!(definition(&estate, "follower-0"), before);
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 4, "nothing was started again");
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 2, "it is told");
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_pushed_before_a_service_was_created_is_no_drift_of_it() {
     let mut estate = Estate::new(15).await;
     for tag in ["v3", "v6"] {
