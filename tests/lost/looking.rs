@@ -349,6 +349,32 @@ async fn what_was_pushed_behind_a_followed_tag_and_rolled_back_is_no_drift() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_put_back_for_a_service_that_was_switched_off_is_repaired_once_it_is_on_again() {
+    let estate = Estate::new(18).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = primary(&estate, "follower-2")["id"].clone();
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
+    let off = json!([{"key": "lockkeeper:enabled", "value": "false"}]);
+    // Nobody tells of either, and the pass is the first to read the service.
+    estate.lose(1.0);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": off}));
+    estate.write_parameter(&own_parameter("follower-2"));
+    estate.lose(0.0);
+    sleep(Duration::from_mins(12)).await;
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1, "it was not known to be off");
+    assert_eq!(primary(&estate, "follower-2")["id"], before, "it was dropped");
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0, "nothing is asked of it");
+    let on = json!({"resourceArn": arn, "tagKeys": ["lockkeeper:enabled"]});
+    estate.call(Service::Ecs, "UntagResource", on);
+    sleep(LONG).await;
+    assert_ne!(primary(&estate, "follower-2")["id"], before);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 2);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
     let estate = Estate::new(7).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
