@@ -286,6 +286,9 @@ impl Engine {
                     let target = discovered.target.clone();
                     let renamed = self.routes.renamed_by(&target);
                     self.routes.learn(discovered);
+                    if let Some((_, Some(why))) = self.routes.settings_of(&target) {
+                        info!(service = %target, "target found, which is not deployed: {why}");
+                    }
                     (target, renamed)
                 }
                 Update::Forget(target) => {
