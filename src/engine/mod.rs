@@ -53,7 +53,11 @@ mod strangers;
 mod understand;
 mod watchdog;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -92,7 +96,7 @@ use held::HeldMessages;
 use intake::Batch;
 use losses::Losses;
 use perform::Performer;
-use reconcile::{Lately, Question, Reconciler};
+use reconcile::{Lately, Question, Reconciler, Targets};
 use standby::Hold;
 use strangers::{Looked, Strangers};
 use understand::{Stir, Untold};
@@ -174,6 +178,8 @@ struct Running {
     touched: BTreeMap<TargetId, Moment>,
     /// When tags are read next that something waits for.
     tags_due: Moment,
+    /// The targets that were found not to be deployed, since reconcile asked for them last.
+    refused: BTreeSet<TargetId>,
 }
 
 impl Engine {
@@ -270,6 +276,7 @@ impl Engine {
             foreign: Foreign::silent_until(self.clock.moment() + self.visibility + FIRST_TURNS),
             touched: BTreeMap::new(),
             tags_due: Moment::default(),
+            refused: BTreeSet::new(),
             engine: self,
         }
     }
@@ -282,6 +289,9 @@ impl Engine {
                     let target = discovered.target.clone();
                     let renamed = self.routes.renamed_by(&target);
                     self.routes.learn(discovered);
+                    if let Some((_, Some(why))) = self.routes.settings_of(&target) {
+                        info!(service = %target, "target found, which is not deployed: {why}");
+                    }
                     (target, renamed)
                 }
                 Update::Forget(target) => {
@@ -456,8 +466,11 @@ impl Running {
         let Self { engine, planner, .. } = self;
         match question {
             Question::Targets(answer) => {
-                let targets = engine.routes.targets().map(|(target, settings)| (target.clone(), settings));
-                let _ = answer.send(targets.collect());
+                let all = engine.routes.targets().map(|(target, settings)| (target.clone(), settings));
+                let refused = engine.routes.all_discovered().filter(|(_, why)| why.is_some());
+                let refused = refused.map(|(target, _)| target.clone()).collect();
+                let were_refused = std::mem::take(&mut self.refused);
+                let _ = answer.send(Targets { all: all.collect(), refused, were_refused });
             }
             Question::Request { target, event, counts, answer } => {
                 let is_busy = planner.is_busy(&target);

@@ -47,8 +47,11 @@ impl Running {
 
     /// Whether a target of which something is asked is deployed at all, by what was just read of it.
     pub(super) fn see_refusal(&mut self, target: TargetId) {
+        let why = self.engine.routes.settings_of(&target).and_then(|(_, refused)| refused);
+        if why.is_some() && self.engine.reconcile.is_some() {
+            self.refused.insert(target.clone());
+        }
         if self.planner.is_busy(&target) {
-            let why = self.engine.routes.settings_of(&target).and_then(|(_, refused)| refused);
             self.turn(Input::Refused { target, why });
         }
     }
@@ -62,6 +65,9 @@ impl Running {
         }
         let why = of_tags(&discovery.defaults, target.service().as_str(), &look.tags).refused;
         if why.is_some() {
+            if self.engine.reconcile.is_some() {
+                self.refused.insert(target.clone());
+            }
             // What comes next is refused once it was read.
             self.asks.about(target);
             self.turn(Input::Refused { target: target.clone(), why });

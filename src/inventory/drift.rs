@@ -137,14 +137,14 @@ impl Suspect {
     /// Since when rollouts matter to whoever judges it.
     pub fn since(&self) -> Timestamp {
         match &self.proof {
-            Proof::Rule | Proof::Pinned { .. } => self.counts,
-            Proof::NotBrought { since, .. } => (*since).min(self.counts),
+            Proof::Rule => self.counts,
+            Proof::NotBrought { since, .. } | Proof::Pushed { since, .. } => (*since).min(self.counts),
         }
     }
 
     /// Whether a rollout since then was to bring it, and gave way to another one.
     pub fn gave_way(&self, look: &Look) -> bool {
-        self.proof.gave_way(self.counts, look)
+        self.proof.gave_way(look)
     }
 }
 
@@ -351,8 +351,13 @@ impl Image<'_> {
         let was_moved = moved_after.is_some_and(|after| state.pushed_at < after);
         let (counts, proof) = match running {
             _ if was_moved && is_later(seen) => return None,
-            _ if was_moved => (seen.max(state.pushed_at), Proof::Rule),
-            _ if !is_later(state.pushed_at) => (state.pushed_at, Proof::Rule),
+            _ if was_moved => {
+                let since = moved_after.unwrap_or(state.pushed_at);
+                (seen.max(state.pushed_at), self.brings(Some(tag), state, since))
+            }
+            _ if !is_later(state.pushed_at) => {
+                (state.pushed_at, self.brings(Some(tag), state, state.pushed_at))
+            }
             Some(_) if !is_later(seen) => (seen, self.not_brought(state)),
             Some(_) | None => return None,
         };
@@ -364,9 +369,9 @@ impl Image<'_> {
         Proof::NotBrought { since: state.pushed_at, container, digests }
     }
 
-    fn pinned(&self, tag: &Tag, state: &TagState) -> Proof {
+    fn brings(&self, tag: Option<&Tag>, state: &TagState, since: Timestamp) -> Proof {
         let (container, repository) = (self.container.clone(), self.name.clone());
-        Proof::Pinned { container, repository, tag: tag.clone(), digests: digests(state) }
+        Proof::Pushed { since, container, repository, tag: tag.cloned(), digests: digests(state) }
     }
 
     /// Whether a tag that counts is newer than what runs.
@@ -386,7 +391,8 @@ impl Image<'_> {
             OnPush::Pin => self.runs(tag, state),
             OnPush::Always | OnPush::Follow | OnPush::Ignore => is_later,
         };
-        let proof = if settings.on_push == OnPush::Pin { self.pinned(tag, state) } else { Proof::Rule };
+        let brought_by = Some(tag).filter(|_| settings.on_push == OnPush::Pin);
+        let proof = self.brings(brought_by, state, state.pushed_at);
         (!is_seen).then(|| Suspect { proof, ..self.pushed(tag, state, state.pushed_at) })
     }
 

@@ -247,6 +247,11 @@ impl Daemon {
 
     /// One that discovers nothing, and whose settings name this service of the cluster.
     pub(crate) async fn of_named(estate: &Estate, service: &str) -> Self {
+        Self::naming(estate, service, None).await
+    }
+
+    /// One whose settings name this service of the cluster, whatever else it discovers.
+    pub(crate) async fn naming(estate: &Estate, service: &str, rules: Option<DiscoveryRules>) -> Self {
         let settings = TargetSettings { quiet: Duration::ZERO, ..TargetSettings::named(service.into()) };
         let rule = TargetRule {
             account: None,
@@ -259,7 +264,7 @@ impl Daemon {
             files: Vec::new(),
             settings: Arc::new(settings),
         };
-        Self::with(estate, None, &[], vec![rule]).await
+        Self::with(estate, rules, &[], vec![rule]).await
     }
 
     async fn with(

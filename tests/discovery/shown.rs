@@ -1,6 +1,10 @@
 //! What is shown of services of which nothing was asked, or by a process that has just begun.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use lockkeeper::domain::{Adopted, LaneState, Outcome};
 use serde_json::json;
@@ -246,4 +250,40 @@ async fn a_revision_of_ours_that_somebody_moved_another_service_to_is_not_that_o
     assert_ne!(ended[0], ended[1]);
     assert!(!runs(&daemon, "web").0.contains(&ours.to_string()));
     daemon.end().await;
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_target_that_the_settings_name_no_tag_is_told_to_keep_it_back() {
+    let out = Written::default();
+    let writer = out.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let estate = furnished(&["api", "web"]).await;
+    for service in ["api", "web"] {
+        estate.tag(ACCOUNT, service, "lockkeeper:enabled", "false");
+    }
+    let daemon = Daemon::naming(&estate, "api", Some(rules(REFRESH))).await;
+    daemon.until_read().await;
+    daemon.until(|it| it.shown("web").refused.is_some()).await;
+    let refused = daemon.shown("api").refused.clone();
+    daemon.end().await;
+    let log = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("which is not deployed")).collect();
+    assert!(matches!(&*told, [web] if web.contains("shop/web")), "{told:#?}");
+    assert_eq!(refused, None);
 }

@@ -268,6 +268,37 @@ async fn what_hung_and_gave_way_to_what_failed_is_only_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_hung_behind_a_followed_tag_and_gave_way_to_what_failed_is_only_told() {
+    let mut estate = Estate::new(17).await;
+    for service in ["follower-0", "follower-1"] {
+        let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/{service}");
+        let tags = json!([{"key": "lockkeeper:timeout", "value": "3m"}, {"key": "lockkeeper:rollback", "value": "false"}]);
+        estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));
+        let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+        let body = json!({"cluster": "shop", "service": service, "deploymentConfiguration": breaker});
+        estate.call(Service::Ecs, "UpdateService", body);
+    }
+    sleep(Duration::from_mins(2)).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = definition(&estate, "follower-0");
+    estate.push_as("shop/app-0", ["latest", "hang"]);
+    sleep(Duration::from_mins(1)).await;
+    for service in ["follower-0", "follower-1"] {
+        let request = json!({"service": service, "tag": "nosuch"});
+        event(&estate, "action.production", "Deploy", json!([]), request);
+    }
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 4, "each of them once");
+    sleep(LONG).await;
+    assert_eq!(definition(&estate, "follower-0"), before);
+    assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 4, "nothing was started again");
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 2, "it is told");
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_pushed_before_a_service_was_created_is_no_drift_of_it() {
     let mut estate = Estate::new(15).await;
     for tag in ["v3", "v6"] {
@@ -313,6 +344,32 @@ async fn what_was_pushed_behind_a_followed_tag_and_rolled_back_is_no_drift() {
     sleep(LONG).await;
     assert_eq!(daemon.metric("lockkeeper_rollout_failures_total"), 2, "of each once, and never again");
     assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 0);
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_back_for_a_service_that_was_switched_off_is_repaired_once_it_is_on_again() {
+    let estate = Estate::new(18).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = primary(&estate, "follower-2")["id"].clone();
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
+    let off = json!([{"key": "lockkeeper:enabled", "value": "false"}]);
+    // Nobody tells of either, and the pass is the first to read the service.
+    estate.lose(1.0);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": off}));
+    estate.write_parameter(&own_parameter("follower-2"));
+    estate.lose(0.0);
+    sleep(Duration::from_mins(12)).await;
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1, "it was not known to be off");
+    assert_eq!(primary(&estate, "follower-2")["id"], before, "it was dropped");
+    assert_eq!(daemon.metric("lockkeeper_drift"), 0, "nothing is asked of it");
+    let on = json!({"resourceArn": arn, "tagKeys": ["lockkeeper:enabled"]});
+    estate.call(Service::Ecs, "UntagResource", on);
+    sleep(LONG).await;
+    assert_ne!(primary(&estate, "follower-2")["id"], before);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 2);
     assert_eq!(daemon.metric("lockkeeper_drift"), 0);
     daemon.end().await;
 }

@@ -27,6 +27,12 @@ const SOON: Duration = Duration::from_mins(1);
 /// After so long without one there will be none: the request was refused, or asks nothing.
 const NEVER: Duration = Duration::from_mins(3);
 
+/// One that was seen and is gone may come back: with its message, where the process that had it ended.
+const GONE: Duration = Duration::from_mins(10);
+
+/// So often it must be found gone before anything is said of that.
+const SURELY: u32 = 2;
+
 /// For so long the daemon may be away: it may be just being replaced.
 const LONGEST_SILENCE: Duration = Duration::from_mins(2);
 
@@ -104,7 +110,7 @@ async fn watch(
     let event = &asked.event_id;
     let path = format!("/api/v1/deployments?event={}", encoded(event));
     let began = Instant::now();
-    let mut refused = None;
+    let (mut refused, mut absence) = (None, Absence::default());
     let (mut heard, mut progress) = (Instant::now(), Progress::new(for_people));
     loop {
         // It is found where the target was refused only afterwards: so the list is asked for last.
@@ -122,17 +128,22 @@ async fn watch(
                         progress.end();
                         return Ok(Followed { deployment, answer });
                     }
-                    // A process on standby, which may answer in between, knows of none.
+                    absence = Absence::default();
                     *last = Some(deployment);
-                } else if let Some(why) = refused.take().filter(|_| last.is_none()) {
+                } else if let Some(seen) = last {
+                    if let Some(why) = absence.end(client, asked, seen).await {
+                        progress.end();
+                        anyhow::bail!(why);
+                    }
+                } else if let Some(why) = refused.take() {
                     progress.end();
                     anyhow::bail!("nothing comes of event {event}: the target is not deployed: {why}");
-                } else if last.is_none() && began.elapsed() > NEVER {
+                } else if began.elapsed() > NEVER {
                     progress.end();
                     anyhow::bail!(
                         "no deployment carries event {event}: the daemon's log says what became of it"
                     );
-                } else if last.is_none() && began.elapsed() > SOON {
+                } else if began.elapsed() > SOON {
                     progress.show("no deployment carries it yet");
                 }
             }
@@ -145,6 +156,40 @@ async fn watch(
             anyhow::bail!("no outcome within {}; event {event}", lasting(waiting.timeout.as_secs()));
         }
         tokio::time::sleep(if began.elapsed() < AT_FIRST { FIRST_PERIOD } else { PERIOD }).await;
+    }
+}
+
+/// How often, and for how long, a deployment that was seen has been gone.
+#[derive(Debug, Default)]
+struct Absence {
+    since: Option<Instant>,
+    times: u32,
+}
+
+impl Absence {
+    /// Why nothing comes of what was asked for any more, now that no deployment carries it, if that is so.
+    async fn end(&mut self, client: &Client, asked: &Accepted, seen: &Deployment) -> Option<String> {
+        let found = client.get(&format!("/api/v1/deployments/{}", encoded(&seen.id))).await;
+        // A process on standby, which may answer in between, knows of none, and says so otherwise.
+        if !matches!(found, Err(Failure::Refused { status, .. }) if status.as_u16() == 404) {
+            return None;
+        }
+        self.times += 1;
+        let since = self.since.get_or_insert_with(Instant::now).elapsed();
+        if self.times < SURELY {
+            return None;
+        }
+        let (id, event) = (&seen.id, &asked.event_id);
+        let refused = refusal(client, asked).await;
+        match refused {
+            Some(why) => Some(format!(
+                "nothing comes of event {event} any more: {id} is gone, and the target is not deployed: {why}"
+            )),
+            None if since > GONE => Some(format!(
+                "{id} is gone, and nothing carries event {event} any more: the daemon's log says why"
+            )),
+            None => None,
+        }
     }
 }
 
@@ -204,4 +249,71 @@ impl Progress {
 
 fn duration(text: &str) -> Result<Duration, String> {
     crate::settings::duration_of(text).map_err(|_| "write how long, as 90s, 30m or 1h".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{
+        Json, Router,
+        http::{StatusCode, Uri},
+        response::{IntoResponse as _, Response},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    const WAITING: Waiting = Waiting { wait: true, timeout: Duration::from_secs(2) };
+
+    /// A daemon that shows the deployment once, and then answers for it by its id with this status.
+    async fn vanishing(refused: Option<&'static str>, by_id: StatusCode) -> Client {
+        let shown = Arc::new(Mutex::new(false));
+        let answer = move |uri: Uri| {
+            let shown = Arc::clone(&shown);
+            async move {
+                let waits = json!({
+                    "id": "d-1", "target": "own/own/shop/api", "changes": [], "stage": "waiting", "attempts": 0,
+                });
+                match uri.path() {
+                    "/api/v1/deployments" => {
+                        let was_shown = std::mem::replace(&mut *shown.lock().expect("no panic"), true);
+                        let items: Vec<Value> = if was_shown { vec![] } else { vec![waits] };
+                        Json(json!({"items": items})).into_response()
+                    }
+                    "/api/v1/targets/api" => Json(json!({
+                        "id": "own/own/shop/api", "name": "api", "running": null, "refused": refused,
+                        "lane": {"state": "idle", "deployment": null, "waiting": 0},
+                    }))
+                    .into_response(),
+                    _ => Response::builder().status(by_id).body("no".into()).expect("a response"),
+                }
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        Client::new(base, None).expect("a client")
+    }
+
+    async fn why(client: &Client) -> String {
+        let asked = Accepted { event_id: "e-1".into(), target: Some("api".into()) };
+        let unfollowed = follow(client, &asked, WAITING, false).await.err().expect("no outcome");
+        assert_eq!(unfollowed.last.expect("it was seen").id, "d-1");
+        unfollowed.why.to_string()
+    }
+
+    #[tokio::test]
+    async fn one_that_was_seen_and_dropped_as_its_target_was_switched_off_is_waited_for_no_longer() {
+        let why = why(&vanishing(Some("switched off"), StatusCode::NOT_FOUND).await).await;
+        assert!(why.ends_with("d-1 is gone, and the target is not deployed: switched off"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_gone_for_a_while_or_that_a_standby_does_not_know_is_waited_for() {
+        for (refused, by_id) in [(None, StatusCode::NOT_FOUND), (Some("off"), StatusCode::BAD_GATEWAY)] {
+            let why = why(&vanishing(refused, by_id).await).await;
+            assert!(why.starts_with("no outcome within"), "{why}");
+        }
+    }
 }

@@ -228,13 +228,10 @@ pub(super) fn while_under_way(seen: &[Seen], errands: &Errands) {
     under_way.for_each(|it| errands.later(&it.sight.target, UNDER_WAY));
 }
 
-/// What everybody finds at the start is no news, unless it is not deployed.
+/// What everybody finds at the start is no news. Whether one is not deployed depends on the settings, too: the loop tells that.
 fn log(update: &Update, is_news: bool) {
     match update {
-        Update::Learn(Discovered { target, refused: Some(why), .. }) => {
-            info!(service = %target, "target found, which is not deployed: {why}");
-        }
-        Update::Learn(Discovered { target, dependencies, .. }) if is_news => {
+        Update::Learn(Discovered { target, dependencies, refused: None, .. }) if is_news => {
             info!(service = %target, dependencies = dependencies.len(), "target found, or changed");
         }
         Update::Forget(target) if is_news => info!(service = %target, "target is gone"),

@@ -46,7 +46,7 @@ const MOST_FAILURES: usize = 20;
 /// What is asked of the loop, or told to it.
 pub(super) enum Question {
     /// Which targets there are, and how each is deployed.
-    Targets(oneshot::Sender<Vec<(TargetId, Arc<TargetSettings>)>>),
+    Targets(oneshot::Sender<Targets>),
     /// What this event would ask of this target, if nothing else is asked of it now.
     Request {
         /// The target.
@@ -64,6 +64,16 @@ pub(super) enum Question {
     Read(Vec<ServiceReading>),
     /// A pass ended.
     Passed(ReconcileRecord),
+}
+
+/// The targets there are.
+pub(super) struct Targets {
+    /// Each of them, and how it is deployed.
+    pub(super) all: Vec<(TargetId, Arc<TargetSettings>)>,
+    /// Those that are not deployed now.
+    pub(super) refused: BTreeSet<TargetId>,
+    /// Those that were found not to be deployed since this was asked for last, whatever is so now.
+    pub(super) were_refused: BTreeSet<TargetId>,
 }
 
 /// What this process has seen of a target's deployments.
@@ -196,9 +206,13 @@ impl Reconciler {
 impl Pass<'_> {
     /// `None` if the loop has ended.
     async fn run(&mut self) -> Option<()> {
-        let targets = self.of.ask(Question::Targets).await?;
-        self.remembered.repairs.keep_only(targets.iter().map(|(target, _)| target));
-        let subjects = self.subjects(targets).await;
+        let Targets { all, refused, were_refused } = self.of.ask(Question::Targets).await?;
+        let is_refused = |target: &TargetId| refused.contains(target) || were_refused.contains(target);
+        // What was put on the queue for those was dropped, and is missing once they are deployed again.
+        let in_force = all.iter().map(|(target, _)| target).filter(|target| !is_refused(target));
+        self.remembered.repairs.keep_only(in_force);
+        self.remembered.decided.retain(|(target, _), _| !is_refused(target));
+        let subjects = self.subjects(all).await;
         self.record.targets = subjects.len();
         let questions = Questions::of(&subjects);
         self.record.compared = questions.count();
@@ -208,7 +222,7 @@ impl Pass<'_> {
         self.remembered.memory.keep_only(&questions);
         self.forget(&subjects);
         let grace = self.of.reconcile.every.min(drift::LONGEST_GRACE);
-        for subject in &subjects {
+        for subject in subjects.iter().filter(|it| !refused.contains(&it.target)) {
             for suspect in drift::suspects(subject, &answers, &self.remembered.memory, grace) {
                 self.judge(subject, suspect).await?;
             }

@@ -38,7 +38,7 @@ struct Repair {
 }
 
 impl Repairs {
-    /// Forgets the targets that there are no more.
+    /// Forgets all but these targets.
     pub(super) fn keep_only<'a>(&mut self, targets: impl Iterator<Item = &'a TargetId>) {
         let targets: BTreeSet<&TargetId> = targets.collect();
         self.0.retain(|target, _| targets.contains(target));

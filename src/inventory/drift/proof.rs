@@ -20,13 +20,15 @@ pub enum Proof {
         digests: Vec<Digest>,
     },
     /// The one rule alone; and where a rollout was to bring this and gave way to another one, it was seen.
-    Pinned {
+    Pushed {
+        /// Since when that counts.
+        since: Timestamp,
         /// The container.
         container: ContainerName,
         /// The repository.
         repository: RepositoryName,
-        /// The tag.
-        tag: Tag,
+        /// The tag; none where every rollout since then is for it.
+        tag: Option<Tag>,
         /// The image, and those for single platforms in it.
         digests: Vec<Digest>,
     },
@@ -46,20 +48,21 @@ impl Proof {
 
     /// Whether a rollout since then was to bring what was pushed, and gave way to another one. Its event was not lost then, and
     /// how it ended was told: whether it was sound nobody can tell any more.
-    pub(super) fn gave_way(&self, counts: Timestamp, look: &Look) -> bool {
-        let Self::Pinned { container, repository, tag, digests } = self else { return false };
+    pub(super) fn gave_way(&self, look: &Look) -> bool {
+        let Self::Pushed { since, container, repository, tag, digests } = self else { return false };
         let names_it = |image: &ImageReference| {
             let is_it = match &image.digest {
                 Some(digest) => digests.contains(digest),
-                None => image.effective_tag().as_ref() == Some(tag),
+                None => image.effective_tag() == *tag,
             };
             image.repository == *repository && is_it
         };
         let was_it = |rollout: &Rollout| match rollout.digests.get(container) {
+            _ if tag.is_none() => true,
             Some(digest) => digests.contains(digest),
             None => rollout.definition.images.get(container).is_some_and(names_it),
         };
-        let gave_way = |it: &Rollout| it.created_at >= counts && it.state == RolloutState::Stopped;
+        let gave_way = |it: &Rollout| it.created_at >= *since && it.state == RolloutState::Stopped;
         look.rollouts.iter().any(|rollout| gave_way(rollout) && was_it(rollout))
     }
 }

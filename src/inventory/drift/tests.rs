@@ -73,6 +73,17 @@ fn tags_of(suspects: &[Suspect]) -> Vec<(&str, Timestamp)> {
     suspects.iter().map(|it| (tag(&it.event.trigger), it.event.time)).collect()
 }
 
+/// That nothing was to bring what the followed tag means, and gave way.
+fn pushed(since: i64) -> Proof {
+    Proof::Pushed {
+        since: at(since),
+        container: "web".into(),
+        repository: "api".into(),
+        tag: Some("latest".into()),
+        digests: vec![NEW.into()],
+    }
+}
+
 #[test]
 fn each_thing_is_asked_for_once_whoever_reads_it() {
     let (one, other) = (subject("api:latest", OnPush::Follow), subject("api:v1", OnPush::Follow));
@@ -123,7 +134,7 @@ fn a_followed_tag_that_was_pushed_since_has_drifted() {
     let subject = subject("api:latest", OnPush::Follow);
     let lost = found(&subject, &images(&[("latest", state(NEW, 20)), ("other", state(NEW, 30))]));
     assert_eq!(tags_of(&lost), [("latest", at(20))]);
-    assert_eq!(lost[0].proof, Proof::Rule);
+    assert_eq!(lost[0].proof, pushed(20));
     assert_eq!(found(&subject, &images(&[("latest", state(OLD, 20))])), [], "that runs");
     let index = TagState { children: vec![CHILD.into(), OLD.into()], ..state(NEW, 20) };
     assert_eq!(found(&subject, &images(&[("latest", index)])), [], "a child of it runs");
@@ -141,7 +152,7 @@ fn a_tag_that_moved_to_an_older_image_is_told_from_one_that_was_rolled_out() {
     memory.see(at(30), &images(&[("latest", state(OLD, 1))]));
     memory.see(at(40), &moved);
     let [suspect] = suspects(&subject, &moved, &memory, LONGEST_GRACE).try_into().expect("one");
-    assert_eq!((suspect.counts, suspect.proof), (at(40), Proof::Rule), "it was seen to move");
+    assert_eq!((suspect.counts, suspect.proof), (at(40), pushed(30)), "it was seen to move");
     assert_eq!(suspect.event.time, at(5), "the true time of the push");
     let since = Subject { newest_rollout: Some(at(41)), ..subject };
     assert_eq!(suspects(&since, &moved, &memory, LONGEST_GRACE), [], "a rollout since has had it");
@@ -203,12 +214,12 @@ fn a_push_between_two_passes_counts_from_the_push_and_so_does_what_came_of_it() 
         let subject = Subject { newest_rollout: Some(at(newest)), ..subject };
         suspects(&subject, &answers, &memory, LONGEST_GRACE).pop().map(|it| (it.counts, it.proof))
     };
-    assert_eq!(suspect(35, 10), Some((at(35), Proof::Rule)), "nothing was rolled out since");
+    assert_eq!(suspect(35, 10), Some((at(35), pushed(35))), "nothing was rolled out since");
     let (counts, proof) = suspect(35, 38).expect("one");
     assert_eq!(counts, at(40));
     assert!(!proof.holds(&look(&[(38, RolloutState::RolledBack, Some(NEW))])), "it was tried");
     assert!(proof.holds(&look(&[(38, RolloutState::Succeeded, Some(OLD))])), "the tag was moved after that");
-    assert_eq!(suspect(29, 38), Some((at(40), Proof::Rule)), "it was moved to an older image");
+    assert_eq!(suspect(29, 38), Some((at(40), pushed(30))), "it was moved to an older image");
 }
 
 #[test]
@@ -289,6 +300,38 @@ fn what_a_rollout_was_to_pin_and_gave_way_was_not_lost() {
     let rule = Suspect { proof: Proof::Rule, ..suspect.clone() };
     assert!(!rule.gave_way(&look(&[(30, stopped, Some(NEW))])));
     assert!(suspect.proof.holds(&look(&[])) && suspect.since() == at(20));
+}
+
+#[test]
+fn what_followed_a_tag_and_gave_way_was_not_lost() {
+    let subject = subject("api:latest", OnPush::Follow);
+    let [suspect] = found(&subject, &images(&[("latest", state(NEW, 20))])).try_into().expect("one");
+    let gave_way = |it: &Suspect, created, state, digest| it.gave_way(&look(&[(created, state, digest)]));
+    let stopped = RolloutState::Stopped;
+    assert!(gave_way(&suspect, 20, stopped, Some(NEW)) && gave_way(&suspect, 30, stopped, None));
+    assert!(!gave_way(&suspect, 19, stopped, Some(NEW)) && !gave_way(&suspect, 30, stopped, Some(OLD)));
+    assert!(!gave_way(&suspect, 30, RolloutState::Succeeded, Some(NEW)));
+    let mut other = look(&[(30, stopped, None)]);
+    let v2 = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/api:v2".parse().unwrap();
+    other.rollouts[0].definition.images.insert("web".into(), v2);
+    assert!(!suspect.gave_way(&other), "it read another tag");
+    // A tag that was moved to what is older: since it was last seen to mean something else.
+    let mut memory = Memory::default();
+    memory.see(at(40), &images(&[("latest", state(OLD, 6))]));
+    memory.see(at(50), &images(&[("latest", state(NEW, 5))]));
+    let answers = images(&[("latest", state(NEW, 5))]);
+    let [moved] = suspects(&subject, &answers, &memory, LONGEST_GRACE).try_into().expect("one");
+    assert_eq!((moved.counts, moved.since()), (at(50), at(40)));
+    assert!(gave_way(&moved, 45, stopped, Some(NEW)) && !gave_way(&moved, 39, stopped, Some(NEW)));
+}
+
+#[test]
+fn where_every_push_counts_any_rollout_since_that_gave_way_was_for_it() {
+    let subject = subject("api:latest", OnPush::Always);
+    let [suspect] = found(&subject, &images(&[("v2", state(NEW, 20))])).try_into().expect("one");
+    let gave_way = |created, state| suspect.gave_way(&look(&[(created, state, Some(OLD))]));
+    assert!(gave_way(20, RolloutState::Stopped) && !gave_way(19, RolloutState::Stopped));
+    assert!(!gave_way(30, RolloutState::Succeeded));
 }
 
 #[test]
