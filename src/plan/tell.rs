@@ -111,7 +111,7 @@ impl Lane {
         if outcome == Outcome::Superseded
             && let Some(replaced) = self.retrying_of(&asks).and_then(|it| it.replaced.clone())
         {
-            replaced.is_told_by(&mut record);
+            replaced.fill_in(&mut record);
         }
         for ask in &asks {
             turn.ledger.settle(ask.lease, &self.target, SettledBy::Reality);
@@ -481,7 +481,7 @@ impl Passage {
 
 impl Begun {
     /// This record is about it.
-    fn is_told_by(self, record: &mut DeploymentRecord) {
+    fn fill_in(self, record: &mut DeploymentRecord) {
         record.rollout_id = self.rollout.as_ref().and_then(|rollout| rollout.shown().cloned());
         record.rollout = self.rollout;
         record.definition = self.definition;
