@@ -375,6 +375,34 @@ async fn what_was_put_back_for_a_service_that_was_switched_off_is_repaired_once_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_put_back_while_a_service_was_off_between_two_passes_is_repaired_by_the_next() {
+    let estate = Estate::new(19).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let before = primary(&estate, "follower-2")["id"].clone();
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
+    let off = json!([{"key": "lockkeeper:enabled", "value": "false"}]);
+    estate.lose(1.0);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": off}));
+    estate.write_parameter(&own_parameter("follower-2"));
+    estate.lose(0.0);
+    while daemon.metric("lockkeeper_drift_repairs_total") == 0 {
+        sleep(Duration::from_secs(5)).await;
+    }
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(primary(&estate, "follower-2")["id"], before, "it was dropped");
+    let on = json!({"resourceArn": arn, "tagKeys": ["lockkeeper:enabled"]});
+    estate.call(Service::Ecs, "UntagResource", on);
+    // It is read again at once.
+    let detail = json!({"eventName": "SERVICE_DEPLOYMENT_COMPLETED", "deploymentId": "ecs-svc/1"});
+    event(&estate, "aws.ecs", "ECS Deployment State Change", json!([arn]), detail);
+    sleep(Duration::from_mins(8)).await;
+    assert_ne!(primary(&estate, "follower-2")["id"], before);
+    assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 2);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tick_of_our_rule_begins_a_pass_at_once_and_that_of_another_none() {
     let estate = Estate::new(7).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
