@@ -211,7 +211,8 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
     };
     let is_last = service.rollouts.last().is_some_and(|last| last.id == rollout.id);
     let is_true = match outcome {
-        Outcome::Succeeded => {
+        // One that was complete before anybody saw it is named, too, where nothing shows whose it was.
+        Outcome::Succeeded | Outcome::AlreadyRunning => {
             let is_as_said = record.definition.as_ref().is_some_and(|it| it.revision == rollout.revision);
             rollout.state == RolloutState::Succeeded && is_last && is_as_said
         }
@@ -228,7 +229,7 @@ pub fn ended(world: &World, record: &DeploymentRecord, step: &mut Step) {
             matches!(rollout.state, RolloutState::Failed | RolloutState::RollbackFailed)
                 || is_abandoned(world, rollout)
         }
-        Outcome::AlreadyRunning | Outcome::Cancelled | Outcome::DryRun => false,
+        Outcome::Cancelled | Outcome::DryRun => false,
     };
     if !is_true {
         step.breaks(Promise::P5, format!("{outcome:?} is said of a rollout that is {:?}", rollout.state));
