@@ -348,19 +348,25 @@ async fn what_was_pushed_behind_a_followed_tag_and_rolled_back_is_no_drift() {
     daemon.end().await;
 }
 
+/// A service is switched off, and what it reads changes. Nobody tells of either, and the pass is the first to read the service.
+/// Says its ARN, and which rollout it has.
+fn switched_off_and_changed(estate: &Estate) -> (String, Value) {
+    let before = primary(estate, "follower-2")["id"].clone();
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
+    let off = json!([{"key": "lockkeeper:enabled", "value": "false"}]);
+    estate.lose(1.0);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": off}));
+    estate.write_parameter(&own_parameter("follower-2"));
+    estate.lose(0.0);
+    (arn, before)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_put_back_for_a_service_that_was_switched_off_is_repaired_once_it_is_on_again() {
     let estate = Estate::new(18).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
     sleep(Duration::from_mins(2)).await;
-    let before = primary(&estate, "follower-2")["id"].clone();
-    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
-    let off = json!([{"key": "lockkeeper:enabled", "value": "false"}]);
-    // Nobody tells of either, and the pass is the first to read the service.
-    estate.lose(1.0);
-    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": off}));
-    estate.write_parameter(&own_parameter("follower-2"));
-    estate.lose(0.0);
+    let (arn, before) = switched_off_and_changed(&estate);
     sleep(Duration::from_mins(12)).await;
     assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 1, "it was not known to be off");
     assert_eq!(primary(&estate, "follower-2")["id"], before, "it was dropped");
@@ -379,13 +385,7 @@ async fn what_was_put_back_while_a_service_was_off_between_two_passes_is_repaire
     let estate = Estate::new(19).await;
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
     sleep(Duration::from_mins(2)).await;
-    let before = primary(&estate, "follower-2")["id"].clone();
-    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
-    let off = json!([{"key": "lockkeeper:enabled", "value": "false"}]);
-    estate.lose(1.0);
-    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": off}));
-    estate.write_parameter(&own_parameter("follower-2"));
-    estate.lose(0.0);
+    let (arn, before) = switched_off_and_changed(&estate);
     while daemon.metric("lockkeeper_drift_repairs_total") == 0 {
         sleep(Duration::from_secs(5)).await;
     }

@@ -111,6 +111,11 @@ impl<'a> Facts<'a> {
         self.at.get(&call).copied().unwrap_or(0)
     }
 
+    /// How many calls were made by this time.
+    pub fn calls_by(&self, at: u64) -> u64 {
+        self.record.log.partition_point(|line| line.at <= at) as u64
+    }
+
     /// Everything that was asked of a target, and the message that asks it.
     pub fn asked_of<'f>(&'f self, target: &'f str) -> impl Iterator<Item = (&'f Message, &'f Asked)> {
         let all = self.messages.iter().flat_map(|message| match &message.meaning {

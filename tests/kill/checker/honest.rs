@@ -14,7 +14,7 @@ pub(super) fn judge(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     for said in &facts.record.said {
         let Some(claim) = Claim::of(said) else { continue };
         if let Some(what) = claim.is_false(facts) {
-            let call = facts.record.log.partition_point(|line| line.at <= claim.at) as u64;
+            let call = facts.calls_by(claim.at);
             let what = format!("{what}: {}", said["message"].as_str().unwrap_or_default());
             broken.push(Broken::new("P5", call, Some(claim.target.name), what));
         }
@@ -90,7 +90,7 @@ impl<'a> Claim<'a> {
         let (version, newest) = images.max()?;
         let is_it = newest == rollout.content() || newest == rollout.named;
         // It may carry something newer, too, whose message has yet to come back to the process that took it over.
-        let call = facts.record.log.partition_point(|line| line.at <= self.at) as u64;
+        let call = facts.calls_by(self.at);
         let is_newer =
             || versions_of(facts, self.target.name, rollout.content(), call).any(|other| other > version);
         (!is_it && !self.is_unverified && !is_newer())

@@ -14,19 +14,18 @@ use crate::record::Told;
 const SLACK_MS: u64 = 5;
 
 pub(super) fn judge(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
-    let call_at = |at| facts.record.log.partition_point(|line| line.at <= at) as u64;
     for said in &facts.record.said {
         let Some(claim) = Claim::of(said) else { continue };
         if !is_told(facts, &claim) {
             let what = format!("an end was not told: {}", said["message"].as_str().unwrap_or_default());
-            broken.push(Broken::new("told", call_at(claim.at), Some(claim.target.name), what));
+            broken.push(Broken::new("told", facts.calls_by(claim.at), Some(claim.target.name), what));
         }
     }
     for (place, again) in facts.record.told.iter().enumerate() {
         let earlier = &facts.record.told[..place];
         if let Some(other) = earlier.iter().find(|it| is_same(it, again) && it.id != again.id) {
             let what = format!("the same end is told as {} and as {}", other.id, again.id);
-            broken.push(Broken::new("told", call_at(again.at), None, what));
+            broken.push(Broken::new("told", facts.calls_by(again.at), None, what));
         }
     }
 }
