@@ -13,11 +13,22 @@ use super::{
     settle::{FRESHNESS_MARGIN, Verdict, carries_image},
 };
 
-/// Whether what a complete rollout brought is still there: older content that came late may have taken its place.
-pub(super) fn lasts(carrier: &Rollout, look: &Look, brings_it: impl Fn(&Rollout) -> bool) -> bool {
-    let mut newer = lasting(&look.rollouts).take_while(|(it, _)| it.created_at > carrier.created_at);
+/// Whether what a complete rollout brought is still there: older content that came late may have taken its place. Each rollout
+/// since is judged beside the definition that had it last.
+pub(super) fn lasts(
+    carrier: &Rollout,
+    look: &Look,
+    keeps_it: impl Fn(&Rollout, &DefinitionView) -> bool,
+) -> bool {
     let replaces = |state| matches!(state, RolloutState::Succeeded | RolloutState::InProgress);
-    carrier.state != RolloutState::Succeeded || newer.all(|(it, state)| !replaces(state) || brings_it(it))
+    let newer = lasting(&look.rollouts).take_while(|(it, _)| it.created_at > carrier.created_at);
+    let newer: Vec<&Rollout> = newer.filter(|(_, state)| replaces(*state)).map(|(it, _)| it).collect();
+    let mut has_it = &carrier.definition;
+    carrier.state != RolloutState::Succeeded
+        || newer.into_iter().rev().all(|it| {
+            let before = std::mem::replace(&mut has_it, &it.definition);
+            keeps_it(it, before)
+        })
 }
 
 /// What a request wants of the content.

@@ -187,7 +187,7 @@ fn image(request: &Request, change: &ImageChange, look: &Look, flawed: &impl Fn(
     let is_marked = |it: &Rollout| {
         containers.iter().all(|name| it.definition.marks.versions.get(name) == Some(&request.version))
     };
-    let keeps_it = |it: &Rollout| brings_it(it) || is_marked(it);
+    let keeps_it = |it: &Rollout, _: &_| brings_it(it) || is_marked(it);
     let carriers = || {
         let carries = |it: &&Rollout| it.created_at >= earliest && brings_it(it);
         look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, keeps_it))
@@ -226,8 +226,10 @@ fn definition(
         None => definition.id == wanted.id || is_made_from(wanted, request.version, definition),
     };
     // What we go back to, or from there on to again, was made of it.
-    let keeps_it =
-        |it: &Rollout| is_it(&it.definition) || it.definition.marks.content == Some(request.version);
+    let keeps_it = |it: &Rollout, before: &DefinitionView| {
+        let now = &it.definition;
+        is_it(now) || now.marks.content == Some(request.version) || goes_on(before, request.version, now)
+    };
     let carriers = || {
         let carries = |it: &&Rollout| it.created_at >= request.floor && is_it(&it.definition);
         look.rollouts.iter().filter(carries).filter(|it| lasts(it, look, keeps_it))
@@ -252,6 +254,19 @@ fn is_made_from(wanted: &DefinitionView, version: Timestamp, definition: &Defini
     definition.id.family == wanted.id.family
         && marks.content == Some(version)
         && marks.versions.values().any(|image| *image >= version)
+}
+
+/// Whether we made this revision of that one only to bring images that were asked for since. That somebody moved to a definition
+/// leaves no mark on it, nor on what is made of it.
+fn goes_on(before: &DefinitionView, version: Timestamp, now: &DefinitionView) -> bool {
+    let marks = &now.marks;
+    let is_newer = |name| marks.versions.get(name).is_some_and(|image| *image >= version);
+    now.id.family == before.id.family
+        && marks.deployment.is_some()
+        && marks.content == before.marks.content
+        && marks.versions.values().any(|image| *image >= version)
+        && now.images.len() == before.images.len()
+        && now.images.iter().all(|(name, image)| is_newer(name) || before.images.get(name) == Some(image))
 }
 
 /// Whether we made this revision to go back, with the images that ran, or with ones that were asked for since.

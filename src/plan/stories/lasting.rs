@@ -75,3 +75,31 @@ fn a_definition_lasts_through_the_push_that_names_its_tag_again() {
     let end = once_more(definition("api:2", 900), &good, rollouts);
     assert_eq!(end, (vec![Outcome::AlreadyRunning], 0));
 }
+
+/// What we made of another revision for an image that was asked for at this second, beside a sidecar.
+fn brought(number: u32, tag: &str, version: i64) -> DefinitionView {
+    let sidecar = ("side".into(), "shop/side:1".parse().unwrap());
+    let mut made = marked(number, tag, version);
+    made.images.extend([sidecar]);
+    made
+}
+
+#[test]
+fn a_definition_that_somebody_moved_to_lasts_through_newer_images() {
+    let theirs = DefinitionView { marks: Marks::default(), ..brought(2, "v0", 0) };
+    let end = |newer: &[DefinitionView]| {
+        let mut rollouts = vec![done("theirs", 905, &theirs, "0")];
+        rollouts
+            .extend((950..).zip(newer).map(|(second, it)| done(&format!("at-{second}"), second, it, "1")));
+        rollouts.reverse();
+        once_more(definition("api:2", 900), &theirs, rollouts)
+    };
+    let carried = (vec![Outcome::AlreadyRunning], 0);
+    assert_eq!(end(&[brought(3, "v1", 940)]), carried);
+    assert_eq!(end(&[brought(3, "v1", 940), brought(4, "v2", 945)]), carried, "one of the other");
+
+    let mut other = brought(3, "v1", 940);
+    other.images.insert("side".into(), "shop/side:2".parse().unwrap());
+    assert_eq!(end(&[other]).1, 1, "made of another one");
+    assert_eq!(end(&[brought(3, "v1", 890)]).1, 1, "for an image that came late");
+}
