@@ -48,6 +48,9 @@ pub struct DeploymentRecord {
     /// Whether that definition was registered for this deployment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub registered: bool,
+    /// Whether somebody cancelled it while it was under way, so that it ends without having failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
     /// The definition that ran before.
     pub previous_definition: Option<DefinitionId>,
     /// How often it was tried.

@@ -37,7 +37,7 @@ impl Lane {
     ) {
         self.succeeded = Some(passage.id.clone());
         let mut record = self.record(passage);
-        record.cause = None;
+        (record.cause, record.cancelled) = (None, false);
         record.finished_at = Some(ended);
         record.images = rolled_out(rollout);
         let Tasks { running, desired, .. } = rollout.tasks;
@@ -237,9 +237,10 @@ impl Lane {
 
     /// The record of a deployment under way.
     pub(super) fn record(&self, passage: &Passage) -> DeploymentRecord {
+        let cancelled = passage.cancelled.is_some();
         DeploymentRecord {
             stage: passage.stage,
-            cause: passage.failure.as_ref().map(|failure| failure.cause),
+            cause: passage.failure.as_ref().filter(|_| !cancelled).map(|failure| failure.cause),
             reason: match &passage.failure {
                 Some(failure) => Some(failure.reason.clone()),
                 None => passage.adopted.map(|whose| taken_over(whose).to_owned()),
@@ -248,6 +249,7 @@ impl Lane {
             rollout_id: passage.rollout.as_ref().and_then(|rollout| rollout.shown().cloned()),
             definition: passage.definition.clone(),
             registered: passage.registered,
+            cancelled,
             previous_definition: passage.previous.clone(),
             // Whoever began what was taken over has tried it once.
             attempts: passage.attempts.max(u32::from(passage.adopted.is_some())),
@@ -287,6 +289,7 @@ impl Lane {
             rollout_id: None,
             definition: None,
             registered: false,
+            cancelled: false,
             previous_definition: None,
             attempts: 0,
             adopted: None,

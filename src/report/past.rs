@@ -160,6 +160,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         rollout_id: Some(it.id.clone()),
         definition: Some(it.definition.clone()),
         registered: registered.is_some(),
+        cancelled: false,
         previous_definition: it.previous.clone(),
         attempts: 1,
         adopted: None,

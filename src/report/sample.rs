@@ -66,6 +66,7 @@ pub(crate) fn succeeded() -> DeploymentRecord {
         rollout_id: Some("ecs-svc/8001".into()),
         definition: Some("chubby_api:13".parse().expect("valid")),
         registered: false,
+        cancelled: false,
         previous_definition: Some("chubby_api:12".parse().expect("valid")),
         attempts: 1,
         adopted: None,

@@ -122,6 +122,7 @@ fn record(id: &str, stage: Stage, outcome: Option<Outcome>) -> DeploymentRecord 
         evidence: Evidence::default(),
         rollout_id: None,
         registered: false,
+        cancelled: false,
         definition: Some("shop_api:13".parse().expect("valid")),
         previous_definition: Some("shop_api:12".parse().expect("valid")),
         attempts: 1,

@@ -79,6 +79,7 @@ fn record(number: u32) -> DeploymentRecord {
         rollout_id: None,
         definition: None,
         registered: false,
+        cancelled: false,
         previous_definition: None,
         attempts: 1,
         adopted: None,

@@ -73,7 +73,8 @@ fn a_rollout_that_goes_on_is_stopped_and_told_once_what_ran_before_runs_again() 
     assert_eq!(stops(&bench), 1);
     assert!(bench.outcomes().is_empty());
     let (_, unended) = bench.planner.target(&target(API)).expect("it is known");
-    assert_eq!(unended.first.expect("it goes on").stage, Stage::RollingBack);
+    let record = unended.first.expect("it goes on");
+    assert_eq!((record.stage, record.cancelled, record.cause), (Stage::RollingBack, true, None));
     bench.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
     bench.rollout_is(RolloutState::RollingBack);
     assert!(bench.outcomes().is_empty(), "ECS goes back still");
@@ -95,6 +96,7 @@ fn what_was_complete_before_it_could_be_stopped_succeeded_and_says_so() {
     let (outcome, _, reason) = bench.end();
     assert_eq!(outcome, Outcome::Succeeded);
     assert!(reason.contains("complete before it could be stopped"), "{reason}");
+    assert!(!bench.ended()[0].cancelled, "it was not given up in the end");
     assert!(bench.letters().is_empty());
 }
 

@@ -89,7 +89,8 @@ impl Teller {
             return notices;
         }
         if let Some(ended) = before {
-            let status = if next == NoticeStage::Rollback { Status::Failed } else { Status::Completed };
+            let failed = next == NoticeStage::Rollback && !record.cancelled;
+            let status = if failed { Status::Failed } else { Status::Completed };
             notices.push(stage(ended, status, record, now));
         }
         notices.push(stage(next, Status::Started, record, now));

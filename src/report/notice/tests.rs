@@ -100,6 +100,25 @@ fn a_rollback_is_a_stage_that_begins_when_the_rollout_failed() {
 }
 
 #[test]
+fn a_rollout_that_somebody_cancels_does_not_fail() {
+    let cancelled = |stage, outcome| DeploymentRecord { stage, outcome, cancelled: true, ..active() };
+    let back = Report::Moved(Box::new(cancelled(Stage::RollingBack, None)));
+    let end = Report::Finished(Box::new(cancelled(Stage::Finished, Some(Outcome::Cancelled))));
+    let mut teller = Teller::default();
+    let reports = [moved(Stage::Rollout), back, end];
+    let notices = reports.iter().flat_map(|report| teller.hear(report, at("12:06:00")));
+    let told = notices.map(|it| format!("{} {}", it.id, say(&it, &home()).headline)).collect::<Vec<_>>();
+    assert_snapshot!(told.join("\n"), @r#"
+    d-77fe/started api (prod): deployment started
+    d-77fe/rollout/started/1 api (prod): rollout in progress
+    d-77fe/rollout/completed/1 api (prod): rollout is stopped
+    d-77fe/rollback/started/1 api (prod): deployment is being cancelled, going back to chubby_api:13
+    d-77fe/rollback/completed/1 api (prod): went back to chubby_api:13
+    d-77fe/cancelled api (prod): deployment was cancelled
+    "#);
+}
+
+#[test]
 fn a_rollout_that_is_taken_over_is_told_under_the_id_of_its_first_telling() {
     let before = told(&[moved(Stage::Starting), moved(Stage::Rollout)]);
     let after = told(&[moved(Stage::Rollout)]);

@@ -127,7 +127,13 @@ fn of_stage(stage: NoticeStage, status: Status, record: &DeploymentRecord) -> (T
         (NoticeStage::Definition, Status::Started, _) => (Tone::Info, "deployment begins".into()),
         (NoticeStage::Definition, Status::Completed, _) => (Tone::Info, "deployment is asked for".into()),
         (NoticeStage::Rollout, Status::Started, _) => (Tone::Info, "rollout in progress".into()),
+        (NoticeStage::Rollout, Status::Completed, _) if record.cancelled => {
+            (Tone::Warning, "rollout is stopped".into())
+        }
         (NoticeStage::Rollout, Status::Completed, _) => (Tone::Info, "rollout is complete".into()),
+        (NoticeStage::Rollback, Status::Started, _) if record.cancelled => {
+            (Tone::Warning, format!("deployment is being cancelled, going back{}", back_to(record)))
+        }
         (NoticeStage::Rollback, Status::Started, _) => {
             (Tone::Warning, format!("rollout failed, going back{}", back_to(record)))
         }

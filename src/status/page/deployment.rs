@@ -122,7 +122,7 @@ impl View<'_> {
                         li.now {
                             time datetime=(self.at) { (clock_time(self.at)) }
                             span.passed {}
-                            div { strong { "Now: " (stage_name(it.stage)) } }
+                            div { strong { "Now: " (stage_name(it)) } }
                         }
                     }
                 }
@@ -157,7 +157,7 @@ fn state(it: &DeploymentRecord) -> Markup {
     html! {
         @match it.outcome {
             Some(outcome) => (pill(outcome_kind(outcome), outcome_name(outcome))),
-            None => (pill(stage_kind(it.stage), stage_name(it.stage))),
+            None => (pill(stage_kind(it), stage_name(it))),
         }
         @if let Some(cause) = it.cause { " " span.cause { (spaced(cause.as_str())) } }
     }

@@ -135,10 +135,7 @@ impl View<'_> {
     fn active_row(&self, it: &DeploymentRecord) -> Markup {
         row(&[
             ("Target", self.subject(it)),
-            (
-                "Stage",
-                html! { (pill(stage_kind(it.stage), stage_name(it.stage))) (note(it.reason.as_deref())) },
-            ),
+            ("Stage", html! { (pill(stage_kind(it), stage_name(it))) (note(it.reason.as_deref())) }),
             ("Rolls out", what(it)),
             ("Tasks", tasks(it)),
             ("Why", why(it)),
@@ -259,7 +256,7 @@ impl View<'_> {
             @if let Some(it) = &target.rollout { span.note.rollout { (self.rolled_out(it)) } }
             @if let Some(it) = under_way.filter(|it| lane.deployment.as_ref() == Some(&it.id)) {
                 span.note {
-                    a href={ "/deployments/" (it.id) } { (stage_name(it.stage)) }
+                    a href={ "/deployments/" (it.id) } { (stage_name(it)) }
                     @if it.tasks.desired > 0 { ", " (it.tasks.running) " of " (it.tasks.desired) " tasks" }
                 }
             }

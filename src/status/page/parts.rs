@@ -138,19 +138,21 @@ pub(super) fn outcome_name(outcome: Outcome) -> &'static str {
     }
 }
 
-pub(super) fn stage_kind(stage: Stage) -> &'static str {
-    match stage {
+pub(super) fn stage_kind(it: &DeploymentRecord) -> &'static str {
+    match it.stage {
         Stage::Waiting | Stage::Finished => "calm",
         Stage::Starting | Stage::Rollout => "busy",
+        Stage::RollingBack if it.cancelled => "warn",
         Stage::RollingBack => "bad",
     }
 }
 
-pub(super) fn stage_name(stage: Stage) -> &'static str {
-    match stage {
+pub(super) fn stage_name(it: &DeploymentRecord) -> &'static str {
+    match it.stage {
         Stage::Waiting => "Waiting",
         Stage::Starting => "Starting",
         Stage::Rollout => "Rolling out",
+        Stage::RollingBack if it.cancelled => "Being cancelled",
         Stage::RollingBack => "Rolling back",
         Stage::Finished => "Ended",
     }

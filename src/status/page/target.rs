@@ -110,7 +110,7 @@ impl View<'_> {
                 h2 id=(headed) { (heading) }
                 dl.facts {
                     (fact("Stage", Some(&html! {
-                        (pill(stage_kind(it.stage), stage_name(it.stage))) " "
+                        (pill(stage_kind(it), stage_name(it))) " "
                         a href={ "/deployments/" (super::encoded(it.id.as_str())) } { (it.id) }
                     })))
                     (fact("What for", it.reason.as_ref().map(|reason| html! { (reason) }).as_ref()))
