@@ -31,6 +31,8 @@ const HOLD: Duration = Duration::from_secs(15);
 const AFTERMATH: Duration = Duration::from_mins(2);
 /// By so much may our clock and ECS's be apart, and what ECS tells be told later than it happened.
 const APART: Duration = Duration::from_secs(5);
+/// Events carry whole seconds.
+const EVENT_UNIT: Duration = Duration::from_secs(1);
 /// So often is it tried to look at what is not certain: for five minutes.
 const MOST_TRIES: u32 = 20;
 /// Of so many rollouts it is remembered that they are ours, or that they were told.
@@ -278,9 +280,11 @@ impl Foreign {
 }
 
 /// Whether a rollout from before ours moves again after ours began: ECS goes back to it. One that was under way when ours took
-/// its place may only fail.
+/// its place may only fail. The clocks matter where ECS does not say what it does.
 fn returns(rollout: &ForeignRollout, created: Timestamp, began: Timestamp) -> bool {
-    let is_older = created + APART < began && began + APART <= rollout.at;
+    let says_so = rollout.reason.as_ref().is_some_and(|reason| reason.contains("rolling back to"));
+    let apart = if says_so { Duration::ZERO } else { APART };
+    let is_older = created + apart < began && began + apart <= rollout.at + EVENT_UNIT;
     match rollout.state {
         ForeignState::InProgress | ForeignState::Completed => is_older,
         ForeignState::Failed => false,

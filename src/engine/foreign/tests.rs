@@ -17,15 +17,18 @@ fn noon(seconds: u64) -> Timestamp {
     at("12:00:00") + Duration::from_secs(seconds)
 }
 
-fn hear_late(foreign: &mut Foreign, (now, happened): (u64, u64), id: &str, event: &str) {
-    let hint = RolloutHint {
-        cluster: None,
-        service: "chubby_api".into(),
-        event_name: event.into(),
-        rollout: Some(id.into()),
-        reason: None,
-    };
-    foreign.heard(second(now), (&active().target, &"api".into()), &hint, noon(happened));
+fn hear_hint(foreign: &mut Foreign, (now, happened): (u64, u64), hint: &RolloutHint) {
+    foreign.heard(second(now), (&active().target, &"api".into()), hint, noon(happened));
+}
+
+fn hear_late(foreign: &mut Foreign, when: (u64, u64), id: &str, event: &str) {
+    hear_hint(foreign, when, &hint(id, event));
+}
+
+fn hint(id: &str, event: &str) -> RolloutHint {
+    let rollout = Some(id.into());
+    let (service, event_name) = ("chubby_api".into(), event.into());
+    RolloutHint { cluster: None, service, event_name, rollout, reason: None }
 }
 
 fn hear(foreign: &mut Foreign, now: u64, id: &str, event: &str) {
@@ -129,6 +132,21 @@ fn the_way_back_from_a_rollout_of_ours_is_not_somebody_s() {
     assert_eq!(back(new, IN_PROGRESS), none, "ECS says that it goes back");
     let long_before = Stranger { created_at: at("10:00:00"), ..shown("ecs-svc/back", 0) };
     assert_eq!(back(long_before, COMPLETED), none, "it is older than ours");
+}
+
+#[test]
+fn a_way_back_that_ecs_calls_one_is_ours_however_soon_it_comes() {
+    let told = |reason: Option<&str>| {
+        let mut foreign = Foreign::silent_until(second(0));
+        foreign.learn(second(1), &Report::Moved(of_ours(active(), "ecs-svc/3")));
+        let hint = RolloutHint { reason: reason.map(Into::into), ..hint("ecs-svc/back", IN_PROGRESS) };
+        hear_hint(&mut foreign, (2, 0), &hint);
+        let just_before = Stranger { created_at: at("11:59:59"), ..shown("ecs-svc/back", 0) };
+        told_of(&mut foreign, 20, &[just_before])
+    };
+    let circuit_breaker = "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/back.";
+    assert!(told(Some(circuit_breaker)).is_empty());
+    assert_eq!(told(None), ["ecs-svc/back in_progress (closely)"], "the clocks may be apart");
 }
 
 #[test]
