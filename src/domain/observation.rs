@@ -295,6 +295,11 @@ impl RolloutKey {
         same(&self.deployment, &other.deployment) || same(&self.service_deployment, &other.service_deployment)
     }
 
+    /// The ids that are known of it.
+    pub fn ids(&self) -> impl Iterator<Item = &RolloutId> {
+        self.deployment.iter().chain(&self.service_deployment)
+    }
+
     /// The id to show: the service deployment's where both are known, because it stays valid.
     pub fn shown(&self) -> Option<&RolloutId> {
         self.service_deployment.as_ref().or(self.deployment.as_ref())

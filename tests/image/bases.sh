@@ -22,9 +22,9 @@ build_stand_in() {
     buildah rm "$id" >/dev/null
 }
 
-# Debian with its Python.
+# Debian with its Python and the library that comes with it.
 materials_stand_in() {
-    debootstrap --variant=minbase --include=python3-minimal bookworm "$work/python" >&2
+    debootstrap --variant=minbase --include=python3 bookworm "$work/python" >&2
     local id
     id=$(buildah from scratch)
     buildah add --quiet "$id" "$work/python" / >/dev/null

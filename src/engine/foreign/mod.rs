@@ -20,8 +20,8 @@ use super::{
 use crate::{
     aws::ecs::Stranger,
     domain::{
-        CallFailure, ForeignRollout, ForeignState, Moment, Remedy, Report, RolloutHint, RolloutId, Stage,
-        Started, TargetId, TargetName, Timestamp,
+        CallFailure, ForeignRollout, ForeignState, Moment, Remedy, Report, RolloutHint, RolloutId,
+        RolloutKey, Stage, Started, TargetId, TargetName, Timestamp,
     },
 };
 
@@ -122,7 +122,7 @@ impl Foreign {
     /// Takes in a report: the rollout that it is about is not somebody's.
     pub(super) fn learn(&mut self, now: Moment, report: &Report) {
         let (Report::Moved(record) | Report::Finished(record)) = report else { return };
-        let key = record.rollout.iter().flat_map(|key| key.deployment.iter().chain(&key.service_deployment));
+        let key = record.rollout.iter().flat_map(RolloutKey::ids);
         key.chain(&record.rollout_id).for_each(|id| self.ours.insert(id.clone(), ()));
         if record.stage == Stage::Waiting {
             return;
@@ -148,8 +148,7 @@ impl Foreign {
         let since = self.own(target).starting.take();
         match started {
             Ok(Started { id, .. }) => {
-                let ids = id.deployment.iter().chain(&id.service_deployment).cloned();
-                ids.for_each(|id| self.ours.insert(id, ()));
+                id.ids().for_each(|id| self.ours.insert(id.clone(), ()));
             }
             Err(failure) if failure.remedy == Remedy::LookFirst => {
                 let lost = Lost { from: since.unwrap_or(at), to: at + APART, until: now + AFTERMATH };
