@@ -9,8 +9,8 @@ use super::{
 use crate::{
     aws::permissions::Need,
     domain::{
-        AccountId, ClusterName, Dependency, Holds, OnPush, Owner, Place, ReconcileMode, Region,
-        RepositoryName, Role, TargetId,
+        AccountId, ClusterName, Dependency, Holds, Marks, NotifyRules, OnPush, Owner, Place, ReconcileMode,
+        Region, RepositoryName, Role, TargetId,
     },
     inventory::Selection,
     settings::Settings,
@@ -21,8 +21,25 @@ use crate::{
 pub(super) struct Needs {
     /// Without these something fails.
     pub(super) must: Vec<Need>,
-    /// Without these lost events are not repaired, services not tagged, or moved tags not gone back from.
-    pub(super) should: Vec<Need>,
+    /// Without these something else than a deployment fails.
+    pub(super) should: Vec<(Loss, Need)>,
+}
+
+/// What is lost where something is not allowed without which deployments go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// What a lost event leaves behind is repaired.
+    Repairs,
+    /// A revision is registered, to go back from a tag that has moved or for an image that a request names.
+    Revisions,
+    /// A revision says what was asked for last.
+    Marks,
+    /// Lockkeepers notice each other.
+    OwnerTag,
+    /// A pause or a hold is kept, and taken back.
+    Holds,
+    /// Somebody is told.
+    Notices,
 }
 
 /// The queues and the lease table.
@@ -88,13 +105,31 @@ pub(super) fn of_account(
     let pins = |it: &Candidate| it.settings.on_push == OnPush::Pin;
     let goes_back = |it: &Candidate| !pins(it) && it.settings.rollback;
     needs.must.extend(of_revisions(targets, pins));
+    let mut should =
+        |loss: Loss, found: Vec<Need>| needs.should.extend(found.into_iter().map(|it| (loss, it)));
     if settings.reconcile.mode != ReconcileMode::Off {
-        needs.should = of_things(targets);
+        should(Loss::Repairs, of_things(targets));
     }
-    needs.should.extend(of_revisions(targets, goes_back));
-    needs.should.extend(targets.first().filter(|_| settings.aws.owner_tag).map(|it| of_owner(&it.0.id)));
-    needs.should.extend(targets.first().map(|it| of_holds(&it.0.id)));
+    should(Loss::Revisions, of_revisions(targets, goes_back));
+    should(Loss::Marks, of_marks(targets));
+    if let Some((first, _)) = targets.first() {
+        should(Loss::OwnerTag, settings.aws.owner_tag.then(|| of_owner(&first.id)).into_iter().collect());
+        should(Loss::Holds, vec![of_holds(&first.id)]);
+    }
     needs
+}
+
+/// The bus and the topic on which somebody is told.
+pub(super) fn of_notices(rules: &NotifyRules, home: &Place) -> Vec<(Loss, Need)> {
+    let Place { account, region } = home;
+    let arn_of = |bus: &str| {
+        let is_arn = bus.starts_with("arn:");
+        let arn = || format!("arn:{}:events:{region}:{account}:event-bus/{bus}", partition(region));
+        if is_arn { bus.to_owned() } else { arn() }
+    };
+    let bus = rules.eventbridge.iter().map(|it| need(&["events:PutEvents"], [arn_of(&it.bus)]));
+    let topic = rules.sns.iter().map(|it| need(&["sns:Publish"], [it.topic.to_string()]));
+    bus.chain(topic).map(|it| (Loss::Notices, it)).collect()
 }
 
 /// What looking for services asks. Their list takes no resource: the cluster is a condition.
@@ -168,18 +203,29 @@ fn of_cluster(candidate: &Candidate, place: &Place) -> Vec<Need> {
     ]
 }
 
+/// The tags of definitions that exist, and are rolled out as they are. Policies name families.
+fn of_marks(targets: &[(&Candidate, &Reading)]) -> Vec<Need> {
+    let definitions = definitions_of(targets.iter());
+    let context = BTreeMap::from([("aws:TagKeys", Marks::CONTENT.to_owned())]);
+    let is_some = !definitions.is_empty();
+    is_some.then(|| Need { context, ..need(&["ecs:TagResource"], definitions) }).into_iter().collect()
+}
+
+fn definitions_of<'t>(targets: impl Iterator<Item = &'t (&'t Candidate, &'t Reading)>) -> BTreeSet<String> {
+    let family_of = |(candidate, reading): &(&Candidate, &Reading)| {
+        let id = reading.service.as_ref().ok()?.definition.as_ref()?;
+        Some(ecs(&Place::of(&candidate.id), &format!("task-definition/{}:1", id.family)))
+    };
+    targets.filter_map(family_of).collect()
+}
+
 /// What those register who do: a pin a revision of each image, whoever goes back from a tag that has moved on one that names what
 /// ran. Policies name families and roles.
 fn of_revisions(targets: &[(&Candidate, &Reading)], registers: impl Fn(&Candidate) -> bool) -> Vec<Need> {
-    let (mut definitions, mut roles) = (BTreeSet::new(), BTreeSet::new());
-    for (candidate, reading) in targets.iter().filter(|(candidate, _)| registers(candidate)) {
-        let Ok(service) = &reading.service else { continue };
-        let Some(id) = &service.definition else { continue };
-        definitions.insert(ecs(&Place::of(&candidate.id), &format!("task-definition/{}:1", id.family)));
-        if let Some(Ok(Some(definition))) = &reading.definition {
-            roles.extend(definition.roles.iter().cloned());
-        }
-    }
+    let those = || targets.iter().filter(|(candidate, _)| registers(candidate));
+    let definitions = definitions_of(those());
+    let read = those().filter_map(|(_, reading)| reading.definition.as_ref()?.as_ref().ok()?.as_ref());
+    let roles: BTreeSet<String> = read.flat_map(|it| it.roles.iter().cloned()).collect();
     let mut needs = Vec::new();
     if !definitions.is_empty() {
         let context = BTreeMap::from([

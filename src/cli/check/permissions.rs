@@ -1,16 +1,19 @@
 //! Whether the permissions suffice: by a simulation of IAM's where that is allowed, or else by calls that change nothing.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     finding::{About, Finding, some_of},
-    needs::Needs,
+    needs::{Loss, Needs},
 };
 use crate::{
     aws::{
         Connections,
         ecs::Ecs,
-        permissions::{Caller, Denial, Need, Principal},
+        permissions::{Caller, Denial, Principal},
         queue::{Queue, QueueErrorKind, Receipt},
     },
     cli::terminal::counted,
@@ -79,13 +82,21 @@ pub(super) async fn simulate(
     principal: &str,
     needs: &Needs,
 ) -> Result<Vec<Finding>, CallFailure> {
-    let must = denied(connections, principal, &needs.must).await?;
-    let mut should = denied(connections, principal, &needs.should).await?;
-    should.retain(|it| !must.contains(it));
-    let actions: BTreeSet<&str> =
-        needs.must.iter().chain(&needs.should).flat_map(|need| need.actions.iter().copied()).collect();
+    let mut must = BTreeSet::new();
+    for need in &needs.must {
+        must.extend(connections.denials(principal, need).await?);
+    }
+    let mut should = BTreeMap::new();
+    for (loss, need) in &needs.should {
+        for denial in connections.denials(principal, need).await?.into_iter().filter(|it| !must.contains(it))
+        {
+            should.entry(denial).or_insert(*loss);
+        }
+    }
+    let all = needs.must.iter().chain(needs.should.iter().map(|(_, need)| need));
+    let actions: BTreeSet<&str> = all.flat_map(|need| need.actions.iter().copied()).collect();
     let mut findings: Vec<Finding> = must.iter().map(|it| lacking(it, principal)).collect();
-    findings.extend(should.iter().map(|it| unread(it, principal)));
+    findings.extend(should.iter().map(|(denial, loss)| unread(denial, *loss, principal)));
     if findings.is_empty() {
         let what = format!(
             "{} are allowed to {principal}, as SimulatePrincipalPolicy says",
@@ -96,40 +107,35 @@ pub(super) async fn simulate(
     Ok(findings)
 }
 
-async fn denied(
-    connections: &Connections,
-    principal: &str,
-    needs: &[Need],
-) -> Result<Vec<Denial>, CallFailure> {
-    let mut denials = BTreeSet::new();
-    for need in needs {
-        denials.extend(connections.denials(principal, need).await?);
-    }
-    Ok(denials.into_iter().collect())
-}
-
 fn lacking(Denial { action, resource, explicit }: &Denial, principal: &str) -> Finding {
     let how = if *explicit { "is denied by a statement" } else { "is not allowed" };
     let what = format!("{action} on {resource} {how} to {principal}");
     Finding::error(About::Permissions, what, "allow it in the policy of that role")
 }
 
-fn unread(Denial { action, resource, .. }: &Denial, principal: &str) -> Finding {
-    let registers = action == "ecs:RegisterTaskDefinition"
-        || action == "iam:PassRole"
-        || action == "ecs:TagResource" && resource.contains(":task-definition/");
-    let (so, mend) = match &**action {
-        _ if registers => (
+fn unread(Denial { action, resource, .. }: &Denial, loss: Loss, principal: &str) -> Finding {
+    let (so, mend) = match loss {
+        Loss::Repairs => {
+            ("what a lost event leaves behind is not repaired", "allow it, or switch reconcile off")
+        }
+        Loss::Revisions => (
             "Lockkeeper does not go back from a tag that has moved, nor deploy an image that a request names: ECS's circuit breaker \
              alone goes back",
             "allow it on the families, with iam:PassRole on the roles of their tasks (pass_role_arns of the module), or set \
              rollback = false",
         ),
-        "ecs:TagResource" => {
+        Loss::Marks => (
+            "what is rolled out as it is gets no mark of its version, and an older request that comes late may take its place",
+            "allow it on the families, for tags that begin with lockkeeper:",
+        ),
+        Loss::OwnerTag => {
             ("another Lockkeeper would not notice what is ours", "allow it, or switch aws.owner_tag off")
         }
-        "ecs:UntagResource" => ("a pause or a hold could not be taken back", "allow it"),
-        _ => ("what a lost event leaves behind is not repaired", "allow it, or switch reconcile off"),
+        Loss::Holds => ("a pause or a hold could not be kept, or not be taken back", "allow it"),
+        Loss::Notices => (
+            "nobody is told there, unless its own policy allows it",
+            "allow it (notify_bus_arns, notify_topic_arns of the module), or take it out of [notify]",
+        ),
     };
     let what = format!("{action} on {resource} is not allowed to {principal}: {so}");
     Finding::warning(About::Permissions, what, mend)
@@ -229,31 +235,33 @@ mod tests {
     fn what_is_warned_of_says_what_does_not_happen_without_it() {
         let family = "arn:aws:ecs:eu-west-1:111122223333:task-definition/api:1";
         let service = "arn:aws:ecs:eu-west-1:111122223333:service/shop/api";
-        let told = |action: &str, resource: &str| {
+        let told = |loss: Loss, action: &str, resource: &str| {
             let denial = Denial { action: action.into(), resource: resource.into(), explicit: false };
-            unread(&denial, "arn:role")
+            unread(&denial, loss, "arn:role")
         };
         insta::assert_snapshot!(text(&[
-            told("ecs:RegisterTaskDefinition", family),
-            told("ecs:TagResource", service),
-            told("ecs:UntagResource", service),
+            told(Loss::Revisions, "ecs:RegisterTaskDefinition", family),
+            told(Loss::Marks, "ecs:TagResource", family),
+            told(Loss::OwnerTag, "ecs:TagResource", service),
+            told(Loss::Holds, "ecs:UntagResource", service),
+            told(Loss::Notices, "sns:Publish", "arn:aws:sns:eu-west-1:111122223333:ops"),
         ]), @r#"
         warning  permissions: ecs:RegisterTaskDefinition on arn:aws:ecs:eu-west-1:111122223333:task-definition/api:1 is not allowed to arn:role: Lockkeeper does not go back from a tag that has moved, nor deploy an image that a request names: ECS's circuit breaker alone goes back; allow it on the families, with iam:PassRole on the roles of their tasks (pass_role_arns of the module), or set rollback = false
+        warning  permissions: ecs:TagResource on arn:aws:ecs:eu-west-1:111122223333:task-definition/api:1 is not allowed to arn:role: what is rolled out as it is gets no mark of its version, and an older request that comes late may take its place; allow it on the families, for tags that begin with lockkeeper:
         warning  permissions: ecs:TagResource on arn:aws:ecs:eu-west-1:111122223333:service/shop/api is not allowed to arn:role: another Lockkeeper would not notice what is ours; allow it, or switch aws.owner_tag off
-        warning  permissions: ecs:UntagResource on arn:aws:ecs:eu-west-1:111122223333:service/shop/api is not allowed to arn:role: a pause or a hold could not be taken back; allow it
-        0 errors, 3 warnings.
+        warning  permissions: ecs:UntagResource on arn:aws:ecs:eu-west-1:111122223333:service/shop/api is not allowed to arn:role: a pause or a hold could not be kept, or not be taken back; allow it
+        warning  permissions: sns:Publish on arn:aws:sns:eu-west-1:111122223333:ops is not allowed to arn:role: nobody is told there, unless its own policy allows it; allow it (notify_bus_arns, notify_topic_arns of the module), or take it out of [notify]
+        0 errors, 5 warnings.
         "#);
-        let mends = |action: &str, resource: &str| told(action, resource).mend;
-        for (action, resource) in [("iam:PassRole", "arn:role/shop"), ("ecs:TagResource", family)] {
-            assert_eq!(mends(action, resource), mends("ecs:RegisterTaskDefinition", family), "{action}");
-        }
     }
 
     #[test]
     fn a_denial_is_an_error_only_where_something_would_fail() {
         let denial = Denial { action: "ecs:UpdateService".into(), resource: "arn:s".into(), explicit: true };
-        let findings =
-            [lacking(&denial, "arn:role"), unread(&Denial { explicit: false, ..denial }, "arn:role")];
+        let findings = [
+            lacking(&denial, "arn:role"),
+            unread(&Denial { explicit: false, ..denial }, Loss::Repairs, "arn:role"),
+        ];
         insta::assert_snapshot!(text(&findings), @r#"
         error    permissions: ecs:UpdateService on arn:s is denied by a statement to arn:role; allow it in the policy of that role
         warning  permissions: ecs:UpdateService on arn:s is not allowed to arn:role: what a lost event leaves behind is not repaired; allow it, or switch reconcile off

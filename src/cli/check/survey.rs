@@ -396,6 +396,7 @@ impl Survey<'_> {
             let Place { account, region } = &self.home;
             needs.must.extend(needs::of_home(self.settings, &queues.main.arn, dead, account, region));
         }
+        needs.should.extend(needs::of_notices(&self.settings.notify, &self.home));
         needs
     }
 }

@@ -8,8 +8,8 @@ from iam import Iam
 from stage import REGION, Stage
 from stories.checks import BUCKET, _let_rules_send, _things
 
-# What is not asked about here: marks of definitions, and what marks suffice for where these have no tags of their own.
-UNASKED = {"MarkDefinitions", "TagNewDefinitions"}
+# What is not asked about: marks suffice for new definitions that have no tags of their own.
+UNASKED = {"TagNewDefinitions"}
 REGISTERING = {"RegisterDefinitions", "TagNewDefinitions", "PassRolesOfDefinitions"}
 
 
@@ -31,7 +31,8 @@ def _scene(stage: Stage) -> tuple[str, list[dict]]:
         }
         role = f"arn:aws:iam::{stage.account}:role/shop-{service}"
         stage.service(service, definition={"executionRoleArn": role, "containerDefinitions": [container]})
-    return f'[discovery]\nclusters = ["{name}"]\n', [*_of_the_queues(stage), *_of_the_module(stage)]
+    told = f'[notify.eventbridge]\nenabled = true\nbus = "ops"\n[notify.sns]\ntopic = "{stage.arn("sns", "ops")}"\n'
+    return f'[discovery]\nclusters = ["{name}"]\n{told}', [*_of_the_daemon(stage), *_of_the_module(stage)]
 
 
 def _of_the_module(stage: Stage) -> list[dict]:
@@ -40,10 +41,15 @@ def _of_the_module(stage: Stage) -> list[dict]:
     return json.loads(json.dumps(granted).replace("arn:aws:s3:::shop-*", f"arn:aws:s3:::{BUCKET}-*"))
 
 
-def _of_the_queues(stage: Stage) -> list[dict]:
+def _of_the_daemon(stage: Stage) -> list[dict]:
     """Of the daemon's own account: rendered with a provider only, and held where the module is applied."""
     queues = [stage.arn("sqs", stage.cluster), stage.arn("sqs", f"{stage.cluster}-dead")]
-    return [{"Sid": "Queues", "Effect": "Allow", "Action": ["sqs:*"], "Resource": queues}]
+    bus, topic = [stage.arn("events", "event-bus/ops")], [stage.arn("sns", "ops")]
+    return [
+        {"Sid": "Queues", "Effect": "Allow", "Action": ["sqs:*"], "Resource": queues},
+        {"Sid": "TellABus", "Effect": "Allow", "Action": ["events:PutEvents"], "Resource": bus},
+        {"Sid": "TellATopic", "Effect": "Allow", "Action": ["sns:Publish"], "Resource": topic},
+    ]
 
 
 def _check(stage: Stage, settings: str, granted: list[dict], code: int) -> list[tuple[str, str]]:
@@ -115,7 +121,7 @@ def what_is_never_rolled_back_needs_no_role(stage: Stage) -> None:
 def _of_errors(granted: list[dict]) -> set[str]:
     """The statements without which something fails."""
     lost = {"ReadImages", "ReadTimesOfParameters", "ReadVersionsOfSecrets", "ReadTimesOfFiles"}
-    return {it["Sid"] for it in granted} - lost - {"MarkServices"} - REGISTERING
+    return {it["Sid"] for it in granted} - lost - {"MarkServices", "MarkDefinitions", "TellABus", "TellATopic"} - REGISTERING
 
 
 def _others(stage: Stage) -> set[str]:
