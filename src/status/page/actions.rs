@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::encoded;
-use crate::domain::{DeploymentRecord, LetterRecord, TargetRecord};
+use crate::domain::{DeploymentRecord, HoldKind, LetterRecord, TargetRecord};
 
 const REPLAY: &str = "/api/v1/dead-letters/replay";
 const PUT_BACK: &str = "What was set aside goes back to the queue, and is tried again. It never overwrites what was asked for since.";
@@ -39,7 +39,10 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
         body: json!({ "target": id }),
         asks: "tag reason",
         title: format!("Deploy {name}."),
-        says: "A rollout is started as soon as its lane is free: of what runs, with new tasks, or of the image with the tag that you name. If it fails, ECS goes back.".into(),
+        says: format!(
+            "A rollout is started as soon as its lane is free: of what runs, with new tasks, or of the image with the tag that you name. If it fails, ECS goes back.{}",
+            held_for_deploy(it)
+        ),
         does: "Deploy",
         foresees: false,
     };
@@ -49,7 +52,10 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
         body: json!({ "hold": true }),
         asks: "to reason",
         title: format!("Roll {name} back."),
-        says: "What ran before is rolled out again, by the digests that ran then. After that other content waits until somebody resumes it; new tasks of what runs, as for a changed parameter or secret, do not wait.".into(),
+        says: format!(
+            "What ran before is rolled out again, by the digests that ran then. After that other content waits until somebody resumes it; new tasks of what runs, as for a changed parameter or secret, do not wait.{}",
+            held_for_rollback(it)
+        ),
         does: "Roll back",
         foresees: true,
     };
@@ -75,6 +81,26 @@ pub(super) fn of_target(it: &TargetRecord) -> Markup {
     };
     let last = if it.lane.hold.is_some() { resume } else { pause };
     bar(&format!("What you may ask of {name}"), &[deploy, roll_back, last])
+}
+
+/// What somebody's decision makes of a deployment that is asked for now.
+fn held_for_deploy(it: &TargetRecord) -> &'static str {
+    match it.lane.hold.as_ref().map(|hold| hold.kind) {
+        Some(HoldKind::Paused) => " It is paused: nothing is begun before somebody resumes it.",
+        Some(HoldKind::Held) => {
+            " It is held: an image with a tag waits until somebody resumes it, new tasks do not."
+        }
+        None => "",
+    }
+}
+
+/// What it makes of a rollback.
+fn held_for_rollback(it: &TargetRecord) -> &'static str {
+    match it.lane.hold.as_ref().map(|hold| hold.kind) {
+        Some(HoldKind::Paused) => " It is paused: it goes back once somebody resumes it.",
+        Some(HoldKind::Held) => " It is held already, and stays so.",
+        None => "",
+    }
 }
 
 /// What may be asked for of a deployment: nothing of one that has ended.

@@ -36,7 +36,7 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
         since: Some(at("12:01:00")),
         reason: Some("stocktaking".into()),
     };
-    first_of(&mut sample.snapshot).lane.hold = Some(hold);
+    first_of(&mut sample.snapshot).lane.hold = Some(hold.clone());
     let home = page(&sample, false);
     let told = lines(&home);
     assert!(
@@ -48,6 +48,11 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
     assert_eq!(rows(&seen(&sample, &asked, |view| view.home()), "targets").lines().count(), 1);
     let target = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
     assert!(target.contains("/resume\"") && !target.contains("/pause\""));
+    assert!(target.contains("nothing is begun before somebody resumes it"));
+    assert!(target.contains("it goes back once somebody resumes it"));
+    first_of(&mut sample.snapshot).lane.hold = Some(HoldRecord { kind: HoldKind::Held, ..hold });
+    let held = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
+    assert!(held.contains("It is held already, and stays so") && !held.contains("It is paused"));
 }
 
 #[test]
