@@ -70,7 +70,11 @@ pub(super) fn carries(rollout: &Rollout, asked: &Asked) -> bool {
     let is_surely_later = rollout.created >= asked.version + MARGIN_MS;
     match &asked.wish {
         Wish::Fresh => is_surely_later,
-        Wish::Followed(image) => is_surely_later || (is_later && rollout.digest.as_ref() == Some(image)),
+        // New tasks of what names a digest, since we went back to it, get nothing that is pushed.
+        Wish::Followed(image) => {
+            let gets_what_is_pushed = is_surely_later && !rollout.image.contains("sha256:");
+            gets_what_is_pushed || (is_later && rollout.digest.as_ref() == Some(image))
+        }
         Wish::Image(image) => is_later && rollout.named == *image,
         Wish::Tagged(_, image) => is_later && rollout.image == *image,
         Wish::Definition(definition) => is_later && rollout.definition == *definition,
