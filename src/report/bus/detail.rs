@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Report, Stage},
+        domain::{Report, RunningImage, Stage},
         report::{
             notice::{
                 teller::Teller,
@@ -178,7 +178,8 @@ mod tests {
               {
                 "container": "web",
                 "digest": "sha256:4f2a9c1e",
-                "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop_api:1.4"
+                "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop_api:1.4",
+                "reference": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop_api@sha256:4f2a9c1e"
               }
             ],
             "previousDefinition": "chubby_api:12"
@@ -222,6 +223,15 @@ mod tests {
         let (kind, detail) =
             events(&[finished(DeploymentRecord { rollback: true, ..by_ci() })], true).remove(0);
         assert_eq!((&*kind, &detail["rollback"]), ("Lockkeeper Deployment Completed", &json!(true)));
+    }
+
+    #[test]
+    fn an_image_whose_digest_is_unknown_has_no_reference_that_could_be_asked_for() {
+        let unknown = by_ci().images.into_iter().map(|it| RunningImage { digest: None, ..it }).collect();
+        let (_, detail) =
+            events(&[finished(DeploymentRecord { images: unknown, ..by_ci() })], true).remove(0);
+        let image = &detail["change"]["images"][0];
+        assert_eq!((image["digest"].is_null(), image.get("reference")), (true, None));
     }
 
     #[test]

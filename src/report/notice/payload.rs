@@ -50,7 +50,16 @@ pub fn payload(notice: &Notice, said: &Said, home: &Home) -> Value {
     payload
 }
 
-/// What each container is to run.
+/// What each container is to run. `reference` is the image by its digest, and absent where that is unknown: who asks
+/// elsewhere for what runs here is to fail then, and not to follow a tag that may have moved.
 pub fn images(images: &[RunningImage]) -> Value {
-    serde_json::to_value(images).unwrap_or_default()
+    images.iter().map(image).collect()
+}
+
+fn image(it: &RunningImage) -> Value {
+    let mut image = serde_json::to_value(it).unwrap_or_default();
+    if let Some(digest) = it.digest.as_ref().or(it.image.digest.as_ref()) {
+        image["reference"] = json!(it.image.with_digest(digest.clone()));
+    }
+    image
 }

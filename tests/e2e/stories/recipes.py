@@ -103,7 +103,8 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
     (stage.folder / "config").mkdir()
     (stage.folder / "config/prod.toml").touch()
     daemon = stage.run(notify, TOKENS, *targets, environment={"LOCKKEEPER_ENV": "prod", "SMOKE_TOKEN": TOKEN})
-    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    tested = stage.push("api", "v2")
+    stage.put(events.push("api", "v2", tested))
     stage.finished(daemon, outcome="succeeded")
     stage.put(events.push("web", "nope", "sha256:" + "b" * 64))
     stage.finished(daemon, outcome="rolled_back")
@@ -147,10 +148,12 @@ def each_recipes_pattern_lets_through_what_it_says(stage: Stage) -> None:
 
     until("the way back is told", told)
     assert not _received(stage, queues["New code is live"]), "the way back would be tested, and go back further"
+    stage.push("api", "v2")
     stage.events.put_events(Entries=[{**_approved(live), "EventBusName": stage.bus_name}])
     (promoted,) = [it for it in stage.finished(daemon, 4) if it["target"].endswith("api-prod")]
     assert promoted["outcome"] == "succeeded" and "ann" in promoted["triggers"][0]["reason"], promoted
-    assert production.image() == stage.image("api", "v2")
+    by_digest = f"{stage.image('api', 'v2').rpartition(':')[0]}@{tested}"
+    assert production.image() == by_digest, "its tag has moved on while somebody thought about it"
     assert _bodies(stage, queues["Production only"]), "it is told, too"
     _put_again_from_dev(stage, sent[0])
     assert _received(stage, queues["One target"]) | _received(stage, queues["Any failure"]), "it did not arrive"
