@@ -14,6 +14,7 @@ locals {
       statistic   = "Maximum"
       threshold   = 0
       minutes     = 1
+      periods     = 1
     }
     undelivered = {
       description = "EventBridge could not deliver events to the queue: Lockkeeper has not seen them"
@@ -23,6 +24,7 @@ locals {
       statistic   = "Maximum"
       threshold   = 0
       minutes     = 1
+      periods     = 1
     }
     oldest-message = {
       description = "A message has been in the queue for long: its service is busy, or nobody receives"
@@ -32,15 +34,18 @@ locals {
       statistic   = "Maximum"
       threshold   = var.oldest_message_minutes * 60
       minutes     = 5
+      periods     = 1
     }
     unhealthy = {
-      description = "A part of Lockkeeper is not healthy again and again"
+      # The log says it every four minutes: once in each of these, or the part is well again.
+      description = "A part of Lockkeeper is not healthy for a quarter of an hour"
       namespace   = var.metric_namespace
       metric      = local.metric_filters["unhealthy"].metric
       dimensions  = {}
       statistic   = "Sum"
-      threshold   = 2
-      minutes     = 15
+      threshold   = 0
+      minutes     = 5
+      periods     = 3
     }
     defects = {
       description = "A defect of Lockkeeper: a promise was broken, or a part of it died"
@@ -50,6 +55,7 @@ locals {
       statistic   = "Sum"
       threshold   = 0
       minutes     = 1
+      periods     = 1
     }
   }
 
@@ -115,7 +121,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold
   period              = each.value.minutes * 60
-  evaluation_periods  = 1
+  evaluation_periods  = each.value.periods
   # SQS falls silent about a queue that nobody uses, and the log about what does not happen.
   treat_missing_data = "notBreaching"
   alarm_actions      = local.alarm_actions

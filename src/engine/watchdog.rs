@@ -1,4 +1,4 @@
-//! Logs what stands still, and what is well again.
+//! Logs what stands still, now and then that it still does, and what is well again.
 //!
 //! A thread of its own, because what it watches over may hold every other one up: the loop above all. It only tells. To
 //! end a process that stands still is the business of whoever asks `/livez`.
@@ -28,6 +28,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// What fails for less is not told: a process that begins has not received yet, and one hiccup is no news.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
+/// After how long it is told again of what still fails: an alarm that counts lines of five minutes finds one in each.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(4 * 60);
+
 /// Watches until it is dropped.
 #[derive(Debug)]
 pub struct Watchdog {
@@ -35,14 +38,22 @@ pub struct Watchdog {
     thread: Option<Thread>,
 }
 
-/// What it told of parts that fail: since when.
+/// What it told of parts that fail.
 #[derive(Debug, Default)]
-struct Told(BTreeMap<String, Moment>);
+struct Told(BTreeMap<String, Failing>);
+
+/// Since when a part fails, and when that was last told.
+#[derive(Debug)]
+struct Failing {
+    since: Moment,
+    told: Moment,
+}
 
 /// News about one part.
 #[derive(Debug, PartialEq, Eq)]
 enum News {
     Fails { part: String, why: String },
+    StillFails { part: String, why: String, after: Duration },
     IsWellAgain { part: String, after: Duration },
 }
 
@@ -74,19 +85,25 @@ impl Drop for Watchdog {
 }
 
 impl Told {
-    /// What has changed since it was last asked.
+    /// What has changed since it was last asked, and what has not for long.
     fn news(&mut self, report: &HealthReport, now: Moment) -> Vec<News> {
         let mut news = Vec::new();
         for (name, part) in report.parts() {
-            match (part.failing_for, self.0.get(name).copied()) {
+            match (part.failing_for, self.0.get_mut(name)) {
                 (Some(long), None) if long >= TELL_AFTER => {
                     let since = Moment::from_millis(now.as_millis().saturating_sub(millis(long)));
-                    self.0.insert(name.to_owned(), since);
+                    self.0.insert(name.to_owned(), Failing { since, told: now });
                     news.push(News::Fails { part: name.to_owned(), why: part.detail.clone() });
                 }
-                (None, Some(since)) => {
+                (Some(_), Some(failing)) if now.since(failing.told) >= TELL_AGAIN_AFTER => {
+                    failing.told = now;
+                    let after = now.since(failing.since);
+                    news.push(News::StillFails { part: name.to_owned(), why: part.detail.clone(), after });
+                }
+                (None, Some(failing)) => {
+                    let after = now.since(failing.since);
                     self.0.remove(name);
-                    news.push(News::IsWellAgain { part: name.to_owned(), after: now.since(since) });
+                    news.push(News::IsWellAgain { part: name.to_owned(), after });
                 }
                 (Some(_) | None, _) => {}
             }
@@ -98,6 +115,9 @@ impl Told {
 fn tell(news: &News) {
     match news {
         News::Fails { part, why } => warn!(error = why, "not healthy: {part}: {why}"),
+        News::StillFails { part, why, after } => {
+            warn!(error = why, "not healthy: {part}, for {} now: {why}", span(*after));
+        }
         News::IsWellAgain { part, after } => info!("healthy again: {part}, after {}", span(*after)),
     }
 }
@@ -134,6 +154,24 @@ mod tests {
         health.receive_failed(1, moment(39), "AccessDenied");
         let silent = r#"Fails { part: "intake", why: "no receive completed for 39 s; the last one failed: AccessDenied" }"#;
         assert_eq!(news(&mut told, &health, 40), [silent]);
+    }
+
+    #[test]
+    fn what_still_fails_is_told_in_every_five_minutes() {
+        let (mut told, health) =
+            (Told::default(), Health::new(moment(0), Duration::ZERO, Duration::from_secs(5)));
+        health.received(1, moment(0));
+        let lines = (0..=1_210).filter_map(|second| {
+            health.turned(moment(second));
+            let report = health.assess(moment(second));
+            let news = told.news(&report, moment(second)).pop()?;
+            let repeated = matches!(news, News::StillFails { after, .. } if after == Duration::from_secs(second));
+            Some((second, repeated))
+        });
+        let lines: Vec<_> = lines.collect();
+        let first = lines[0].0;
+        let expected: Vec<_> = (0..=4).map(|number| (first + 240 * number, number > 0)).collect();
+        assert_eq!(lines, expected, "the intake has not received since the beginning");
     }
 
     #[test]

@@ -71,6 +71,17 @@ run "an_update_of_lockkeeper_is_no_alarm" {
   }
 }
 
+run "a_part_that_stays_unhealthy_rings_and_one_that_flaps_does_not" {
+  command = plan
+
+  assert {
+    condition = [for a in [aws_cloudwatch_metric_alarm.this["unhealthy"]] : [
+      a.period, a.evaluation_periods, a.threshold, a.treat_missing_data
+    ]] == [[300, 3, 0, "notBreaching"]]
+    error_message = "the log repeats itself every four minutes: a line in each of three times five is a part that stays so"
+  }
+}
+
 run "alarms_reach_the_people_named" {
   command = apply
 
