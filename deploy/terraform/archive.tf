@@ -5,8 +5,7 @@ locals {
   # AWS's own events that are triggers, and the requests. ECS's tell what happened, and ask nothing.
   archived_on = {
     for bus in distinct(values(local.rules)[*].bus) : bus => distinct(flatten([
-      for rule in values(local.rules) : [for s in jsondecode(rule.pattern).source : jsonencode(s)]
-      if rule.bus == bus && !contains(jsondecode(rule.pattern).source, "aws.ecs")
+      for rule in values(local.rules) : rule.sources if rule.bus == bus && !contains(rule.sources, jsonencode("aws.ecs"))
     ]))
   }
   bus_arn = "arn:${local.partition}:events:${local.region}:${local.account}:event-bus"

@@ -17,9 +17,10 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 
 locals {
   # The port of the collector; 443 is open as it is.
-  otlp_ports = [
+  named_otlp_ports = [
     for it in var.otlp_endpoint[*] : tonumber(coalesce(one(regex("^[a-z]+://[^/:]+(?::([0-9]+))?", it)), startswith(it, "https") ? "443" : "80"))
   ]
+  otlp_ports = var.otlp_port != null ? [var.otlp_port] : local.named_otlp_ports
 }
 
 resource "aws_vpc_security_group_egress_rule" "otlp" {
@@ -32,6 +33,13 @@ resource "aws_vpc_security_group_egress_rule" "otlp" {
   to_port           = each.value
   cidr_ipv4         = "0.0.0.0/0"
   tags              = var.tags
+
+  lifecycle {
+    precondition {
+      condition     = contains(local.named_otlp_ports, each.value)
+      error_message = "`otlp_port` is that of `otlp_endpoint`, or is left out."
+    }
+  }
 }
 
 # A rule that is there already AWS refuses.
@@ -145,19 +153,20 @@ resource "aws_service_discovery_private_dns_namespace" "this" {
 }
 
 locals {
+  named_in_dns      = var.dns_service != null ? var.dns_service : var.dns_namespace != null || var.dns_namespace_id != null
   dns_namespace_ids = var.dns_namespace == null ? var.dns_namespace_id[*] : aws_service_discovery_private_dns_namespace.this[*].id
 }
 
 resource "aws_service_discovery_service" "this" {
-  count = var.dns_namespace != null || var.dns_namespace_id != null ? 1 : 0
+  count = local.named_in_dns ? 1 : 0
 
   name = var.name
   tags = var.tags
 
   lifecycle {
     precondition {
-      condition     = var.dns_namespace == null || var.dns_namespace_id == null
-      error_message = "Give `dns_namespace`, which is made, or `dns_namespace_id`, which is there: not both."
+      condition     = (var.dns_namespace == null) != (var.dns_namespace_id == null)
+      error_message = "Give `dns_namespace`, which is made, or `dns_namespace_id`, which is there: one of them, not both."
     }
   }
 

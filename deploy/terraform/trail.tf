@@ -147,8 +147,8 @@ resource "aws_cloudtrail" "this" {
 
 # A bucket has one configuration of notifications: this replaces it, and so it is asked for bucket by bucket.
 resource "aws_s3_bucket_notification" "files" {
-  for_each = toset([for f in var.files : f.bucket if f.switch_on_events])
+  for_each = { for f in var.files : f.name != null ? f.name : f.bucket => f.bucket... if f.switch_on_events }
 
-  bucket      = each.value
+  bucket      = each.value[0]
   eventbridge = true
 }

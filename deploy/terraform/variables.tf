@@ -60,7 +60,7 @@ variable "regions" {
   default     = []
 
   validation {
-    condition     = alltrue([for r in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", r))])
+    condition     = alltrue([for r in var.regions : can(regex("^[a-z]{2,}(-[a-z]+)+-[0-9]+$", r))])
     error_message = "Regions are called like eu-west-1."
   }
 }
@@ -118,6 +118,8 @@ variable "triggers" {
     Which events are brought to the queue. `secrets_cloudtrail` needs a trail with management events,
     `files_cloudtrail` one with S3 data events, `files` buckets that send their events to EventBridge. `image_removals` warns of
     images that a target needs; a lifecycle policy may delete many. `decisions` counts only with `approval.events`.
+    `requests = false` is `service_deploys` and `deploy_requests` at once: no event asks for a deployment. Commands and the API
+    still do, until the settings have `[defaults.triggers] requests = false`.
   EOT
   type = object({
     image_pushes       = optional(bool, true)
@@ -130,6 +132,7 @@ variable "triggers" {
     files              = optional(bool, true)
     files_cloudtrail   = optional(bool, false)
     image_ready        = optional(bool, true)
+    requests           = optional(bool, true)
     service_deploys    = optional(bool, true)
     deploy_requests    = optional(bool, true)
     decisions          = optional(bool, false)
@@ -178,10 +181,12 @@ variable "files" {
   description = <<-EOT
     Environment files in S3 that tasks load when they start: buckets, and the keys in them; `*` stands for anything.
     `switch_on_events` has the module make the bucket tell EventBridge, which replaces its whole configuration of
-    notifications: leave it `false` where something else is told, and switch it on there.
+    notifications: leave it `false` where something else is told, and switch it on there. Where it makes a bucket tell that is
+    itself made in the same run, `name` is what the plan calls the entry by, for it does not know the bucket's name yet.
   EOT
   type = list(object({
     bucket           = string
+    name             = optional(string)
     keys             = optional(list(string), ["*"])
     switch_on_events = optional(bool, false)
   }))

@@ -96,7 +96,7 @@ variable "dns_namespace" {
 }
 
 variable "dns_namespace_id" {
-  description = "A private DNS namespace of Cloud Map that is there, for the same."
+  description = "A private DNS namespace of Cloud Map that is there, for the same. With one that is made in the same run, set `dns_service`."
   type        = string
   default     = null
 
@@ -104,6 +104,12 @@ variable "dns_namespace_id" {
     condition     = var.dns_namespace_id == null || can(regex("^ns-[a-z0-9]+$", var.dns_namespace_id))
     error_message = "Give the id of the namespace: ns-…"
   }
+}
+
+variable "dns_service" {
+  description = "Whether the task is found in a namespace. By default where one is named; `true` with the `dns_namespace_id` of one that is made in the same run, of which the plan does not know whether it will be null."
+  type        = bool
+  default     = null
 }
 
 # ---------------------------------------------------------------- what it tells
@@ -290,5 +296,16 @@ variable "otlp_endpoint" {
   validation {
     condition     = var.otlp_endpoint == null || can(regex("^https?://[^/:@?#]+(:[0-9]+)?(/[^@?#]*)?$", var.otlp_endpoint))
     error_message = "A URL that begins with http:// or https://, with a host, a port where it needs one, and a path at most."
+  }
+}
+
+variable "otlp_port" {
+  description = "The port of `otlp_endpoint`. By default it is read there; needed where the collector is made in the same run, because the plan has to know which way out it opens."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.otlp_port == null || try(var.otlp_port >= 1 && var.otlp_port <= 65535 && floor(var.otlp_port) == var.otlp_port, false)
+    error_message = "A port is a whole number from 1 to 65535."
   }
 }

@@ -53,6 +53,23 @@ run "every_trigger_can_be_switched_off" {
   }
 }
 
+run "requests_can_be_left_out_at_once" {
+  command = plan
+
+  variables {
+    triggers = { requests = false }
+  }
+
+  assert {
+    condition     = length(setintersection(keys(output.rule_arns), ["service-deploys", "deploy-requests"])) == 0
+    error_message = "an event may still ask for a deployment: ${join(", ", keys(output.rule_arns))}"
+  }
+  assert {
+    condition     = contains(keys(output.rule_arns), "image-ready")
+    error_message = "that an image is ready is no request: the daemon counts it among the images"
+  }
+}
+
 run "nothing_to_look_for_makes_no_rule" {
   command = plan
 

@@ -313,6 +313,54 @@ run "it_is_off_by_the_defaults_of_the_settings_after_other_lines" {
   }
 }
 
+run "an_image_by_the_host_of_dual_stack_may_be_pulled" {
+  command = apply
+
+  variables {
+    image = "111122223333.dkr-ecr.eu-west-1.on.aws/tools/lockkeeper:1.0.0"
+  }
+
+  assert {
+    condition = {
+      for s in jsondecode(aws_iam_role_policy.execution.policy).Statement : s.Sid => s.Resource
+      if contains(["PullImage", "RegistryLogin"], s.Sid)
+    } == { PullImage = ["arn:aws:ecr:eu-west-1:111122223333:repository/tools/lockkeeper"], RegistryLogin = ["*"] }
+    error_message = aws_iam_role_policy.execution.policy
+  }
+}
+
+run "an_image_by_the_host_of_dual_stack_with_fips_may_be_pulled" {
+  command = apply
+
+  variables {
+    image = "111122223333.dkr-ecr-fips.us-east-1.on.aws/tools/lockkeeper:1.0.0"
+  }
+
+  assert {
+    condition = {
+      for s in jsondecode(aws_iam_role_policy.execution.policy).Statement : s.Sid => s.Resource
+      if contains(["PullImage", "RegistryLogin"], s.Sid)
+    } == { PullImage = ["arn:aws:ecr:us-east-1:111122223333:repository/tools/lockkeeper"], RegistryLogin = ["*"] }
+    error_message = aws_iam_role_policy.execution.policy
+  }
+}
+
+run "an_image_of_the_sovereign_cloud_may_be_pulled" {
+  command = apply
+
+  variables {
+    image = "111122223333.dkr.ecr.eusc-de-east-1.amazonaws.eu/tools/lockkeeper:1.0.0"
+  }
+
+  assert {
+    condition = {
+      for s in jsondecode(aws_iam_role_policy.execution.policy).Statement : s.Sid => s.Resource
+      if contains(["PullImage", "RegistryLogin"], s.Sid)
+    } == { PullImage = ["arn:aws:ecr:eusc-de-east-1:111122223333:repository/tools/lockkeeper"], RegistryLogin = ["*"] }
+    error_message = aws_iam_role_policy.execution.policy
+  }
+}
+
 run "starting_reads_one_image_one_log_and_the_secrets_named" {
   command = apply
 
@@ -388,6 +436,27 @@ run "another_region_is_allowed_only_where_it_is_named" {
     condition = one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "ReadAndUpdateServices"]) == [
       "arn:aws:ecs:eu-west-1:111122223333:service/shop-prod/*", "arn:aws:ecs:eu-central-1:111122223333:service/shop-prod/*",
     ]
+    error_message = aws_iam_role_policy.task.policy
+  }
+}
+
+run "a_region_of_the_sovereign_cloud_is_one" {
+  command = apply
+
+  variables {
+    regions = ["eusc-de-east-1"]
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-eusc" }
+  }
+
+  assert {
+    condition = contains(
+      one([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Resource if s.Sid == "ReadAndUpdateServices"]),
+      "arn:aws-eusc:ecs:eusc-de-east-1:111122223333:service/shop-prod/*",
+    )
     error_message = aws_iam_role_policy.task.policy
   }
 }

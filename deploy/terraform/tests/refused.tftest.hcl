@@ -150,6 +150,27 @@ run "one_namespace_is_enough" {
   expect_failures = [aws_service_discovery_service.this]
 }
 
+run "found_in_a_namespace_is_found_in_one" {
+  command = plan
+
+  variables {
+    dns_service = true
+  }
+
+  expect_failures = [aws_service_discovery_service.this]
+}
+
+run "the_port_of_a_collector_is_that_of_its_address" {
+  command = plan
+
+  variables {
+    otlp_endpoint = "http://collector.internal:4318"
+    otlp_port     = 4317
+  }
+
+  expect_failures = [aws_vpc_security_group_egress_rule.otlp]
+}
+
 run "a_secret_is_not_a_variable_as_well" {
   command = plan
 

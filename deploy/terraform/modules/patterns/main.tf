@@ -58,6 +58,7 @@ locals {
   cluster_arns     = [for c in var.clusters : "${local.ecs_arn}:cluster/${c}"]
   service_prefixes = [for c in var.clusters : { prefix = "${local.ecs_arn}:service/${c}/" }]
 
+  asks    = lookup(var.triggers, "requests", true)
   a_tag   = [{ "anything-but" = [""] }]
   no_fail = [{ exists = false }]
 
@@ -188,7 +189,7 @@ locals {
       }
     }
     service-deploys = {
-      enabled     = var.triggers["service_deploys"]
+      enabled     = local.asks && var.triggers["service_deploys"]
       requests    = true
       description = "A CI system asks for a deployment"
       pattern = {
@@ -199,7 +200,7 @@ locals {
       }
     }
     deploy-requests = {
-      enabled     = var.triggers["deploy_requests"]
+      enabled     = local.asks && var.triggers["deploy_requests"]
       requests    = true
       description = "A person or script asks for a deployment"
       # Emitters in the field send any detail-type, and no project or environment: nothing more can be asked for here.

@@ -42,7 +42,7 @@ variable "regions" {
   default     = []
 
   validation {
-    condition     = alltrue([for r in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", r))])
+    condition     = alltrue([for r in var.regions : can(regex("^[a-z]{2,}(-[a-z]+)+-[0-9]+$", r))])
     error_message = "Regions are called like eu-west-1."
   }
 }

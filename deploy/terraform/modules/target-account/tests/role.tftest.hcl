@@ -48,6 +48,27 @@ run "it_deploys_in_the_regions_named_and_passes_no_role_unasked" {
   }
 }
 
+run "a_region_of_the_sovereign_cloud_is_one" {
+  command = apply
+
+  variables {
+    regions = ["eusc-de-east-1"]
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-eusc" }
+  }
+
+  assert {
+    condition = contains(
+      one([for s in jsondecode(aws_iam_role_policy.this.policy).Statement : s.Resource if s.Sid == "ReadAndUpdateServices"]),
+      "arn:aws-eusc:ecs:eusc-de-east-1:111122223333:service/shop-prod/*",
+    )
+    error_message = aws_iam_role_policy.this.policy
+  }
+}
+
 run "without_roles_the_plan_says_that_nothing_goes_back" {
   command = plan
 
