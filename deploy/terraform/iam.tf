@@ -12,8 +12,10 @@ locals {
     }]
   })
 
-  # Account, Region and repository of an image in ECR; empty for any other registry.
-  ecr_image = try(regex("^(?P<account>[0-9]{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.amazonaws\\.com(?:\\.cn)?/(?P<repository>[^:@]+)", local.image), null)
+  # Account, Region and repository of an image in ECR; empty for any other registry. Its hosts are
+  # `111122223333.dkr.ecr.eu-west-1.amazonaws.com` (each partition has an end of its own), in dual stack
+  # `111122223333.dkr-ecr.eu-west-1.on.aws`; with FIPS, `ecr-fips`.
+  ecr_image = try(regex("^(?P<account>[0-9]{12})\\.dkr[.-]ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[a-z0-9.-]+/(?P<repository>[^:@]+)", local.image), null)
   ecr_image_arns = var.image == null ? aws_ecr_repository.this[*].arn : local.ecr_image == null ? [] : [
     "arn:${local.partition}:ecr:${local.ecr_image.region}:${local.ecr_image.account}:repository/${local.ecr_image.repository}"
   ]

@@ -49,12 +49,8 @@ fn is_gone(fault: &Fault) -> bool {
 
 /// Secrets Manager takes an ARN without the six characters at its end, too.
 fn arn(place: &Place, name: &str) -> String {
-    let partition = match place.region.as_str() {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
-    format!("arn:{partition}:secretsmanager:{}:{}:secret:{name}", place.region, place.account)
+    let Place { account, region } = place;
+    format!("arn:{}:secretsmanager:{region}:{account}:secret:{name}", region.partition())
 }
 
 #[cfg(test)]
@@ -63,9 +59,12 @@ mod tests {
 
     #[test]
     fn an_arn_is_of_the_partition_of_its_region() {
-        for (region, partition) in
-            [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
-        {
+        for (region, partition) in [
+            ("eu-west-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("eusc-de-east-1", "aws-eusc"),
+        ] {
             let place = Place { account: "111122223333".into(), region: region.into() };
             let expected =
                 format!("arn:{partition}:secretsmanager:{region}:111122223333:secret:shop/db-AbCdEf");

@@ -76,6 +76,18 @@ text_ids! {
     MemberId;
 }
 
+impl Region {
+    /// The group of Regions that it is of, as ARNs name it.
+    pub fn partition(&self) -> &'static str {
+        match self.as_str() {
+            it if it.starts_with("cn-") => "aws-cn",
+            it if it.starts_with("us-gov-") => "aws-us-gov",
+            it if it.starts_with("eusc-") => "aws-eusc",
+            _ => "aws",
+        }
+    }
+}
+
 /// Our hold on one received message. Each receive makes a new one, also of the same message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub u64);

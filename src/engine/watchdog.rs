@@ -165,7 +165,8 @@ mod tests {
             health.turned(moment(second));
             let report = health.assess(moment(second));
             let news = told.news(&report, moment(second)).pop()?;
-            let repeated = matches!(news, News::StillFails { after, .. } if after == Duration::from_secs(second));
+            let repeated =
+                matches!(news, News::StillFails { after, .. } if after == Duration::from_secs(second));
             Some((second, repeated))
         });
         let lines: Vec<_> = lines.collect();

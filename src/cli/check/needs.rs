@@ -76,7 +76,7 @@ pub(super) fn of_home(
         needs.push(need(&["sts:AssumeRole"], roles));
     }
     if let Some(table) = &settings.lease.table {
-        let arn = format!("arn:{}:dynamodb:{region}:{account}:table/{table}", partition(region));
+        let arn = format!("arn:{}:dynamodb:{region}:{account}:table/{table}", region.partition());
         needs.push(need(&["dynamodb:GetItem", "dynamodb:UpdateItem"], [arn]));
     }
     needs
@@ -124,7 +124,7 @@ pub(super) fn of_notices(rules: &NotifyRules, home: &Place) -> Vec<(Loss, Need)>
     let Place { account, region } = home;
     let arn_of = |bus: &str| {
         let is_arn = bus.starts_with("arn:");
-        let arn = || format!("arn:{}:events:{region}:{account}:event-bus/{bus}", partition(region));
+        let arn = || format!("arn:{}:events:{region}:{account}:event-bus/{bus}", region.partition());
         if is_arn { bus.to_owned() } else { arn() }
     };
     let bus = rules.eventbridge.iter().map(|it| need(&["events:PutEvents"], [arn_of(&it.bus)]));
@@ -256,7 +256,7 @@ fn of_things(targets: &[(&Candidate, &Reading)]) -> Vec<Need> {
 }
 
 fn of_thing(dependency: &Dependency, own: &Place) -> Option<(&'static str, Need)> {
-    let partition = partition(&own.region);
+    let partition = own.region.partition();
     Some(match dependency {
         Dependency::Repository { registry: Some(place), name, .. } => {
             ("images", need(&["ecr:DescribeImages", "ecr:BatchGetImage"], [repository(place, name)]))
@@ -284,19 +284,11 @@ fn whole(secret: &str) -> String {
 }
 
 fn repository(place: &Place, name: &RepositoryName) -> String {
-    format!("arn:{}:ecr:{}:{}:repository/{name}", partition(&place.region), place.region, place.account)
+    format!("arn:{}:ecr:{}:{}:repository/{name}", place.region.partition(), place.region, place.account)
 }
 
 fn ecs(place: &Place, resource: &str) -> String {
-    format!("arn:{}:ecs:{}:{}:{resource}", partition(&place.region), place.region, place.account)
-}
-
-fn partition(region: &Region) -> &'static str {
-    match region.as_str() {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    }
+    format!("arn:{}:ecs:{}:{}:{resource}", place.region.partition(), place.region, place.account)
 }
 
 fn need(actions: &[&'static str], resources: impl IntoIterator<Item = String>) -> Need {

@@ -51,11 +51,7 @@ impl BusSender {
 
 fn arn(target: &TargetId) -> String {
     let (region, account) = (target.region(), target.account());
-    let partition = match region.as_str() {
-        it if it.starts_with("cn-") => "aws-cn",
-        it if it.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
+    let partition = region.partition();
     format!("arn:{partition}:ecs:{region}:{account}:service/{}/{}", target.cluster(), target.service())
 }
 
