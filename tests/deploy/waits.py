@@ -1,19 +1,21 @@
 """What `wait.sh` makes of answers that a daemon gives only now and then: pages, targets that come one after another, a process on
-standby that knows of none, a target that was deployed again."""
+standby that knows of none, a target that was deployed again, a load balancer that has nobody behind it; and of those that no
+waiting changes."""
 
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 WAIT = Path(__file__).resolve().parents[2] / "deploy/github-actions/wait.sh"
 
-# An answer: its pages, each a list of deployments.
-Look = list[list[dict]]
+# An answer: its pages, each a list of deployments; or the status of one that has none.
+Look = list[list[dict]] | int
 
 
 def shown(target: str, outcome: str | None, identity: str = "d-1") -> dict:
@@ -22,13 +24,24 @@ def shown(target: str, outcome: str | None, identity: str = "d-1") -> dict:
     return {"id": identity, "target": target, "outcome": outcome, "stage": stage, "reason": None, "evidence": {"of": target}}
 
 
-def wait(looks: list[Look], seconds: int = 20) -> subprocess.CompletedProcess:
+def wait(looks: list[Look], seconds: int = 20, end: str = "") -> subprocess.CompletedProcess:
     """Runs the script against an API that gives these answers, one after another, and the last for ever."""
     left = list(looks)
 
     class Api(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            query = parse_qs(urlsplit(self.path).query)
+            # `path` has lost a second slash, which the daemon does not forgive.
+            asked = urlsplit(f"http://lockkeeper{self.requestline.split()[1]}")
+            if isinstance(left[0], int) or asked.path != "/api/v1/deployments":
+                status = left[0] if isinstance(left[0], int) else 404
+                if len(left) > 1:
+                    left.pop(0)
+                self.send_response(status)
+                self.send_header("Location", "https://elsewhere.example.com/")
+                self.end_headers()
+                self.wfile.write(b"<html>")
+                return
+            query = parse_qs(asked.query)
             number = int(query.get("cursor", ["a b+0"])[0].removeprefix("a b+"))
             pages = left[0]
             following = number + 1 if number + 1 < len(pages) else None
@@ -46,7 +59,7 @@ def wait(looks: list[Look], seconds: int = 20) -> subprocess.CompletedProcess:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     environment = {
         "PATH": os.environ["PATH"],
-        "LOCKKEEPER_URL": f"http://127.0.0.1:{server.server_port}",
+        "LOCKKEEPER_URL": f"http://127.0.0.1:{server.server_port}{end}",
         "LOCKKEEPER_PAUSE": "0.05",
     }
     try:
@@ -74,6 +87,14 @@ def main() -> int:
         assert code == 0 or done.stdout.splitlines()[-1] == '{"of":"a/api"}', f"{what}: {done.stdout}"
     done = wait([[[on, well]]], 2)
     assert done.returncode == 2 and "has not ended everywhere" in done.stderr, done
+    done = wait([503, [[shown("a/web", None)]], 502, [[well]]], end="/")
+    assert done.returncode == 0, f"nobody behind the load balancer for a moment: {done}"
+    for status, word in ((401, "LOCKKEEPER_TOKEN"), (403, "LOCKKEEPER_TOKEN"), (404, "LOCKKEEPER_URL"), (301, "LOCKKEEPER_URL")):
+        begun = time.monotonic()
+        done = wait([status], 30)
+        took = time.monotonic() - begun
+        assert done.returncode == 2 and word in done.stderr and str(status) in done.stderr, f"{status}: {done}"
+        assert took < 10, f"{status}: it waited {took:.0f} s for what stays so"
     print("wait.sh waits for every target")
     return 0
 
