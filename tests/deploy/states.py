@@ -1,4 +1,5 @@
-"""Where the pipeline of the infrastructure keeps Terraform's state: in S3 under its key, or it refuses to begin."""
+"""Where the pipeline of the infrastructure keeps Terraform's state: in S3 under its key, or it refuses to begin; and how the bucket is
+made."""
 
 import json
 import os
@@ -15,6 +16,22 @@ import yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy/github-actions"
 OUTPUT = 'output "made" {\n  value = 1\n}\n'
+
+# As much of the CLI as makes a bucket: what was put stands in files of the folder `bucket`, every call in `calls`.
+CLI = """#!/usr/bin/env bash
+echo "$*" >>calls
+shift
+case $1 in
+    get-caller-identity) echo "arn:$PARTITION:sts::111122223333:assumed-role/ci/run" ;;
+    head-bucket) [ -d bucket ] ;;
+    create-bucket) mkdir bucket ;;
+    put-*) printf '%s\\n' "${@: -1}" >"bucket/${1#put-}" ;;
+    get-bucket-policy) cat bucket/bucket-policy 2>/dev/null || { echo "$REFUSAL" >&2; exit 254; } ;;
+    get-bucket-encryption) if [ -e bucket/bucket-encryption ]; then echo aws:kms; else echo AES256; fi ;;
+    *) echo "unheard of: $*" >&2; exit 252 ;;
+esac
+"""
+NO_POLICY = "An error occurred (NoSuchBucketPolicy) when calling the GetBucketPolicy operation: The bucket policy does not exist"
 
 
 class Aws(BaseHTTPRequestHandler):
@@ -99,8 +116,50 @@ def check_state() -> None:
         assert "successfully initialized" in done.stdout, done
 
 
+def make_bucket(folder: Path, refusal: str = NO_POLICY) -> subprocess.CompletedProcess:
+    """Runs the workflow that makes the bucket, in another partition than AWS's first."""
+    workflow = yaml.safe_load((FOLDER / "state-bucket.yml").read_text())
+    (step,) = [it for it in workflow["jobs"]["make"]["steps"] if "run" in it]
+    cli = folder / "bin/aws"
+    cli.parent.mkdir(exist_ok=True)
+    cli.write_text(CLI)
+    cli.chmod(0o755)
+    environment = {
+        "PATH": f"{cli.parent}:{os.environ['PATH']}",
+        "BUCKET": "states",
+        "REGION": "eusc-de-east-1",
+        "PARTITION": "aws-eusc",
+        "REFUSAL": refusal,
+    }
+    command = ["bash", "-eo", "pipefail", "-c", step["run"]]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def check_bucket() -> None:
+    """It has a policy that its partition knows, and what somebody has set since stays."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        done = make_bucket(folder)
+        assert done.returncode == 0, done
+        made = {it.name: it.read_text() for it in (folder / "bucket").iterdir()}
+        assert set(made) == {"public-access-block", "bucket-versioning", "bucket-encryption", "bucket-policy"}, made
+        (statement,) = json.loads(made["bucket-policy"])["Statement"]
+        assert statement["Resource"] == ["arn:aws-eusc:s3:::states", "arn:aws-eusc:s3:::states/*"], statement
+        for kept in ("bucket-policy", "bucket-encryption"):
+            (folder / "bucket" / kept).write_text("somebody else's")
+        again = make_bucket(folder)
+        assert again.returncode == 0, again
+        left = {it.name: it.read_text() for it in (folder / "bucket").iterdir()}
+        assert left == {**made, "bucket-policy": "somebody else's", "bucket-encryption": "somebody else's"}, left
+    with tempfile.TemporaryDirectory() as name:
+        done = make_bucket(Path(name), "An error occurred (AccessDenied) when calling the GetBucketPolicy operation")
+        assert done.returncode != 0 and "AccessDenied" in done.stderr, f"what may not be read may be there: {done}"
+        assert not (Path(name) / "bucket/bucket-policy").exists(), done
+
+
 def main() -> int:
     check_workflow()
+    check_bucket()
     if not shutil.which("terraform"):
         print("SKIPPED: where the state is kept was not looked at: there is no terraform on this machine", file=sys.stderr)
         return 0
