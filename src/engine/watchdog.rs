@@ -29,7 +29,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
 /// After how long it is told again of what still fails: an alarm that counts lines of five minutes finds one in each.
-const TELL_AGAIN_AFTER: Duration = Duration::from_secs(4 * 60);
+const TELL_AGAIN_AFTER: Duration = Duration::from_mins(4);
 
 /// Watches until it is dropped.
 #[derive(Debug)]
