@@ -21,7 +21,7 @@ fn inventory() -> Inventory {
         clusters: vec![Selector::Name(Glob::new("*"))],
         services: vec![Selector::Name(Glob::new("*"))],
         exclude: vec![
-            Selector::Name(Glob::new("other")),
+            Selector::Name(Glob::new("other/*")),
             Selector::Tag { key: "skip".into(), value: Glob::new("yes") },
         ],
         refresh: Duration::from_mins(10),

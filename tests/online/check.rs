@@ -217,7 +217,7 @@ async fn each_selector_that_selects_nothing_is_named() {
         [discovery]
         clusters = ["shop", "shpo"]
         services = ["api", "tag:team=web", "wbe"]
-        exclude = ["old-*"]
+        exclude = ["old-*", "tag:team=mail"]
     "#;
     let told = told(&lab, settings).await;
     let idle: Vec<&str> = told.lines().filter(|line| line.contains("wherever")).collect();
@@ -225,11 +225,31 @@ async fn each_selector_that_selects_nothing_is_named() {
         idle,
         [
             r#"warning  discovery: discovery.clusters "shpo" selects nothing, wherever services are looked for; mend it, or remove it"#,
-            r#"warning  discovery: discovery.exclude "old-*" excludes nothing, wherever services are looked for; mend it if something was to be excluded, or remove it"#,
+            r#"warning  discovery: discovery.exclude "old-*" excludes nothing, wherever services are looked for; write "old-*/*" for clusters, mend it for services, or remove it"#,
+            r#"warning  discovery: discovery.exclude "tag:team=mail" excludes nothing, wherever services are looked for; mend it if something was to be excluded, or remove it"#,
             r#"warning  discovery: discovery.services "tag:team=web" selects nothing, wherever services are looked for; mend it, or remove it"#,
             r#"warning  discovery: discovery.services "wbe" selects nothing, wherever services are looked for; mend it, or remove it"#,
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_excluded_whole_is_told_with_what_excludes_it() {
+    let lab = Lab::new().await;
+    for (name, team) in [("tools", "web"), ("mail", "mail")] {
+        let tags = json!([{"key": "team", "value": team}]);
+        lab.ask(Service::Ecs, "CreateCluster", json!({"clusterName": name, "tags": tags}));
+    }
+    let settings = |exclude: &str| format!("[discovery]\nclusters = ['*']\nexclude = [{exclude}]\n");
+    let left_out = async |exclude: &str| {
+        let told = told(&lab, &settings(exclude)).await;
+        told.lines().find(|line| line.contains("leaves out")).map(str::to_owned)
+    };
+    let told = left_out("'tools/*', 'tag:team=mail', 'shop/a*'").await;
+    let both =
+        r#"leaves out 2 clusters in 111122223333/eu-west-1 whole: mail ("tag:team=mail"), tools ("tools/*")"#;
+    assert_eq!(told.expect("two are"), format!("ok       discovery: discovery.exclude {both}"));
+    assert_eq!(left_out("'shop', 'tools', 'shop/a*'").await, None, "those are services");
 }
 
 #[tokio::test(flavor = "multi_thread")]
