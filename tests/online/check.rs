@@ -65,6 +65,34 @@ async fn everything_that_is_wrong_is_told_at_once_and_ends_in_exit_code_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_sends_only_a_part_of_its_events_is_an_error_and_named_where_it_is_the_only_one() {
+    let lab = Lab::new().await;
+    let about = |told: &str| {
+        let lines = told.lines().filter(|line| line.contains("rules: ") || line.contains("events: "));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    lab.rewrite("parameters", "InputPath", &json!("$.detail"));
+    let told = told(&lab, API).await;
+    assert!(told.starts_with("[exit 1]"), "{told}");
+    insta::assert_snapshot!(about(&told), @r#"
+    error    rules: the rule parameters sends `$.detail` alone of what it lets through, which is not understood, and set aside; remove the InputPath of its target
+    warning  events: a change of parameter /prod/KEY would not be understood, and api would not hear of it: the rule parameters takes it, and sends `$.detail` of it alone; remove the InputPath of its target
+    "#);
+    let template = json!({"InputPathsMap": {"name": "$.detail.name"}, "InputTemplate": "\"<name>\""});
+    lab.rewrite("parameters", "InputTransformer", &template);
+    insta::assert_snapshot!(about(&self::told(&lab, API).await), @r#"
+    ok       rules: the queue is sent to by 2 rules, each of them switched on
+    warning  events: a change of parameter /prod/KEY would reach the queue only as what the rule parameters makes of it, and api would hear of it only if that is a deploy request; let a rule take it that sends it as it is, unless that is meant: docs/events.md
+    "#);
+    // It may well write a deploy request for what another rule sends as it is.
+    lab.rule_on("default", "whole", &json!({"source": ["aws.ssm"]}), "sqs", "q");
+    insta::assert_snapshot!(about(&self::told(&lab, API).await), @r#"
+    ok       rules: the queue is sent to by 3 rules, each of them switched on
+    ok       events: a rule lets through each of 2 events that targets wait for
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_digest_that_is_gone_and_events_of_a_registry_elsewhere_are_told() {
     let lab = Lab::new().await;
     lab.slow_down();
