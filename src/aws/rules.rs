@@ -56,10 +56,9 @@ impl Sends {
     fn to(target: &Target) -> Self {
         match (target.input(), target.input_path(), target.input_transformer()) {
             (Some(constant), ..) => Self::Constant(constant.to_owned()),
-            (None, Some("$"), _) => Self::Event,
+            (None, Some("$"), _) | (None, None, None) => Self::Event,
             (None, Some(path), _) => Self::Part(path.to_owned()),
             (None, None, Some(_)) => Self::Transformed,
-            (None, None, None) => Self::Event,
         }
     }
 }
