@@ -52,6 +52,7 @@ impl Running {
     pub(super) fn see_refusal(&mut self, target: TargetId, absence: Option<Absence>) {
         let settings = self.engine.routes.settings_of(&target);
         if let (None, Some(absence)) = (&settings, absence) {
+            self.asks.about_no_more(&target);
             let why = (absence == Absence::Unselected).then(|| UNSELECTED.into());
             return self.turn(Input::Forgotten { target, why });
         }
