@@ -130,6 +130,7 @@ pub(super) async fn serve(
     let buttons = settings.notify.slack.as_ref().and_then(|slack| slack.buttons.clone());
     state.slack = buttons.map(SlackDesk::new);
     let (answering, desk) = (state.closing.clone(), state.desk.clone());
+    let letters = desk.clone();
     let answers = answer(listener, status::router(state), answering.clone())?;
     let home = home(&settings);
     let publisher = Publisher::new(Arc::clone(&metrics), snapshots).with_lookup(lookup);
@@ -159,7 +160,7 @@ pub(super) async fn serve(
         Ok(engine) => {
             let _ = ecs_slot.set(Arc::clone(&engine.ecs));
             let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
-            Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
+            Lookups { ecs, questions, snapshots: snapshot, letters, clock }.spawn(&engine.stop);
             Box::pin(engine.run()).await;
         }
         Err(error) => return Err(end_of_answers(answering, answers, error).await),

@@ -102,6 +102,8 @@ pub enum KnownFrom {
     Lane,
     /// ECS lists its rollout, of a revision that bears our tag.
     EcsOurs,
+    /// ECS lists its rollout, and what was set aside when that ended says what it was.
+    EcsLetter,
     /// ECS lists its rollout, and nothing shows that it was ours.
     Ecs,
 }
@@ -111,7 +113,7 @@ impl KnownFrom {
     pub fn is_ecs(self) -> bool {
         match self {
             Self::Lane => false,
-            Self::EcsOurs | Self::Ecs => true,
+            Self::EcsOurs | Self::EcsLetter | Self::Ecs => true,
         }
     }
 }

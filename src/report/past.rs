@@ -1,5 +1,9 @@
 //! What ECS remembers of deployments that this process has not seen: those before it began, and those of others. Kept within
 //! bounds, beside the history, and laid beside it so that no deployment is told twice.
+//!
+//! Of a rollout that was told to stop ECS does not say by whom, nor why: somebody did in the console, a deployment of ours was
+//! cancelled, or made no progress. What was set aside then, the letter, says it; what it says stays known when it is gone. Where no
+//! letter says it, nothing that ECS shows is a failure, and none is claimed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +13,8 @@ use std::{
 
 use super::history::History;
 use crate::domain::{
-    DefinitionId, DeploymentId, DeploymentRecord, Evidence, KnownFrom, Outcome, PastRollout, RolloutId,
-    RolloutKey, RolloutState, Stage, TargetId, TargetName, Timestamp,
+    Cause, DefinitionId, DeploymentId, DeploymentRecord, Evidence, KnownFrom, LetterRecord, Outcome,
+    PastRollout, RolloutId, RolloutKey, RolloutState, Stage, TargetId, TargetName, Timestamp,
 };
 
 /// What is remembered of all targets. A copy shares it.
@@ -22,7 +26,11 @@ pub struct Past(BTreeMap<TargetId, Arc<Read>>);
 struct Read {
     at: Timestamp,
     records: Vec<Arc<DeploymentRecord>>,
+    /// What letters say of rollouts that were stopped.
+    letters: Letters,
 }
+
+type Letters = BTreeMap<RolloutId, Arc<LetterRecord>>;
 
 /// All of it has room for so many records, a few megabytes. Beyond that the target that was read longest ago makes room.
 const ROOM: usize = 5_000;
@@ -30,24 +38,56 @@ const ROOM: usize = 5_000;
 /// A rollout of ours was created at most so long before we knew that it was.
 const APART: Duration = Duration::from_secs(10);
 
+/// What failed is set aside within this of its end, also by a process that takes over.
+const SET_ASIDE_WITHIN: Duration = Duration::from_mins(15);
+
 impl Past {
-    /// Takes in what was read of a target at this time, the newest first.
-    pub fn learn(&mut self, target: &TargetId, name: &TargetName, rollouts: &[PastRollout], at: Timestamp) {
+    /// Takes in what was read of a target at this time, the newest first; and what is set aside, where somebody looked.
+    pub fn learn(
+        &mut self,
+        target: &TargetId,
+        name: &TargetName,
+        (rollouts, letters): (&[PastRollout], &[LetterRecord]),
+        at: Timestamp,
+    ) {
         let oldest = oldest_of_each(rollouts);
+        let is_first = |it: &PastRollout| oldest.get(&it.definition) == Some(&it.created_at);
+        let registered = |it: &PastRollout| it.registered_by.clone().filter(|_| is_first(it));
+        let mut known = self.0.get(target).map(|read| read.letters.clone()).unwrap_or_default();
+        known.retain(|id, _| rollouts.iter().any(|it| it.id == *id));
+        let mut letters: Vec<&LetterRecord> =
+            letters.iter().filter(|it| it.target.as_ref() == Some(target)).collect();
+        letters.sort_by_key(|it| it.time);
+        for letter in letters {
+            if let Some(it) = told_by(letter, rollouts, registered) {
+                known.insert(it.id.clone(), Arc::new(letter.clone()));
+            }
+        }
+        let taken: BTreeSet<DeploymentId> = rollouts.iter().filter_map(registered).collect();
         let record = |it: &PastRollout| {
-            let is_first = oldest.get(&it.definition) == Some(&it.created_at);
-            Arc::new(record(target, name, it, is_first))
+            let mut record = record(target, name, it, registered(it));
+            if let Some(letter) = known.get(&it.id) {
+                fill_in(&mut record, letter, &taken);
+            }
+            Arc::new(record)
         };
         let records = rollouts.iter().map(record).collect();
-        self.0.insert(target.clone(), Arc::new(Read { at, records }));
+        self.0.insert(target.clone(), Arc::new(Read { at, records, letters: known }));
         while self.len() > ROOM {
             let others = self.0.iter().filter(|(other, read)| *other != target && !read.records.is_empty());
             let Some(oldest) = others.min_by_key(|(_, read)| read.at).map(|(other, _)| other.clone()) else {
                 break;
             };
             let at = self.read_at(&oldest).unwrap_or_default();
-            self.0.insert(oldest, Arc::new(Read { at, records: Vec::new() }));
+            self.0.insert(oldest, Arc::new(Read { at, records: Vec::new(), letters: Letters::new() }));
         }
+    }
+
+    /// Whether only a letter can tell what one of these rollouts was, and none did yet.
+    pub fn lacks_letters(&self, target: &TargetId, rollouts: &[PastRollout]) -> bool {
+        let read = self.0.get(target);
+        let is_told = |it: &PastRollout| read.is_some_and(|read| read.letters.contains_key(&it.id));
+        rollouts.iter().any(|it| is_stopped(it) && !is_told(it))
     }
 
     /// When this target was last read.
@@ -138,11 +178,62 @@ fn oldest_of_each(rollouts: &[PastRollout]) -> BTreeMap<DefinitionId, Timestamp>
     oldest
 }
 
+/// Whether it was told to stop and go back. One that was stopped otherwise was overtaken.
+fn is_stopped(it: &PastRollout) -> bool {
+    it.stopped && it.state == RolloutState::RolledBack
+}
+
+/// The rollout that this letter tells of: the one of the definition that its deployment registered, or else the one that had
+/// just ended when it was set aside. Of a deployment that was given up while it waited there is none.
+fn told_by<'a>(
+    letter: &LetterRecord,
+    rollouts: &'a [PastRollout],
+    registered: impl Fn(&PastRollout) -> Option<DeploymentId>,
+) -> Option<&'a PastRollout> {
+    outcome_of(letter)?;
+    let deployment = letter.deployment.as_deref()?;
+    let of_deployment = |it: &&PastRollout| registered(it).is_some_and(|by| by.as_str() == deployment);
+    let had_ended = |it: &&PastRollout| {
+        letter.version <= it.created_at + APART
+            && it.ended_at <= letter.time + APART
+            && letter.time <= it.ended_at + SET_ASIDE_WITHIN
+    };
+    let was_tried = letter.attempts.is_some_and(|attempts| attempts > 0);
+    let by_id = rollouts.iter().filter(|it| is_stopped(it)).find(of_deployment);
+    let by_time = || {
+        let last = rollouts.iter().filter(had_ended).max_by_key(|it| it.ended_at);
+        last.filter(|it| was_tried && is_stopped(it))
+    };
+    by_id.or_else(by_time)
+}
+
+/// How the deployment ended that a letter is about: only such an end leaves one of a rollout.
+fn outcome_of(letter: &LetterRecord) -> Option<Outcome> {
+    let outcomes = [Outcome::Cancelled, Outcome::RolledBack, Outcome::Failed];
+    outcomes.into_iter().find(|it| letter.outcome.as_deref() == Some(it.as_str()))
+}
+
+/// What the letter says of it; and its id, unless the record of another rollout has that.
+fn fill_in(record: &mut DeploymentRecord, letter: &LetterRecord, taken: &BTreeSet<DeploymentId>) {
+    let id = letter.deployment.as_deref().map(DeploymentId::from).filter(|id| !taken.contains(id));
+    record.id = id.unwrap_or_else(|| record.id.clone());
+    record.outcome = outcome_of(letter).or(record.outcome);
+    record.cancelled = record.outcome == Some(Outcome::Cancelled);
+    record.cause = Cause::ALL.into_iter().find(|it| letter.cause.as_deref() == Some(it.as_str()));
+    record.reason = letter.reason.clone().or(record.reason.take());
+    record.attempts = letter.attempts.unwrap_or_default().max(1);
+    record.known_from = KnownFrom::EcsLetter;
+}
+
 /// A rollout as a record. The first of a definition that we registered is the deployment that registered it: whoever was
 /// told of it before a restart finds it again.
-fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool) -> DeploymentRecord {
+fn record(
+    target: &TargetId,
+    name: &TargetName,
+    it: &PastRollout,
+    registered: Option<DeploymentId>,
+) -> DeploymentRecord {
     let own = || format!("ecs-{}", it.id.as_str().rsplit('/').next().unwrap_or_default()).into();
-    let registered = it.registered_by.clone().filter(|_| is_first);
     let known_from = if it.registered_by.is_some() { KnownFrom::EcsOurs } else { KnownFrom::Ecs };
     DeploymentRecord {
         id: registered.clone().unwrap_or_else(own),
@@ -153,7 +244,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         triggers: Vec::new(),
         rollback: false,
         stage: Stage::Finished,
-        outcome: Some(outcome(it.state)),
+        outcome: Some(if is_stopped(it) { Outcome::Cancelled } else { outcome(it.state) }),
         cause: None,
         reason: Some(it.reason.to_string()).filter(|reason| !reason.is_empty()),
         evidence: Evidence::default(),
@@ -187,7 +278,10 @@ fn outcome(state: RolloutState) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::Tasks, report::sample};
+    use crate::{
+        domain::{LetterEvent, PutBy, Tasks, TriggerKind, Verdict},
+        report::sample,
+    };
 
     fn rollout(arn: &str, second: i64, definition: &str, by: Option<&str>) -> PastRollout {
         PastRollout {
@@ -196,6 +290,7 @@ mod tests {
             ended_at: Timestamp::from_millis(second * 1_000 + 60_000),
             state: RolloutState::Succeeded,
             reason: "".into(),
+            stopped: false,
             definition: definition.parse().expect("valid"),
             previous: None,
             registered_by: by.map(Into::into),
@@ -213,8 +308,109 @@ mod tests {
 
     fn past(rollouts: &[PastRollout]) -> Past {
         let mut past = Past::default();
-        past.learn(&sample::succeeded().target, &"api".into(), rollouts, Timestamp::default());
+        learn(&mut past, rollouts, &[]);
         past
+    }
+
+    fn learn(past: &mut Past, rollouts: &[PastRollout], letters: &[LetterRecord]) {
+        past.learn(&sample::succeeded().target, &"api".into(), (rollouts, letters), Timestamp::default());
+    }
+
+    fn stopped(arn: &str, second: i64, by: Option<&str>) -> PastRollout {
+        PastRollout {
+            state: RolloutState::RolledBack,
+            reason: "Service deployment stopped by user.".into(),
+            stopped: true,
+            ..rollout(arn, second, "api:2", by)
+        }
+    }
+
+    /// Set aside so many seconds after 1970, for a request that was made at the first of them.
+    fn letter(deployment: &str, second: i64, outcome: Outcome, cause: Option<Cause>) -> LetterRecord {
+        LetterRecord {
+            id: format!("letter of {deployment}"),
+            put_by: PutBy::Lockkeeper,
+            time: Timestamp::from_millis(second * 1_000),
+            target: Some(sample::succeeded().target),
+            deployment: Some(deployment.into()),
+            outcome: Some(outcome.as_str().into()),
+            cause: cause.map(|cause| cause.as_str().into()),
+            attempts: Some(1),
+            reason: Some(format!("why {deployment}")),
+            version: Timestamp::from_millis(1_000),
+            copies: 1,
+            event: LetterEvent {
+                id: "e-1".into(),
+                source: "aws.ecr".into(),
+                detail_type: "ECR Image Action".into(),
+                trigger: TriggerKind::ImagePushed,
+                meaning: None,
+            },
+            result: Verdict::Asks,
+            reaches: Vec::new(),
+        }
+    }
+
+    fn ends(past: &Past) -> Vec<(String, Option<Outcome>, Option<Cause>, bool)> {
+        let all = past.0.values().flat_map(|read| &read.records);
+        all.map(|it| (it.id.to_string(), it.outcome, it.cause, it.cancelled)).collect()
+    }
+
+    #[test]
+    fn a_rollout_that_was_stopped_is_no_failure_where_no_letter_says_so() {
+        let past = past(&[
+            stopped("arn:x/2", 2_000, None),
+            PastRollout { stopped: false, ..stopped("arn:x/1", 1_000, None) },
+        ]);
+        let expected = [
+            ("ecs-2".into(), Some(Outcome::Cancelled), None, false),
+            ("ecs-1".into(), Some(Outcome::RolledBack), None, false),
+        ];
+        assert_eq!(ends(&past), expected);
+        assert!(past.0.values().all(|read| read.records[0].reason.is_some()), "ECS's words");
+    }
+
+    #[test]
+    fn the_letter_of_a_stopped_rollout_says_whether_it_was_cancelled_or_made_no_progress() {
+        let rollouts = [stopped("arn:x/2", 2_000, None), stopped("arn:x/1", 1_000, Some("d-1"))];
+        let letters = [
+            letter("d-1", 1_900, Outcome::RolledBack, Some(Cause::Timeout)),
+            letter("d-2", 2_070, Outcome::Cancelled, None),
+        ];
+        let mut past = past(&rollouts);
+        assert!(past.lacks_letters(&sample::succeeded().target, &rollouts));
+        learn(&mut past, &rollouts, &letters);
+        let expected = [
+            ("d-2".into(), Some(Outcome::Cancelled), None, true),
+            ("d-1".into(), Some(Outcome::RolledBack), Some(Cause::Timeout), false),
+        ];
+        assert_eq!(ends(&past), expected);
+        assert!(!past.lacks_letters(&sample::succeeded().target, &rollouts));
+        learn(&mut past, &rollouts, &[]);
+        assert_eq!(ends(&past), expected, "what was replayed since is still known");
+    }
+
+    #[test]
+    fn a_letter_of_another_deployment_says_nothing_of_a_stopped_rollout() {
+        let rollouts =
+            [rollout("arn:x/3", 3_000, "api:3", None), stopped("arn:x/2", 2_000, Some("d-registered"))];
+        let timeout = |it: &str, second| letter(it, second, Outcome::RolledBack, Some(Cause::Timeout));
+        for (other, why) in [
+            (timeout("d-2", 1_900), "it was set aside before the rollout ended"),
+            (timeout("d-2", 3_070), "another had ended meanwhile"),
+            (timeout("d-2", 2_990), "it was long over"),
+            (LetterRecord { attempts: Some(0), ..timeout("d-2", 2_070) }, "it never began"),
+            (LetterRecord { version: Timestamp::from_millis(2_500_000), ..timeout("d-2", 2_070) }, "later"),
+            (LetterRecord { target: Some(target("other")), ..timeout("d-2", 2_070) }, "of another target"),
+        ] {
+            let mut past = Past::default();
+            learn(&mut past, &rollouts, &[other]);
+            assert_eq!(
+                ends(&past)[1],
+                ("d-registered".into(), Some(Outcome::Cancelled), None, false),
+                "{why}"
+            );
+        }
     }
 
     #[test]
@@ -273,7 +469,7 @@ mod tests {
         let mut past = Past::default();
         let many: Vec<_> = (0..2_000).map(|n| rollout(&format!("arn:{n}"), n, "api:1", None)).collect();
         for (second, service) in [(3, "a"), (1, "b"), (2, "c")] {
-            past.learn(&target(service), &"n".into(), &many, Timestamp::from_millis(second));
+            past.learn(&target(service), &"n".into(), (&many, &[]), Timestamp::from_millis(second));
         }
         assert_eq!((past.len(), past.0[&target("b")].records.len()), (4_000, 0));
         assert_eq!(
