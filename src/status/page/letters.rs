@@ -128,7 +128,7 @@ fn outlook(it: &LetterRecord) -> Markup {
         @match it.result {
             Verdict::Asks => { "reaches " (names.join(", ")) @if more > 0 { " and " (more) " more" } },
             Verdict::AsksNothing => "asks nothing any more, and is deleted",
-            Verdict::NotKnown => "is for a target that discovery finds: `lockkeeper explain` tells what follows",
+            Verdict::NotKnown => "is for a target that discovery has not found yet: not all services were read",
             Verdict::Refused => "is of an account whose events are not allowed, and is deleted",
             Verdict::ComesBack => "comes back: it cannot be understood, or does not say what is meant",
         }
