@@ -79,6 +79,13 @@ def a_rollout_that_is_cancelled_is_stopped_and_can_be_put_back(stage: Stage) -> 
     until("it is set aside", lambda: stage.set_aside() == (1, 0))
     stage.rest(daemon, LONG)
     assert api.image() == stage.image("api", "v1") and len(stage.calls("StopServiceDeployment")) == 1
+    daemon.signal(signal.SIGTERM)
+    assert daemon.ends_within(10) == 0
+    stage.daemons.remove(daemon)
+    daemon = stage.run(stage.target(on_push="pin"))
+    again = until("it is remembered", lambda: [it for it in daemon.all_deployments() if it["id"] == going["id"]])[0]
+    assert (again["outcome"], again["known_from"]) == ("cancelled", "ecs_letter"), again
+    assert again["reason"].startswith("cancelled by ann: the wrong one") and again["cancelled"], again
     daemon.answer("replay", "--all")
     until("it is deployed", lambda: api.image() == stage.image("api", "v2") and api.is_steady())
     stage.rest(daemon)
