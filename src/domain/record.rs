@@ -214,11 +214,11 @@ pub struct LaneRecord {
     pub state: LaneState,
     /// The deployment that is under way.
     pub deployment: Option<DeploymentId>,
-    /// The deployment that waits behind it.
+    /// The deployment that waits: behind that one, or for whatever else lets nothing begin.
     pub next: Option<DeploymentId>,
     /// How many requests wait.
     pub waiting: usize,
-    /// When it acts next by itself; `None` where it waits for an answer.
+    /// When it acts next by itself; `None` where it waits for an answer. It is no end of what holds it: it looks then.
     pub until: Option<Moment>,
     /// What it waits for, in words.
     pub why: Option<String>,
