@@ -361,7 +361,7 @@ impl Lane {
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
-                next: self.next_record().map(|it| it.id),
+                next: (!self.waiting.is_empty()).then(|| self.id_of(&self.waiting)),
                 waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
                 until: self.next_wakeup(),
                 why: self.why(),
