@@ -59,8 +59,8 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
     assert!(target.contains("nothing is begun before somebody resumes it"));
     assert!(target.contains("it goes back once somebody resumes it"));
     first_of(&mut sample.snapshot).lane.hold = Some(HoldRecord { kind: HoldKind::Held, ..hold });
-    let held = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
-    assert!(held.contains("It is held already, and stays so") && !held.contains("It is paused"));
+    let told = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
+    assert!(told.contains("It is held already, and stays so") && !told.contains("It is paused"));
 }
 
 #[test]
