@@ -158,8 +158,11 @@ impl Lane {
             Some((evidence, rollout)) => self.record_of_unseen(id, &asks, evidence, &rollout, turn),
             None => DeploymentRecord { id, ..self.waiting_record(&asks) },
         };
-        record.cause = Some(failure.cause);
-        record.reason = Some(failure.reason);
+        let (outcome, cause, reason) = match Ask::struck(&asks) {
+            Some(cancelled) => cancel::end(cancelled, outcome, failure),
+            None => (outcome, Some(failure.cause), failure.reason),
+        };
+        (record.cause, record.reason) = (cause, Some(reason));
         self.set_aside(&asks, outcome, &record, turn);
         tell_finished(record, outcome, &asks, turn);
     }
