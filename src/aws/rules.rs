@@ -1,5 +1,7 @@
 //! EventBridge's rules: which send to a queue, and what they let through.
 
+use aws_sdk_eventbridge::types::Target;
+
 use super::{Connections, failure::Verb, observe::Calls};
 use crate::domain::CallFailure;
 
@@ -30,10 +32,35 @@ pub struct Rule {
 pub struct Sending {
     /// The role by which it sends; without one, the queue's policy has to allow it.
     pub role: Option<String>,
-    /// Whether it sends something else than the event.
-    pub rewrites: bool,
+    /// What it sends of each event.
+    pub sends: Sends,
     /// The queue for what cannot be delivered.
     pub dead_letters: Option<String>,
+}
+
+/// What a target of a rule gets of each event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sends {
+    /// The event as it is.
+    #[default]
+    Event,
+    /// What this path leads to in it, as `$.detail`.
+    Part(String),
+    /// This text, whatever happened.
+    Constant(String),
+    /// What a template makes of it.
+    Transformed,
+}
+
+impl Sends {
+    fn to(target: &Target) -> Self {
+        match (target.input(), target.input_path(), target.input_transformer()) {
+            (Some(constant), ..) => Self::Constant(constant.to_owned()),
+            (None, Some("$"), _) | (None, None, None) => Self::Event,
+            (None, Some(path), _) => Self::Part(path.to_owned()),
+            (None, None, Some(_)) => Self::Transformed,
+        }
+    }
 }
 
 impl Connections {
@@ -104,9 +131,7 @@ impl Rules {
             sendings.extend(page.targets().iter().filter(|target| target.arn() == arn).map(|target| {
                 Sending {
                     role: target.role_arn().map(str::to_owned),
-                    rewrites: target.input().is_some()
-                        || target.input_path().is_some()
-                        || target.input_transformer().is_some(),
+                    sends: Sends::to(target),
                     dead_letters: target.dead_letter_config().and_then(|it| it.arn()).map(str::to_owned),
                 }
             }));

@@ -11,7 +11,7 @@ pub struct DiscoveryRules {
     pub clusters: Vec<Selector>,
     /// Of the services in them, those that one of these selects.
     pub services: Vec<Selector>,
-    /// But none that one of these selects, by service or by cluster.
+    /// But none that one of these selects: a service by its name or a tag, all of a cluster by `cluster/*` or a tag of it.
     pub exclude: Vec<Selector>,
     /// How often everything is read anew.
     pub refresh: Duration,

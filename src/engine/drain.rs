@@ -130,6 +130,7 @@ impl Running {
             | Input::Marked { .. }
             | Input::HoldsRead { .. }
             | Input::Refused { .. }
+            | Input::Forgotten { .. }
             | Input::Hint(_)
             | Input::Arrived(_) => {}
             Input::Started { .. }

@@ -298,7 +298,7 @@ impl Engine {
                     }
                     (target, renamed)
                 }
-                Update::Forget(target) => {
+                Update::Forget(target, _) => {
                     let renamed = self.routes.renamed_by(&target);
                     self.routes.forget(&target);
                     self.publisher.sees_no_more(&target);
@@ -453,8 +453,8 @@ impl Running {
         }
         let read = seen::targets_of(&word);
         self.engine.hear(word, &self.gate);
-        for target in read {
-            self.see_refusal(target);
+        for (target, absence) in read {
+            self.see_refusal(target, absence);
         }
         self.turn(Input::Wakeup);
     }

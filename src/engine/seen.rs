@@ -8,13 +8,16 @@ use super::{
 };
 use crate::{
     domain::{Moment, TargetId},
-    inventory::Update,
+    inventory::{Absence, Update},
     plan::{Input, Now},
     settings::of_tags,
 };
 
 /// Where something waits behind a pause or a hold, the tags are read this often: who removes one by hand waits for it.
 const TAGS_PERIOD: Duration = Duration::from_secs(30);
+
+/// Why nothing is deployed where discovery has found a target before, and excludes it now.
+const UNSELECTED: &str = "discovery does not select it any more";
 
 impl Running {
     /// Has the tags read of the targets where something waits for one to go.
@@ -46,8 +49,14 @@ impl Running {
     }
 
     /// Whether a target of which something is asked is deployed at all, by what was just read of it.
-    pub(super) fn see_refusal(&mut self, target: TargetId) {
-        let why = self.engine.routes.settings_of(&target).and_then(|(_, refused)| refused);
+    pub(super) fn see_refusal(&mut self, target: TargetId, absence: Option<Absence>) {
+        let settings = self.engine.routes.settings_of(&target);
+        if let (None, Some(absence)) = (&settings, absence) {
+            self.asks.about_no_more(&target);
+            let why = (absence == Absence::Unselected).then(|| UNSELECTED.into());
+            return self.turn(Input::Forgotten { target, why });
+        }
+        let why = settings.and_then(|(_, refused)| refused);
         if why.is_some() && self.engine.reconcile.is_some() {
             self.refused.insert(target.clone());
         }
@@ -92,10 +101,10 @@ impl Running {
 }
 
 /// The targets that were read to be there, or not to be.
-pub(super) fn targets_of(word: &Word) -> Vec<TargetId> {
+pub(super) fn targets_of(word: &Word) -> Vec<(TargetId, Option<Absence>)> {
     let target = |update: &Update| match update {
-        Update::Learn(discovered) => discovered.target.clone(),
-        Update::Forget(target) => target.clone(),
+        Update::Learn(discovered) => (discovered.target.clone(), None),
+        Update::Forget(target, absence) => (target.clone(), Some(*absence)),
     };
     match word {
         Word::Updates(updates) => updates.iter().map(target).collect(),

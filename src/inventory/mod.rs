@@ -50,8 +50,17 @@ pub struct Asked(u64);
 pub enum Update {
     /// This target is there, and so.
     Learn(Discovered),
-    /// This target is not there.
-    Forget(TargetId),
+    /// This is none, or none any more.
+    Forget(TargetId, Absence),
+}
+
+/// Why a service is no target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// It is not there.
+    Gone,
+    /// It is there, and nothing selects it, or something excludes it.
+    Unselected,
 }
 
 /// Everything that is known of what is in AWS.
@@ -194,7 +203,8 @@ impl Inventory {
         };
         for (name, cluster) in known.iter_mut() {
             if !taken((name, &*cluster)) {
-                updates.extend(cluster.keep_only(asked, |_| false));
+                let absence = if listed.contains(name) { Absence::Unselected } else { Absence::Gone };
+                updates.extend(cluster.keep_only(asked, absence, |_| false));
             }
         }
         known.retain(|name, cluster| listed.contains(name) || !cluster.services.is_empty());
@@ -212,7 +222,7 @@ impl Inventory {
     ) -> Vec<Update> {
         let clusters = self.places.entry(place.clone()).or_default();
         let Some(cluster) = clusters.get_mut(cluster) else { return Vec::new() };
-        cluster.keep_only(asked, |target| names.contains(target.service()))
+        cluster.keep_only(asked, Absence::Gone, |target| names.contains(target.service()))
     }
 
     /// The definitions that have to be read before this reading can be taken in.
@@ -237,6 +247,7 @@ impl Inventory {
     ) -> Option<Update> {
         let target = reading.target.clone();
         let is_target = self.is_target(&reading);
+        let absence = if is_there(&reading.state) { Absence::Unselected } else { Absence::Gone };
         let known = self.service(&target).map(|known| known.asked);
         if known.max(self.gone.get(&target).copied()) > Some(asked) {
             return None;
@@ -251,7 +262,7 @@ impl Inventory {
         if !is_target {
             let before = clusters.get_mut(target.cluster()).and_then(|it| it.services.remove(&target));
             self.gone.insert(target.clone(), asked);
-            return before.map(|_| Update::Forget(target));
+            return before.map(|_| Update::Forget(target, absence));
         }
         self.gone.remove(&target);
         let services = &mut clusters.entry(target.cluster().clone()).or_default().services;
@@ -301,9 +312,14 @@ impl Inventory {
 
 impl Cluster {
     /// Forgets the services that do not stay, but for those that were read later.
-    fn keep_only(&mut self, asked: Asked, stays: impl Fn(&TargetId) -> bool) -> Vec<Update> {
+    fn keep_only(
+        &mut self,
+        asked: Asked,
+        absence: Absence,
+        stays: impl Fn(&TargetId) -> bool,
+    ) -> Vec<Update> {
         let gone = self.services.extract_if(.., |target, known| known.asked <= asked && !stays(target));
-        gone.map(|(target, _)| Update::Forget(target)).collect()
+        gone.map(|(target, _)| Update::Forget(target, absence)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{ClusterName, DiscoveryRules, Selector, ServiceName};
+use crate::domain::{ClusterName, DiscoveryRules, Glob, Selector, ServiceName};
 
 /// Tags of a cluster or a service.
 pub type Tags = BTreeMap<String, String>;
@@ -27,11 +27,17 @@ impl Selection {
 
     /// Whether the services of this cluster are looked at.
     pub fn takes_cluster(&self, name: &ClusterName, tags: &Tags) -> bool {
-        let by = |rule: &Selector| match rule {
-            Selector::Name(glob) => glob.matches(name.as_str()),
-            Selector::Tag { key, value } => has(tags, key, |it| value.matches(it)),
-        };
-        self.rules.clusters.iter().any(by) && !self.rules.exclude.iter().any(by)
+        self.selects_cluster(name, tags) && !self.rules.exclude.iter().any(|rule| is_whole(rule, name, tags))
+    }
+
+    /// What keeps this cluster from being looked at, which is selected otherwise.
+    pub fn leaves_out(&self, name: &ClusterName, tags: &Tags) -> Option<&Selector> {
+        let mut exclude = self.rules.exclude.iter().filter(|_| self.selects_cluster(name, tags));
+        exclude.find(|rule| is_whole(rule, name, tags))
+    }
+
+    fn selects_cluster(&self, name: &ClusterName, tags: &Tags) -> bool {
+        self.rules.clusters.iter().any(|rule| is_cluster(rule, name, tags))
     }
 
     /// Whether this service of a cluster that is looked at can be a target, whatever its tags: others are not described.
@@ -73,12 +79,8 @@ impl Used {
 impl Selection {
     /// Notes which selectors this cluster is selected or excluded by.
     pub fn uses_cluster(&self, used: &mut Used, name: &ClusterName, tags: &Tags) {
-        let by = |rule: &Selector| match rule {
-            Selector::Name(glob) => glob.matches(name.as_str()),
-            Selector::Tag { .. } => is_tagged(rule, tags),
-        };
-        used.clusters.extend(positions(&self.rules.clusters, by));
-        used.exclude.extend(positions(&self.rules.exclude, by));
+        used.clusters.extend(positions(&self.rules.clusters, |rule| is_cluster(rule, name, tags)));
+        used.exclude.extend(positions(&self.rules.exclude, |rule| is_whole(rule, name, tags)));
     }
 
     /// The same by the name of a service.
@@ -115,6 +117,25 @@ fn positions(rules: &[Selector], by: impl Fn(&Selector) -> bool) -> impl Iterato
     rules.iter().enumerate().filter(move |(_, rule)| by(rule)).map(|(position, _)| position)
 }
 
+/// Of the patterns of clusters.
+fn is_cluster(rule: &Selector, name: &ClusterName, tags: &Tags) -> bool {
+    match rule {
+        Selector::Name(glob) => glob.matches(name.as_str()),
+        Selector::Tag { .. } => is_tagged(rule, tags),
+    }
+}
+
+/// Of the patterns of services: whether it takes each service of a cluster, so that none has to be looked at. By its name
+/// only `cluster/*` does: a service may be called as its cluster is.
+fn is_whole(rule: &Selector, name: &ClusterName, tags: &Tags) -> bool {
+    match rule {
+        Selector::Name(glob) => glob.as_str().split_once('/').is_some_and(|(cluster, service)| {
+            service.bytes().all(|sign| sign == b'*') && Glob::new(cluster).matches(name.as_str())
+        }),
+        Selector::Tag { .. } => is_tagged(rule, tags),
+    }
+}
+
 /// A pattern with a slash is held against the cluster's name and the service's, one without against the service's alone.
 fn is_named(rule: &Selector, cluster: &ClusterName, name: &ServiceName) -> bool {
     match rule {
@@ -142,7 +163,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::Glob;
 
     fn rule(text: &str) -> Selector {
         match text.split_once('=') {
@@ -164,8 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn clusters_are_selected_by_name_or_tag_and_excluded_by_either() {
-        let it = selection(&["shop-*", "team=web*"], &["*"], &["*-dev", "owner=them"]);
+    fn clusters_are_selected_by_name_or_tag_and_excluded_with_all_their_services_or_by_a_tag() {
+        let it = selection(
+            &["shop-*", "team=web*"],
+            &["*"],
+            &["shop-prod", "shop-p*", "*-dev/*", "*/api", "owner=them"],
+        );
         for (name, with, taken) in [
             ("shop-prod", "", true),
             ("mail", "", false),
@@ -174,6 +198,7 @@ mod tests {
             ("shop-dev", "", false),
             ("shop-prod", "owner=them", false),
             ("shop-prod", "owner=us", true),
+            ("mail-dev", "team=web", false),
         ] {
             assert_eq!(it.takes_cluster(&name.into(), &tags(with)), taken, "{name} {with}");
         }
@@ -204,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_is_called_as_its_cluster_is_excluded_alone() {
+        let it = selection(&["*"], &["*"], &["shop"]);
+        let (shop, no_tags) = (ClusterName::from("shop"), Tags::new());
+        assert!(it.takes_cluster(&shop, &no_tags));
+        assert!(it.takes_service(&shop, &"api".into(), &no_tags));
+        assert!(!it.takes_service(&shop, &"shop".into(), &no_tags));
+        assert!(!it.takes_service(&"mail".into(), &"shop".into(), &no_tags));
+    }
+
+    #[test]
+    fn a_cluster_that_is_left_out_whole_is_told_with_the_selector_and_others_are_not() {
+        let it = selection(&["shop-*"], &["*"], &["shop-dev", "*-dev/*", "owner=them"]);
+        let left_out =
+            |name: &str, with: &str| it.leaves_out(&name.into(), &tags(with)).map(ToString::to_string);
+        assert_eq!(left_out("shop-dev", "").as_deref(), Some("*-dev/*"));
+        assert_eq!(left_out("shop-prod", "owner=them").as_deref(), Some("tag:owner=them"));
+        assert_eq!(left_out("shop-prod", ""), None);
+        assert_eq!(left_out("mail-dev", ""), None, "it is not selected in the first place");
+    }
+
+    #[test]
     fn what_no_name_and_no_tag_selects_need_not_be_described() {
         let by_name = selection(&["*"], &["api-*"], &["api-old"]);
         let may = |it: &Selection, name: &str| it.may_take_service(&"shop".into(), &name.into());
@@ -217,7 +263,7 @@ mod tests {
         let it = selection(
             &["shop-*", "none-*", "team=web"],
             &["api", "shop-prod/web", "wbe", "deploy=yes", "deploy=maybe"],
-            &["*-dev", "old-*", "deploy=no", "owner=them"],
+            &["*-dev/*", "shop-dev", "old-*/*", "deploy=no", "owner=them"],
         );
         let mut used = Used::default();
         it.uses_cluster(&mut used, &"shop-prod".into(), &tags(""));
@@ -236,7 +282,8 @@ mod tests {
                 "clusters none-*",
                 "services wbe",
                 "services tag:deploy=maybe",
-                "exclude old-*",
+                "exclude shop-dev",
+                "exclude old-*/*",
                 "exclude tag:owner=them"
             ]
         );
@@ -268,6 +315,9 @@ mod tests {
             };
             let it = Selection::new(rules);
             let (cluster, name, with) = (ClusterName::from(cluster), ServiceName::from(name), tags(&with));
+            if !it.takes_cluster(&cluster, &Tags::new()) {
+                prop_assert!(!it.takes_service(&cluster, &name, &with), "its cluster is not looked at");
+            }
             if it.takes_service(&cluster, &name, &with) {
                 prop_assert!(it.may_take_service(&cluster, &name));
                 let none = Selection::new(DiscoveryRules { exclude: Vec::new(), ..it.rules.clone() });

@@ -21,7 +21,7 @@ fn inventory() -> Inventory {
         clusters: vec![Selector::Name(Glob::new("*"))],
         services: vec![Selector::Name(Glob::new("*"))],
         exclude: vec![
-            Selector::Name(Glob::new("other")),
+            Selector::Name(Glob::new("other/*")),
             Selector::Tag { key: "skip".into(), value: Glob::new("yes") },
         ],
         refresh: Duration::from_mins(10),
@@ -149,17 +149,17 @@ fn a_definition_that_could_not_be_read_takes_nothing_away() {
 #[test]
 fn a_service_that_is_gone_or_not_selected_any_more_is_forgotten_once() {
     let gone = [
-        ServiceReading { state: ServiceState::Inactive, ..reading("api", &["api:1"], "") },
-        ServiceReading { state: ServiceState::Draining, ..reading("api", &["api:1"], "") },
-        ServiceReading::missing(target("shop", "api"), Timestamp::default()),
-        reading("api", &["api:1"], "skip=yes"),
+        (ServiceReading { state: ServiceState::Inactive, ..reading("api", &["api:1"], "") }, Absence::Gone),
+        (ServiceReading { state: ServiceState::Draining, ..reading("api", &["api:1"], "") }, Absence::Gone),
+        (ServiceReading::missing(target("shop", "api"), Timestamp::default()), Absence::Gone),
+        (reading("api", &["api:1"], "skip=yes"), Absence::Unselected),
     ];
-    for reading_of_it in gone {
+    for (reading_of_it, absence) in gone {
         let mut inventory = inventory();
         learnt(see(&mut inventory, reading("api", &["api:1"], ""), &[definition("api:1", &[])]));
         assert_eq!(inventory.unread(&reading_of_it), []);
         let forgotten = see(&mut inventory, reading_of_it.clone(), &[]);
-        assert_eq!(forgotten, Some(Update::Forget(target("shop", "api"))));
+        assert_eq!(forgotten, Some(Update::Forget(target("shop", "api"), absence)));
         assert_eq!(see(&mut inventory, reading_of_it, &[]), None);
         assert_eq!(inventory.count(&place()), 0);
     }
@@ -234,7 +234,7 @@ fn a_list_forgets_what_it_does_not_have_and_nothing_that_was_read_after_it_was_a
     let asked = inventory.ask();
     learnt(see(&mut inventory, reading("new", &[], ""), &[]));
     let listed = inventory.saw_services(&place(), &"shop".into(), asked, &["web".into()].into());
-    assert_eq!(listed, [Update::Forget(target("shop", "api"))]);
+    assert_eq!(listed, [Update::Forget(target("shop", "api"), Absence::Gone)]);
     assert_eq!(inventory.count(&place()), 2);
     let elsewhere = Place { account: "444455556666".into(), ..place() };
     let asked = inventory.ask();
@@ -252,7 +252,7 @@ fn with_its_cluster_each_of_its_services_is_forgotten() {
     assert_eq!((taken, updates), (vec!["shop".into()], vec![]));
     let asked = inventory.ask();
     let (taken, updates) = inventory.saw_clusters(&place(), asked, vec![cluster("shop", "skip=yes")]);
-    assert_eq!((taken, updates), (vec![], vec![Update::Forget(target("shop", "api"))]));
+    assert_eq!((taken, updates), (vec![], vec![Update::Forget(target("shop", "api"), Absence::Unselected)]));
     assert!(!inventory.takes_cluster(&place(), &"shop".into()));
     let asked = inventory.ask();
     inventory.saw_clusters(&place(), asked, vec![]);
@@ -320,7 +320,7 @@ fn follow(routes: &mut BTreeMap<TargetId, Vec<Dependency>>, updates: Vec<Update>
                 let before = routes.insert(it.target.clone(), it.dependencies.clone());
                 assert_ne!(before, Some(it.dependencies), "no news");
             }
-            Update::Forget(target) => assert!(routes.remove(&target).is_some(), "{target} was not known"),
+            Update::Forget(target, _) => assert!(routes.remove(&target).is_some(), "{target} was not known"),
         }
     }
 }

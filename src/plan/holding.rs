@@ -91,7 +91,12 @@ impl Holding {
 
     /// Whether nothing is known of it that has to be remembered.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.decrees.is_empty() && self.call == Call::Idle && self.kept().record().is_none()
+        self.is_at_rest() && self.kept().record().is_none()
+    }
+
+    /// Whether nobody's decision is being kept.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.decrees.is_empty() && self.call == Call::Idle
     }
 
     /// Whether something else is in force than the tags say.

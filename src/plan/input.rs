@@ -104,6 +104,13 @@ pub enum Input {
         /// Why it is not; `None` where it is.
         why: Option<Arc<str>>,
     },
+    /// A target is known no longer.
+    Forgotten {
+        /// The target.
+        target: TargetId,
+        /// Why nothing is deployed there any more; `None` where its service is gone, so that what waits fails by what ECS shows.
+        why: Option<Arc<str>>,
+    },
     /// ECS tells that a target's rollout moved.
     Hint(TargetId),
     /// Everybody who is told of ends has been told of this one, or cannot be.

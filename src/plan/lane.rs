@@ -86,6 +86,8 @@ pub(super) struct Lane {
     pub(super) holding: Holding,
     /// Why it is not deployed, as was learnt since it was last asked for something.
     pub(super) refused: Option<Arc<str>>,
+    /// Whether it is one of the targets that are known: else nothing of it is remembered once it is at rest.
+    pub(super) is_listed: bool,
     /// The last deployment that was told to have succeeded: it is not told again for a message that comes twice.
     pub(super) succeeded: Option<DeploymentId>,
 }
@@ -203,18 +205,20 @@ impl Lane {
             went_back: None,
             holding: Holding::default(),
             refused: None,
+            is_listed: true,
             succeeded: None,
         }
     }
 
-    /// Whether nothing is asked of it, and nothing was ever seen there: a name that somebody made up leaves no trace.
+    /// Whether nothing is asked of it, and nothing was ever seen there, or it is known no longer: a name that somebody made up
+    /// leaves no trace.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.phase == Phase::Idle
+        let is_at_rest = self.phase == Phase::Idle
             && self.waiting.is_empty()
             && self.covered.is_empty()
-            && self.running.is_none()
-            && self.no_look_before.is_none()
-            && self.holding.is_forgettable()
+            && self.no_look_before.is_none();
+        let is_unseen = || self.running.is_none() && self.holding.is_forgettable();
+        is_at_rest && (is_unseen() || !self.is_listed && self.holding.is_at_rest())
     }
 
     pub(super) fn target(&self) -> &TargetId {

@@ -254,12 +254,15 @@ impl Planner {
                 self.with_lane(now, &target, out, |lane, turn| lane.holds_read(&holds, turn));
             }
             Input::Refused { target, why } => {
-                self.with_lane(now, &target, out, |lane, _| lane.refused = why);
+                self.with_lane(now, &target, out, |lane, _| lane.learn_refusal(why));
+            }
+            Input::Forgotten { target, why } if self.knows(&target) => {
+                self.with_lane(now, &target, out, |lane, _| lane.learn_absence(why));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Told(end) => self.ledger.told(&end),
             Input::Delivered(message) => self.ledger.delivered(&message),
-            Input::Wakeup => {}
+            Input::Forgotten { .. } | Input::Wakeup => {}
         }
     }
 

@@ -1,8 +1,10 @@
-//! A target that is not deployed any more, because the tags of its service say so by now.
+//! A target that is not deployed any more, because the tags of its service say so by now, or discovery does not select it.
 //!
 //! What comes then asks nothing of it. So what waits asks nothing either, whatever it waits for, as if it were received anew:
 //! after a crash it is. What was begun goes on: a rollout is watched to its end. A deployment that was to be tried again is told
 //! to have failed, unless a rollout turns out to carry it.
+
+use std::sync::Arc;
 
 use crate::domain::{Failure, Outcome};
 
@@ -13,6 +15,16 @@ use super::{
 };
 
 impl Lane {
+    /// It is one of the targets that are known, and is deployed, or for this reason is not.
+    pub(super) fn learn_refusal(&mut self, why: Option<Arc<str>>) {
+        (self.refused, self.is_listed) = (why, true);
+    }
+
+    /// It is one no longer; for this reason nothing that waits is deployed there, or it fails as its service is gone.
+    pub(super) fn learn_absence(&mut self, why: Option<Arc<str>>) {
+        (self.refused, self.is_listed) = (why, false);
+    }
+
     /// Drops what waits and was never tried, where nothing is deployed.
     pub(super) fn drop_refused(&mut self, turn: &mut Turn<'_>) {
         let Some(reason) = self.refusal() else { return };

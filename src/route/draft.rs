@@ -122,10 +122,11 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Why, also of an event that was lost, and that we put on the queue ourselves.
+    /// Why, also of a change that we put on the queue ourselves. Whether its own event was lost is not known: what it asked for
+    /// may have been run dry, or have failed before anything was begun.
     fn because(&self, why: &str) -> String {
         if &*self.event.source == RECONCILE_SOURCE {
-            format!("{why} at {}, and its event was lost", self.event.time)
+            format!("{why} at {}, and no rollout had brought it", self.event.time)
         } else {
             why.to_owned()
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use lockkeeper::domain::{Adopted, LaneState, Outcome};
+use lockkeeper::domain::{Adopted, DiscoveryRules, Glob, LaneState, Outcome, Selector};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -155,6 +155,33 @@ async fn what_waits_for_a_service_is_dropped_once_its_owner_is_known_to_have_swi
     estate.parameter_changed(ACCOUNT, "/shop/api");
     assert_eq!(daemon.finished().await.1, Outcome::Succeeded);
     assert_eq!(updates(&estate), 1);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_service_that_is_excluded_meanwhile_is_dropped_and_it_is_shown_no_more() {
+    let estate = furnished(&["api", "web"]).await;
+    estate.tag(ACCOUNT, "api", "lockkeeper:paused", "an incident");
+    let exclude = vec![Selector::Tag { key: "team".into(), value: Glob::new("other") }];
+    let daemon = Daemon::begin(&estate, DiscoveryRules { exclude, ..rules(REFRESH) }, &[]).await;
+    daemon.until_read().await;
+    estate.parameter_changed(ACCOUNT, "/shop/api");
+    daemon.until(|it| it.shown("api").lane.state == LaneState::Queued).await;
+    estate.tag(ACCOUNT, "api", "team", "other");
+    daemon.until(|it| it.shows("api").is_none()).await;
+    estate.untag(ACCOUNT, "api", "lockkeeper:paused");
+    let calls = || {
+        let of_it = |operation: &str| ["DescribeServices", "UpdateService"].contains(&operation);
+        estate.calls().into_iter().filter(|(_, operation, _)| of_it(operation)).count()
+    };
+    let before = calls();
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!(calls(), before, "neither read nor deployed before the next refresh");
+    assert_eq!((estate.letters(), daemon.targets().len()), (vec![], 1));
+
+    // Once it is selected again it is one like any other.
+    estate.untag(ACCOUNT, "api", "team");
+    daemon.until(|it| it.shows("api").is_some_and(|it| it.lane.hold.is_none())).await;
     daemon.end().await;
 }
 

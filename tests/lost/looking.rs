@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockkeeper::{
     domain::{AccountRule, ReconcileMode, Timestamp},
-    sim::Service,
+    sim::{Fault, FaultKind, Service},
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -35,6 +35,12 @@ fn event(estate: &Estate, source: &str, kind: &str, resources: Value, detail: Va
         "detail": detail,
     });
     estate.send(&event.to_string());
+}
+
+/// A sign of a service, so that its tags are read.
+fn read_at_once(estate: &Estate, arn: &str) {
+    let detail = json!({"eventName": "SERVICE_DEPLOYMENT_COMPLETED", "deploymentId": "ecs-svc/1"});
+    event(estate, "aws.ecs", "ECS Deployment State Change", json!([arn]), detail);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,11 +136,11 @@ async fn a_push_behind_a_tag_whose_digest_is_named_is_neither_deployed_nor_drift
 #[tokio::test(start_paused = true)]
 async fn what_a_repair_does_not_mend_is_not_repaired_for_ever() {
     let estate = Estate::new(13).await;
-    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
-    let tags = json!([{"key": "lockkeeper:dry_run", "value": "true"}]);
-    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));
     estate.lose(1.0);
     estate.write_parameter(&own_parameter("follower-2"));
+    let mut fails = Fault::new(Service::Ecs, "UpdateService", FaultKind::ServerError, 1_000);
+    fails.mentions = Some("follower-2".into());
+    estate.front.with(|world, _| world.add_fault(fails));
     let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
     let before = primary(&estate, "follower-2")["id"].clone();
     sleep(LONG).await;
@@ -152,6 +158,40 @@ async fn what_a_repair_does_not_mend_is_not_repaired_for_ever() {
     sleep(LONG).await;
     assert_eq!(told(), (drift, repairs + 1));
     assert_eq!(primary(&estate, "follower-2")["id"], before);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_run_dry_is_only_told_and_repaired_once_the_dry_run_ends() {
+    let estate = Estate::new(20).await;
+    let daemon = Daemon::begin(&estate, ReconcileMode::Repair).await;
+    sleep(Duration::from_mins(2)).await;
+    let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/follower-2");
+    let tags = json!([{"key": "lockkeeper:dry_run", "value": "true"}]);
+    estate.call(Service::Ecs, "TagResource", json!({"resourceArn": arn, "tags": tags}));
+    read_at_once(&estate, &arn);
+    sleep(Duration::from_secs(30)).await;
+    let before = primary(&estate, "follower-2")["id"].clone();
+    let ended = || daemon.metric("lockkeeper_deployments_total");
+    let ended_before = ended();
+    // The event of the first write comes, and that of the second is lost.
+    estate.write_parameter(&own_parameter("follower-2"));
+    sleep(Duration::from_mins(1)).await;
+    let rehearsals = || ended() - ended_before;
+    assert_eq!(rehearsals(), 1, "it was run dry");
+    sleep(LONG).await;
+    let told = || (daemon.metric("lockkeeper_drift"), daemon.metric("lockkeeper_drift_repairs_total"));
+    assert_eq!((told(), rehearsals()), ((1, 0), 1), "it is told, and not put on the queue");
+    estate.lose(1.0);
+    estate.write_parameter(&own_parameter("follower-2"));
+    sleep(Duration::from_hours(2)).await;
+    assert_eq!((told(), rehearsals()), ((1, 0), 1), "nor is what was lost");
+    assert_eq!(primary(&estate, "follower-2")["id"], before);
+    let off = json!({"resourceArn": arn, "tagKeys": ["lockkeeper:dry_run"]});
+    estate.call(Service::Ecs, "UntagResource", off);
+    sleep(LONG).await;
+    assert_ne!(primary(&estate, "follower-2")["id"], before, "it is repaired");
+    assert_eq!(told(), (0, 1), "by the newer write");
     daemon.end().await;
 }
 
@@ -393,9 +433,7 @@ async fn what_was_put_back_while_a_service_was_off_between_two_passes_is_repaire
     assert_eq!(primary(&estate, "follower-2")["id"], before, "it was dropped");
     let on = json!({"resourceArn": arn, "tagKeys": ["lockkeeper:enabled"]});
     estate.call(Service::Ecs, "UntagResource", on);
-    // It is read again at once.
-    let detail = json!({"eventName": "SERVICE_DEPLOYMENT_COMPLETED", "deploymentId": "ecs-svc/1"});
-    event(&estate, "aws.ecs", "ECS Deployment State Change", json!([arn]), detail);
+    read_at_once(&estate, &arn);
     sleep(Duration::from_mins(8)).await;
     assert_ne!(primary(&estate, "follower-2")["id"], before);
     assert_eq!(daemon.metric("lockkeeper_drift_repairs_total"), 2);

@@ -65,6 +65,34 @@ async fn everything_that_is_wrong_is_told_at_once_and_ends_in_exit_code_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_sends_only_a_part_of_its_events_is_an_error_and_named_where_it_is_the_only_one() {
+    let lab = Lab::new().await;
+    let about = |told: &str| {
+        let lines = told.lines().filter(|line| line.contains("rules: ") || line.contains("events: "));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    lab.rewrite("parameters", "InputPath", &json!("$.detail"));
+    let told = told(&lab, API).await;
+    assert!(told.starts_with("[exit 1]"), "{told}");
+    insta::assert_snapshot!(about(&told), @r#"
+    error    rules: the rule parameters sends `$.detail` alone of what it lets through, which is not understood, and set aside; remove the InputPath of its target
+    warning  events: a change of parameter /prod/KEY would not be understood, and api would not hear of it: the rule parameters takes it, and sends `$.detail` of it alone; remove the InputPath of its target
+    "#);
+    let template = json!({"InputPathsMap": {"name": "$.detail.name"}, "InputTemplate": "\"<name>\""});
+    lab.rewrite("parameters", "InputTransformer", &template);
+    insta::assert_snapshot!(about(&self::told(&lab, API).await), @r#"
+    ok       rules: the queue is sent to by 2 rules, each of them switched on
+    warning  events: a change of parameter /prod/KEY would reach the queue only as what the rule parameters makes of it, and api would hear of it only if that is a deploy request; let a rule take it that sends it as it is, unless that is meant: docs/events.md
+    "#);
+    // It may well write a deploy request for what another rule sends as it is.
+    lab.rule_on("default", "whole", &json!({"source": ["aws.ssm"]}), "sqs", "q");
+    insta::assert_snapshot!(about(&self::told(&lab, API).await), @r#"
+    ok       rules: the queue is sent to by 3 rules, each of them switched on
+    ok       events: a rule lets through each of 2 events that targets wait for
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_digest_that_is_gone_and_events_of_a_registry_elsewhere_are_told() {
     let lab = Lab::new().await;
     lab.slow_down();
@@ -217,7 +245,7 @@ async fn each_selector_that_selects_nothing_is_named() {
         [discovery]
         clusters = ["shop", "shpo"]
         services = ["api", "tag:team=web", "wbe"]
-        exclude = ["old-*"]
+        exclude = ["old-*", "tag:team=mail"]
     "#;
     let told = told(&lab, settings).await;
     let idle: Vec<&str> = told.lines().filter(|line| line.contains("wherever")).collect();
@@ -225,11 +253,31 @@ async fn each_selector_that_selects_nothing_is_named() {
         idle,
         [
             r#"warning  discovery: discovery.clusters "shpo" selects nothing, wherever services are looked for; mend it, or remove it"#,
-            r#"warning  discovery: discovery.exclude "old-*" excludes nothing, wherever services are looked for; mend it if something was to be excluded, or remove it"#,
+            r#"warning  discovery: discovery.exclude "old-*" excludes nothing, wherever services are looked for; write "old-*/*" for clusters, mend it for services, or remove it"#,
+            r#"warning  discovery: discovery.exclude "tag:team=mail" excludes nothing, wherever services are looked for; mend it if something was to be excluded, or remove it"#,
             r#"warning  discovery: discovery.services "tag:team=web" selects nothing, wherever services are looked for; mend it, or remove it"#,
             r#"warning  discovery: discovery.services "wbe" selects nothing, wherever services are looked for; mend it, or remove it"#,
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_excluded_whole_is_told_with_what_excludes_it() {
+    let lab = Lab::new().await;
+    for (name, team) in [("tools", "web"), ("mail", "mail")] {
+        let tags = json!([{"key": "team", "value": team}]);
+        lab.ask(Service::Ecs, "CreateCluster", json!({"clusterName": name, "tags": tags}));
+    }
+    let settings = |exclude: &str| format!("[discovery]\nclusters = ['*']\nexclude = [{exclude}]\n");
+    let left_out = async |exclude: &str| {
+        let told = told(&lab, &settings(exclude)).await;
+        told.lines().find(|line| line.contains("leaves out")).map(str::to_owned)
+    };
+    let told = left_out("'tools/*', 'tag:team=mail', 'shop/a*'").await;
+    let both =
+        r#"leaves out 2 clusters in 111122223333/eu-west-1 whole: mail ("tag:team=mail"), tools ("tools/*")"#;
+    assert_eq!(told.expect("two are"), format!("ok       discovery: discovery.exclude {both}"));
+    assert_eq!(left_out("'shop', 'tools', 'shop/a*'").await, None, "those are services");
 }
 
 #[tokio::test(flavor = "multi_thread")]

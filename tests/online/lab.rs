@@ -104,6 +104,14 @@ impl Lab {
         self.put_rule(&Self::scope(), bus, name, pattern, &arn(service, resource));
     }
 
+    /// Has a rule of ours send this to the queue, by one of the keys of a target.
+    pub(super) fn rewrite(&self, rule: &str, key: &str, value: &Value) {
+        let mut target =
+            json!({"Id": "q", "Arn": arn("sqs", "q"), "DeadLetterConfig": {"Arn": arn("sqs", "q-dead")}});
+        target[key] = value.clone();
+        self.ask(Service::Events, "PutTargets", json!({"Rule": rule, "Targets": [target]}));
+    }
+
     /// A rule of another account that forwards to this bus of ours.
     pub(super) fn rule_of(&self, scope: &Scope, name: &str, pattern: &Value, bus: &str) {
         self.put_rule(scope, "default", name, pattern, &arn("events", &format!("event-bus/{bus}")));

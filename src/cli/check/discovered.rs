@@ -40,6 +40,8 @@ type Unread = BTreeMap<String, usize>;
 struct FoundHere {
     found: Found,
     clusters: Clusters,
+    /// The clusters that would be looked at, but are excluded with all that is in them; and by what.
+    left_out: Vec<String>,
     unread: Unread,
     used: Used,
 }
@@ -101,7 +103,7 @@ pub(super) async fn find(
     for place in places {
         progress.show(&format!("services in {place}"));
         match find_in(ecs, &selection, settings, place, progress).await {
-            Ok(FoundHere { found: here, clusters: there, unread, used: by_this }) => {
+            Ok(FoundHere { found: here, clusters: there, left_out, unread, used: by_this }) => {
                 clusters.extend(there);
                 used = used.filter(|_| unread.is_empty()).map(|used| used.and(by_this));
                 if here.is_empty() {
@@ -109,6 +111,7 @@ pub(super) async fn find(
                 } else {
                     findings.push(finds(place, &here));
                 }
+                findings.extend(leaves_out(place, left_out));
                 findings.extend(unread.into_iter().map(|(reason, count)| partly(place, &reason, count)));
                 found.extend(here);
             }
@@ -129,9 +132,15 @@ pub(super) async fn find(
 }
 
 fn idle((key, selector): (&'static str, &Selector)) -> Finding {
-    let (what, mend) = match key {
-        "exclude" => ("excludes nothing", "mend it if something was to be excluded, or remove it"),
-        _ => ("selects nothing", "mend it, or remove it"),
+    let (what, mend) = match (key, selector) {
+        ("exclude", Selector::Name(glob)) if !glob.as_str().contains('/') => {
+            let whole = format!(r#"write "{selector}/*" for clusters, mend it for services, or remove it"#);
+            ("excludes nothing", whole)
+        }
+        ("exclude", _) => {
+            ("excludes nothing", "mend it if something was to be excluded, or remove it".into())
+        }
+        _ => ("selects nothing", "mend it, or remove it".into()),
     };
     Finding::warning(
         About::Discovery,
@@ -150,6 +159,11 @@ async fn find_in(
     const { assert!(INSPECT_BATCH == READ_BATCH, "what is listed is inspected as it is") };
     let Listed { clusters, batches, mut used } = estate::list(ecs, selection, place).await?;
     let taken = |it: &ClusterReading| selection.takes_cluster(&it.name, &it.tags);
+    let why = |it: &ClusterReading| {
+        let rule = selection.leaves_out(&it.name, &it.tags)?;
+        Some(format!(r#"{} ("{rule}")"#, it.name))
+    };
+    let left_out = clusters.iter().filter_map(why).collect();
     let clusters = clusters.into_iter().map(|it| ((place.clone(), it.name.clone()), taken(&it))).collect();
     let batches = batches.iter().map(|batch: &Batch| batch.targets(place)).collect();
     let inspect = async |batch: Vec<TargetId>| (batch.len(), ecs.inspect(&batch).await);
@@ -175,7 +189,20 @@ async fn find_in(
             }
         }
     }
-    Ok(FoundHere { found, clusters, unread, used })
+    Ok(FoundHere { found, clusters, left_out, unread, used })
+}
+
+/// What is excluded in places that are looked at, lest it be missed.
+fn leaves_out(place: &Place, clusters: Vec<String>) -> Option<Finding> {
+    if clusters.is_empty() {
+        return None;
+    }
+    let what = counted(clusters.len(), "cluster");
+    let names = some_of(clusters, MOST_NAMES);
+    Some(Finding::ok(
+        About::Discovery,
+        format!("discovery.exclude leaves out {what} in {place} whole: {names}"),
+    ))
 }
 
 fn partly(place: &Place, reason: &str, count: usize) -> Finding {

@@ -133,7 +133,8 @@ impl Here<'_> {
             fates.entry(self.fate(&forwards, &it)).or_default().push(it);
         }
         let mut of = |fate| fates.remove(&fate).unwrap_or_default();
-        let (stay, answered) = rules::confirm(&api, &forwards.patterns(), of(Fate::Stays)).await;
+        let forwarding = forwards.patterns();
+        let (stay, answered) = rules::confirm(&api, &forwarding, of(Fate::Stays)).await;
         let sending = Patterns::on(self.rules, |bus| forwards.buses().contains(bus));
         let (end, asked) = rules::confirm(&connections.rules(), &sending, of(Fate::Ends)).await;
         if stay.is_empty() && end.is_empty() {
@@ -144,11 +145,11 @@ impl Here<'_> {
             findings.push(Finding::ok(About::Events, what));
         }
         let mend = format!("let the pattern of a rule in {place} that forwards here take it");
-        findings.extend(rules::lost(stay, &answered, &mend));
+        findings.extend(rules::lost(stay, &forwarding, &answered, &mend));
         let buses = some_of(forwards.buses().into_iter().map(str::to_owned).collect(), MOST_NAMES);
         let mend =
             format!("{place} forwards it to the bus {buses}: let a rule of that bus send it on to the queue");
-        findings.extend(rules::lost(end, &asked, &mend));
+        findings.extend(rules::lost(end, &sending, &asked, &mend));
         let by_trail = of(Fate::ArrivesByTrail);
         findings.extend(of_trails(there, &by_trail, place).await);
         findings.extend(of_buckets(there, seen, &by_trail, place).await);
@@ -218,7 +219,7 @@ impl Here<'_> {
             "forward such events from {place} to a bus of {}, with a rule there that sends them on",
             self.home
         );
-        let mut findings = rules::lost(lost, &asked, &mend);
+        let mut findings = rules::lost(lost, &sending, &asked, &mend);
         findings.extend((!coming.is_empty()).then(|| self.not_looked_at(place, &coming)));
         findings
     }

@@ -42,7 +42,7 @@ pub(super) async fn judge(
         }
     }
     let (lost, asked) = rules::confirm(&api, &patterns, lost).await;
-    let mut findings = rules::told(lost, all, &asked);
+    let mut findings = rules::told(lost, all, &patterns, &asked);
     findings.extend(of_trails(connections, &by_trail, home).await);
     findings.extend(of_buckets(connections, seen, &by_trail, home).await);
     if discovers {

@@ -29,6 +29,7 @@ mod permissions;
 mod policy;
 mod pushes;
 mod queues;
+mod rewriting;
 mod rules;
 mod samples;
 mod survey;

@@ -10,10 +10,11 @@ use serde_json::Value;
 use super::{
     finding::{About, Finding, some_of},
     queues::Queues,
+    rewriting::{self, Rewriting},
     samples::{Event, Wanted},
 };
 use crate::{
-    aws::rules::{Rule, Rules, Sending},
+    aws::rules::{Rule, Rules, Sending, Sends},
     cli::terminal::counted,
     domain::{CallFailure, matches_pattern, read_pattern},
 };
@@ -42,6 +43,8 @@ pub(super) enum Asked {
 pub(super) const DEFAULT_BUS: &str = "default";
 /// So many events at most are told one by one.
 const MOST_TOLD: usize = 10;
+/// Of those who wait for one, so many are named.
+pub(super) const MOST_NAMES: usize = 3;
 /// EventBridge is asked about so many events at most.
 const MOST_ASKED: usize = 20;
 
@@ -93,6 +96,8 @@ pub(super) fn of_rule(rule: &Rule, sendings: &[Sending], place: &str) -> Vec<Fin
         let what = format!("what the rule {name}{place} cannot deliver within its retries is lost");
         findings.push(Finding::warning(About::Rules, what, "give its target a dead-letter queue"));
     }
+    let sent = sendings.iter().filter(|_| rule.enabled);
+    findings.extend(sent.filter_map(|it| rewriting::judge(name, &it.sends, place)));
     findings
 }
 
@@ -107,9 +112,14 @@ fn none(others: bool) -> Finding {
     }
 }
 
-/// What the rules that are on let through as it is, of what AWS's services tell: each pattern, and what it reads as.
+/// What the rules that are on let through, of what AWS's services tell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Patterns(Vec<(String, Value)>);
+pub(super) struct Patterns {
+    /// Of those that send it as it is: each pattern, and what it reads as.
+    plain: Vec<(String, Value)>,
+    /// Of the others.
+    rewriting: Vec<Rewriting>,
+}
 
 impl Patterns {
     /// Of the buses that events of this account and Region reach.
@@ -125,20 +135,25 @@ impl Patterns {
 
     /// Of these rules.
     pub(super) fn of_rules<'r>(rules: impl IntoIterator<Item = (&'r Rule, &'r Vec<Sending>)>) -> Self {
-        let sends_as_it_is = |sendings: &[Sending]| sendings.iter().any(|it| !it.rewrites);
-        let sending = rules.into_iter().filter(|(rule, sendings)| rule.enabled && sends_as_it_is(sendings));
-        let patterns = sending.filter_map(|(rule, _)| {
-            let text = rule.pattern.clone()?;
+        let mut all = Self::default();
+        for (rule, sendings) in rules.into_iter().filter(|(rule, _)| rule.enabled) {
+            let Some(text) = rule.pattern.clone() else { continue };
             // One that EventBridge would refuse, and an emulator took, lets nothing through.
-            let pattern = read_pattern(&text).ok()?;
-            Some((text, pattern))
-        });
-        Self(patterns.collect())
+            let Ok(pattern) = read_pattern(&text) else { continue };
+            if sendings.iter().any(|it| it.sends == Sends::Event) {
+                all.plain.push((text, pattern));
+            } else if let Some(Sending { sends, .. }) = sendings.first() {
+                let (rule, sends) = (rule.name.clone(), sends.clone());
+                all.rewriting.push(Rewriting { rule, pattern, sends });
+            }
+        }
+        all
     }
 
     /// The same, with those of its events alone that come through.
     pub(super) fn passing(&self, wanted: &Wanted) -> Wanted {
-        let comes = |event: &Event| self.0.iter().any(|(_, pattern)| matches_pattern(pattern, &event.body));
+        let comes =
+            |event: &Event| self.plain.iter().any(|(_, pattern)| matches_pattern(pattern, &event.body));
         let events = wanted.events.iter().filter(|event| comes(event)).cloned().collect();
         Wanted { events, ..wanted.clone() }
     }
@@ -146,6 +161,13 @@ impl Patterns {
     /// Whether one of these events comes through, and if so, whether only such as take a trail.
     pub(super) fn let_through(&self, wanted: &Wanted) -> Option<bool> {
         self.passing(wanted).is_by_trail()
+    }
+
+    /// The rule that lets one of these events through, and sends something else.
+    fn rewriting(&self, wanted: &Wanted) -> Option<&Rewriting> {
+        let takes =
+            |rule: &&Rewriting| wanted.events.iter().any(|event| matches_pattern(&rule.pattern, &event.body));
+        self.rewriting.iter().find(takes)
     }
 }
 
@@ -168,7 +190,7 @@ pub(super) async fn confirm(rules: &Rules, patterns: &Patterns, lost: Vec<Wanted
 }
 
 async fn any_lets_through(rules: &Rules, patterns: &Patterns, wanted: &Wanted) -> Result<bool, CallFailure> {
-    for (pattern, _) in &patterns.0 {
+    for (pattern, _) in &patterns.plain {
         for event in &wanted.events {
             if rules.lets_through(pattern, &event.body.to_string()).await? {
                 return Ok(true);
@@ -179,7 +201,7 @@ async fn any_lets_through(rules: &Rules, patterns: &Patterns, wanted: &Wanted) -
 }
 
 /// Tells what would never arrive of all these.
-pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked) -> Vec<Finding> {
+pub(super) fn told(lost: Vec<Wanted>, all: usize, patterns: &Patterns, asked: &Asked) -> Vec<Finding> {
     if all == 0 {
         return Vec::new();
     }
@@ -191,14 +213,19 @@ pub(super) fn told(lost: Vec<Wanted>, all: usize, asked: &Asked) -> Vec<Finding>
         );
         return vec![Finding::ok(About::Events, what)];
     }
-    self::lost(lost, asked, "let the pattern of a rule take it: docs/events.md has the patterns")
+    self::lost(lost, patterns, asked, "let the pattern of a rule take it: docs/events.md has the patterns")
 }
 
-/// A line each, or where there are many, of the first.
-pub(super) fn lost(lost: Vec<Wanted>, asked: &Asked, mend: &str) -> Vec<Finding> {
+/// A line each, or where there are many, of the first. Where a rule of these lets it through and sends something else, that is
+/// what is told.
+pub(super) fn lost(lost: Vec<Wanted>, patterns: &Patterns, asked: &Asked, mend: &str) -> Vec<Finding> {
     let more = lost.len().saturating_sub(MOST_TOLD);
-    let one = |Wanted { what, by, .. }| {
-        let targets = some_of(by.into_iter().collect(), 3);
+    let one = |wanted: Wanted| {
+        if let Some(rule) = patterns.rewriting(&wanted) {
+            return rule.told(wanted);
+        }
+        let Wanted { what, by, .. } = wanted;
+        let targets = some_of(by.into_iter().collect(), MOST_NAMES);
         let what =
             format!("{what} would never reach the queue, and {targets} would not hear of it{}", asked.by());
         Finding::warning(About::Events, what, mend)
@@ -277,7 +304,7 @@ mod tests {
         let alone = json!({"$or": [{"source": ["aws.ecr"]}]});
         let refused = read(vec![self::rule("pushes", "default", true, &alone)]);
         assert_eq!(comes(&refused, push("shop/api", false)), None);
-        let rewriting = read(vec![(rule, vec![Sending { rewrites: true, ..Sending::default() }])]);
+        let rewriting = read(vec![(rule, vec![Sending { sends: Sends::Transformed, ..Sending::default() }])]);
         assert_eq!(comes(&rewriting, push("shop/api", false)), None);
     }
 
@@ -308,15 +335,15 @@ mod tests {
     #[test]
     fn what_never_arrives_is_told_with_those_who_wait_for_it() {
         let mut lost = vec![push("shop/api", false), push("far", false)];
-        insta::assert_snapshot!(text(&told(lost.clone(), 3, &Asked::Answered)), @r#"
+        insta::assert_snapshot!(text(&told(lost.clone(), 3, &Patterns::default(), &Asked::Answered)), @r#"
         warning  events: a push of shop/api:v1 would never reach the queue, and api would not hear of it; let the pattern of a rule take it: docs/events.md has the patterns
         warning  events: a push of far:v1 would never reach the queue, and api would not hear of it; let the pattern of a rule take it: docs/events.md has the patterns
         0 errors, 2 warnings.
         "#);
         lost.extend((0..20).map(|it| push(&format!("r{it}"), false)));
-        let many = text(&told(lost, 22, &Asked::Refused("denied".into())));
+        let many = text(&told(lost, 22, &Patterns::default(), &Asked::Refused("denied".into())));
         assert!(many.contains("12 more events") && many.contains("was not asked: denied"), "{many}");
-        insta::assert_snapshot!(text(&told(Vec::new(), 3, &Asked::Answered)), @r#"
+        insta::assert_snapshot!(text(&told(Vec::new(), 3, &Patterns::default(), &Asked::Answered)), @r#"
         ok       events: a rule lets through each of 3 events that targets wait for
         0 errors, 0 warnings.
         "#);

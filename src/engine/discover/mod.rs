@@ -146,6 +146,13 @@ impl Asks {
         }
     }
 
+    /// This target is known no longer.
+    pub(super) fn about_no_more(&self, target: &TargetId) {
+        if let Some(named) = self.named.get(&Place::of(target)) {
+            named.remove(target);
+        }
+    }
+
     /// Anything may have changed: somebody else acted until now.
     pub(super) fn about_everything(&self) {
         self.discovery.values().for_each(|errands| errands.everything());

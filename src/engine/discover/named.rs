@@ -63,6 +63,11 @@ impl Named {
         lock(&self.targets).insert(target.clone());
     }
 
+    /// This is none any more.
+    pub(super) fn remove(&self, target: &TargetId) {
+        lock(&self.targets).remove(target);
+    }
+
     /// This service may have changed, if it is one of them.
     pub(super) fn moved(&self, target: &TargetId) {
         if lock(&self.targets).contains(target) {

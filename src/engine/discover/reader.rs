@@ -21,7 +21,7 @@ use crate::{
         CallFailure, ClusterName, DefinitionReading, Discovered, Moment, Place, ServiceName, ServiceReading,
         TargetId, TargetSettings,
     },
-    inventory::{Asked, Inventory, Tags, Update},
+    inventory::{Absence, Asked, Inventory, Tags, Update},
     settings::{Tagged, of_tags},
     status::Metrics,
 };
@@ -234,8 +234,11 @@ fn log(update: &Update, is_news: bool) {
         Update::Learn(Discovered { target, dependencies, refused: None, .. }) if is_news => {
             info!(service = %target, dependencies = dependencies.len(), "target found, or changed");
         }
-        Update::Forget(target) if is_news => info!(service = %target, "target is gone"),
-        Update::Learn(_) | Update::Forget(_) => {}
+        Update::Forget(target, Absence::Gone) if is_news => info!(service = %target, "target is gone"),
+        Update::Forget(target, Absence::Unselected) if is_news => {
+            info!(service = %target, "target is none any more: discovery does not select it");
+        }
+        Update::Learn(_) | Update::Forget(..) => {}
     }
 }
 

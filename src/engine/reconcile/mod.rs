@@ -33,7 +33,7 @@ use crate::{
     domain::{
         CallFailure, ClusterName, DefinitionId, DefinitionReading, DeploymentRecord, Digest, Event, EventId,
         Glob, LookOrder, Moment, Place, Prospect, ReconcileMode, ReconcileRecord, Request, ServiceName,
-        ServiceReading, ServiceState, TargetId, TargetName, TargetSettings, Timestamp,
+        ServiceReading, ServiceState, TargetId, TargetSettings, Timestamp,
     },
     inventory::drift::{self, Answers, Memory, Questions, Subject, Suspect},
     plan,
@@ -122,6 +122,8 @@ struct Remembered {
     decided: BTreeMap<(TargetId, EventId), Decided>,
     /// What was put on the queue for each target.
     repairs: Repairs,
+    /// The targets that were in dry run when the last pass began.
+    rehearsed: BTreeSet<TargetId>,
     /// The newest rollouts that were looked at.
     ended: BTreeMap<TargetId, ended::Ended>,
 }
@@ -206,12 +208,9 @@ impl Reconciler {
 impl Pass<'_> {
     /// `None` if the loop has ended.
     async fn run(&mut self) -> Option<()> {
-        let Targets { all, refused, were_refused } = self.of.ask(Question::Targets).await?;
-        let is_refused = |target: &TargetId| refused.contains(target) || were_refused.contains(target);
-        // What was put on the queue for those was dropped, and is missing once they are deployed again.
-        let in_force = all.iter().map(|(target, _)| target).filter(|target| !is_refused(target));
-        self.remembered.repairs.keep_only(in_force);
-        self.remembered.decided.retain(|(target, _), _| !is_refused(target));
+        let targets = self.of.ask(Question::Targets).await?;
+        self.forget_what_came_to_nothing(&targets);
+        let Targets { all, refused, were_refused: _ } = targets;
         let subjects = self.subjects(all).await;
         self.record.targets = subjects.len();
         let questions = Questions::of(&subjects);
@@ -376,23 +375,23 @@ impl Pass<'_> {
     /// Has the one rule decide about a change that a target may have missed. `None` if the loop has ended.
     async fn judge(&mut self, subject: &Subject, suspect: Suspect) -> Option<()> {
         let key = (subject.target.clone(), suspect.key().clone());
-        let name = &subject.settings.name;
+        let settings = &subject.settings;
         let before = self.remembered.decided.get(&key).map(|decided| decided.fate);
         let fate = match before {
             // Nothing is done about it, so only something newer can change it.
             Some(fate @ (Fate::Seen | Fate::Missed(None) | Fate::Unmended)) => fate,
             // What was put on the queue may have been tried, and have failed: then it is told, and owed no more.
             Some(Fate::Missed(Some(sent))) => match self.judged(&suspect).await? {
-                Some(judged) => self.fate(name, &suspect, &judged).await?,
+                Some(judged) => self.fate(settings, &suspect, &judged).await?,
                 None => Fate::Missed(Some(sent)),
             },
             None => match self.judged(&suspect).await? {
-                Some(judged) => self.fate(name, &suspect, &judged).await?,
+                Some(judged) => self.fate(settings, &suspect, &judged).await?,
                 None => return Some(()),
             },
         };
         if fate != Fate::Seen {
-            *self.record.drift.entry(name.clone()).or_default() += 1;
+            *self.record.drift.entry(settings.name.clone()).or_default() += 1;
         }
         let decided = Decided { newest_rollout: subject.newest_rollout, fate };
         self.remembered.decided.insert(key, decided);
@@ -428,9 +427,13 @@ impl Pass<'_> {
     }
 
     /// What follows from that. `None` if the loop has ended.
-    async fn fate(&mut self, name: &TargetName, suspect: &Suspect, judged: &Judged) -> Option<Fate> {
+    async fn fate(&mut self, settings: &TargetSettings, suspect: &Suspect, judged: &Judged) -> Option<Fate> {
+        let name = &settings.name;
         let why = match (judged, self.of.reconcile.mode) {
             (Judged::Seen, _) => return Some(Fate::Seen),
+            (Judged::Missed, ReconcileMode::Repair) if settings.dry_run => {
+                "its event may have come, as nothing is changed in dry run: it is only told"
+            }
             (Judged::Missed, ReconcileMode::Repair) => return self.mend(name, suspect).await,
             (Judged::Missed, ReconcileMode::Report | ReconcileMode::Off) => "it is only told: reconcile.mode",
             (Judged::GaveWay, _) => {

@@ -10,9 +10,9 @@ use std::{
 
 use tracing::warn;
 
-use super::{Fate, Lately, Pass, Question};
+use super::{Fate, Lately, Pass, Question, Targets};
 use crate::{
-    domain::{EventId, Moment, TargetId, TargetName},
+    domain::{DeploymentRecord, EventId, Moment, Outcome, TargetId, TargetName},
     engine::renewal,
     inventory::{
         drift::{self, Suspect},
@@ -65,6 +65,20 @@ impl Repairs {
 }
 
 impl Pass<'_> {
+    /// Forgets what was put on the queue for targets that are not deployed or in dry run, as nothing came of it; and what was
+    /// decided about them, once that is over. So it is missing then.
+    pub(super) fn forget_what_came_to_nothing(&mut self, targets: &Targets) {
+        let Targets { all, refused, were_refused } = targets;
+        let rehearse = all.iter().filter(|(_, settings)| settings.dry_run);
+        let rehearse: BTreeSet<TargetId> = rehearse.map(|(target, _)| target.clone()).collect();
+        let rehearsed = std::mem::replace(&mut self.remembered.rehearsed, rehearse.clone());
+        let is_refused = |target: &TargetId| refused.contains(target) || were_refused.contains(target);
+        let is_deployed = |target: &&TargetId| !is_refused(target) && !rehearse.contains(*target);
+        self.remembered.repairs.keep_only(all.iter().map(|(target, _)| target).filter(is_deployed));
+        let is_over = |target: &TargetId| rehearsed.contains(target) && !rehearse.contains(target);
+        self.remembered.decided.retain(|(target, _), _| !is_refused(target) && !is_over(target));
+    }
+
     /// Has what a target has not seen put on the queue, unless that was done, and is still to come or of no use. `None` if the
     /// loop has ended.
     pub(super) async fn mend(&mut self, name: &TargetName, suspect: &Suspect) -> Option<Fate> {
@@ -100,9 +114,7 @@ impl Pass<'_> {
         let target = suspect.target.clone();
         Some(match self.of.ask(|answer| Question::Lately(target, answer)).await? {
             Lately::Busy => false,
-            Lately::Ended(told) => {
-                told.iter().any(|it| it.triggers.iter().any(|origin| origin.event_id == *suspect.key()))
-            }
+            Lately::Ended(told) => told.iter().any(|it| has_tried(it, suspect.key())),
         })
     }
 
@@ -125,6 +137,12 @@ impl Pass<'_> {
     }
 }
 
+/// Whether this deployment, which has ended, was to do what an event asked for. A dry run was not.
+fn has_tried(record: &DeploymentRecord, event: &EventId) -> bool {
+    let is_of_it = record.triggers.iter().any(|origin| origin.event_id == *event);
+    is_of_it && record.outcome != Some(Outcome::DryRun)
+}
+
 fn tell_unmended(name: &TargetName, suspect: &Suspect) {
     let what = drift::words(&suspect.event);
     let then = "what was put on the queue for that has ended, and did not mend it: it is not put there again";
@@ -137,6 +155,7 @@ mod tests {
     use crate::{
         domain::{Event, RECONCILE_SOURCE, Timestamp, Trigger, Write},
         inventory::drift::Proof,
+        report::sample,
     };
 
     fn target(service: &str) -> TargetId {
@@ -180,5 +199,14 @@ mod tests {
         repairs.put(&suspect("other", 0), sent(0));
         repairs.keep_only(std::iter::once(&target("api")));
         assert!(repairs.get(&suspect("api", 0)).is_some() && repairs.get(&suspect("other", 0)).is_none());
+    }
+
+    #[test]
+    fn a_dry_run_of_what_was_put_on_the_queue_has_not_tried_it() {
+        let tried = sample::succeeded();
+        let event = &tried.triggers[0].event_id;
+        assert!(has_tried(&tried, event) && !has_tried(&tried, suspect("api", 0).key()));
+        let rehearsed = DeploymentRecord { outcome: Some(Outcome::DryRun), ..tried.clone() };
+        assert!(!has_tried(&rehearsed, event));
     }
 }

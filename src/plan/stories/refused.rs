@@ -1,7 +1,7 @@
 //! A target that is not deployed any more while something waits for it.
 
 use super::*;
-use crate::domain::{HoldNote, LaneState, OnNewer, Outcome, Remedy, RolloutState, SettledBy};
+use crate::domain::{HoldNote, LaneState, OnNewer, Outcome, Remedy, RolloutState, ServiceState, SettledBy};
 
 const WHY: &str = "its owner says so";
 
@@ -146,4 +146,51 @@ fn what_it_made_needless_is_dropped_with_it() {
     it.receive("m2", [image("v3", 991)]);
     refuse(&mut it, API);
     is_dropped(&mut it, 2);
+}
+
+/// Somebody paused it before, so that its lane remembers something.
+fn forgotten(it: &mut Bench, why: Option<&str>) {
+    it.scene().holds.paused = Some(HoldNote::default());
+    it.receive("m", [image("v2", 990)]);
+    it.pass(60);
+    it.tell(Input::Forgotten { target: target(API), why: why.map(Into::into) });
+}
+
+#[test]
+fn what_waits_for_a_target_that_is_excluded_by_now_is_dropped_and_nothing_of_it_is_remembered() {
+    let mut it = Bench::new();
+    forgotten(&mut it, Some(WHY));
+    assert!(!it.planner.knows(&target(API)));
+    it.scene().holds.paused = None;
+    is_dropped(&mut it, 1);
+}
+
+#[test]
+fn what_waits_for_a_service_that_is_gone_fails_by_what_ecs_shows() {
+    let mut it = Bench::new();
+    forgotten(&mut it, None);
+    assert!(it.dropped().is_empty() && it.planner.knows(&target(API)));
+    it.scene().service = ServiceState::Missing;
+    it.pass(3_600);
+    assert_eq!((it.outcomes(), it.starts().len()), (vec![Outcome::Failed], 0));
+    assert!(!it.planner.knows(&target(API)));
+}
+
+#[test]
+fn a_rollout_of_an_excluded_target_is_watched_to_its_end_and_then_it_is_forgotten() {
+    let mut it = Bench::new();
+    it.receive("m", [restart(990)]);
+    it.pass(10);
+    it.tell(Input::Forgotten { target: target(API), why: Some(WHY.into()) });
+    assert!(it.planner.knows(&target(API)));
+    it.rollout_is(RolloutState::Succeeded);
+    assert_eq!(it.outcomes(), [Outcome::Succeeded]);
+    assert!(!it.planner.knows(&target(API)));
+}
+
+#[test]
+fn nobody_is_remembered_because_it_is_forgotten() {
+    let mut it = Bench::new();
+    it.tell(Input::Forgotten { target: target(API), why: None });
+    assert!(!it.planner.knows(&target(API)));
 }

@@ -1,7 +1,7 @@
 //! Explicit rules: what each lists, and how each is deployed.
 
 use super::*;
-use crate::domain::{DeployRequest, ImageStyle, OnDelete, TriggerSwitches, Wanted};
+use crate::domain::{DeployRequest, ImageStyle, OnDelete, RECONCILE_SOURCE, TriggerSwitches, Wanted};
 
 const API: &str = "111122223333/eu-west-1/shop/api-service";
 const WEB: &str = "111122223333/eu-west-1/shop/web-service";
@@ -51,6 +51,15 @@ fn every_request_carries_its_rules_settings_the_times_and_the_reason() {
     assert_eq!((request.version, request.floor), (arrival().version, arrival().floor));
     assert_eq!(request.origin.reason, "push of shop/api:latest");
     assert_eq!(request.origin.event_id.as_str(), "event-1");
+}
+
+#[test]
+fn what_reconcile_found_says_since_when_and_not_that_an_event_was_lost() {
+    let routes = explicit([runs("api", &["a"])]);
+    let found = Event { source: RECONCILE_SOURCE.into(), ..event(push("a", "latest")) };
+    let routing = routes.route(&found, &arrival());
+    let reason = &routing.requests[0].origin.reason;
+    assert_eq!(reason, "push of a:latest at 1970-01-01T00:00:01Z, and no rollout had brought it");
 }
 
 #[test]

@@ -59,8 +59,10 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
     assert!(target.contains("nothing is begun before somebody resumes it"));
     assert!(target.contains("it goes back once somebody resumes it"));
     first_of(&mut sample.snapshot).lane.hold = Some(HoldRecord { kind: HoldKind::Held, ..hold });
-    let told = seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
-    assert!(told.contains("It is held already, and stays so") && !told.contains("It is paused"));
+    let after_rollback =
+        seen(&sample, &Asked::default(), |view| view.target(&sample.snapshot.targets[0], None));
+    assert!(after_rollback.contains("It is held already, and stays so"));
+    assert!(!after_rollback.contains("It is paused"));
 }
 
 #[test]
