@@ -21,7 +21,7 @@ use lockkeeper::{
         Call, EcsDials, Fault, FaultKind, Reply, Scope, Service, World, WorldSettings,
         front::{Front, FrontSettings},
     },
-    status::{Lookup, Snapshot},
+    status::{DeskSlot, Lookup, Snapshot},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
@@ -529,7 +529,8 @@ async fn what_ended_is_remembered_soon_after_that_is_told() {
     let snapshot = Snapshot { active: true, targets, ..Snapshot::empty(Moment::default()) };
     let (_keep, snapshots) = watch::channel(Arc::new(snapshot));
     let stop = CancellationToken::new();
-    Lookups { ecs, questions, snapshots, clock: EngineClock::start() }.spawn(&stop);
+    let letters = DeskSlot::default();
+    Lookups { ecs, questions, snapshots, letters, clock: EngineClock::start() }.spawn(&stop);
     let remembered = async |most: usize| {
         for _ in 0..500 {
             if lookup.past().len() == most {

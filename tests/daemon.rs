@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use lockkeeper::{
     aws::{Connections, Unobserved, ecs::Ecs},
     domain::{AccountId, Adopted, DeploymentRecord, Moment, Outcome, Report},
-    engine::{self, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
+    engine::{self, Engine, EngineClock, LiveRoutes, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     settings::{self, Sources},
@@ -187,6 +187,7 @@ impl Lab {
             lease: None,
             health: Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT)),
             clock,
+            live: LiveRoutes::default(),
             publisher,
             stop: self.stop.clone(),
         };

@@ -15,7 +15,7 @@ use std::{
 use lockkeeper::{
     aws::{Connections, Observer, ecs::Ecs},
     domain::{AccountId, BudgetShare, Moment, Outcome, Report, Timestamp},
-    engine::{self, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
+    engine::{self, Engine, EngineClock, LiveRoutes, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     settings::{self, Sources},
@@ -190,6 +190,7 @@ async fn daemon(
         lease: None,
         health: Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT)),
         clock,
+        live: LiveRoutes::default(),
         publisher: Publisher::new(Arc::new(Metrics::new("test", "test")), snapshots).with_listener(listener),
         stop,
     };

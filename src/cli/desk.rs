@@ -33,6 +33,7 @@ use crate::{
         queue::Queue,
     },
     domain::{Cause, Outcome, TargetId, WayBack},
+    engine::LiveRoutes,
     settings::Settings,
     status::{Answer, Desk, Letters, Refusal, Replay, Replayed},
 };
@@ -52,6 +53,15 @@ const MOST_LETTERS: Bounds = Bounds { letters: 2_000, bytes: None };
 /// So many letters are put back in a second: what they lead to has to be deployed.
 const REPLAYS_PER_SECOND: f64 = 10.0;
 
+/// What it has of the loop, once that runs.
+#[derive(Clone)]
+pub(super) struct Reached {
+    /// ECS as the loop reaches it, with its budget.
+    pub(super) ecs: Arc<OnceLock<Arc<Ecs>>>,
+    /// What events reach now.
+    pub(super) routes: LiveRoutes,
+}
+
 /// The desk of one process.
 pub(super) struct FrontDesk {
     back: Arc<BackOffice>,
@@ -63,8 +73,7 @@ struct BackOffice {
     connections: Connections,
     settings: Settings,
     queue: Queue,
-    /// As the loop reaches it, with its budget; once it does.
-    ecs: Arc<OnceLock<Arc<Ecs>>>,
+    reached: Reached,
     /// What was seen, and when.
     seen: Mutex<Option<(Instant, Arc<Letters>)>>,
     /// Who has it looks at letters, or puts them back: two of them would hide the letters from each other.
@@ -78,12 +87,12 @@ impl FrontDesk {
         connections: Connections,
         settings: Settings,
         queue_url: &str,
-        ecs: Arc<OnceLock<Arc<Ecs>>>,
+        reached: Reached,
         stop: CancellationToken,
     ) -> Self {
         let queue = connections.queue(queue_url);
         let (seen, turn) = (Mutex::default(), tokio::sync::Mutex::default());
-        let back = BackOffice { connections, settings, queue, ecs, seen, turn, stop };
+        let back = BackOffice { connections, settings, queue, reached, seen, turn, stop };
         Self { back: Arc::new(back), runtime: Handle::current() }
     }
 
@@ -138,7 +147,7 @@ impl BackOffice {
     async fn way_back(&self, target: &TargetId, to: Option<&str>) -> Result<WayBack, Refusal> {
         let unknown =
             || Refusal::Unavailable("the process has just begun, and does not reach ECS yet".into());
-        let ecs = self.ecs.get().ok_or_else(unknown)?;
+        let ecs = self.reached.ecs.get().ok_or_else(unknown)?;
         ecs.way_back(target, to).await.map_err(|why| match why {
             NoWayBack::Wrong(why) => Refusal::Wrong(why),
             NoWayBack::Conflict(why) => Refusal::Conflict(why),
@@ -228,7 +237,8 @@ impl BackOffice {
 
     async fn office(&self, filter: Filter) -> Result<Office, Refusal> {
         let (settings, stop) = (self.settings.clone(), self.stop.clone());
-        let office = Office::at(&self.connections, settings, filter, true, stop).await;
+        let live = self.reached.routes.now().await;
+        let office = Office::at(&self.connections, (settings, live), filter, true, stop).await;
         let office = office.context("find the dead-letter queue");
         let office = office.map_err(|error| Refusal::Unavailable(format!("{error:#}")))?;
         match &office.desk.facts.dead_letter {

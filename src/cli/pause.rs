@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::ArgGroup;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Ended, Output,
     client::{Client, Failure, encoded, reach::Reach},
     say, say_json,
+    terminal::harmless,
 };
 
 /// Which targets.
@@ -54,8 +55,33 @@ async fn ask(client: &Client, way: Way, options: &Options, output: Output) -> Re
     };
     let answer = client.post(&path, &json!({ "reason": options.reason })).await?;
     match output {
-        Output::Text => say(&format!("{} is {what}\n", options.target.as_deref().unwrap_or("every target"))),
+        Output::Text => {
+            let target = options.target.as_deref().unwrap_or("every target");
+            say(&format!("{target} is {what}\n{}", of_reason(&answer)));
+        }
         Output::Json => say_json(&answer),
     }
     Ok(Ended::Done)
+}
+
+/// What is kept of the reason, where that is not all of it.
+fn of_reason(answer: &Value) -> String {
+    match answer["kept_reason"].as_str() {
+        None => String::new(),
+        Some("") => "its tag keeps nothing of the reason: no sign of it may stand there\n".into(),
+        Some(kept) => format!("its tag keeps of the reason: {}\n", harmless(kept)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tag_cannot_keep_of_a_reason_is_said() {
+        assert_eq!(of_reason(&json!({ "event_id": "e-1" })), "");
+        let told = of_reason(&json!({ "kept_reason": "it s broken" }));
+        assert_eq!(told, "its tag keeps of the reason: it s broken\n");
+        assert!(of_reason(&json!({ "kept_reason": "" })).contains("nothing"));
+    }
 }

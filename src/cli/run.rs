@@ -15,13 +15,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Ended, desk::FrontDesk, process::stop_on_signals};
+use super::{
+    Ended,
+    desk::{FrontDesk, Reached},
+    process::stop_on_signals,
+};
 use crate::{
     aws::{Connections, Fence, Observer, ecs::Ecs, sources::Sources},
     domain::{Owner, ReconcileMode, Region, Report},
     engine::{
-        self, Discovery, Engine, EngineClock, Lease, Lookups, Opened, People, Publisher, RECEIVE_WAIT,
-        Reconcile, Watchdog,
+        self, Discovery, Engine, EngineClock, Lease, LiveRoutes, Lookups, Opened, People, Publisher,
+        RECEIVE_WAIT, Reconcile, Watchdog,
     },
     plan::PlanSettings,
     report::{
@@ -130,6 +134,7 @@ pub(super) async fn serve(
     let buttons = settings.notify.slack.as_ref().and_then(|slack| slack.buttons.clone());
     state.slack = buttons.map(SlackDesk::new);
     let (answering, desk) = (state.closing.clone(), state.desk.clone());
+    let letters = desk.clone();
     let answers = answer(listener, status::router(state), answering.clone())?;
     let home = home(&settings);
     let publisher = Publisher::new(Arc::clone(&metrics), snapshots).with_lookup(lookup);
@@ -146,7 +151,9 @@ pub(super) async fn serve(
     };
     let ecs_slot = Arc::new(OnceLock::new());
     let (url, slot) = (settings.require_queue()?, Arc::clone(&ecs_slot));
-    let behind = FrontDesk::new(connections.clone(), settings.clone(), url, slot, stop.clone());
+    let live = LiveRoutes::default();
+    let reached = Reached { ecs: slot, routes: live.clone() };
+    let behind = FrontDesk::new(connections.clone(), settings.clone(), url, reached, stop.clone());
     desk.open(Arc::new(behind));
     let (notifiers, couriers) =
         engine::open_channels(settings.notify.clone(), &home, &connections, Arc::clone(&metrics) as Arc<_>);
@@ -155,11 +162,11 @@ pub(super) async fn serve(
     let (tracer, exporter) = opened.unzip();
     let publisher = publisher.with_notifiers(notifiers).with_tracer(tracer);
     let stopping = when(stop.clone());
-    match Box::pin(assemble(settings, connections, clock, health, publisher, stop)).await {
+    match Box::pin(assemble(settings, connections, clock, health, (publisher, live), stop)).await {
         Ok(engine) => {
             let _ = ecs_slot.set(Arc::clone(&engine.ecs));
             let (ecs, clock) = (Arc::clone(&engine.ecs), engine.clock.clone());
-            Lookups { ecs, questions, snapshots: snapshot, clock }.spawn(&engine.stop);
+            Lookups { ecs, questions, snapshots: snapshot, letters, clock }.spawn(&engine.stop);
             Box::pin(engine.run()).await;
         }
         Err(error) => return Err(end_of_answers(answering, answers, error).await),
@@ -235,7 +242,7 @@ async fn assemble(
     connections: Connections,
     clock: EngineClock,
     health: Arc<Health>,
-    publisher: Publisher,
+    (publisher, live): (Publisher, LiveRoutes),
     stop: CancellationToken,
 ) -> anyhow::Result<Engine> {
     let url = settings.require_queue()?.to_owned();
@@ -292,6 +299,7 @@ async fn assemble(
         lease,
         clock,
         health,
+        live,
         publisher,
         stop,
     })

@@ -89,7 +89,7 @@ fn row(target: &Target, width: Option<usize>, now: Timestamp) -> [String; 5] {
     let runs = target.running.as_ref().map_or_else(|| "-".into(), |it| it.in_short(service(&target.id)));
     let since = target.running.as_ref().and_then(|it| it.since.as_deref());
     let since = since.map_or_else(|| "-".into(), |at| when_in(width, now, at));
-    [target.name.clone(), state(target), runs, since, why(target).unwrap_or_else(|| "-".into())]
+    [target.name.clone(), state(target), runs, since, waits(target).unwrap_or_else(|| "-".into())]
 }
 
 /// What a lane does; where it does nothing, what keeps it from anything.
@@ -103,6 +103,16 @@ fn state(Target { lane, refused, .. }: &Target) -> String {
         (Some(hold), waiting) => format!("{}, {waiting} waiting", hold.kind),
         (None, 0 | 1) => state,
         (None, waiting) => format!("{state}, {waiting} waiting"),
+    }
+}
+
+/// Why, and what waits for that, by the id that it is cancelled by.
+fn waits(target: &Target) -> Option<String> {
+    let next = target.lane.next.as_ref().filter(|_| target.lane.deployment.is_none());
+    match (next, why(target)) {
+        (Some(next), Some(why)) => Some(format!("{next} waits: {why}")),
+        (Some(next), None) => Some(format!("{next} waits")),
+        (None, why) => why,
     }
 }
 
@@ -159,7 +169,8 @@ fn one(target: &Target, paint: Paint) -> String {
     if let Some(refused) = target.refused.as_ref().filter(|_| target.lane.state != "idle") {
         say("after that", format!("it is not deployed: {refused}"));
     }
-    if let Some(until) = &target.lane.until {
+    // Nothing says when a pause or a hold ends: what the lane does next by itself is to look whether it has.
+    if let Some(until) = target.lane.until.as_ref().filter(|_| target.lane.hold.is_none()) {
         say("until", when(until));
     }
     let state = paint.paint(tone(&target.lane), &harmless(&state(target)));
@@ -186,6 +197,8 @@ mod tests {
         let lane = |state: &str, waiting: u64| json!({ "state": state, "deployment": null, "waiting": waiting, "until": null, "why": null, "hold": null });
         let mut paused = lane("idle", 2);
         paused["hold"] = json!({ "kind": "paused", "by": "ann", "since": "2026-11-01T12:03:00Z", "reason": "an incident" });
+        paused["until"] = json!("2026-11-01T12:08:00Z");
+        paused["next"] = json!("d-90aa");
         let mut blocked = lane("blocked", 3);
         blocked["why"] = json!("a rollout that deployer started is in progress");
         let mut watching = lane("watching", 1);
@@ -204,7 +217,7 @@ mod tests {
         insta::assert_snapshot!(all(&targets(), Some(100), now, Paint::never()), @"
         TARGET  STATE               RUNS                SINCE        WHY
         api     watching            1.4 (shop_api:13)   11-01 12:00  d-77fe, then d-81c0
-        cart    paused, 2 waiting   1.4 (shop_cart:13)  11-01 12:00  an incident, by ann, since 2026-11-01T…
+        cart    paused, 2 waiting   1.4 (shop_cart:13)  11-01 12:00  d-90aa waits: an incident, by ann, sin…
         mail    blocked, 3 waiting  1.4 (shop_mail:13)  11-01 12:00  a rollout that deployer started is in …
         search  idle                -                   -            not known whether ours: shop_search:2
         ");
@@ -238,6 +251,7 @@ mod tests {
           state       paused, 2 waiting
           runs        shop_cart:13, since 2026-11-01T12:00:05Z, by d-12ab
                       web: h.x/shop_cart:1.4 (sha256:0a0a0a0a0a0a)
+          next        d-90aa
           why         an incident, by ann, since 2026-11-01T12:03:00Z
         ");
     }

@@ -143,6 +143,17 @@ impl HoldDecision {
     }
 }
 
+/// What a tag keeps of a reason, where that is not all of it: nothing but the signs that ECS takes there, and no more than
+/// there is room for beside when and who.
+pub fn kept_of_reason(by: &str, reason: &str) -> Option<String> {
+    // No time is longer in words than one with milliseconds.
+    let since = Some(Timestamp::from_millis(1));
+    let note = HoldNote { since, by: Some(by.into()), reason: Some(reason.into()) };
+    let kept = HoldNote::read(&note.to_string()).reason.unwrap_or_default();
+    let is_all = kept.split_whitespace().eq(reason.split_whitespace());
+    (!is_all).then(|| kept.to_string())
+}
+
 impl HoldNote {
     /// As people and the API are shown it.
     pub fn record(&self, kind: HoldKind) -> HoldRecord {
@@ -280,6 +291,10 @@ mod tests {
         };
         let note = written("ann / bob <x>", "it's \"broken\", \u{301}really\n");
         assert_eq!(note.to_string(), "1970-01-01T00:00:00Z / ann/bob x / it s broken really");
+        assert_eq!(kept_of_reason("ann", "it's \"broken\"").as_deref(), Some("it s broken"));
+        assert_eq!(kept_of_reason("ann", " a  freeze: see shop/12 "), None);
+        assert_eq!(kept_of_reason("ann", "!!!").as_deref(), Some(""));
+        assert_eq!(kept_of_reason("ann", &"x".repeat(300)).map(|kept| kept.len()), Some(223));
         let note = written(&"ü".repeat(300), &"日".repeat(300));
         assert_eq!(note.to_string().chars().count(), VALUE_CHARS);
         assert_eq!(note.by.unwrap().chars().count(), WHO_CHARS);

@@ -136,6 +136,8 @@ pub struct PastRollout {
     pub state: RolloutState,
     /// ECS's words.
     pub reason: Arc<str>,
+    /// Whether it was told to stop, as far as those words say: by us, for whatever reason, or by somebody.
+    pub stopped: bool,
     /// The definition that it rolled out.
     pub definition: DefinitionId,
     /// The definition that the service had before, where it is known.

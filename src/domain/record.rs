@@ -102,6 +102,8 @@ pub enum KnownFrom {
     Lane,
     /// ECS lists its rollout, of a revision that bears our tag.
     EcsOurs,
+    /// ECS lists its rollout, and what was set aside when that ended says what it was.
+    EcsLetter,
     /// ECS lists its rollout, and nothing shows that it was ours.
     Ecs,
 }
@@ -111,7 +113,7 @@ impl KnownFrom {
     pub fn is_ecs(self) -> bool {
         match self {
             Self::Lane => false,
-            Self::EcsOurs | Self::Ecs => true,
+            Self::EcsOurs | Self::EcsLetter | Self::Ecs => true,
         }
     }
 }
@@ -212,11 +214,11 @@ pub struct LaneRecord {
     pub state: LaneState,
     /// The deployment that is under way.
     pub deployment: Option<DeploymentId>,
-    /// The deployment that waits behind it.
+    /// The deployment that waits: behind that one, or for whatever else lets nothing begin.
     pub next: Option<DeploymentId>,
     /// How many requests wait.
     pub waiting: usize,
-    /// When it acts next by itself; `None` where it waits for an answer.
+    /// When it acts next by itself; `None` where it waits for an answer. It is no end of what holds it: it looks then.
     pub until: Option<Moment>,
     /// What it waits for, in words.
     pub why: Option<String>,

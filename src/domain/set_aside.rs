@@ -78,7 +78,7 @@ pub enum Verdict {
     Asks,
     /// It asks nothing, and is deleted.
     AsksNothing,
-    /// It is for a target that only discovery knows, which was not asked.
+    /// It is for a target that only discovery knows, which was not asked, or has not read everything.
     NotKnown,
     /// It is of an account whose events are not allowed, and is deleted.
     Refused,

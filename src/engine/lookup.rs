@@ -1,7 +1,11 @@
 //! What is only shown, and read for nobody but people: what ECS remembers of each target, and what definitions say. It is read
 //! on demand, and slowly beside that; every call goes behind all that something waits for.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -10,9 +14,9 @@ use tracing::debug;
 use super::{EngineClock, recent::Recent};
 use crate::{
     aws::ecs::Ecs,
-    domain::{DefinitionFacts, DefinitionId, Place, TargetId, TargetName, TargetRecord},
+    domain::{DefinitionFacts, DefinitionId, Place, TargetId, TargetName, TargetRecord, Timestamp},
     report::past::Past,
-    status::{Outdated, Question, Questions, Snapshot},
+    status::{DeskSlot, Letters, Outdated, Question, Questions, Snapshot},
 };
 
 /// Answers what pages ask, and reads what ECS remembers, target by target.
@@ -24,6 +28,8 @@ pub struct Lookups {
     pub questions: Questions,
     /// Which targets there are.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Who looks at what is set aside.
+    pub letters: DeskSlot,
     /// The time.
     pub clock: EngineClock,
 }
@@ -38,10 +44,19 @@ const FIRST_AFTER: Duration = Duration::from_secs(2);
 const READ_AGAIN: Duration = Duration::from_hours(6);
 /// What was read so lately is not read again for whoever asks.
 const FRESH: Duration = Duration::from_secs(30);
+/// Looking at letters hides each for a moment. What is set aside later is told by whoever sets it aside.
+const LETTERS_FRESH: Duration = Duration::from_mins(5);
 /// So many rollouts of each target: those that a page shows.
 const MOST_ROLLOUTS: usize = 50;
 /// So many definitions are kept, of a few kilobytes each.
 const MOST_DEFINITIONS: usize = 200;
+
+/// Looks at what is set aside.
+struct LetterReader {
+    slot: DeskSlot,
+    /// What was seen, and when.
+    seen: Mutex<Option<(Timestamp, Arc<Letters>)>>,
+}
 
 /// Answers what is asked.
 struct Desk {
@@ -54,6 +69,7 @@ struct PastReader {
     ecs: Arc<Ecs>,
     clock: EngineClock,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    letters: LetterReader,
     past: watch::Sender<Arc<Past>>,
     outdated: Outdated,
 }
@@ -64,9 +80,10 @@ type Definitions = Recent<(Place, DefinitionId), Arc<DefinitionFacts>>;
 impl Lookups {
     /// Begins beside everything else, and goes on until it is stopped.
     pub fn spawn(self, stop: &CancellationToken) {
-        let Self { ecs, questions, snapshots, clock } = self;
+        let Self { ecs, questions, snapshots, letters, clock } = self;
+        let letters = LetterReader { slot: letters, seen: Mutex::default() };
         let Questions { asked, past, outdated } = questions;
-        let past = Arc::new(PastReader { ecs, clock, snapshots, past, outdated });
+        let past = Arc::new(PastReader { ecs, clock, snapshots, letters, past, outdated });
         let desk = Desk { past: Arc::clone(&past), definitions: Definitions::new(MOST_DEFINITIONS) };
         let (ended, closed) = (stop.clone(), stop.clone());
         tokio::spawn(async move { ended.run_until_cancelled(desk.keep_answering(asked)).await });
@@ -142,7 +159,31 @@ impl PastReader {
             }
         };
         let at = self.clock.wall();
-        self.past.send_modify(|past| Arc::make_mut(past).learn(target, name, &rollouts, at));
+        let lacks_letters = self.past.borrow().lacks_letters(target, &rollouts);
+        let letters = if lacks_letters { self.letters.look(at).await } else { None };
+        let letters = letters.as_ref().map(|it| &*it.letters).unwrap_or_default();
+        self.past.send_modify(|past| Arc::make_mut(past).learn(target, name, (&rollouts, letters), at));
+    }
+}
+
+impl LetterReader {
+    /// What is set aside, as it was seen lately.
+    async fn look(&self, now: Timestamp) -> Option<Arc<Letters>> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, letters)) = seen.filter(|(at, _)| now.since(*at) < LETTERS_FRESH) {
+            return Some(letters);
+        }
+        match self.slot.letters().await {
+            Ok(letters) => {
+                let seen = Some((now, Arc::clone(&letters)));
+                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+                Some(letters)
+            }
+            Err(refusal) => {
+                debug!(error = %refusal, "what was set aside could not be seen, so that what was stopped may be told as cancelled");
+                None
+            }
+        }
     }
 }
 

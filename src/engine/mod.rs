@@ -36,6 +36,7 @@ mod drain;
 mod foreign;
 mod held;
 mod intake;
+mod live;
 mod lookup;
 mod losses;
 mod notify;
@@ -80,6 +81,7 @@ pub(crate) use understand::when_asked;
 pub use clock::EngineClock;
 pub use discover::Discovery;
 pub use intake::RECEIVE_WAIT;
+pub use live::{LiveRoutes, RoutesNow};
 pub use lookup::Lookups;
 pub use losses::{Loss, Needed, who_needs};
 pub use notify::open_channels;
@@ -152,6 +154,8 @@ pub struct Engine {
     pub clock: EngineClock,
     /// Whether it is well.
     pub health: Arc<Health>,
+    /// Who asks which events reach which targets now.
+    pub live: LiveRoutes,
     /// Where reports and snapshots go.
     pub publisher: Publisher,
     /// Ends it.
@@ -318,6 +322,9 @@ impl Engine {
                 }
             }
             Word::Open(unread) => drop(gate.send_replace(Some(unread))),
+            Word::Routes(answer) => {
+                let _ = answer.send(Box::new(RoutesNow::of(&self.routes, &gate.borrow())));
+            }
         }
     }
 

@@ -108,6 +108,6 @@ pub(super) fn targets_of(word: &Word) -> Vec<(TargetId, Option<Absence>)> {
     };
     match word {
         Word::Updates(updates) => updates.iter().map(target).collect(),
-        Word::Seen(..) | Word::Open(_) => Vec::new(),
+        Word::Seen(..) | Word::Open(_) | Word::Routes(_) => Vec::new(),
     }
 }

@@ -5,7 +5,9 @@
 //!
 //! The message that says so is held until all that it gave up is gone from the queue, and for two visibilities at least: after
 //! a crash the messages of a deployment come back one by one, before it or after it, and each of them must meet it. By the
-//! events that asked for a deployment each is known also where others are gone.
+//! events that asked for a deployment each is known also where others are gone. What comes back may have been begun before the
+//! crash: it is only struck then, and given up once a look shows that it was not. A rollout of it that is in progress is taken over
+//! and stopped; one that ended while nobody watched is told with what it was.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +22,8 @@ use crate::domain::{
 
 use super::{
     Command, Flaw, Hold, Now, Planner,
-    fold::Ask,
+    decide::Sifted,
+    fold::{Ask, Struck},
     lane::{Lane, Passage, Phase, Turn},
     settle,
     watch::Watch,
@@ -220,6 +223,9 @@ impl Lane {
         }
         let is_whole = self.id_of(&self.waiting) == about.deployment;
         let is_it = |ask: &Ask| if about.events.is_empty() { is_whole } else { is_struck(about, ask) };
+        if !self.is_judged() && self.waiting.iter().any(|ask| is_it(ask) && ask.may_be_struck) {
+            return self.strike(about, is_again, is_it);
+        }
         let (mut given_up, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(is_it);
         self.waiting = kept;
@@ -232,11 +238,70 @@ impl Lane {
         self.tell_beside(!self.waiting.is_empty(), |lane| {
             lane.cancel_waiting(&given_up, about.origin.reason.clone(), turn);
         });
-        let needless = self.covered.iter().filter(|it| leases.contains(&it.by)).map(|it| it.ask.lease);
-        let messages = leases.iter().copied().chain(needless).collect();
+        let messages = self.with_needless(&leases);
         self.forget(&leases, turn);
         self.wait_after_all(needed, turn);
         Met { messages, goes_on: false }
+    }
+
+    /// These, and what they make needless.
+    fn with_needless(&self, leases: &[LeaseId]) -> Vec<LeaseId> {
+        let needless = self.covered.iter().filter(|it| leases.contains(&it.by)).map(|it| it.ask.lease);
+        leases.iter().copied().chain(needless).collect()
+    }
+
+    /// Whether a look has shown what became of all that waits: nothing of it is being rolled out.
+    fn is_judged(&self) -> bool {
+        match &self.phase {
+            Phase::Idle | Phase::Looking { .. } | Phase::Marking(_) => false,
+            Phase::Paused { .. } => self.failed_looks == 0 && self.no_look_before.is_none(),
+            Phase::Queued { .. } | Phase::Blocked(_) | Phase::Starting(..) | Phase::Watching(..) => true,
+        }
+    }
+
+    /// These may have been begun by a process before this one: the next look tells, and what is in progress is stopped then.
+    fn strike(&mut self, about: &Cancellation, is_again: bool, is_it: impl Fn(&Ask) -> bool) -> Met {
+        let struck = Arc::new(Struck { about: about.clone(), is_again });
+        let mut leases = Vec::new();
+        for ask in self.waiting.iter_mut().filter(|ask| is_it(ask)) {
+            ask.struck.get_or_insert_with(|| Arc::clone(&struck));
+            // What joins it is needed after all once it is given up.
+            ask.may_be_struck = true;
+            leases.push(ask.lease);
+        }
+        Met { messages: self.with_needless(&leases), goes_on: false }
+    }
+
+    /// What was struck, and was not begun as a look shows, is given up.
+    /// Where it made something needless, that has to be looked for: the answer is what is left then.
+    pub(super) fn give_up_what_is_struck(
+        &mut self,
+        mut sifted: Sifted,
+        turn: &mut Turn<'_>,
+    ) -> Result<Sifted, Vec<Ask>> {
+        let is_struck = |ask: &Ask| ask.struck.is_some();
+        let (mut given_up, needed): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut sifted.needed).into_iter().partition(is_struck);
+        sifted.needed = needed;
+        let Some(struck) = given_up.last().and_then(|ask| ask.struck.clone()) else { return Ok(sifted) };
+        let leases: Vec<LeaseId> = given_up.iter().map(|ask| ask.lease).collect();
+        let needed = self.uncover(&leases, |ask| !is_struck_too(&struck.about, struck.is_again, ask));
+        forget_origins(&mut given_up, &needed);
+        let goes_on = !(sifted.needed.is_empty() && sifted.adopting.is_empty() && sifted.awaiting.is_empty());
+        self.tell_beside(goes_on || !needed.is_empty(), |lane| {
+            lane.cancel_waiting(&given_up, struck.about.origin.reason.clone(), turn);
+        });
+        if sifted.needed.is_empty() {
+            sifted.not_before = None;
+        }
+        if needed.is_empty() {
+            return Ok(sifted);
+        }
+        let Sifted { needed: others, adopting, awaiting, .. } = sifted;
+        let adopting = adopting.into_iter().map(|(_, ask)| ask);
+        self.waiting = others.into_iter().chain(awaiting).chain(adopting).collect();
+        self.waiting.sort_by_key(|ask| (ask.request.version, ask.lease));
+        Err(needed)
     }
 
     /// A rollout that goes on is to end because somebody cancelled it: ECS is told to go back, or what was there before is

@@ -110,6 +110,15 @@ impl Lane {
         }
         let mut sifted = self.sift(verdicts, look, turn);
         self.give_up_what_is_refused(&mut sifted, turn);
+        let sifted = match self.give_up_what_is_struck(sifted, turn) {
+            Ok(sifted) => sifted,
+            Err(needed) => {
+                for ask in needed {
+                    self.let_join(ask, turn);
+                }
+                return self.look(turn, false);
+            }
+        };
         if let Some(key) = sifted.adopting.first().map(|(key, _)| key.clone()) {
             return self.adopt(&key, sifted, look, turn);
         }
@@ -304,6 +313,7 @@ impl Lane {
 
     pub(super) fn passage_as(&self, id: DeploymentId, asks: Vec<Ask>, turn: &Turn<'_>) -> Passage {
         let retrying = self.retrying_of(&asks);
+        let cancelled = Ask::struck(&asks).map(Into::into);
         Passage {
             id,
             attempts: retrying.map_or(0, |it| it.failed),
@@ -324,7 +334,7 @@ impl Lane {
             tasks: Tasks::default(),
             failure: None,
             evidence: Evidence::default(),
-            cancelled: None,
+            cancelled,
             is_unstoppable: false,
             going_back_to: None,
         }

@@ -14,8 +14,8 @@ use std::{
 };
 
 use crate::domain::{
-    Change, ContainerName, DefinitionView, DeploymentId, ImageChange, ImageReference, LeaseId, Marks, Origin,
-    Refresh, Request, Rollback, StartOrder, Tag, TargetId, Timestamp, fingerprint,
+    Cancellation, Change, ContainerName, DefinitionView, DeploymentId, ImageChange, ImageReference, LeaseId,
+    Marks, Origin, Refresh, Request, Rollback, StartOrder, Tag, TargetId, Timestamp, fingerprint,
 };
 
 use super::{Flaw, settle};
@@ -34,13 +34,23 @@ pub(super) struct Ask {
     pub(super) merged: Vec<Arc<Origin>>,
     /// Whether a cancellation may come that strikes it, and not what it was folded with.
     pub(super) may_be_struck: bool,
+    /// What strikes it, while only a look can tell whether a process before this one has begun it.
+    pub(super) struck: Option<Arc<Struck>>,
+}
+
+/// A cancellation, as it struck a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Struck {
+    pub(super) about: Cancellation,
+    /// Whether that was received before this process did.
+    pub(super) is_again: bool,
 }
 
 impl Hash for Ask {
     /// What is only told to people makes no state of its own.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { lease, request, asked_at, merged: _, may_be_struck } = self;
-        (lease, request, asked_at, may_be_struck).hash(state);
+        let Self { lease, request, asked_at, merged: _, may_be_struck, struck } = self;
+        (lease, request, asked_at, may_be_struck, struck).hash(state);
     }
 }
 
@@ -63,12 +73,18 @@ impl Needless {
 impl Ask {
     pub(super) fn new(lease: LeaseId, request: Request) -> Self {
         let asked_at = request.floor;
-        Self { lease, request, asked_at, merged: Vec::new(), may_be_struck: false }
+        Self { lease, request, asked_at, merged: Vec::new(), may_be_struck: false, struck: None }
     }
 
     /// Every reason for this request, its own last.
     pub(super) fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
         self.merged.iter().chain([&self.request.origin])
+    }
+
+    /// Why these are given up, if all of them are.
+    pub(super) fn struck(asks: &[Self]) -> Option<&str> {
+        let last = asks.last()?.struck.as_ref()?;
+        asks.iter().all(|ask| ask.struck.is_some()).then_some(&*last.about.origin.reason)
     }
 
     fn absorb(&mut self, replaced: &Self) {

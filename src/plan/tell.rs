@@ -158,8 +158,11 @@ impl Lane {
             Some((evidence, rollout)) => self.record_of_unseen(id, &asks, evidence, &rollout, turn),
             None => DeploymentRecord { id, ..self.waiting_record(&asks) },
         };
-        record.cause = Some(failure.cause);
-        record.reason = Some(failure.reason);
+        let (outcome, cause, reason) = match Ask::struck(&asks) {
+            Some(cancelled) => cancel::end(cancelled, outcome, failure),
+            None => (outcome, Some(failure.cause), failure.reason),
+        };
+        (record.cause, record.reason) = (cause, Some(reason));
         self.set_aside(&asks, outcome, &record, turn);
         tell_finished(record, outcome, &asks, turn);
     }
@@ -361,7 +364,7 @@ impl Lane {
             lane: LaneRecord {
                 state: self.state(),
                 deployment: self.passage().map(|passage| passage.id.clone()),
-                next: self.next_record().map(|it| it.id),
+                next: (!self.waiting.is_empty()).then(|| self.id_of(&self.waiting)),
                 waiting: self.waiting.iter().map(|ask| ask.origins().count()).sum(),
                 until: self.next_wakeup(),
                 why: self.why(),

@@ -1,5 +1,9 @@
 //! What ECS remembers of deployments that this process has not seen: those before it began, and those of others. Kept within
 //! bounds, beside the history, and laid beside it so that no deployment is told twice.
+//!
+//! Of a rollout that was told to stop ECS does not say by whom, nor why: somebody did in the console, a deployment of ours was
+//! cancelled, or made no progress. What was set aside then, the letter, says it; what it says stays known when it is gone. Where no
+//! letter says it, nothing that ECS shows is a failure, and none is claimed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +13,8 @@ use std::{
 
 use super::history::History;
 use crate::domain::{
-    DefinitionId, DeploymentId, DeploymentRecord, Evidence, KnownFrom, Outcome, PastRollout, RolloutId,
-    RolloutKey, RolloutState, Stage, TargetId, TargetName, Timestamp,
+    Cause, DefinitionId, DeploymentId, DeploymentRecord, Evidence, KnownFrom, LetterRecord, Outcome,
+    PastRollout, RolloutId, RolloutKey, RolloutState, Stage, TargetId, TargetName, Timestamp,
 };
 
 /// What is remembered of all targets. A copy shares it.
@@ -22,7 +26,11 @@ pub struct Past(BTreeMap<TargetId, Arc<Read>>);
 struct Read {
     at: Timestamp,
     records: Vec<Arc<DeploymentRecord>>,
+    /// What letters say of rollouts that were stopped.
+    letters: Letters,
 }
+
+type Letters = BTreeMap<RolloutId, Arc<LetterRecord>>;
 
 /// All of it has room for so many records, a few megabytes. Beyond that the target that was read longest ago makes room.
 const ROOM: usize = 5_000;
@@ -30,24 +38,56 @@ const ROOM: usize = 5_000;
 /// A rollout of ours was created at most so long before we knew that it was.
 const APART: Duration = Duration::from_secs(10);
 
+/// What failed is set aside within this of its end, also by a process that takes over.
+const SET_ASIDE_WITHIN: Duration = Duration::from_mins(15);
+
 impl Past {
-    /// Takes in what was read of a target at this time, the newest first.
-    pub fn learn(&mut self, target: &TargetId, name: &TargetName, rollouts: &[PastRollout], at: Timestamp) {
+    /// Takes in what was read of a target at this time, the newest first; and what is set aside, where somebody looked.
+    pub fn learn(
+        &mut self,
+        target: &TargetId,
+        name: &TargetName,
+        (rollouts, letters): (&[PastRollout], &[LetterRecord]),
+        at: Timestamp,
+    ) {
         let oldest = oldest_of_each(rollouts);
+        let is_first = |it: &PastRollout| oldest.get(&it.definition) == Some(&it.created_at);
+        let registered = |it: &PastRollout| it.registered_by.clone().filter(|_| is_first(it));
+        let mut known = self.0.get(target).map(|read| read.letters.clone()).unwrap_or_default();
+        known.retain(|id, _| rollouts.iter().any(|it| it.id == *id));
+        let mut letters: Vec<&LetterRecord> =
+            letters.iter().filter(|it| it.target.as_ref() == Some(target)).collect();
+        letters.sort_by_key(|it| it.time);
+        for letter in letters {
+            if let Some(it) = told_by(letter, rollouts, registered) {
+                known.insert(it.id.clone(), Arc::new(letter.clone()));
+            }
+        }
+        let taken: BTreeSet<DeploymentId> = rollouts.iter().filter_map(registered).collect();
         let record = |it: &PastRollout| {
-            let is_first = oldest.get(&it.definition) == Some(&it.created_at);
-            Arc::new(record(target, name, it, is_first))
+            let mut record = record(target, name, it, registered(it));
+            if let Some(letter) = known.get(&it.id) {
+                fill_in(&mut record, letter, &taken);
+            }
+            Arc::new(record)
         };
         let records = rollouts.iter().map(record).collect();
-        self.0.insert(target.clone(), Arc::new(Read { at, records }));
+        self.0.insert(target.clone(), Arc::new(Read { at, records, letters: known }));
         while self.len() > ROOM {
             let others = self.0.iter().filter(|(other, read)| *other != target && !read.records.is_empty());
             let Some(oldest) = others.min_by_key(|(_, read)| read.at).map(|(other, _)| other.clone()) else {
                 break;
             };
             let at = self.read_at(&oldest).unwrap_or_default();
-            self.0.insert(oldest, Arc::new(Read { at, records: Vec::new() }));
+            self.0.insert(oldest, Arc::new(Read { at, records: Vec::new(), letters: Letters::new() }));
         }
+    }
+
+    /// Whether only a letter can tell what one of these rollouts was, and none did yet.
+    pub fn lacks_letters(&self, target: &TargetId, rollouts: &[PastRollout]) -> bool {
+        let read = self.0.get(target);
+        let is_told = |it: &PastRollout| read.is_some_and(|read| read.letters.contains_key(&it.id));
+        rollouts.iter().any(|it| is_stopped(it) && !is_told(it))
     }
 
     /// When this target was last read.
@@ -138,11 +178,62 @@ fn oldest_of_each(rollouts: &[PastRollout]) -> BTreeMap<DefinitionId, Timestamp>
     oldest
 }
 
+/// Whether it was told to stop and go back. One that was stopped otherwise was overtaken.
+fn is_stopped(it: &PastRollout) -> bool {
+    it.stopped && it.state == RolloutState::RolledBack
+}
+
+/// The rollout that this letter tells of: the one of the definition that its deployment registered, or else the one that had
+/// just ended when it was set aside. Of a deployment that was given up while it waited there is none.
+fn told_by<'a>(
+    letter: &LetterRecord,
+    rollouts: &'a [PastRollout],
+    registered: impl Fn(&PastRollout) -> Option<DeploymentId>,
+) -> Option<&'a PastRollout> {
+    outcome_of(letter)?;
+    let deployment = letter.deployment.as_deref()?;
+    let of_deployment = |it: &&PastRollout| registered(it).is_some_and(|by| by.as_str() == deployment);
+    let had_ended = |it: &&PastRollout| {
+        letter.version <= it.created_at + APART
+            && it.ended_at <= letter.time + APART
+            && letter.time <= it.ended_at + SET_ASIDE_WITHIN
+    };
+    let was_tried = letter.attempts.is_some_and(|attempts| attempts > 0);
+    let by_id = rollouts.iter().filter(|it| is_stopped(it)).find(of_deployment);
+    let by_time = || {
+        let last = rollouts.iter().filter(had_ended).max_by_key(|it| it.ended_at);
+        last.filter(|it| was_tried && is_stopped(it))
+    };
+    by_id.or_else(by_time)
+}
+
+/// How the deployment ended that a letter is about: only such an end leaves one of a rollout.
+fn outcome_of(letter: &LetterRecord) -> Option<Outcome> {
+    let outcomes = [Outcome::Cancelled, Outcome::RolledBack, Outcome::Failed];
+    outcomes.into_iter().find(|it| letter.outcome.as_deref() == Some(it.as_str()))
+}
+
+/// What the letter says of it; and its id, unless the record of another rollout has that.
+fn fill_in(record: &mut DeploymentRecord, letter: &LetterRecord, taken: &BTreeSet<DeploymentId>) {
+    let id = letter.deployment.as_deref().map(DeploymentId::from).filter(|id| !taken.contains(id));
+    record.id = id.unwrap_or_else(|| record.id.clone());
+    record.outcome = outcome_of(letter).or(record.outcome);
+    record.cancelled = record.outcome == Some(Outcome::Cancelled);
+    record.cause = Cause::ALL.into_iter().find(|it| letter.cause.as_deref() == Some(it.as_str()));
+    record.reason = letter.reason.clone().or(record.reason.take());
+    record.attempts = letter.attempts.unwrap_or_default().max(1);
+    record.known_from = KnownFrom::EcsLetter;
+}
+
 /// A rollout as a record. The first of a definition that we registered is the deployment that registered it: whoever was
 /// told of it before a restart finds it again.
-fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool) -> DeploymentRecord {
+fn record(
+    target: &TargetId,
+    name: &TargetName,
+    it: &PastRollout,
+    registered: Option<DeploymentId>,
+) -> DeploymentRecord {
     let own = || format!("ecs-{}", it.id.as_str().rsplit('/').next().unwrap_or_default()).into();
-    let registered = it.registered_by.clone().filter(|_| is_first);
     let known_from = if it.registered_by.is_some() { KnownFrom::EcsOurs } else { KnownFrom::Ecs };
     DeploymentRecord {
         id: registered.clone().unwrap_or_else(own),
@@ -153,7 +244,7 @@ fn record(target: &TargetId, name: &TargetName, it: &PastRollout, is_first: bool
         triggers: Vec::new(),
         rollback: false,
         stage: Stage::Finished,
-        outcome: Some(outcome(it.state)),
+        outcome: Some(if is_stopped(it) { Outcome::Cancelled } else { outcome(it.state) }),
         cause: None,
         reason: Some(it.reason.to_string()).filter(|reason| !reason.is_empty()),
         evidence: Evidence::default(),
@@ -185,119 +276,4 @@ fn outcome(state: RolloutState) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{domain::Tasks, report::sample};
-
-    fn rollout(arn: &str, second: i64, definition: &str, by: Option<&str>) -> PastRollout {
-        PastRollout {
-            id: arn.into(),
-            created_at: Timestamp::from_millis(second * 1_000),
-            ended_at: Timestamp::from_millis(second * 1_000 + 60_000),
-            state: RolloutState::Succeeded,
-            reason: "".into(),
-            definition: definition.parse().expect("valid"),
-            previous: None,
-            registered_by: by.map(Into::into),
-            tasks: Tasks::default(),
-        }
-    }
-
-    fn target(service: &str) -> TargetId {
-        format!("111122223333/eu-west-1/shop/{service}").parse().expect("valid")
-    }
-
-    fn ids<'a>(records: impl Iterator<Item = &'a Arc<DeploymentRecord>>) -> Vec<String> {
-        records.map(|it| it.id.to_string()).collect()
-    }
-
-    fn past(rollouts: &[PastRollout]) -> Past {
-        let mut past = Past::default();
-        past.learn(&sample::succeeded().target, &"api".into(), rollouts, Timestamp::default());
-        past
-    }
-
-    #[test]
-    fn the_first_rollout_of_a_definition_of_ours_has_the_id_that_people_were_told() {
-        let past = past(&[
-            rollout("arn:x/shop/api/3", 3, "api:2", Some("d-1")),
-            rollout("arn:x/shop/api/2", 2, "api:2", Some("d-1")),
-            rollout("arn:x/shop/api/1", 1, "api:1", None),
-        ]);
-        let history = History::default();
-        let told: Vec<_> = past
-            .beside(&history, [].into_iter())
-            .map(|it| (it.id.to_string(), it.registered, it.known_from))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                ("ecs-3".into(), false, KnownFrom::EcsOurs),
-                ("d-1".into(), true, KnownFrom::EcsOurs),
-                ("ecs-1".into(), false, KnownFrom::Ecs)
-            ]
-        );
-    }
-
-    #[test]
-    fn what_this_process_has_seen_is_not_told_twice() {
-        let mut history = History::default();
-        let seen =
-            DeploymentRecord { id: "d-seen".into(), rollout_id: Some("arn:2".into()), ..sample::succeeded() };
-        history.push(seen);
-        let began = sample::active().started_at.expect("it began").as_millis() / 1_000;
-        let past = past(&[
-            rollout("arn:9", began + 1, "chubby_api:14", None),
-            rollout("arn:2", 2, "api:2", None),
-            rollout("arn:1", 1, "api:1", Some("d-seen")),
-            rollout("arn:0", 0, "api:9", None),
-        ]);
-        assert_eq!(ids(past.beside(&history, [&sample::active()].into_iter())), ["ecs-arn:0"]);
-        assert_eq!(past.beside(&History::default(), [].into_iter()).count(), 4);
-    }
-
-    #[test]
-    fn a_rollout_of_the_same_definition_at_another_time_is_another_one() {
-        let mut history = History::default();
-        history.push(sample::succeeded());
-        let began = sample::succeeded().started_at.expect("it began").as_millis() / 1_000;
-        let past = past(&[
-            rollout("arn:2", began + 3_600, "chubby_api:13", None),
-            rollout("arn:1", began - 5, "chubby_api:13", None),
-        ]);
-        assert_eq!(ids(past.beside(&history, [].into_iter())), ["ecs-arn:2"]);
-    }
-
-    #[test]
-    fn the_target_that_was_read_longest_ago_makes_room_for_another() {
-        let mut past = Past::default();
-        let many: Vec<_> = (0..2_000).map(|n| rollout(&format!("arn:{n}"), n, "api:1", None)).collect();
-        for (second, service) in [(3, "a"), (1, "b"), (2, "c")] {
-            past.learn(&target(service), &"n".into(), &many, Timestamp::from_millis(second));
-        }
-        assert_eq!((past.len(), past.0[&target("b")].records.len()), (4_000, 0));
-        assert_eq!(
-            past.read_at(&target("b")),
-            Some(Timestamp::from_millis(1)),
-            "it is not read again for that"
-        );
-        assert_eq!(past.read_at(&target("c")), Some(Timestamp::from_millis(2)));
-        past.keep_only(|it| *it == target("a"));
-        assert_eq!((past.len(), past.is_empty()), (2_000, false));
-        past.keep_only(|_| false);
-        assert!(past.is_empty());
-    }
-
-    #[test]
-    fn each_end_that_ecs_tells_has_its_outcome() {
-        let told = |state| outcome(state).as_str();
-        let states = [
-            RolloutState::Succeeded,
-            RolloutState::Failed,
-            RolloutState::RollbackFailed,
-            RolloutState::RolledBack,
-            RolloutState::Stopped,
-        ];
-        assert_eq!(states.map(told), ["succeeded", "failed", "failed", "rolled_back", "superseded"]);
-    }
-}
+mod tests;

@@ -108,6 +108,11 @@ impl DeskSlot {
         let _ = self.0.set(desk);
     }
 
+    /// What is set aside.
+    pub async fn letters(&self) -> Result<Arc<Letters>, Refusal> {
+        self.get()?.letters().await
+    }
+
     pub(super) fn get(&self) -> Result<&dyn Desk, Refusal> {
         let desk = self.0.get().map(|desk| &**desk);
         desk.ok_or_else(|| {

@@ -67,6 +67,7 @@ mod tests {
                 ended_at: Timestamp::from_millis(number * 1_000_000 + 60_000),
                 state: RolloutState::Succeeded,
                 reason: "".into(),
+                stopped: false,
                 definition: format!("api:{number}").parse().expect("valid"),
                 previous: None,
                 registered_by: None,
@@ -74,7 +75,7 @@ mod tests {
             };
             let id = format!("111122223333/eu-west-1/shop/api-{target}").parse().expect("valid");
             let rollouts: Vec<_> = (1..=50).rev().map(rollout).collect();
-            past.learn(&id, &"api".into(), &rollouts, Timestamp::from_millis(target));
+            past.learn(&id, &"api".into(), (&rollouts, &[]), Timestamp::from_millis(target));
         }
         (snapshot.history, snapshot.past) = (Arc::new(history), Arc::new(past));
         snapshot
@@ -106,7 +107,7 @@ mod tests {
         assert_eq!(snapshot.past_unread(), targets.len());
         for (read, it) in targets.iter().enumerate() {
             assert_eq!(snapshot.past_unread(), targets.len() - read);
-            Arc::make_mut(&mut snapshot.past).learn(&it.id, &it.name, &[], Timestamp::default());
+            Arc::make_mut(&mut snapshot.past).learn(&it.id, &it.name, (&[], &[]), Timestamp::default());
         }
         assert_eq!(snapshot.past_unread(), 0);
     }

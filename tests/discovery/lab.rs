@@ -8,7 +8,7 @@ use lockkeeper::{
         AccountId, AccountRule, BudgetShare, DeploymentRecord, DiscoveryRules, Glob, Moment, Outcome, Owner,
         Place, Report, Selector, TargetRecord, TargetRule, TargetSettings,
     },
-    engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
+    engine::{self, Discovery, Engine, EngineClock, LiveRoutes, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     route::Routes,
     sim::{
@@ -311,6 +311,7 @@ impl Daemon {
             lease: None,
             health: Arc::clone(&health),
             clock: clock.clone(),
+            live: LiveRoutes::default(),
             publisher: Publisher::new(Arc::clone(&metrics), published).with_listener(listener),
             stop: stop.clone(),
         };

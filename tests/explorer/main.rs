@@ -537,7 +537,7 @@ fn a_pause_that_only_this_process_knows_of_is_caught() {
 #[test]
 fn a_cancellation_that_is_forgotten_too_soon_is_caught() {
     let script = Script::new(1).sent(10, &[(0, Wish::Restart)]).sent(20, &[(0, Wish::Cancel(0))]);
-    assert_eq!(caught(Flaw::CancelForgotten, script.budget(A_CRASH)), (Promise::P2, 4));
+    assert_eq!(caught(Flaw::CancelForgotten, script.budget(A_CRASH)), (Promise::P2, 3));
 }
 
 #[test]

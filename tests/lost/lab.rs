@@ -8,7 +8,9 @@ use lockkeeper::{
         AccountId, AccountRule, BudgetShare, DiscoveryRules, Glob, Moment, Place, ReconcileMode, Selector,
         TargetSettings, Timestamp,
     },
-    engine::{self, Discovery, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT, Reconcile},
+    engine::{
+        self, Discovery, Engine, EngineClock, LiveRoutes, Opened, People, Publisher, RECEIVE_WAIT, Reconcile,
+    },
     plan::PlanSettings,
     route::Routes,
     sim::{
@@ -353,6 +355,7 @@ impl Daemon {
             lease: None,
             health: Arc::clone(&health),
             clock: clock.clone(),
+            live: LiveRoutes::default(),
             publisher: Publisher::new(Arc::clone(&metrics), published),
             stop: stop.clone(),
         };

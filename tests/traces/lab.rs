@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use lockkeeper::{
     aws::{Connections, Unobserved, ecs::Ecs},
     domain::{AccountId, DeploymentRecord, Moment, Report},
-    engine::{self, Engine, EngineClock, Opened, People, Publisher, RECEIVE_WAIT},
+    engine::{self, Engine, EngineClock, LiveRoutes, Opened, People, Publisher, RECEIVE_WAIT},
     plan::PlanSettings,
     report::trace::Tracer,
     route::Routes,
@@ -117,6 +117,7 @@ async fn engine(
         lease: None,
         health: Arc::new(Health::new(clock.moment(), Duration::ZERO, RECEIVE_WAIT)),
         clock,
+        live: LiveRoutes::default(),
         publisher: publisher.with_listener(told).with_tracer(Some(tracer)),
         stop,
     }

@@ -5,7 +5,7 @@ use super::{
     Ecs, Reach,
     history::{Wanted, list_failed},
     look::unclear,
-    rollouts::{Recorded, Revisions, rollouts, says_rollback, state_of_record},
+    rollouts::{Recorded, Revisions, rollouts, says_rollback, says_stopped, state_of_record},
     service::Service,
 };
 use crate::{
@@ -152,6 +152,7 @@ fn ended(recorded: &[Recorded], revisions: &Revisions) -> Vec<PastRollout> {
             ended_at: it.finished_at.unwrap_or(it.updated_at),
             state,
             reason: it.reason.clone(),
+            stopped: says_stopped(&it.reason),
             definition: it.definition(revisions)?.clone(),
             previous: it.source(revisions).or_else(before),
             registered_by: None,

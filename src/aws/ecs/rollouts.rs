@@ -278,6 +278,13 @@ pub(super) fn says_rollback(entry: &Entry) -> bool {
     entry.reason.contains("rolling back to deploymentId")
 }
 
+/// Only the words tell a rollout that was told to stop from one that a breaker, an alarm or a hook ended. Who told it to,
+/// and why, they do not say.
+pub(super) fn says_stopped(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    reason.contains("stopped by user") || reason.contains("stopped by a user")
+}
+
 fn apart(a: Timestamp, b: Timestamp) -> Duration {
     a.since(b).max(b.since(a))
 }

@@ -321,6 +321,11 @@ impl Targets {
         Self { routes, rules }
     }
 
+    /// The same, found by these routes.
+    pub(super) fn routed_by(self, routes: Routes) -> Self {
+        Self { routes, ..self }
+    }
+
     /// Those that may run images of this repository.
     fn users_of(&self, repository: &RepositoryName, registry: &Place) -> Vec<(TargetId, TargetName)> {
         self.routes.users_of(repository, registry)

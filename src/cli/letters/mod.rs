@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     aws::{Connections, Unobserved},
+    engine::RoutesNow,
     settings::Settings,
 };
 use desk::{Bounds, Desk, HOLD, Swept};
@@ -51,19 +52,19 @@ impl Office {
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone())?;
         let connections = Connections::load(settings.aws.region.clone(), Arc::new(Unobserved)).await?;
-        Self::at(&connections, settings, filter, despite_redrive, stop).await
+        Self::at(&connections, (settings, None), filter, despite_redrive, stop).await
     }
 
-    /// Finds the queues over these connections.
+    /// Finds the queues over these connections. What would follow is told by the routes of the loop, where there is one.
     pub(super) async fn at(
         connections: &Connections,
-        settings: Settings,
+        (settings, live): (Settings, Option<RoutesNow>),
         filter: Filter,
         despite_redrive: bool,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let desk = Desk::open(connections, &settings, despite_redrive).await?;
-        let outlook = Outlook::new(desk.account(), connections.region(), settings);
+        let outlook = Outlook::new(desk.account(), connections.region(), settings, live);
         let pick = Pick::new(filter, &outlook, now());
         Ok(Self { desk, outlook, pick, stop })
     }

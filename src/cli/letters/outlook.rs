@@ -1,4 +1,5 @@
-//! What would follow if a letter were put back: decoded and routed as the daemon does, by the settings of this command.
+//! What would follow if a letter were put back: decoded and routed as the daemon does, by the settings of this command, or by
+//! all that the daemon knows where it is asked itself.
 
 use serde::Serialize;
 
@@ -6,6 +7,7 @@ use super::letter::Letter;
 use crate::{
     cli::explain::{Reached, Targets},
     domain::{AccountId, Region, TargetId, Timestamp, Verdict},
+    engine::RoutesNow,
     route::Arrival,
     settings::Settings,
 };
@@ -14,7 +16,7 @@ use crate::{
 pub(in crate::cli) struct Outlook {
     targets: Targets,
     accounts: Vec<AccountId>,
-    /// Whether there are targets that the settings do not name.
+    /// Whether there may be targets that are not known here.
     discovers: bool,
 }
 
@@ -29,11 +31,21 @@ pub(in crate::cli) struct Follows {
 }
 
 impl Outlook {
-    /// By these settings, in this account and Region.
-    pub(in crate::cli) fn new(account: AccountId, region: &Region, settings: Settings) -> Self {
+    /// By these settings, in this account and Region, and by what the loop knows of what discovery found.
+    pub(in crate::cli) fn new(
+        account: AccountId,
+        region: &Region,
+        settings: Settings,
+        live: Option<RoutesNow>,
+    ) -> Self {
         let mut accounts = settings.aws.allowed_accounts.clone();
-        let discovers = settings.discovery.is_some();
+        let is_whole = live.as_ref().is_some_and(|live| live.whole);
+        let discovers = settings.discovery.is_some() && !is_whole;
         let targets = Targets::at(&account, region, settings);
+        let targets = match live {
+            Some(live) => targets.routed_by(live.routes),
+            None => targets,
+        };
         accounts.push(account);
         Self { targets, accounts, discovers }
     }
@@ -68,7 +80,9 @@ impl Outlook {
             return Follows { result: Verdict::ComesBack, reason, targets };
         }
         match (targets.is_empty(), self.discovers) {
-            (true, true) => nothing(Verdict::NotKnown, "discovery was not asked".into()),
+            (true, true) => {
+                nothing(Verdict::NotKnown, "discovery was not asked, or has not read everything".into())
+            }
             (true, false) => Follows { result: Verdict::AsksNothing, reason, targets },
             (false, _) => Follows { result: Verdict::Asks, reason, targets },
         }
@@ -90,12 +104,16 @@ pub(in crate::cli) fn in_words(verdict: Verdict) -> &'static str {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
+
     use super::{
         super::letter::tests::{message, set_aside},
         *,
     };
     use crate::{
         aws::queue::RawMessage,
+        domain::{Dependency, Discovered, Place, TargetSettings},
+        route::Routes,
         settings::{self, Sources},
     };
 
@@ -105,6 +123,10 @@ pub(super) mod tests {
     }
 
     fn shop_with(more: &str) -> Outlook {
+        shop_where(more, None)
+    }
+
+    fn shop_where(more: &str, live: Option<RoutesNow>) -> Outlook {
         let document = r#"
             [defaults]
             on_push = "pin"
@@ -122,7 +144,7 @@ pub(super) mod tests {
         "#;
         let environment = [("LOCKKEEPER_CONFIG_TOML".to_owned(), format!("{document}{more}"))].into();
         let settings = settings::load(&Sources { environment, ..Sources::default() }).expect("valid");
-        Outlook::new("111122223333".into(), &"eu-west-1".into(), settings)
+        Outlook::new("111122223333".into(), &"eu-west-1".into(), settings, live)
     }
 
     fn follows(message: &RawMessage, force: bool) -> Follows {
@@ -149,6 +171,34 @@ pub(super) mod tests {
         let mut other = set_aside();
         other.attributes.insert("lockkeeper.target".into(), "111122223333/eu-west-1/shop/found".into());
         assert_eq!(outlook.follows(&Letter::read(&other), false).result, Verdict::NotKnown);
+    }
+
+    #[test]
+    fn the_daemon_knows_what_would_follow_for_a_target_that_discovery_found() {
+        let found = "111122223333/eu-west-1/shop/found";
+        let follows = |service: &str, whole| {
+            let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+            let mut routes = Routes::new(place.account.clone(), place.region.clone(), Vec::new(), None);
+            routes.learn(Discovered {
+                target: found.parse().expect("valid"),
+                settings: Arc::new(TargetSettings::named("found".into())),
+                refused: None,
+                dependencies: vec![Dependency::Repository {
+                    registry: Some(place),
+                    name: "api".into(),
+                    container: "web".into(),
+                }],
+            });
+            let outlook = shop_where("[discovery]\nclusters = ['*']", Some(RoutesNow { routes, whole }));
+            let mut other = set_aside();
+            let target = format!("111122223333/eu-west-1/shop/{service}");
+            other.attributes.insert("lockkeeper.target".into(), target);
+            let follows = outlook.follows(&Letter::read(&other), false);
+            (follows.result, follows.targets.first().map(|it| it.name.to_string()))
+        };
+        assert_eq!(follows("found", true), (Verdict::Asks, Some("found".into())));
+        assert_eq!(follows("gone", true), (Verdict::AsksNothing, None));
+        assert_eq!(follows("gone", false), (Verdict::NotKnown, None), "it may not have been read yet");
     }
 
     #[test]

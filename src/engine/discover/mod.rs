@@ -33,7 +33,7 @@ mod work;
 
 use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
@@ -42,7 +42,7 @@ use self::{
     named::{Named, NamedReader},
     reader::Reader,
 };
-use super::{Engine, intake::again_after_a_panic};
+use super::{Engine, intake::again_after_a_panic, live::RoutesNow};
 use crate::{
     domain::{DiscoveryRules, Holds, Moment, Place, Sight, TargetId, TargetSettings},
     inventory::{Inventory, Update},
@@ -78,6 +78,8 @@ pub(super) enum Word {
     Seen(Vec<Seen>, Moment),
     /// Receiving may begin, or has begun, although these places have not been read.
     Open(Arc<[Place]>),
+    /// Somebody asks for the routes of now.
+    Routes(oneshot::Sender<Box<RoutesNow>>),
 }
 
 /// What was seen of a target.
@@ -171,6 +173,7 @@ impl Discovering {
             None => (BTreeMap::new(), Some(Arc::default()), None),
         };
         let named = read_named(engine, inventory, &words_in, &stop);
+        engine.live.open(words_in);
         let asks = Asks { discovery: Arc::new(discovery), named: Arc::new(named) };
         Self { words, gate: watch::Sender::new(gate), asks, _end: stop.drop_guard() }
     }

@@ -359,3 +359,61 @@ fn what_is_put_back_after_it_was_cancelled_is_deployed() {
     bench.pass(20);
     assert_eq!((bench.outcomes(), bench.starts().len()), (vec![Outcome::Cancelled], 1));
 }
+
+/// A rollout of `m` is under way when the process is killed; its cancellation and its message come back in this order.
+fn cancelled_mid_rollout(order: &[&str], seen_as: RolloutState) -> Bench {
+    let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
+    bench.receive("m", [image("v2", 980)]);
+    bench.pass(6);
+    with_arn(&mut bench);
+    let id = id_of(&bench);
+    bench.crash();
+    bench.log.clear();
+    bench.is_again = true;
+    bench.scene().rollouts[0].state = seen_as;
+    for message in order {
+        match *message {
+            "m" => drop(bench.receive("m", [image("v2", 980)])),
+            _ => drop(cancel(&mut bench, "c", &id, &["m"])),
+        }
+    }
+    bench
+}
+
+#[test]
+fn a_rollout_that_was_under_way_before_a_kill_is_stopped_when_its_cancellation_comes_back() {
+    for order in [["c", "m"], ["m", "c"]] {
+        let mut bench = cancelled_mid_rollout(&order, RolloutState::InProgress);
+        bench.pass(20);
+        assert_eq!((stops(&bench), bench.outcomes()), (1, vec![]), "{order:?}");
+        bench.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
+        bench.rollout_is(RolloutState::RollingBack);
+        bench.rollout_is(RolloutState::RolledBack);
+        assert_eq!((bench.starts().len(), bench.outcomes()), (0, vec![Outcome::Cancelled]), "{order:?}");
+        bench.pass(600);
+        assert_eq!((stops(&bench), bench.letters().len()), (1, 1), "{order:?}");
+    }
+}
+
+#[test]
+fn what_was_stopped_before_a_kill_is_told_as_cancelled_with_its_rollout() {
+    for seen_as in [RolloutState::RollingBack, RolloutState::RolledBack] {
+        for order in [["c", "m"], ["m", "c"]] {
+            let mut bench = cancelled_mid_rollout(&order, seen_as);
+            bench.pass(20);
+            if seen_as == RolloutState::RollingBack {
+                bench.rollout_is(RolloutState::RolledBack);
+            }
+            bench.pass(600);
+            assert_eq!((bench.starts().len(), stops(&bench)), (0, 0), "{seen_as:?} {order:?}");
+            let [ended] = &bench.ended()[..] else { panic!("{seen_as:?} {order:?}: {:?}", bench.outcomes()) };
+            assert_eq!(
+                (ended.outcome, ended.cause),
+                (Some(Outcome::Cancelled), None),
+                "{seen_as:?} {order:?}"
+            );
+            assert!(ended.cancelled && ended.rollout_id.is_some() && ended.definition.is_some());
+            assert!(ended.started_at.is_some() && ended.attempts == 1, "{ended:?}");
+        }
+    }
+}

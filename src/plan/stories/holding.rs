@@ -50,6 +50,28 @@ fn kind_of_hold(bench: &Bench) -> Option<HoldKind> {
 }
 
 #[test]
+fn what_waits_behind_a_pause_has_the_id_that_it_is_cancelled_by() {
+    let mut bench = Bench::new();
+    pause(&mut bench, 980);
+    bench.receive("m1", [image("v2", 990)]);
+    bench.pass(6);
+    let (record, unended) = bench.planner.target(&target(API)).expect("it is known");
+    let waiting = unended.first.expect("it waits").id;
+    assert_eq!(
+        (record.lane.deployment, record.lane.next, record.lane.waiting),
+        (None, Some(waiting.clone()), 1)
+    );
+    resume(&mut bench, 1_000);
+    bench.pass(6);
+    let (record, _) = bench.planner.target(&target(API)).expect("it is known");
+    assert_eq!(
+        (record.lane.deployment, record.lane.next),
+        (Some(waiting), None),
+        "it goes on under the same id"
+    );
+}
+
+#[test]
 fn a_pause_is_settled_once_the_service_is_tagged() {
     let mut bench = Bench::new();
     bench.unanswered.insert(Verb::Tag);

@@ -95,6 +95,9 @@ pub(super) struct Accepted {
     pub(super) target: Option<TargetId>,
     /// The deployment that it is about, if it is about one.
     pub(super) deployment: Option<DeploymentId>,
+    /// What the tag of the service keeps of the reason, where that is not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kept_reason: Option<String>,
 }
 
 /// The way back.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{
         AccountId, Ask, Decision, DecisionVerb, DeployRequest, DeploymentId, EventId, ImageReference, Region,
-        Subject, TargetId, Wanted, WayBack, harmless, is_tag,
+        Subject, TargetId, Wanted, WayBack, harmless, is_tag, kept_of_reason,
     },
     status::{Snapshot, StatusState, access::Operator, desk::Refusal, problem::Problem},
 };
@@ -199,10 +199,11 @@ async fn decide_target(
 ) -> Result<Response, Problem> {
     let snapshot = state.latest();
     let target = find_target(&snapshot, id)?.id.clone();
+    let kept_reason = body.reason.as_deref().and_then(|reason| kept_of_reason(by, reason));
     let ask = decided(Decision::about_target(verb, &target), by, body.reason)?;
     let event_id = post(state, &snapshot, by, &ask).await?;
     let location = format!("/api/v1/targets/{}", encoded(&target.to_string()));
-    Ok(accepted(event_id, Some(target), None, &location))
+    Ok(answered(Accepted { event_id, target: Some(target), deployment: None, kept_reason }, &location))
 }
 
 async fn decide_all(
@@ -212,8 +213,9 @@ async fn decide_all(
     body: ReasonBody,
 ) -> Result<Response, Problem> {
     let all = Decision { verb, about: Subject::All, by: None, reason: None };
+    let kept_reason = body.reason.as_deref().and_then(|reason| kept_of_reason(by, reason));
     let event_id = post(state, &state.latest(), by, &decided(all, by, body.reason)?).await?;
-    Ok(accepted(event_id, None, None, "/api/v1/targets"))
+    Ok(answered(Accepted { event_id, target: None, deployment: None, kept_reason }, "/api/v1/targets"))
 }
 
 fn decided(decision: Decision, by: &Arc<str>, reason: Option<String>) -> Result<Ask, Problem> {
@@ -280,9 +282,12 @@ fn accepted(
     deployment: Option<DeploymentId>,
     location: &str,
 ) -> Response {
+    answered(Accepted { event_id, target, deployment, kept_reason: None }, location)
+}
+
+fn answered(answer: Accepted, location: &str) -> Response {
     let location = HeaderValue::from_str(location).expect("what could not stand in it is percent-encoded");
-    let answer = Json(Accepted { event_id, target, deployment });
-    (StatusCode::ACCEPTED, [(header::LOCATION, location)], answer).into_response()
+    (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(answer)).into_response()
 }
 
 fn awaits_no_approval(state: &StatusState, id: &str) -> Problem {

@@ -78,7 +78,7 @@ pub(in crate::status) struct DeploymentShown<'a> {
 struct LaneShown {
     state: LaneState,
     deployment: Option<DeploymentId>,
-    /// The deployment that waits behind it.
+    /// The deployment that waits: behind that one, or for whatever else lets nothing begin.
     next: Option<DeploymentId>,
     /// How many requests wait.
     waiting: usize,

@@ -244,7 +244,9 @@ impl View<'_> {
 
     pub(super) fn lane(&self, target: &TargetRecord) -> Markup {
         let lane = &target.lane;
-        let left = lane.until.map(|until| until.since(self.now));
+        // Nothing says when a pause or a hold ends: what the lane does next by itself is to look whether it has.
+        let until = lane.until.filter(|_| lane.hold.is_none());
+        let left = until.map(|until| until.since(self.now));
         let until = left.filter(|left| !left.is_zero()).map(span);
         let under_way = self.snapshot.deployments.get(&target.id);
         html! {

@@ -7,11 +7,11 @@ use maud::{Markup, html};
 
 use super::{
     Pairs, View, actions, encoded,
-    parts::{note, pill, row, spaced, table},
+    parts::{note, outcome_kind, pill, row, spaced, table},
     show,
 };
 use crate::{
-    domain::{LetterRecord, PutBy, TargetName, Verdict},
+    domain::{LetterRecord, Outcome, PutBy, TargetName, Verdict},
     status::{Letters, Refusal, StatusState},
 };
 
@@ -31,7 +31,7 @@ impl View<'_> {
         let main = html! {
             section #letters aria-labelledby="letters-heading" {
                 h1 #letters-heading { "Set aside" }
-                p.lead { "Messages that failed for good, or that nobody understands. What they ask for is not done until they are replayed." }
+                p.lead { "Messages whose deployments failed for good or were cancelled, or that nobody understands. What they ask for is not done until they are replayed." }
                 @match letters {
                     Err(refusal) => p.wrong role="alert" { "They cannot be shown now: " (refusal) "." },
                     Ok(letters) => (self.seen_letters(letters)),
@@ -112,12 +112,18 @@ fn why(it: &LetterRecord) -> Markup {
         PutBy::Somebody => Some("put there by somebody"),
     };
     html! {
-        @if let Some(outcome) = &it.outcome { (pill("bad", &spaced(outcome))) }
+        @if let Some(outcome) = &it.outcome { (pill(kind_of(outcome), &spaced(outcome))) }
         @if let Some(cause) = &it.cause { " " span.cause { (spaced(cause)) } }
         (note(it.reason.as_deref()))
         (note(by))
         @if let Some(attempts) = it.attempts.filter(|attempts| *attempts > 1) { span.note { "tried " (attempts) " times" } }
     }
+}
+
+/// As everywhere; a label of another version counts as a failure, which most letters are.
+fn kind_of(outcome: &str) -> &'static str {
+    let known = Outcome::ALL.into_iter().find(|it| it.as_str() == outcome);
+    known.map_or("bad", outcome_kind)
 }
 
 /// What would follow if it were put back.
@@ -128,7 +134,7 @@ fn outlook(it: &LetterRecord) -> Markup {
         @match it.result {
             Verdict::Asks => { "reaches " (names.join(", ")) @if more > 0 { " and " (more) " more" } },
             Verdict::AsksNothing => "asks nothing any more, and is deleted",
-            Verdict::NotKnown => "is for a target that discovery finds: `lockkeeper explain` tells what follows",
+            Verdict::NotKnown => "is for a target that discovery has not found yet: not all services were read",
             Verdict::Refused => "is of an account whose events are not allowed, and is deleted",
             Verdict::ComesBack => "comes back: it cannot be understood, or does not say what is meant",
         }

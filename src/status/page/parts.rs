@@ -193,6 +193,7 @@ pub(super) fn known_from(it: KnownFrom) -> Option<&'static str> {
     match it {
         KnownFrom::Lane => None,
         KnownFrom::EcsOurs => Some("seen in ECS, of a definition of ours"),
+        KnownFrom::EcsLetter => Some("seen in ECS, and told by what was set aside"),
         KnownFrom::Ecs => Some("seen in ECS, not known whether ours"),
     }
 }

@@ -77,6 +77,19 @@ fn posted(notebook: &Notebook) -> (Value, String) {
 }
 
 #[tokio::test]
+async fn what_a_tag_cannot_keep_of_a_reason_is_answered() {
+    let (_notebook, state) = notebook();
+    for path in ["/api/v1/pause", "/api/v1/targets/api/pause", "/api/v1/targets/api/resume"] {
+        let kept = async |reason: &str| {
+            let answer = post(&state, path, json!({ "reason": reason })).await;
+            answer.json()["kept_reason"].clone()
+        };
+        assert_eq!(kept("it's \"broken\"").await, "it s broken", "{path}");
+        assert_eq!(kept("a freeze").await, Value::Null, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_deployment_is_put_on_the_queue_in_the_name_of_the_token() {
     let (notebook, state) = notebook();
     let body = json!({

@@ -69,7 +69,9 @@ def a_deployment_that_waits_is_cancelled(stage: Stage) -> None:
     until("it is paused", lambda: daemon.target("api")["lane"]["hold"])
     _, asked, _ = _post(daemon, "/api/v1/deployments", {"target": "api"})
     (waiting,) = until("it waits", lambda: daemon.deployments(event=asked["event_id"]))
-    status, answer, _ = _post(daemon, f"/api/v1/deployments/{waiting['id']}/cancel", {"reason": "never mind"})
+    lane = daemon.target("api")["lane"]
+    assert (lane["deployment"], lane["next"], lane["waiting"]) == (None, waiting["id"], 1), lane
+    status, answer, _ = _post(daemon, f"/api/v1/deployments/{lane['next']}/cancel", {"reason": "never mind"})
     assert status == 202, answer
     (ended,) = stage.finished(daemon, event=asked["event_id"])
     assert ended["outcome"] == "cancelled" and "never mind" in ended["reason"], ended

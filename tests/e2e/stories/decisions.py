@@ -79,9 +79,35 @@ def a_rollout_that_is_cancelled_is_stopped_and_can_be_put_back(stage: Stage) -> 
     until("it is set aside", lambda: stage.set_aside() == (1, 0))
     stage.rest(daemon, LONG)
     assert api.image() == stage.image("api", "v1") and len(stage.calls("StopServiceDeployment")) == 1
+    daemon.signal(signal.SIGTERM)
+    assert daemon.ends_within(10) == 0
+    stage.daemons.remove(daemon)
+    daemon = stage.run(stage.target(on_push="pin"))
+    again = until("it is remembered", lambda: [it for it in daemon.all_deployments() if it["id"] == going["id"]])[0]
+    assert (again["outcome"], again["known_from"]) == ("cancelled", "ecs_letter"), again
+    assert again["reason"].startswith("cancelled by ann: the wrong one") and again["cancelled"], again
     daemon.answer("replay", "--all")
     until("it is deployed", lambda: api.image() == stage.image("api", "v2") and api.is_steady())
     stage.rest(daemon)
+
+
+def a_rollout_that_is_cancelled_after_a_kill_is_stopped_when_its_message_comes_back(stage: Stage) -> None:
+    daemon, api = _scene(stage)
+    stage.world.dials(start_ms=400_000)
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    (going,) = until("it is rolled out", lambda: [it for it in daemon.deployments() if it["stage"] == "rollout"])
+    asked = [it["event_id"] for it in going["triggers"]]
+    daemon.signal(signal.SIGKILL)
+    stage.daemons.remove(daemon)
+    _decide(stage, "Cancel", deployment_id=going["id"], target="api", events=asked, by="ann", reason="the wrong one")
+    daemon = stage.run(stage.target(on_push="pin"))
+    until("it is stopped", lambda: stage.calls("StopServiceDeployment"), LONG)
+    stage.world.dials(start_ms=1_000)
+    (ended,) = stage.finished(daemon, seconds=LONG)
+    assert (ended["outcome"], ended["cause"], ended["cancelled"]) == ("cancelled", None, True), ended
+    assert ended["rollout_id"] and ended["definition"] and ended["started_at"], ended
+    stage.rest(daemon, LONG)
+    assert api.image() == stage.image("api", "v1") and len(stage.calls("StopServiceDeployment")) == 1
 
 
 def a_cancellation_meets_what_comes_back_after_a_kill(stage: Stage) -> None:

@@ -7,7 +7,7 @@ import json
 
 import boto3
 import events
-from processes import until
+from processes import fetch, until
 from stage import CHANGING, REGION, Stage
 
 DIGEST = "sha256:" + "b" * 64
@@ -95,6 +95,21 @@ def explain_knows_what_discovery_finds(stage: Stage) -> None:
     stage.finished(daemon, seconds=60)
     stage.rest(daemon)
     assert _deployed(stage) == ["api"], _deployed(stage)
+
+
+def what_a_letter_for_a_service_that_was_found_leads_to_is_known(stage: Stage) -> None:
+    stage.queues()
+    _service(stage, "api", {"secrets": [{"name": "KEY", "valueFrom": stage.arn("ssm", "parameter/shop/KEY")}]})
+    daemon = stage.run(_discovery(stage))
+    until("the targets are shown", lambda: len(daemon.targets()) == 1)
+    stage.sqs.send_message(QueueUrl=stage.dead_url, MessageBody=stage.body(events.parameter("/shop/KEY"), "e-1"))
+    _, answer = fetch(f"http://127.0.0.1:{daemon.port}/api/v1/dead-letters")
+    (letter,) = json.loads(answer)["items"]
+    assert (letter["result"], letter["reaches"]) == ("asks", ["api"]), letter
+    _, page = fetch(f"http://127.0.0.1:{daemon.port}/dead-letters")
+    assert "reaches api" in page and "lockkeeper explain" not in page, page
+    (letter,) = daemon.answer("dead-letters")["letters"]
+    assert letter["result"] == "not_known", "without the daemon only the settings tell"
 
 
 def a_service_is_deployed_as_its_tags_say(stage: Stage) -> None:

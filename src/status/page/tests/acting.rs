@@ -1,8 +1,14 @@
 //! What may be asked for, and by whom.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 
 use super::*;
+use crate::{
+    domain::Outcome,
+    status::page::parts::{outcome_kind, pill},
+};
 
 #[test]
 fn what_changes_something_is_hidden_until_somebody_has_signed_in() {
@@ -36,7 +42,9 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
         since: Some(at("12:01:00")),
         reason: Some("stocktaking".into()),
     };
-    first_of(&mut sample.snapshot).lane.hold = Some(hold.clone());
+    let until = sample.now + Duration::from_mins(5);
+    let lane = &mut first_of(&mut sample.snapshot).lane;
+    (lane.hold, lane.until) = (Some(hold.clone()), Some(until));
     let home = page(&sample, false);
     let told = lines(&home);
     assert!(
@@ -58,29 +66,18 @@ fn a_target_that_somebody_paused_says_who_and_why_and_offers_to_resume_it() {
 }
 
 #[test]
+fn what_was_cancelled_is_set_aside_and_looks_like_no_failure() {
+    let mut letter = letter("l-1", "12:05:00", None, Verdict::Asks);
+    letter.outcome = Some("cancelled".into());
+    let letters = Letters { seen_at: at("12:05:30"), letters: vec![letter], whole: true, unseen: 0 };
+    let html = seen(&Sample::busy(), &Asked::default(), |view| view.letters(Ok(&letters)));
+    let kind = outcome_kind(Outcome::Cancelled);
+    assert!(html.contains(&pill(kind, "cancelled").into_string()) && kind == "calm", "{html}");
+    assert!(html.contains("were cancelled"), "{html}");
+}
+
+#[test]
 fn what_was_set_aside_says_why_and_can_be_put_back() {
-    let letter = |id: &str, second: &str, target: Option<&str>, result| LetterRecord {
-        id: id.into(),
-        put_by: PutBy::Lockkeeper,
-        time: at(second),
-        target: target.map(|target| target.parse().expect("valid")),
-        deployment: Some("d-bad0".into()),
-        outcome: Some("rolled_back".into()),
-        cause: Some("crash_loop".into()),
-        attempts: Some(3),
-        reason: Some("container web exited with 1".into()),
-        version: at(second),
-        copies: 2,
-        event: LetterEvent {
-            id: "e-3".into(),
-            source: "aws.ecr".into(),
-            detail_type: "ECR Image Action".into(),
-            trigger: TriggerKind::ImagePushed,
-            meaning: Some("push of shop_api:broken".into()),
-        },
-        result,
-        reaches: vec!["api".into()],
-    };
     let sample = Sample::busy();
     let strange = LetterRecord {
         put_by: PutBy::Sqs,
@@ -116,4 +113,29 @@ fn what_was_set_aside_says_why_and_can_be_put_back() {
     let refusal = Refusal::Unavailable("nobody answers".into());
     let html = seen(&sample, &Asked::default(), |view| view.letters(Err(&refusal)));
     assert!(html.contains("They cannot be shown now: nobody answers."));
+}
+
+fn letter(id: &str, second: &str, target: Option<&str>, result: Verdict) -> LetterRecord {
+    LetterRecord {
+        id: id.into(),
+        put_by: PutBy::Lockkeeper,
+        time: at(second),
+        target: target.map(|target| target.parse().expect("valid")),
+        deployment: Some("d-bad0".into()),
+        outcome: Some("rolled_back".into()),
+        cause: Some("crash_loop".into()),
+        attempts: Some(3),
+        reason: Some("container web exited with 1".into()),
+        version: at(second),
+        copies: 2,
+        event: LetterEvent {
+            id: "e-3".into(),
+            source: "aws.ecr".into(),
+            detail_type: "ECR Image Action".into(),
+            trigger: TriggerKind::ImagePushed,
+            meaning: Some("push of shop_api:broken".into()),
+        },
+        result,
+        reaches: vec!["api".into()],
+    }
 }

@@ -157,6 +157,7 @@ fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
         ended_at: at("11:02:00"),
         state,
         reason: "ECS's words".into(),
+        stopped: false,
         definition: "chubby_api:9".parse().expect("valid"),
         previous: None,
         registered_by: by.map(Into::into),
@@ -167,7 +168,7 @@ fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
         rollout("arn:sd/2", RolloutState::Failed, None),
         rollout("arn:sd/1", RolloutState::Succeeded, Some("d-old")),
     ];
-    past.learn(&target.id, &target.name, &rollouts, at_);
+    past.learn(&target.id, &target.name, (&rollouts, &[]), at_);
     let ended = newest_first(&sample.snapshot, &past);
     let health = sample.health.assess(now);
     let (asked, about) = (Asked::default(), about());
