@@ -138,6 +138,8 @@ pub struct PastRollout {
     pub reason: Arc<str>,
     /// Whether it was told to stop, as far as those words say: by us, for whatever reason, or by somebody.
     pub stopped: bool,
+    /// Whether its circuit breaker or an alarm went off, as far as that is known.
+    pub tripped: bool,
     /// The definition that it rolled out.
     pub definition: DefinitionId,
     /// The definition that the service had before, where it is known.

@@ -178,9 +178,10 @@ fn oldest_of_each(rollouts: &[PastRollout]) -> BTreeMap<DefinitionId, Timestamp>
     oldest
 }
 
-/// Whether it was told to stop and go back. One that was stopped otherwise was overtaken.
+/// Whether it was told to go back, or may have been: by a breaker or an alarm it is not. One that was stopped otherwise was
+/// overtaken.
 fn is_stopped(it: &PastRollout) -> bool {
-    it.stopped && it.state == RolloutState::RolledBack
+    it.state == RolloutState::RolledBack && (it.stopped || !it.tripped)
 }
 
 /// The rollout that this letter tells of: the one of the definition that its deployment registered, or else the one that had
@@ -244,7 +245,7 @@ fn record(
         triggers: Vec::new(),
         rollback: false,
         stage: Stage::Finished,
-        outcome: Some(if is_stopped(it) { Outcome::Cancelled } else { outcome(it.state) }),
+        outcome: Some(if it.stopped && is_stopped(it) { Outcome::Cancelled } else { outcome(it.state) }),
         cause: None,
         reason: Some(it.reason.to_string()).filter(|reason| !reason.is_empty()),
         evidence: Evidence::default(),

@@ -68,6 +68,7 @@ mod tests {
                 state: RolloutState::Succeeded,
                 reason: "".into(),
                 stopped: false,
+                tripped: false,
                 definition: format!("api:{number}").parse().expect("valid"),
                 previous: None,
                 registered_by: None,

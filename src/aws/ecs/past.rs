@@ -153,6 +153,7 @@ fn ended(recorded: &[Recorded], revisions: &Revisions) -> Vec<PastRollout> {
             state,
             reason: it.reason.clone(),
             stopped: says_stopped(&it.reason),
+            tripped: it.details.as_ref().is_some_and(|details| details.tripped),
             definition: it.definition(revisions)?.clone(),
             previous: it.source(revisions).or_else(before),
             registered_by: None,

@@ -12,6 +12,7 @@ fn rollout(arn: &str, second: i64, definition: &str, by: Option<&str>) -> PastRo
         state: RolloutState::Succeeded,
         reason: "".into(),
         stopped: false,
+        tripped: false,
         definition: definition.parse().expect("valid"),
         previous: None,
         registered_by: by.map(Into::into),
@@ -89,6 +90,20 @@ fn a_rollout_that_was_stopped_is_no_failure_where_no_letter_says_so() {
     ];
     assert_eq!(ends(&past), expected);
     assert!(past.0.values().all(|read| read.records[0].reason.is_some()), "ECS's words");
+}
+
+#[test]
+fn a_letter_tells_what_went_back_without_a_breaker_in_whatever_words_ecs_does() {
+    let told = |tripped| {
+        let reason = "other words".into();
+        let rollouts =
+            [PastRollout { stopped: false, tripped, reason, ..stopped("arn:x/1", 1_000, Some("d-1")) }];
+        let mut past = Past::default();
+        learn(&mut past, &rollouts, &[letter("d-1", 1_900, Outcome::Cancelled, None)]);
+        (ends(&past)[0].1, past.lacks_letters(&sample::succeeded().target, &rollouts))
+    };
+    assert_eq!(told(false), (Some(Outcome::Cancelled), false));
+    assert_eq!(told(true), (Some(Outcome::RolledBack), false), "nobody told it to");
 }
 
 #[test]

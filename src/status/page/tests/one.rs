@@ -158,6 +158,7 @@ fn what_ecs_remembers_stands_among_what_ended_and_says_so() {
         state,
         reason: "ECS's words".into(),
         stopped: false,
+        tripped: false,
         definition: "chubby_api:9".parse().expect("valid"),
         previous: None,
         registered_by: by.map(Into::into),
