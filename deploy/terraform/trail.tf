@@ -151,4 +151,11 @@ resource "aws_s3_bucket_notification" "files" {
 
   bucket      = each.value[0]
   eventbridge = true
+
+  lifecycle {
+    precondition {
+      condition     = length(distinct(each.value)) == 1
+      error_message = "Entries of `files` of one `name` are of one bucket: give ${join(" and ", distinct(each.value))} names of their own."
+    }
+  }
 }

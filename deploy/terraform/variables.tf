@@ -118,8 +118,8 @@ variable "triggers" {
     Which events are brought to the queue. `secrets_cloudtrail` needs a trail with management events,
     `files_cloudtrail` one with S3 data events, `files` buckets that send their events to EventBridge. `image_removals` warns of
     images that a target needs; a lifecycle policy may delete many. `decisions` counts only with `approval.events`.
-    `requests = false` is `service_deploys` and `deploy_requests` at once: no event asks for a deployment. Commands and the API
-    still do, until the settings have `[defaults.triggers] requests = false`.
+    `requests = false` is `service_deploys` and `deploy_requests` at once. `Deployment Ready` names an image as a push does, and has
+    `image_ready`. Commands and the API still ask, until the settings have `[defaults.triggers] requests = false`.
   EOT
   type = object({
     image_pushes       = optional(bool, true)
