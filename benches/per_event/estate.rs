@@ -242,6 +242,7 @@ fn seen(order: &LookOrder, rollout: Option<RolloutState>) -> Look {
         primary: true,
         state,
         rolls_back: true,
+        stopped: false,
         tasks: Tasks { desired: 2, running: 2, ..Tasks::default() },
         reason: "ECS deployment completed.".into(),
     });

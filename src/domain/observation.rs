@@ -117,6 +117,8 @@ pub struct Rollout {
     pub state: RolloutState,
     /// Whether ECS goes back by itself if it fails: its circuit breaker or its alarms say so.
     pub rolls_back: bool,
+    /// Whether it was told to stop, as far as ECS's words say: by us, for whatever reason, or by somebody.
+    pub stopped: bool,
     /// Its tasks.
     pub tasks: Tasks,
     /// ECS's words.

@@ -16,8 +16,8 @@ use std::{
 };
 
 use crate::domain::{
-    Cancellation, Cause, EventId, Failure, LeaseId, Look, Moment, Outcome, Report, Rollout, SettledBy, Stage,
-    StopOrder, TargetId,
+    Cancellation, Cause, EventId, Failure, LeaseId, Look, Moment, Outcome, Report, Rollout, RolloutState,
+    SettledBy, Stage, StopOrder, TargetId, TargetSettings,
 };
 
 use super::{
@@ -337,6 +337,16 @@ impl Lane {
             self.go_on(passage, watch, rollout, look, turn);
         }
     }
+}
+
+/// Why a rollout went back that was told to stop, and not by this process.
+pub(super) const STOPPED: &str = "it was stopped on somebody's request";
+
+/// Whether somebody stopped a rollout that goes back or has: a person in the console, or a process before this one to cancel it.
+/// One that had made no progress for its timeout was stopped for that.
+pub(super) fn is_stopped_by_somebody(rollout: &Rollout, settings: &TargetSettings) -> bool {
+    let goes_back = matches!(rollout.state, RolloutState::RollingBack | RolloutState::RolledBack);
+    goes_back && rollout.stopped && rollout.updated_at.since(rollout.created_at) < settings.timeout
 }
 
 /// Whether a deployment is the one that is given up: by the events that asked for it, or else by its id.

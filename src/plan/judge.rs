@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::{
-    decide, diagnose, fold,
+    cancel, decide, diagnose, fold,
     fold::Ask,
     lane::{Lane, Passage, Phase, Replaced, Retrying, Turn},
     retry, settle,
@@ -41,6 +41,13 @@ impl Lane {
         watch.learn(rollout, turn.now.moment);
         passage.tasks = rollout.tasks;
         passage.rollout = Some(watch.rollout.clone());
+        // What we stop because it makes no progress has a failure by then.
+        if passage.cancelled.is_none()
+            && passage.failure.is_none()
+            && cancel::is_stopped_by_somebody(rollout, &self.settings)
+        {
+            passage.cancelled = Some(cancel::STOPPED.into());
+        }
         match rollout.state {
             RolloutState::Succeeded => self.judge_complete(*passage, &watch, rollout, look, turn),
             RolloutState::InProgress if passage.cancelled.is_some() && !watch.was_stopped => {

@@ -154,11 +154,16 @@ impl Lane {
             return;
         }
         let id = known.unwrap_or_else(|| self.id_of(&asks));
+        let is_stopped =
+            |(_, rollout): &(_, Rollout)| cancel::is_stopped_by_somebody(rollout, &self.settings);
+        let stopped = seen.as_ref().is_some_and(is_stopped).then_some(cancel::STOPPED);
         let mut record = match seen {
             Some((evidence, rollout)) => self.record_of_unseen(id, &asks, evidence, &rollout, turn),
             None => DeploymentRecord { id, ..self.waiting_record(&asks) },
         };
-        let (outcome, cause, reason) = match Ask::struck(&asks) {
+        let cancelled = Ask::struck(&asks).or(stopped);
+        record.cancelled = cancelled.is_some();
+        let (outcome, cause, reason) = match cancelled {
             Some(cancelled) => cancel::end(cancelled, outcome, failure),
             None => (outcome, Some(failure.cause), failure.reason),
         };

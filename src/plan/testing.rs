@@ -147,6 +147,7 @@ pub(super) fn rollout(created: u64, definition: DefinitionView, state: RolloutSt
         primary: true,
         state,
         rolls_back: false,
+        stopped: false,
         tasks: Tasks { desired: 2, running, pending: 0, failed: 0 },
         reason: "as ECS says".into(),
     }

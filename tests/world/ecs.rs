@@ -325,6 +325,7 @@ impl Service {
             primary: self.rollouts.last().is_some_and(|last| last.id == real.id),
             state: real.state,
             rolls_back: false,
+            stopped: false,
             tasks: tasks(real),
             reason: "as ECS says".into(),
         }

@@ -145,6 +145,7 @@ impl Reach {
                 primary: it.primary,
                 state: it.state,
                 rolls_back: it.rolls_back,
+                stopped: rollouts::says_stopped(&it.reason),
                 tasks: it.tasks,
                 reason: it.reason,
             });

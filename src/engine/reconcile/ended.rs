@@ -95,7 +95,8 @@ fn is_news(rollout: &Rollout, began_at: Timestamp, since: Timestamp) -> bool {
     let is_ours = rollout.definition.marks.deployment.is_some();
     // What others begin while we run is told by its events.
     let has_ended_unseen = rollout.updated_at >= since && (is_ours || rollout.updated_at < began_at);
-    has_failed(rollout) && has_ended_unseen
+    // Whoever has stopped it knows: a person, or a process of ours that tells it once it has its message back.
+    has_failed(rollout) && !rollout.stopped && has_ended_unseen
 }
 
 /// Whether the end of this deployment, which came after a rollout began, was the end of that.

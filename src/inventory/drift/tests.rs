@@ -242,6 +242,7 @@ fn look(rollouts: &[(i64, RolloutState, Option<&str>)]) -> Look {
         primary: false,
         state: *state,
         rolls_back: false,
+        stopped: false,
         tasks: Tasks::default(),
         reason: "".into(),
     };

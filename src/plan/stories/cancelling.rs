@@ -417,3 +417,37 @@ fn what_was_stopped_before_a_kill_is_told_as_cancelled_with_its_rollout() {
         }
     }
 }
+
+/// ECS goes back from `m`, as somebody told it to.
+fn stopped(bench: &mut Bench, seconds: u64) {
+    let rollout = &mut bench.scene().rollouts[0];
+    rollout.stopped = true;
+    rollout.updated_at = rollout.created_at + Duration::from_secs(seconds);
+}
+
+#[test]
+fn what_somebody_stops_in_ecs_is_cancelled_and_has_not_failed() {
+    let mut bench = rolling_out();
+    stopped(&mut bench, 20);
+    bench.rollout_is(RolloutState::RollingBack);
+    let (_, unended) = bench.planner.target(&target(API)).expect("it is known");
+    assert!(unended.first.expect("it goes on").cancelled);
+    bench.rollout_is(RolloutState::RolledBack);
+    let (outcome, cause, reason) = bench.end();
+    assert_eq!((outcome, cause), (Outcome::Cancelled, None));
+    assert_eq!(reason, "it was stopped on somebody's request; what ran before runs again");
+}
+
+#[test]
+fn what_was_stopped_before_a_kill_is_cancelled_though_its_cancellation_comes_later_or_never() {
+    let end = |seconds| {
+        let mut bench = cancelled_mid_rollout(&[], RolloutState::RolledBack);
+        stopped(&mut bench, seconds);
+        bench.receive("m", [image("v2", 980)]);
+        bench.pass(600);
+        assert_eq!((bench.starts().len(), bench.letters().len()), (0, 1));
+        (bench.ended()[0].cancelled, bench.end().0)
+    };
+    assert_eq!(end(20), (true, Outcome::Cancelled));
+    assert_eq!(end(3_600), (false, Outcome::RolledBack), "it made no progress until its timeout");
+}

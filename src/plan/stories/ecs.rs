@@ -40,6 +40,7 @@ pub(in crate::plan) fn rollout(name: &str, created: i64, definition: DefinitionV
         primary: true,
         state: RolloutState::InProgress,
         rolls_back: true,
+        stopped: false,
         tasks: Tasks { desired: 2, running: 0, pending: 2, failed: 0 },
         reason: "".into(),
     }
