@@ -197,7 +197,18 @@ async fn what_was_run_dry_is_only_told_and_repaired_once_the_dry_run_ends() {
 
 /// Rolls out an image that crashes, from a revision of ours, and waits until ECS has gone back.
 async fn rolled_back(estate: &Estate, service: &str, tags: Value) {
-    let image = format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/shop/app-0:crash");
+    rolls_out(estate, service, "crash", tags);
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(newest(estate, service)["status"], "ROLLBACK_SUCCESSFUL");
+}
+
+fn newest(estate: &Estate, service: &str) -> Value {
+    let listed = json!({"cluster": "shop", "service": service});
+    estate.call(Service::Ecs, "ListServiceDeployments", listed)["serviceDeployments"][0].clone()
+}
+
+fn rolls_out(estate: &Estate, service: &str, tag: &str, tags: Value) {
+    let image = format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/shop/app-0:{tag}");
     let containers = json!([{"name": "web", "image": image}]);
     let made = json!({"family": service, "containerDefinitions": containers, "tags": tags});
     estate.call(Service::Ecs, "RegisterTaskDefinition", made);
@@ -206,10 +217,24 @@ async fn rolled_back(estate: &Estate, service: &str, tags: Value) {
         "cluster": "shop", "service": service, "taskDefinition": service, "deploymentConfiguration": breaker,
     });
     estate.call(Service::Ecs, "UpdateService", body);
-    sleep(Duration::from_mins(10)).await;
-    let listed = json!({"cluster": "shop", "service": service});
-    let listed = estate.call(Service::Ecs, "ListServiceDeployments", listed);
-    assert_eq!(listed["serviceDeployments"][0]["status"], "ROLLBACK_SUCCESSFUL", "{listed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_stopped_while_nobody_ran_is_no_failure() {
+    let mut estate = Estate::new(12).await;
+    estate.push("shop/app-0", "hang");
+    rolls_out(&estate, "follower-0", "hang", json!([{"key": "lockkeeper:deployment", "value": "d-1"}]));
+    sleep(Duration::from_secs(20)).await;
+    let rollout = newest(&estate, "follower-0")["serviceDeploymentArn"].clone();
+    let stop = json!({"serviceDeploymentArn": rollout, "stopType": "ROLLBACK"});
+    estate.call(Service::Ecs, "StopServiceDeployment", stop);
+    sleep(Duration::from_mins(5)).await;
+    assert_eq!(newest(&estate, "follower-0")["status"], "ROLLBACK_SUCCESSFUL");
+    estate.purge();
+    let daemon = Daemon::begin(&estate, ReconcileMode::Report).await;
+    sleep(LONG).await;
+    assert_eq!(daemon.metric("lockkeeper_rollouts_failed_unwatched"), 0);
+    daemon.end().await;
 }
 
 #[tokio::test(start_paused = true)]
