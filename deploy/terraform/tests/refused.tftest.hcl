@@ -320,3 +320,16 @@ run "sizes_that_fargate_has_are_taken" {
     error_message = aws_ecs_task_definition.this.memory
   }
 }
+
+run "two_buckets_have_no_name_together" {
+  command = plan
+
+  variables {
+    files = [
+      { bucket = "conf-one", name = "env", switch_on_events = true },
+      { bucket = "conf-two", name = "env", switch_on_events = true },
+    ]
+  }
+
+  expect_failures = [aws_s3_bucket_notification.files]
+}
