@@ -176,7 +176,9 @@ impl Reach {
         }
         for it in past {
             let has_it = match &named {
-                Named::Digest(digest) => it.digests.values().any(|runs| runs == digest),
+                Named::Digest(digest) => {
+                    it.digests.values().any(|runs| runs.as_str().starts_with(digest.as_str()))
+                }
                 Named::Tag(tag) => {
                     let view = self.view(&it.definition).await?;
                     view.images.values().any(|image| image.named_tag().as_ref() == Some(tag))
@@ -201,7 +203,7 @@ impl Named {
         if let Ok(revision) = text.trim_start_matches(':').parse::<u32>() {
             return Self::Definition(DefinitionId { revision, ..now.clone() }.into());
         }
-        if is_digest(text) {
+        if is_digest(text) || is_shortened(text) {
             return Self::Digest(text.into());
         }
         match text.parse::<DefinitionRef>() {
@@ -209,6 +211,13 @@ impl Named {
             _ => Self::Tag(text.into()),
         }
     }
+}
+
+/// A digest as we show it: of so many digits no two that ran have the same.
+fn is_shortened(text: &str) -> bool {
+    let is_enough =
+        |digits: &str| (12..64).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    text.strip_prefix("sha256:").is_some_and(is_enough)
 }
 
 impl fmt::Display for Named {
@@ -340,9 +349,12 @@ mod tests {
             ("other:3", "other:3"),
             ("v1.2", "the tag v1.2"),
             ("latest", "the tag latest"),
+            ("sha256:c1ff93", "the tag sha256:c1ff93"),
             (digest.as_str(), digest.as_str()),
         ] {
             assert_eq!(Named::read(text, &now).to_string(), said);
         }
+        let is_digest = |text: &str| matches!(Named::read(text, &now), Named::Digest(_));
+        assert!(is_digest("sha256:c1ff9357d2e3") && is_digest("sha256:123456789012"), "as it is shown");
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        DeploymentRecord, HoldRecord, LaneState, Outcome, RolloutRecord, RunningRecord, TargetId,
+        DeploymentRecord, HoldRecord, LaneState, Outcome, RolloutRecord, RunningRecord, Stage, TargetId,
         TargetRecord,
     },
     report::{
@@ -143,11 +143,11 @@ impl View<'_> {
         ])
     }
 
-    /// How long a deployment has been under way, beside how long it usually takes.
+    /// How long a deployment has been under way, beside how long it usually takes. One that waits is late for other reasons.
     pub(super) fn so_far(&self, it: &DeploymentRecord) -> Markup {
         let since = it.started_at.unwrap_or(it.requested_at);
         let passed = self.at.since(since);
-        let usual = self.usual(&it.target);
+        let usual = self.usual(&it.target).filter(|_| it.stage != Stage::Waiting);
         let is_late = usual.is_some_and(|usual| passed > usual * 2);
         html! {
             time.nowrap datetime=(since) title=(since) { (span(passed)) }

@@ -6,7 +6,8 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::{
-    domain::Outcome,
+    domain::{Outcome, Stage},
+    report::sample,
     status::page::parts::{outcome_kind, pill},
 };
 
@@ -138,4 +139,12 @@ fn letter(id: &str, second: &str, target: Option<&str>, result: Verdict) -> Lett
         result,
         reaches: vec!["api".into()],
     }
+}
+
+#[test]
+fn what_waits_is_not_measured_by_what_a_rollout_takes() {
+    let active = DeploymentRecord { stage: Stage::Waiting, started_at: None, ..sample::active() };
+    let sample = Sample::busy();
+    let told = lines(&seen(&sample, &Asked::default(), |view| view.deployment(&active, None)));
+    assert!(told.contains("Time so far") && !told.contains("usual"), "{told}");
 }
