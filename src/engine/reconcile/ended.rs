@@ -111,9 +111,8 @@ fn tells_its_fate(record: &DeploymentRecord) -> bool {
 
 /// Whether one of these deployments was this rollout.
 fn is_told(rollout: &Rollout, told: &[Arc<DeploymentRecord>]) -> bool {
-    let ids = [&rollout.id.deployment, &rollout.id.service_deployment];
     told.iter().any(|it| {
-        let is_it = it.rollout_id.is_some() && ids.contains(&&it.rollout_id);
+        let is_it = rollout.id.ids().any(|id| it.rollout_id.as_ref() == Some(id));
         is_it || rollout.definition.marks.deployment.as_ref() == Some(&it.id)
     })
 }
