@@ -231,8 +231,14 @@ impl BackOffice {
             info!(by = &*by, selected, replayed, force, "letters were put back, as was asked for over HTTP");
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        let (would_replay, missing) = (answer.would_replay(), answer.missing.clone());
-        Ok(Replayed::Done { selected, replayed, would_replay, left: answer.not_put_back(), missing })
+        Ok(Replayed::Done {
+            selected,
+            replayed,
+            would_replay: answer.would_replay(),
+            without_effect: answer.without_effect(),
+            missing: answer.missing.clone(),
+            left: answer.not_put_back(),
+        })
     }
 
     async fn office(&self, filter: Filter) -> Result<Office, Refusal> {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::discover::{Gate, Word};
+use super::discover::{Gate, Word, is_whole};
 use crate::route::Routes;
 
 /// The loop answers at its next turn; one that stands still is not waited for.
@@ -44,7 +44,6 @@ impl LiveRoutes {
 impl RoutesNow {
     /// As they are now. While nothing is received yet, not everything was read.
     pub(super) fn of(routes: &Routes, gate: &Gate) -> Self {
-        let whole = gate.as_ref().is_some_and(|unread| unread.is_empty());
-        Self { routes: routes.clone(), whole }
+        Self { routes: routes.clone(), whole: is_whole(gate) }
     }
 }

@@ -188,8 +188,9 @@ struct Running {
 
 impl Engine {
     /// Runs until it is stopped, and then lets go of everything.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut discovering = Discovering::begin(&self);
+        self.publisher.has_read(&discovering.gate.borrow());
         match self.lease.clone() {
             None => drop(Box::pin(self.act(None, &mut discovering)).await),
             Some(lease) => Box::pin(standby::run(self, lease, &mut discovering)).await,
@@ -321,7 +322,10 @@ impl Engine {
                     self.publisher.sees(it.sight, &self.routes);
                 }
             }
-            Word::Open(unread) => drop(gate.send_replace(Some(unread))),
+            Word::Open(unread) => {
+                gate.send_replace(Some(unread));
+                self.publisher.has_read(&gate.borrow());
+            }
             Word::Routes(answer) => {
                 let _ = answer.send(Box::new(RoutesNow::of(&self.routes, &gate.borrow())));
             }

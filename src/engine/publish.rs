@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::{
+    discover::{Gate, is_whole},
     held::HeldMessages,
     shown::{Shown, Sights},
 };
@@ -52,6 +53,8 @@ pub struct Publisher {
     tracer: Option<Tracer>,
     /// What was seen of targets by readings of their services.
     sights: Sights,
+    /// Whether every service was read, once.
+    whole: bool,
     /// What the last snapshot showed; `None` before the first.
     shown: Option<Shown>,
     /// Whether that is of a process that acts.
@@ -76,6 +79,7 @@ impl Publisher {
             notifiers: None,
             tracer: None,
             sights: Sights::new(),
+            whole: false,
             shown: None,
             is_acting: false,
             published,
@@ -254,6 +258,12 @@ impl Publisher {
         self.history.shared().filter(|it| it.target == *target).cloned().collect()
     }
 
+    /// So far have the services been read.
+    pub(super) fn has_read(&mut self, gate: &Gate) {
+        self.whole = is_whole(gate);
+        self.is_stale = true;
+    }
+
     /// A pass of reconcile ended.
     pub(super) fn reconciled(&mut self, record: ReconcileRecord) {
         self.metrics.reconciled(&record);
@@ -277,6 +287,7 @@ impl Publisher {
             taken_at: now,
             active: false,
             home: Some(routes.home()),
+            whole: self.whole,
             targets: shown.targets(),
             settings: shown.settings(),
             shared_names: shown.shared_names(),
@@ -327,6 +338,7 @@ impl Publisher {
             taken_at: now,
             active: true,
             home: Some(routes.home()),
+            whole: self.whole,
             targets: shown.targets(),
             settings: shown.settings(),
             shared_names: shown.shared_names(),

@@ -89,7 +89,9 @@ pub enum Replayed {
         replayed: usize,
         /// Which would be put back: in a dry run.
         would_replay: Vec<String>,
-        /// Those that were not, and why.
+        /// Of those that were put back, or would be: from which nothing follows, and why.
+        without_effect: Vec<(String, String)>,
+        /// Those that were not put back, and why.
         left: Vec<(String, String)>,
         /// Ids that were given and that no letter has.
         missing: Vec<String>,

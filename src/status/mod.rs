@@ -70,6 +70,8 @@ pub struct Snapshot {
     pub active: bool,
     /// Our own account and Region; `None` before they are known.
     pub home: Option<(AccountId, Region)>,
+    /// Whether every service was read, so that a target that is not here is none.
+    pub whole: bool,
     /// Every target, in the order of names. The loop keeps its own handles of these lists, and changes them with
     /// [`Arc::make_mut`].
     pub targets: Arc<Vec<Arc<TargetRecord>>>,
@@ -182,6 +184,7 @@ impl Snapshot {
             taken_at,
             active: false,
             home: None,
+            whole: false,
             targets: Arc::default(),
             settings: Arc::default(),
             shared_names: Arc::default(),

@@ -46,7 +46,7 @@ pub(super) fn about() -> About {
 }
 
 pub(super) fn snapshot(now: Moment) -> Snapshot {
-    let mut snapshot = Snapshot { active: true, leases_held: 3, ..Snapshot::empty(now) };
+    let mut snapshot = Snapshot { active: true, whole: true, leases_held: 3, ..Snapshot::empty(now) };
     snapshot.oldest_held = Some(at("12:04:30"));
     snapshot.home = Some(("111122223333".into(), "eu-west-1".into()));
     snapshot.targets = listed([

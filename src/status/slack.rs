@@ -110,8 +110,9 @@ async fn replay(state: &StatusState, pressed: &Pressed) -> Result<String, Refusa
     let wanted = Replay { ids, by: pressed.by.as_str().into(), ..Replay::default() };
     let of = &pressed.deployment;
     Ok(match desk.replay(wanted).await? {
-        Replayed::Done { selected, replayed, .. } => {
-            format!("{replayed} of {selected} messages of deployment {of} are put back")
+        Replayed::Done { selected, replayed, without_effect, .. } => {
+            let in_vain = without_effect.first().map(|(_, why)| format!("; {why}")).unwrap_or_default();
+            format!("{replayed} of {selected} messages of deployment {of} are put back{in_vain}")
         }
         Replayed::GoesOn => format!("what was set aside for deployment {of} is being put back"),
     })

@@ -165,8 +165,9 @@ test('whoever has a token pauses a target, sees it, and resumes it', async () =>
     await page.getByRole('button', { name: 'Pause …' }).click();
     const dialog = page.getByRole('dialog', { name: 'Pause api.' });
     assert.match(await dialog.textContent(), /waits until somebody resumes it/);
-    await dialog.getByLabel('Reason').fill('stocktaking');
+    await dialog.getByLabel('Reason').fill('it\'s stocktaking');
     await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
+    await page.getByText('The tag keeps of the reason: "it s stocktaking".').waitFor();
     await page.getByText('by ann').first().waitFor({ timeout: 30_000 });
     await page.getByText('stocktaking').first().waitFor();
     await page.goto(lab.base);

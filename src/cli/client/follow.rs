@@ -193,10 +193,15 @@ impl Absence {
     }
 }
 
-/// Why the target is not deployed, if it is not.
+/// Why the target is not deployed, if it is not; also that it is none any more.
 async fn refusal(client: &Client, asked: &Accepted) -> Option<String> {
-    let answer = client.get(&format!("/api/v1/targets/{}", encoded(asked.target.as_deref()?))).await.ok()?;
-    read::<Target>(&answer).ok()?.refused
+    let target = asked.target.as_deref()?;
+    match client.get(&format!("/api/v1/targets/{}", encoded(target))).await {
+        Ok(answer) => read::<Target>(&answer).ok()?.refused,
+        // A daemon that has not read every service yet says so, with another status.
+        Err(Failure::Refused { status, detail }) if status.as_u16() == 404 => Some(detail),
+        Err(_) => None,
+    }
 }
 
 /// Whether the same question may be answered later.
@@ -266,8 +271,8 @@ mod tests {
 
     const WAITING: Waiting = Waiting { wait: true, timeout: Duration::from_secs(2) };
 
-    /// A daemon that shows the deployment once, and then answers for it by its id with this status.
-    async fn vanishing(refused: Option<&'static str>, by_id: StatusCode) -> Client {
+    /// A daemon that shows the deployment once, and then answers for its target so, and for it by its id with this status.
+    async fn vanishing(target: Result<Option<&'static str>, StatusCode>, by_id: StatusCode) -> Client {
         let shown = Arc::new(Mutex::new(false));
         let answer = move |uri: Uri| {
             let shown = Arc::clone(&shown);
@@ -281,12 +286,15 @@ mod tests {
                         let items: Vec<Value> = if was_shown { vec![] } else { vec![waits] };
                         Json(json!({"items": items})).into_response()
                     }
-                    "/api/v1/targets/api" => Json(json!({
-                        "id": "own/own/shop/api", "name": "api", "running": null, "refused": refused,
-                        "lane": {"state": "idle", "deployment": null, "waiting": 0},
-                    }))
-                    .into_response(),
-                    _ => Response::builder().status(by_id).body("no".into()).expect("a response"),
+                    "/api/v1/targets/api" => match target {
+                        Ok(refused) => Json(json!({
+                            "id": "own/own/shop/api", "name": "api", "running": null, "refused": refused,
+                            "lane": {"state": "idle", "deployment": null, "waiting": 0},
+                        }))
+                        .into_response(),
+                        Err(status) => no(status),
+                    },
+                    _ => no(by_id),
                 }
             }
         };
@@ -294,6 +302,10 @@ mod tests {
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
         Client::new(base, None).expect("a client")
+    }
+
+    fn no(status: StatusCode) -> Response {
+        (status, Json(json!({"detail": "no target is called so"}))).into_response()
     }
 
     async fn why(client: &Client) -> String {
@@ -305,14 +317,24 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_was_seen_and_dropped_as_its_target_was_switched_off_is_waited_for_no_longer() {
-        let why = why(&vanishing(Some("switched off"), StatusCode::NOT_FOUND).await).await;
+        let why = why(&vanishing(Ok(Some("switched off")), StatusCode::NOT_FOUND).await).await;
         assert!(why.ends_with("d-1 is gone, and the target is not deployed: switched off"), "{why}");
     }
 
     #[tokio::test]
+    async fn one_whose_target_is_none_any_more_is_waited_for_no_longer() {
+        let why = why(&vanishing(Err(StatusCode::NOT_FOUND), StatusCode::NOT_FOUND).await).await;
+        assert!(why.ends_with("the target is not deployed: no target is called so"), "{why}");
+    }
+
+    #[tokio::test]
     async fn one_that_is_gone_for_a_while_or_that_a_standby_does_not_know_is_waited_for() {
-        for (refused, by_id) in [(None, StatusCode::NOT_FOUND), (Some("off"), StatusCode::BAD_GATEWAY)] {
-            let why = why(&vanishing(refused, by_id).await).await;
+        for (target, by_id) in [
+            (Ok(None), StatusCode::NOT_FOUND),
+            (Ok(Some("off")), StatusCode::BAD_GATEWAY),
+            (Err(StatusCode::SERVICE_UNAVAILABLE), StatusCode::NOT_FOUND),
+        ] {
+            let why = why(&vanishing(target, by_id).await).await;
             assert!(why.starts_with("no outcome within"), "{why}");
         }
     }

@@ -47,12 +47,15 @@ struct Replayed {
     #[serde(rename = "replayed")]
     count: Option<usize>,
     would_replay: Vec<String>,
-    left: Vec<Left>,
+    /// Not told by a daemon of an older version.
+    #[serde(default)]
+    without_effect: Vec<LetterAndWhy>,
+    left: Vec<LetterAndWhy>,
     missing: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Left {
+struct LetterAndWhy {
     id: String,
     why: String,
 }
@@ -183,7 +186,10 @@ impl Letter {
 }
 
 fn in_words(replayed: &Replayed) -> String {
-    let mut lines: Vec<String> = replayed.left.iter().map(|it| format!("{}: {}", it.id, it.why)).collect();
+    let put_back = if replayed.dry_run { "would be put back" } else { "put back" };
+    let in_vain = replayed.without_effect.iter().map(|it| format!("{}: {put_back}: {}", it.id, it.why));
+    let mut lines: Vec<String> = in_vain.collect();
+    lines.extend(replayed.left.iter().map(|it| format!("{}: {}", it.id, it.why)));
     lines.extend(replayed.missing.iter().map(|id| format!("{id}: no letter has this id")));
     lines.push(match replayed.count {
         Some(_) if replayed.dry_run => {
@@ -226,12 +232,13 @@ mod tests {
             done,
             count,
             would_replay: Vec::new(),
-            left: vec![Left { id: "l-2".into(), why: "somebody else has it".into() }],
+            without_effect: vec![LetterAndWhy { id: "l-1".into(), why: "nothing follows".into() }],
+            left: vec![LetterAndWhy { id: "l-2".into(), why: "somebody else has it".into() }],
             missing: vec!["l-3".into()],
         };
         assert_eq!(
             in_words(&replayed(true, Some(1))),
-            "l-2: somebody else has it\nl-3: no letter has this id\n1 letter put back.\n"
+            "l-1: put back: nothing follows\nl-2: somebody else has it\nl-3: no letter has this id\n1 letter put back.\n"
         );
         let would_replay = vec!["l-1".into(), "l-4".into()];
         let rehearsed = Replayed { dry_run: true, would_replay, ..replayed(true, Some(0)) };

@@ -89,16 +89,24 @@ impl Outlook {
     }
 }
 
+impl Follows {
+    /// That nothing follows, and why; also where something does, if its targets are told beside it.
+    pub(in crate::cli) fn in_words(&self) -> String {
+        let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        format!("{}{reason}", in_words(self.result))
+    }
+}
+
 /// What a verdict is for people.
-pub(in crate::cli) fn in_words(verdict: Verdict) -> &'static str {
+fn in_words(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Asks => "it would be asked for",
-        Verdict::AsksNothing => "nothing would follow, and the message would be deleted",
+        Verdict::Asks => "it is asked for",
+        Verdict::AsksNothing => "nothing follows, and the message is deleted",
         Verdict::NotKnown => {
-            "it is for a target that discovery finds; `lockkeeper explain` tells what would follow"
+            "it is for a target that discovery finds; `lockkeeper explain` tells what follows"
         }
-        Verdict::Refused => "it would be refused, and the message be deleted",
-        Verdict::ComesBack => "it would be set aside again",
+        Verdict::Refused => "it is refused, and the message deleted",
+        Verdict::ComesBack => "it is set aside again",
     }
 }
 

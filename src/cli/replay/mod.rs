@@ -20,7 +20,7 @@ use super::{
         Office,
         desk::{Bounds, End, Found, Swept},
         hidden_in_words,
-        outlook::{Follows, in_words},
+        outlook::Follows,
         pick::Filter,
         shown::Shown,
         unseen_in_words,
@@ -28,7 +28,7 @@ use super::{
     say, say_json,
     terminal::{counted, harmless},
 };
-use crate::settings::Settings;
+use crate::{domain::Verdict, settings::Settings};
 use post::{Post, receipts_of};
 
 /// What one round gathers at most: what is hidden must be held, and bodies are kept in memory.
@@ -98,8 +98,8 @@ struct Replayed {
     fate: Fate,
     /// Why, where it was not simply put back.
     why: Option<String>,
-    /// What it would lead to: in a dry run.
-    would: Option<Follows>,
+    /// What it leads to, as far as is known here.
+    would: Follows,
 }
 
 /// What became of a letter.
@@ -238,7 +238,7 @@ impl Answer {
     }
 
     fn add(&mut self, office: &Office, found: &Found, fate: Fate, why: Option<String>, force: bool) {
-        let would = self.dry_run.then(|| office.outlook.follows(&found.letter, force));
+        let would = office.outlook.follows(&found.letter, force);
         self.replayed += usize::from(matches!(fate, Fate::Replayed | Fate::Kept));
         let letter = Shown::new(found, &office.outlook, force);
         self.letters.push(Replayed { letter, fate, why, would });
@@ -248,6 +248,12 @@ impl Answer {
     pub(super) fn would_replay(&self) -> Vec<String> {
         let would = self.letters.iter().filter(|it| it.fate == Fate::WouldReplay);
         would.map(|it| it.letter.record.id.clone()).collect()
+    }
+
+    /// Of those that were put back, or would be, the ones from which nothing follows, and why.
+    pub(super) fn without_effect(&self) -> Vec<(String, String)> {
+        let why = |it: &Replayed| Some((it.letter.record.id.clone(), it.in_vain()?));
+        self.letters.iter().filter_map(why).collect()
     }
 
     /// Those that were not put back, and why.
@@ -269,12 +275,11 @@ impl Answer {
     fn text(&self, dry_run: bool) -> String {
         let mut lines: Vec<String> = Vec::new();
         for it in &self.letters {
-            match (&it.would, &it.why) {
-                (Some(follows), _) => lines.extend(would(it, follows)),
-                (None, Some(why)) => {
-                    lines.push(format!("{}: {}: {why}", it.letter.record.id, it.fate.in_words()));
-                }
-                (None, None) => {}
+            let why = it.why.clone().or_else(|| it.in_vain());
+            if dry_run {
+                lines.extend(it.foreseen());
+            } else if let Some(why) = why {
+                lines.push(format!("{}: {}: {why}", it.letter.record.id, it.fate.in_words()));
             }
         }
         lines.extend(self.missing.iter().map(|id| format!("{id}: no letter has this id")));
@@ -290,23 +295,31 @@ impl Answer {
     }
 }
 
-/// What one letter would lead to.
-fn would(it: &Replayed, follows: &Follows) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{}  {}: {}",
-        it.letter.record.id,
-        it.letter.target_in_words(),
-        it.letter.record.event.meaning.as_deref().unwrap_or(it.letter.record.event.trigger.as_str())
-    )];
-    for reached in &follows.targets {
-        lines.push(format!("    {} because {}", reached.name, reached.because));
-        lines.push(format!("    would {}", reached.would));
+impl Replayed {
+    /// What it would lead to.
+    fn foreseen(&self) -> Vec<String> {
+        let record = &self.letter.record;
+        let meaning = record.event.meaning.as_deref().unwrap_or(record.event.trigger.as_str());
+        let mut lines = vec![format!("{}  {}: {meaning}", record.id, self.letter.target_in_words())];
+        for reached in &self.would.targets {
+            lines.push(format!("    {} because {}", reached.name, reached.because));
+            lines.push(format!("    would {}", reached.would));
+        }
+        if self.would.targets.is_empty() {
+            lines.push(format!("    {}", self.would.in_words()));
+        }
+        lines
     }
-    if follows.targets.is_empty() {
-        let reason = follows.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("    {}{reason}", in_words(follows.result)));
+
+    /// Why nothing follows from it, although it is put back.
+    fn in_vain(&self) -> Option<String> {
+        let is_put_back = matches!(self.fate, Fate::Replayed | Fate::Kept | Fate::WouldReplay);
+        let is_in_vain = match self.would.result {
+            Verdict::Asks | Verdict::NotKnown => false,
+            Verdict::AsksNothing | Verdict::Refused | Verdict::ComesBack => true,
+        };
+        (is_put_back && is_in_vain).then(|| self.would.in_words())
     }
-    lines
 }
 
 impl Fate {

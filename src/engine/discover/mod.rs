@@ -94,6 +94,11 @@ pub(super) struct Seen {
 /// Whether messages are received: not yet, or although these places have not been read.
 pub(super) type Gate = Option<Arc<[Place]>>;
 
+/// Whether nothing is left that has never been read.
+pub(super) fn is_whole(gate: &Gate) -> bool {
+    gate.as_ref().is_some_and(|unread| unread.is_empty())
+}
+
 /// What the loop has of discovery. Dropped, it ends.
 #[derive(Debug)]
 pub(super) struct Discovering {

@@ -94,15 +94,17 @@ pub(super) struct ReplayAnswer {
     replayed: Option<usize>,
     /// The ids of those that would be put back, in a dry run.
     would_replay: Vec<String>,
-    /// Those that were not.
-    left: Vec<LeftLetter>,
+    /// Of those that were put back, or would be: those from which nothing follows, as far as is known now.
+    without_effect: Vec<LetterAndWhy>,
+    /// Those that were not put back.
+    left: Vec<LetterAndWhy>,
     /// Ids that were given and that no letter has.
     missing: Vec<String>,
 }
 
-/// A letter that was not put back.
+/// A letter, and why something else becomes of it than what was asked for.
 #[derive(Serialize, ToSchema)]
-struct LeftLetter {
+struct LetterAndWhy {
     id: String,
     /// Why.
     why: String,
@@ -188,15 +190,31 @@ pub(super) async fn replay(
 impl ReplayAnswer {
     fn new(replayed: Replayed, dry_run: bool) -> Self {
         match replayed {
-            Replayed::Done { selected, replayed, would_replay, left, missing } => {
-                let left = left.into_iter().map(|(id, why)| LeftLetter { id, why }).collect();
-                let (selected, replayed) = (Some(selected), Some(replayed));
-                Self { dry_run, done: true, selected, replayed, would_replay, left, missing }
+            Replayed::Done { selected, replayed, would_replay, without_effect, left, missing } => {
+                let with_why = |letters: Vec<(String, String)>| {
+                    letters.into_iter().map(|(id, why)| LetterAndWhy { id, why }).collect()
+                };
+                Self {
+                    dry_run,
+                    done: true,
+                    selected: Some(selected),
+                    replayed: Some(replayed),
+                    would_replay,
+                    without_effect: with_why(without_effect),
+                    left: with_why(left),
+                    missing,
+                }
             }
-            Replayed::GoesOn => {
-                let (would_replay, left, missing) = (Vec::new(), Vec::new(), Vec::new());
-                Self { dry_run, done: false, selected: None, replayed: None, would_replay, left, missing }
-            }
+            Replayed::GoesOn => Self {
+                dry_run,
+                done: false,
+                selected: None,
+                replayed: None,
+                would_replay: Vec::new(),
+                without_effect: Vec::new(),
+                left: Vec::new(),
+                missing: Vec::new(),
+            },
         }
     }
 }

@@ -168,10 +168,12 @@ fn no_target(snapshot: &Snapshot, called: &str) -> Problem {
         1..=MOST_LISTED => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
         count => format!("{count} others are known"),
     };
-    Problem::not_found(format!(
-        "no target has the name or the id `{}`: {rest}",
-        harmless(called, LONGEST_SHOWN)
-    ))
+    let detail = format!("no target has the name or the id `{}`: {rest}", harmless(called, LONGEST_SHOWN));
+    if snapshot.whole {
+        return Problem::not_found(detail);
+    }
+    let detail = format!("{detail}; but not every service has been read yet: `/health` tells how far it is");
+    Problem::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1), detail)
 }
 
 /// By id, or by a name that only one target has.

@@ -327,6 +327,13 @@
         if (!isForeseen()) foresee(box);
     }
 
+    // What is otherwise than whoever asked would think.
+    function besides({ kept_reason: kept, left = [], without_effect: vain = [] }) {
+        const said = [...left, ...vain].map(({ id, why }) => `${id}: ${sentence(why)}`);
+        if (typeof kept === "string") said.push(kept === "" ? "The tag keeps nothing of the reason." : `The tag keeps of the reason: "${kept}".`);
+        return said.slice(0, 3);
+    }
+
     async function perform(box) {
         if (!isForeseen()) { await foresee(box); return; }
         const { path, body = "{}", title, asks = "" } = act.dataset;
@@ -346,7 +353,8 @@
             });
             if (!answer.ok) { complain(box, await problem(answer)); return; }
             box.close();
-            say(`${title.slice(0, -1)}: it was asked for. What becomes of it is shown here.`);
+            const told = await answer.json().catch(() => ({}));
+            say([`${title.slice(0, -1)}: it was asked for. What becomes of it is shown here.`, ...besides(told)].join(" "));
             soon();
         } catch (why) {
             complain(box, why.name === "TimeoutError" ? "There was no answer in time. Look whether it was done before asking again." : "The daemon does not answer.");

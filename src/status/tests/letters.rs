@@ -36,7 +36,9 @@ impl Desk for Office {
         let left = vec![("l-2".into(), "somebody else has it".into())];
         let would_replay = if is_rehearsed { vec!["l-1".into()] } else { Vec::new() };
         let replayed = usize::from(!is_rehearsed);
-        let done = Replayed::Done { selected: 2, replayed, would_replay, left, missing: Vec::new() };
+        let without_effect = vec![("l-1".into(), "no target runs it".into())];
+        let done =
+            Replayed::Done { selected: 2, replayed, would_replay, without_effect, left, missing: Vec::new() };
         let replayed = if self.done { done } else { Replayed::GoesOn };
         Box::pin(async { Ok(replayed) })
     }
@@ -158,6 +160,7 @@ async fn letters_are_put_back_as_they_were_chosen() {
     assert_eq!(
         answer.json(),
         json!({ "dry_run": false, "selected": 2, "replayed": 1, "would_replay": [], "missing": [], "done": true,
+            "without_effect": [{ "id": "l-1", "why": "no target runs it" }],
             "left": [{ "id": "l-2", "why": "somebody else has it" }] })
     );
     let narrow = json!({ "target": "api", "cause": "timeout", "since": "1970-01-01T00:00:02Z", "force": true, "dry_run": true });

@@ -310,6 +310,16 @@ async fn what_may_be_meant_is_said_once() {
 }
 
 #[tokio::test]
+async fn of_a_target_that_may_not_have_been_read_yet_it_is_not_said_that_there_is_none() {
+    let mut sample = Sample::busy();
+    for (whole, expected) in [(true, 404), (false, 503)] {
+        sample.snapshot.whole = whole;
+        let (status, detail) = get(&sample, "/api/v1/targets/ap").await.problem();
+        assert_eq!((status, detail.contains("has been read yet")), (expected, !whole), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_deployment_tells_what_its_target_is_called_now() {
     let mut sample = Sample::busy();
     let target = sample.snapshot.targets[0].id.clone();

@@ -63,6 +63,7 @@ impl Desk for Clerk {
                 selected: 1,
                 replayed: 1,
                 would_replay: Vec::new(),
+                without_effect: Vec::new(),
                 left: Vec::new(),
                 missing: Vec::new(),
             })

@@ -115,6 +115,23 @@ def a_dry_run_says_what_would_follow_and_changes_nothing(stage: Stage) -> None:
     assert stage.set_aside() == (1, 0) and stage.messages() == 0 and not stage.calls(*CHANGING)
 
 
+def a_replay_says_of_which_letters_nothing_follows_any_more(stage: Stage) -> None:
+    daemon, _ = _fails_to_pull(stage)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.ends_within(20) == 0
+    target = stage.target(repositories=["web"])
+    tool = stage.tool(target)
+    nothing = "nothing follows, and the message is deleted"
+    rehearsed = tool.command("replay", "--all", "--dry-run")
+    assert nothing in rehearsed.stdout and "1 letter would be put back." in rehearsed.stdout, rehearsed
+    told = tool.command("replay", "--all")
+    assert told.returncode == 0 and f": put back: {nothing}" in told.stdout, told
+    assert "1 letter put back." in told.stdout, told
+    daemon = stage.run(target)
+    stage.rest(daemon)
+    assert stage.messages() == 0 and stage.no_dead_letters(), "as it was said"
+
+
 def two_requests_with_one_event_id_are_two_letters(stage: Stage) -> None:
     stage.queues()
     stage.with_rollouts()
