@@ -243,6 +243,8 @@ fn seen(order: &LookOrder, rollout: Option<RolloutState>) -> Look {
         state,
         rolls_back: true,
         stopped: false,
+        tripped: false,
+        undone_since: None,
         tasks: Tasks { desired: 2, running: 2, ..Tasks::default() },
         reason: "ECS deployment completed.".into(),
     });

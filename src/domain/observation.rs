@@ -119,6 +119,10 @@ pub struct Rollout {
     pub rolls_back: bool,
     /// Whether it was told to stop, as far as ECS's words say: by us, for whatever reason, or by somebody.
     pub stopped: bool,
+    /// Whether its circuit breaker or an alarm went off, as far as that is known.
+    pub tripped: bool,
+    /// Since when ECS goes back from it, or when it began to, where that is known.
+    pub undone_since: Option<Timestamp>,
     /// Its tasks.
     pub tasks: Tasks,
     /// ECS's words.

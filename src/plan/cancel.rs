@@ -24,6 +24,7 @@ use super::{
     Command, Flaw, Hold, Now, Planner,
     decide::Sifted,
     fold::{Ask, Struck},
+    judge::in_words,
     lane::{Lane, Passage, Phase, Turn},
     settle,
     watch::Watch,
@@ -343,10 +344,38 @@ impl Lane {
 pub(super) const STOPPED: &str = "it was stopped on somebody's request";
 
 /// Whether somebody stopped a rollout that goes back or has: a person in the console, or a process before this one to cancel it.
-/// One that had made no progress for its timeout was stopped for that.
+/// One that had run for its timeout was stopped for that.
 pub(super) fn is_stopped_by_somebody(rollout: &Rollout, settings: &TargetSettings) -> bool {
+    stopped_after(rollout).is_some_and(|ran| ran < settings.timeout)
+}
+
+/// Why a rollout failed that was stopped, where nothing but its age tells: a process before this one stops what makes no
+/// progress, and ECS does not say so.
+pub(super) fn failed_for(rollout: &Rollout, failure: Failure, settings: &TargetSettings) -> Failure {
+    let timeout = settings.timeout;
+    match stopped_after(rollout).filter(|ran| *ran >= timeout && failure.cause == Cause::Unknown) {
+        None => failure,
+        Some(ran) => Failure::new(
+            Cause::Timeout,
+            format!(
+                "no progress for {}, as it seems: it was stopped after {}",
+                in_words(timeout),
+                in_words(ran)
+            ),
+        ),
+    }
+}
+
+/// Whether a rollout failed by itself, however it was to be stopped: it was not in time.
+pub(super) fn failed_by_itself(rollout: &Rollout) -> bool {
+    rollout.tripped && !rollout.stopped
+}
+
+/// How long a rollout had run when it was stopped, and made to go back.
+fn stopped_after(rollout: &Rollout) -> Option<Duration> {
     let goes_back = matches!(rollout.state, RolloutState::RollingBack | RolloutState::RolledBack);
-    goes_back && rollout.stopped && rollout.updated_at.since(rollout.created_at) < settings.timeout
+    let at = rollout.undone_since.unwrap_or(rollout.updated_at);
+    (goes_back && rollout.stopped).then(|| at.since(rollout.created_at))
 }
 
 /// Whether a deployment is the one that is given up: by the events that asked for it, or else by its id.

@@ -1,6 +1,6 @@
 //! How a rollout that is watched ended, if it has.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
     Cause, Change, Digest, Evidence, Failure, Look, Outcome, Refresh, Report, Rollout, RolloutState, Stage,
@@ -47,6 +47,9 @@ impl Lane {
             && cancel::is_stopped_by_somebody(rollout, &self.settings)
         {
             passage.cancelled = Some(cancel::STOPPED.into());
+        }
+        if cancel::failed_by_itself(rollout) && passage.cancelled.take().is_some() {
+            tell_too_late(&passage, turn);
         }
         match rollout.state {
             RolloutState::Succeeded => self.judge_complete(*passage, &watch, rollout, look, turn),
@@ -151,7 +154,7 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         if passage.failure.is_none() {
-            let (failure, evidence) = seen(&passage, rollout, look);
+            let (failure, evidence) = self.seen(&passage, rollout, look);
             passage.failure = Some(failure);
             passage.evidence = evidence;
         }
@@ -173,11 +176,7 @@ impl Lane {
     ) {
         let (failure, evidence) = seen(&passage, rollout, look);
         let timeout = in_words(self.settings.timeout);
-        let tasks = watch.tasks;
-        let reason = format!(
-            "no progress for {timeout}: {} of {} tasks run, {} failed in a row; last: {}",
-            tasks.running, tasks.desired, tasks.failed, failure.reason
-        );
+        let reason = format!("no progress for {timeout}: {}; last: {}", watch.how_far(), failure.reason);
         let goes_on = rollout.is_some_and(|it| it.state == RolloutState::InProgress);
         let failure = match passage.failure.take() {
             // It was to be stopped before, and this says why it could not be.
@@ -204,7 +203,7 @@ impl Lane {
         look: &Look,
         turn: &mut Turn<'_>,
     ) {
-        let (failure, evidence) = seen(&passage, rollout, look);
+        let (failure, evidence) = self.seen(&passage, rollout, look);
         let failure = passage.failure.take().filter(|it| it.cause != Cause::Unknown).unwrap_or(failure);
         if passage.evidence.stopped_tasks.is_empty() {
             passage.evidence = evidence;
@@ -227,6 +226,15 @@ impl Lane {
         }
     }
 
+    /// Why it failed, and what was seen of that.
+    fn seen(&self, passage: &Passage, rollout: Option<&Rollout>, look: &Look) -> (Failure, Evidence) {
+        let (failure, evidence) = seen(passage, rollout, look);
+        match rollout {
+            Some(rollout) => (cancel::failed_for(rollout, failure, &self.settings), evidence),
+            None => (failure, evidence),
+        }
+    }
+
     /// Another rollout took its place: the one rule decides what is left of what it carried.
     fn replaced(&mut self, passage: Passage, look: &Look, turn: &mut Turn<'_>) {
         if let Some(why) = passage.cancelled {
@@ -243,11 +251,18 @@ impl Lane {
     }
 }
 
-fn in_words(length: Duration) -> String {
+pub(super) fn in_words(length: Duration) -> String {
     match length.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{} min", seconds / 60),
     }
+}
+
+/// It was cancelled, and had failed by then.
+fn tell_too_late(passage: &Passage, turn: &mut Turn<'_>) {
+    let Some(origin) = passage.asks.first().map(|ask| Arc::clone(&ask.request.origin)) else { return };
+    let reason = format!("{} had failed before it could be stopped", passage.id);
+    turn.report(Report::Moot { origin, reason });
 }
 
 /// What was seen of a failure that may no longer be listed.

@@ -157,11 +157,16 @@ impl Lane {
         let is_stopped =
             |(_, rollout): &(_, Rollout)| cancel::is_stopped_by_somebody(rollout, &self.settings);
         let stopped = seen.as_ref().is_some_and(is_stopped).then_some(cancel::STOPPED);
+        let by_itself = seen.as_ref().is_some_and(|(_, rollout)| cancel::failed_by_itself(rollout));
+        let failure = match &seen {
+            Some((_, rollout)) => cancel::failed_for(rollout, failure, &self.settings),
+            None => failure,
+        };
         let mut record = match seen {
             Some((evidence, rollout)) => self.record_of_unseen(id, &asks, evidence, &rollout, turn),
             None => DeploymentRecord { id, ..self.waiting_record(&asks) },
         };
-        let cancelled = Ask::struck(&asks).or(stopped);
+        let cancelled = Ask::struck(&asks).or(stopped).filter(|_| !by_itself);
         record.cancelled = cancelled.is_some();
         let (outcome, cause, reason) = match cancelled {
             Some(cancelled) => cancel::end(cancelled, outcome, failure),

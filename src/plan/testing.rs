@@ -148,6 +148,8 @@ pub(super) fn rollout(created: u64, definition: DefinitionView, state: RolloutSt
         state,
         rolls_back: false,
         stopped: false,
+        tripped: false,
+        undone_since: None,
         tasks: Tasks { desired: 2, running, pending: 0, failed: 0 },
         reason: "as ECS says".into(),
     }

@@ -58,6 +58,8 @@ pub(super) struct Watch {
     pub(super) overdue: bool,
     /// Whether ECS is undoing it.
     pub(super) going_back: bool,
+    /// How far that is, once it was glanced at.
+    way_back: Option<Returned>,
     /// Whether it is itself a rollback: what was there before is rolled out again.
     pub(super) undoes: bool,
     /// Whether ECS was told to stop it, because it was cancelled.
@@ -66,6 +68,15 @@ pub(super) struct Watch {
     pub(super) cannot_stop: bool,
     /// Whether nothing that waits would be started over it: only something new has to be looked at then.
     pub(super) spared: bool,
+}
+
+/// How far ECS has gone back from a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Returned {
+    /// The most tasks that ran at once of what ran before.
+    most: u32,
+    /// The fewest that were left of what is undone.
+    fewest: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +110,7 @@ impl Watch {
             most_running: tasks.running,
             overdue: false,
             going_back: false,
+            way_back: None,
             undoes: false,
             was_stopped: false,
             cannot_stop: false,
@@ -152,6 +164,31 @@ impl Watch {
             self.progressed(now);
         }
         self.tasks = tasks;
+    }
+
+    /// While ECS goes back, tasks that return are progress, and tasks that leave.
+    fn saw_way_back(&mut self, glance: &Glance, now: Moment) {
+        let own = self.deployment_in(glance);
+        let primary = glance.live.iter().find(|live| live.primary && own.is_none_or(|own| own.id != live.id));
+        let returned = primary.map_or(0, |live| live.tasks.running);
+        let left = own.map_or(0, |live| live.tasks.running);
+        let before = self.way_back.unwrap_or(Returned { most: returned, fewest: left });
+        let now_at = Returned { most: before.most.max(returned), fewest: before.fewest.min(left) };
+        self.way_back = Some(now_at);
+        if now_at != before {
+            self.progressed(now);
+        }
+    }
+
+    /// How far it is, in words.
+    pub(super) fn how_far(&self) -> String {
+        let Tasks { running, desired, failed, .. } = self.tasks;
+        match self.way_back.filter(|_| self.going_back) {
+            Some(Returned { most, .. }) => {
+                format!("ECS goes back, {most} tasks of what ran before run, {running} of this one")
+            }
+            None => format!("{running} of {desired} tasks run, {failed} failed in a row"),
+        }
     }
 
     pub(super) fn progressed(&mut self, now: Moment) {
@@ -303,6 +340,9 @@ impl Watch {
         if glance.service != ServiceState::Active {
             return false;
         }
+        if self.going_back {
+            self.saw_way_back(glance, now);
+        }
         match self.deployment_in(glance) {
             Some(live) => {
                 self.saw(live.tasks, now);
@@ -322,6 +362,7 @@ impl Watch {
         self.saw(rollout.tasks, now);
         let going_back = rollout.state == RolloutState::RollingBack;
         if going_back && !self.going_back {
+            self.way_back = None;
             self.progressed(now);
         }
         self.going_back = going_back;

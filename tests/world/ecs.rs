@@ -326,6 +326,8 @@ impl Service {
             state: real.state,
             rolls_back: false,
             stopped: false,
+            tripped: false,
+            undone_since: None,
             tasks: tasks(real),
             reason: "as ECS says".into(),
         }

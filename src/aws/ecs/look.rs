@@ -146,6 +146,8 @@ impl Reach {
                 state: it.state,
                 rolls_back: it.rolls_back,
                 stopped: rollouts::says_stopped(&it.reason),
+                tripped: it.tripped,
+                undone_since: it.undone_since,
                 tasks: it.tasks,
                 reason: it.reason,
             });

@@ -93,6 +93,10 @@ pub(super) struct Found {
     pub(super) primary: bool,
     pub(super) state: RolloutState,
     pub(super) rolls_back: bool,
+    /// Whether its circuit breaker or an alarm went off, as far as that is known.
+    pub(super) tripped: bool,
+    /// When ECS began to go back from it, where that is known.
+    pub(super) undone_since: Option<Timestamp>,
     pub(super) tasks: Tasks,
     pub(super) reason: Arc<str>,
 }
@@ -285,6 +289,11 @@ pub(super) fn says_stopped(reason: &str) -> bool {
     reason.contains("stopped by user") || reason.contains("stopped by a user")
 }
 
+/// The first list tells of the circuit breaker in words only; and with the same ones of the way back.
+fn says_tripped(entry: &Entry) -> bool {
+    entry.reason.contains("circuit breaker") && !says_rollback(entry)
+}
+
 fn apart(a: Timestamp, b: Timestamp) -> Duration {
     a.since(b).max(b.since(a))
 }
@@ -314,6 +323,8 @@ fn of_record(
         primary: entry.is_some_and(|it| it.primary),
         state: state_of_record(record, entry, newer, rolls_back),
         rolls_back,
+        tripped: details.is_some_and(|it| it.tripped),
+        undone_since: record.rollback().and_then(|it| it.started_at),
         tasks: entry.map(|it| it.tasks).or(details.map(|it| it.tasks)).unwrap_or_default(),
         reason: reason.unwrap_or(&record.reason).clone(),
     })
@@ -359,6 +370,8 @@ fn of_entry(service: &Service, entry: &Entry) -> Option<Found> {
         primary: entry.primary,
         state: state_of_entry(service, entry),
         rolls_back: service.rolls_back,
+        tripped: says_tripped(entry),
+        undone_since: None,
         tasks: entry.tasks,
         reason: entry.reason.clone(),
     })

@@ -243,6 +243,8 @@ fn look(rollouts: &[(i64, RolloutState, Option<&str>)]) -> Look {
         state: *state,
         rolls_back: false,
         stopped: false,
+        tripped: false,
+        undone_since: None,
         tasks: Tasks::default(),
         reason: "".into(),
     };

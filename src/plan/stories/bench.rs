@@ -13,7 +13,7 @@ use super::{
 use crate::domain::{
     CallFailure, Cause, DeploymentRecord, HoldKind, HoldMove, LeaseId, Look, LookOrder, MarkOrder, Moment,
     Origin, Outcome, Remedy, Report, Request, RolloutState, SettledBy, StartOrder, TagOrder, TargetId,
-    TargetSettings, Timestamp,
+    TargetSettings, Tasks, Timestamp,
 };
 
 /// The calls that a story may leave unanswered.
@@ -42,6 +42,8 @@ pub(in crate::plan) struct Bench {
     /// Whether the next messages were received before.
     pub(super) is_again: bool,
     pub(super) scenes: BTreeMap<TargetId, Look>,
+    /// What runs of what ECS goes back to, as glances show it.
+    pub(super) returned: Tasks,
     /// Calls that are answered by nobody, until a story does.
     pub(super) unanswered: BTreeSet<Verb>,
     pub(super) failing_starts: VecDeque<CallFailure>,
@@ -77,6 +79,7 @@ impl Bench {
             jitter: Jitter(0),
             settings: TargetSettings { rollback: false, ..TargetSettings::named(API.into()) },
             scenes: BTreeMap::new(),
+            returned: Tasks::default(),
             unanswered: BTreeSet::new(),
             failing_starts: VecDeque::new(),
             failing_looks: VecDeque::new(),
@@ -260,7 +263,10 @@ impl Bench {
     pub(super) fn glanced(&mut self, target: &TargetId) -> Input {
         let glance = match self.failing_glances.pop_front() {
             Some(failure) => Err(failure),
-            None => Ok(ecs::glance(self.scene_of(target))),
+            None => {
+                let returned = self.returned;
+                Ok(ecs::glance(self.scene_of(target), returned))
+            }
         };
         Input::Glanced { target: target.clone(), glance }
     }

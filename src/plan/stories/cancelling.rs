@@ -224,6 +224,59 @@ fn what_fails_by_itself_before_it_is_cancelled_has_failed() {
 }
 
 #[test]
+fn what_ecs_found_to_fail_before_anybody_looked_has_failed_however_it_was_cancelled() {
+    for (seen_as, ends_as, outcome) in [
+        (RolloutState::RollingBack, RolloutState::RolledBack, Outcome::RolledBack),
+        (RolloutState::Failed, RolloutState::Failed, Outcome::Failed),
+    ] {
+        let mut bench = rolling_out();
+        let rollout = &mut bench.scene().rollouts[0];
+        (rollout.state, rollout.tripped, rollout.primary) = (seen_as, true, false);
+        cancel(&mut bench, "c", "d-whatever", &["m"]);
+        bench.rollout_is(ends_as);
+        let (ended, cause, reason) = bench.end();
+        assert_eq!((ended, stops(&bench)), (outcome, 0), "{reason}");
+        assert!(cause.is_some() && !bench.ended()[0].cancelled, "{reason}");
+        let is_moot =
+            |it: &&Report| matches!(it, Report::Moot { reason, .. } if reason.contains("had failed"));
+        assert_eq!(bench.reports().into_iter().filter(is_moot).count(), 1);
+        bench.pass(600);
+        assert_eq!(bench.outcomes(), [outcome], "{seen_as:?}");
+    }
+}
+
+#[test]
+fn what_ecs_found_to_fail_before_a_kill_has_failed_though_its_cancellation_comes_back() {
+    for order in [["c", "m"], ["m", "c"]] {
+        let mut bench = cancelled_mid_rollout(&[], RolloutState::RolledBack);
+        bench.scene().rollouts[0].tripped = true;
+        receive_again(&mut bench, &order);
+        bench.pass(600);
+        assert_eq!((bench.outcomes(), stops(&bench)), (vec![Outcome::RolledBack], 0), "{order:?}");
+    }
+}
+
+#[test]
+fn a_way_back_on_which_tasks_return_may_take_longer_than_the_timeout() {
+    let timeout = TargetSettings::named(API.into()).timeout;
+    let most = timeout.as_secs() - 60;
+    let mut bench = rolling_out();
+    cancel(&mut bench, "c", "d-whatever", &["m"]);
+    bench.tell(Input::Stopped { target: target(API), stopped: Ok(()) });
+    bench.rollout_is(RolloutState::RollingBack);
+    for running in 1..=4 {
+        bench.pass(most);
+        bench.returned.running = running;
+    }
+    bench.pass(most);
+    assert!(bench.outcomes().is_empty(), "{:?}", bench.end());
+    bench.pass(120);
+    let (outcome, cause, reason) = bench.end();
+    assert_eq!((outcome, cause), (Outcome::Failed, Some(Cause::Timeout)));
+    assert!(reason.contains("ECS goes back, 4 tasks of what ran before run"), "{reason}");
+}
+
+#[test]
 fn a_cancellation_is_held_until_the_messages_that_it_gave_up_are_gone() {
     let mut bench = Bench::with(PlanSettings::new(Duration::from_mins(2)));
     bench.receive("m", [restart(980)]);
@@ -366,17 +419,11 @@ fn cancelled_mid_rollout(order: &[&str], seen_as: RolloutState) -> Bench {
     bench.receive("m", [image("v2", 980)]);
     bench.pass(6);
     with_arn(&mut bench);
-    let id = id_of(&bench);
     bench.crash();
     bench.log.clear();
     bench.is_again = true;
     bench.scene().rollouts[0].state = seen_as;
-    for message in order {
-        match *message {
-            "m" => drop(bench.receive("m", [image("v2", 980)])),
-            _ => drop(cancel(&mut bench, "c", &id, &["m"])),
-        }
-    }
+    receive_again(&mut bench, order);
     bench
 }
 
@@ -418,6 +465,15 @@ fn what_was_stopped_before_a_kill_is_told_as_cancelled_with_its_rollout() {
     }
 }
 
+fn receive_again(bench: &mut Bench, order: &[&str]) {
+    for message in order {
+        match *message {
+            "m" => drop(bench.receive("m", [image("v2", 980)])),
+            _ => drop(cancel(bench, "c", "d-whatever", &["m"])),
+        }
+    }
+}
+
 /// ECS goes back from `m`, as somebody told it to.
 fn stopped(bench: &mut Bench, seconds: u64) {
     let rollout = &mut bench.scene().rollouts[0];
@@ -440,14 +496,25 @@ fn what_somebody_stops_in_ecs_is_cancelled_and_has_not_failed() {
 
 #[test]
 fn what_was_stopped_before_a_kill_is_cancelled_though_its_cancellation_comes_later_or_never() {
-    let end = |seconds| {
+    let end = |seconds, began_to_go_back: Option<u64>| {
         let mut bench = cancelled_mid_rollout(&[], RolloutState::RolledBack);
         stopped(&mut bench, seconds);
+        let rollout = &mut bench.scene().rollouts[0];
+        rollout.undone_since = began_to_go_back.map(|after| rollout.created_at + Duration::from_secs(after));
         bench.receive("m", [image("v2", 980)]);
         bench.pass(600);
         assert_eq!((bench.starts().len(), bench.letters().len()), (0, 1));
-        (bench.ended()[0].cancelled, bench.end().0)
+        let (outcome, cause, reason) = bench.end();
+        (bench.ended()[0].cancelled, outcome, cause, reason)
     };
-    assert_eq!(end(20), (true, Outcome::Cancelled));
-    assert_eq!(end(3_600), (false, Outcome::RolledBack), "it made no progress until its timeout");
+    let (cancelled, outcome, ..) = end(20, None);
+    assert_eq!((cancelled, outcome), (true, Outcome::Cancelled));
+    let (cancelled, outcome, ..) = end(3_600, Some(20));
+    assert_eq!((cancelled, outcome), (true, Outcome::Cancelled), "only the way back took that long");
+    let (cancelled, outcome, cause, reason) = end(3_600, None);
+    assert_eq!((cancelled, outcome, cause), (false, Outcome::RolledBack, Some(Cause::Timeout)));
+    assert!(
+        reason.starts_with("no progress for 30 min, as it seems: it was stopped after 60 min"),
+        "{reason}"
+    );
 }

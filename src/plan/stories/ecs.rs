@@ -41,6 +41,8 @@ pub(in crate::plan) fn rollout(name: &str, created: i64, definition: DefinitionV
         state: RolloutState::InProgress,
         rolls_back: true,
         stopped: false,
+        tripped: false,
+        undone_since: None,
         tasks: Tasks { desired: 2, running: 0, pending: 2, failed: 0 },
         reason: "".into(),
     }
@@ -72,8 +74,8 @@ pub(super) fn look(scene: &Look, order: &LookOrder, now: Timestamp) -> Look {
     look
 }
 
-/// What DescribeServices lists: what is in progress or primary, or in its place the way back.
-pub(super) fn glance(scene: &Look) -> Glance {
+/// What DescribeServices lists: what is in progress or primary, or in its place the way back, of which so much has returned.
+pub(super) fn glance(scene: &Look, returned: Tasks) -> Glance {
     let is_listed = |rollout: &&Rollout| rollout.primary || rollout.state == RolloutState::InProgress;
     let live = |rollout: &Rollout| LiveRollout {
         id: rollout.id.deployment.clone().unwrap(),
@@ -86,7 +88,7 @@ pub(super) fn glance(scene: &Look) -> Glance {
         id: "ecs-svc/back".into(),
         primary: true,
         in_progress: true,
-        tasks: Tasks::default(),
+        tasks: returned,
         reason: "".into(),
     };
     let is_going_back =

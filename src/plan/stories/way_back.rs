@@ -186,5 +186,11 @@ fn a_rollback_by_ecs_without_progress_is_told_as_it_is_now() {
     it.rollout_is(RolloutState::RollingBack);
     it.pass(260);
     assert_eq!((it.end().0, it.end().1), (Outcome::Failed, Some(Cause::Timeout)));
-    assert!(it.end().2.starts_with("no progress for 2 min: 1 of 2 tasks run"), "{:?}", it.end());
+    assert!(
+        it.end().2.starts_with(
+            "no progress for 2 min: ECS goes back, 0 tasks of what ran before run, 1 of this one"
+        ),
+        "{:?}",
+        it.end()
+    );
 }

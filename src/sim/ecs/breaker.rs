@@ -119,6 +119,11 @@ pub(super) fn judge(service: &mut EcsService, scene: &mut Scene<'_>) {
     }
 }
 
+/// Whether it was the breaker that failed this deployment, and nobody who stopped it.
+pub(super) fn tripped(deployment: &Deployment) -> bool {
+    deployment.reason == TRIPPED
+}
+
 /// Fails a deployment, and returns to the last completed one if asked to and if there is one.
 fn fail(service: &mut EcsService, number: u64, reason: &str, rollback: bool, scene: &mut Scene<'_>) {
     let now = scene.now;

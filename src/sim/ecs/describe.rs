@@ -240,7 +240,7 @@ fn breaker_status(service: &EcsService, deployment: &Deployment) -> &'static str
         return "DISABLED";
     }
     match (deployment.rollout, deployment.passage) {
-        (Rollout::Failed, _) => "TRIGGERED",
+        (Rollout::Failed, _) if breaker::tripped(deployment) => "TRIGGERED",
         (_, Passage::InProgress | Passage::StopRequested | Passage::RollbackRequested) => "MONITORING",
         _ => "MONITORING_COMPLETE",
     }
