@@ -84,6 +84,7 @@ impl Lane {
         let shown = look.running.iter_mut().map(|running| &mut running.definition);
         let rolled_out = look.rollouts.iter_mut().map(|rollout| &mut rollout.definition);
         shown.chain(rolled_out).for_each(|definition| raise(definition, &order));
+        self.remember_marked(order);
         if turn.now.moment.since(since) <= LONGEST_MARK {
             return self.decide(&look, evidence, blocked, turn);
         }

@@ -10,7 +10,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::domain::{Change, DefinitionView, DeploymentId, Rollout, RolloutKey, fingerprint};
+use crate::domain::{Change, DefinitionView, DeploymentId, MarkOrder, Rollout, RolloutKey, fingerprint};
 
 use super::{
     fold,
@@ -25,6 +25,8 @@ pub(super) struct Named {
     waiting: Name,
     /// The rollout that was started last, and the deployment that it is of.
     started: Option<(RolloutKey, DeploymentId)>,
+    /// What was marked last as needing no rollout of its own: nothing was made for that.
+    marked: Option<MarkOrder>,
 }
 
 impl Hash for Named {
@@ -122,6 +124,11 @@ impl Lane {
         self.named.started.as_ref().is_some_and(|(key, _)| rollout.id.is(key))
     }
 
+    /// A revision that was made for something else bears these marks by now.
+    pub(super) fn remember_marked(&mut self, order: MarkOrder) {
+        self.named.marked = Some(order);
+    }
+
     /// The deployment of ours that this rollout is of, as far as that can be told where it carries these.
     pub(super) fn id_by_rollout(&self, rollout: &Rollout, asks: &[Ask]) -> Option<DeploymentId> {
         let started = self.named.started.as_ref().filter(|(key, _)| rollout.id.is(key));
@@ -131,7 +138,8 @@ impl Lane {
     /// The deployment that made the revision of this rollout for just these.
     pub(super) fn id_by_marks(&self, rollout: &Rollout, asks: &[Ask]) -> Option<DeploymentId> {
         let id = rollout.definition.marks.deployment.clone()?;
-        let is_made_for = |it: &DefinitionView| asks.iter().all(|ask| is_marked_for(it, ask));
+        let marked = self.named.marked.as_ref();
+        let is_made_for = |it: &DefinitionView| asks.iter().all(|ask| is_made_for(it, ask, marked));
         let is_made = asks.iter().any(|ask| ask.request.change.is_content())
             && is_made_for(&rollout.definition)
             && !rollout.previous.as_ref().is_some_and(is_made_for);
@@ -139,16 +147,20 @@ impl Lane {
     }
 }
 
-/// Whether a revision has the image that is asked for because of just this. Marks go on from one revision to the next, and to
-/// those by which we go back; a definition that is rolled out as it is bears none of ours.
-fn is_marked_for(definition: &DefinitionView, ask: &Ask) -> bool {
+/// Whether a revision has the image that is asked for because of just this, and not only the mark of it. Marks go on from one
+/// revision to the next, and to those by which we go back; a definition that is rolled out as it is bears none of ours.
+fn is_made_for(definition: &DefinitionView, ask: &Ask, marked: Option<&MarkOrder>) -> bool {
     let marks = &definition.marks;
+    let later = marked.filter(|it| it.definition == definition.id).map(|it| &it.marks.versions);
     match &ask.request.change {
         Change::Refresh(_) => true,
         Change::Definition(_) => false,
         Change::Image(image) => {
             let containers = settle::containers(&image.source, definition);
-            let is_its = |name| marks.versions.get(name) == Some(&ask.request.version);
+            let version = Some(&ask.request.version);
+            let is_its = |name| {
+                marks.versions.get(name) == version && later.and_then(|later| later.get(name)) != version
+            };
             marks.follows.is_empty() && !containers.is_empty() && containers.iter().all(is_its)
         }
     }

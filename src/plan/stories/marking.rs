@@ -69,6 +69,21 @@ fn a_rollout_that_carries_what_was_asked_for_again_is_marked_and_adopted() {
 }
 
 #[test]
+fn what_an_old_revision_of_ours_turns_out_to_carry_is_not_told_as_the_deployment_that_made_it() {
+    let old = marked(2, "v2", 900);
+    let mut it = Bench::new();
+    *it.scene() = ecs::at_rest(old.clone());
+    let again = rollout("back", 995, old.clone());
+    it.scene().rollouts =
+        vec![Rollout { state: RolloutState::Succeeded, previous: Some(revision(3, "v3")), ..again }];
+    it.receive("m", [image("v2", 990)]);
+    it.pass(10);
+    let [ended] = &it.ended()[..] else { panic!("{:?}", it.outcomes()) };
+    assert_eq!((ended.outcome, versions(&it.marks())), (Some(Outcome::AlreadyRunning), vec![Some(at(990))]));
+    assert_ne!(Some(&ended.id), old.marks.deployment.as_ref());
+}
+
+#[test]
 fn a_definition_that_was_moved_to_since_is_marked_with_it() {
     let mut it = running_v1(900);
     let moved = moved_to(2, "v2", 980);
