@@ -177,8 +177,8 @@ pub(super) async fn rollback(
     let found = find_target(&snapshot, &id)?;
     let (target, before) = (found.id.clone(), (found.name.clone(), found.lane.hold.clone()));
     is_taken(&snapshot, &target)?;
-    let reason = note("reason", body.reason)?;
-    let found = state.desk.get()?.way_back(target, body.to).await?;
+    let (to, reason) = (version("to", body.to)?, note("reason", body.reason)?);
+    let found = state.desk.get()?.way_back(target, to).await?;
     let way = WayBack { hold: body.hold, by: Some(by.clone()), reason, ..found };
     if body.dry_run {
         return Ok(Json(RollbackAnswer::new(way, before, None)).into_response());
@@ -325,6 +325,16 @@ fn wanted(body: &DeployBody) -> Result<Wanted, Problem> {
         }
         _ => Err(Problem::bad_request("only one of `image`, `tag` and `definition` can be deployed")),
     }
+}
+
+/// What is gone back to, where that is named: an empty name is not the last good one.
+fn version(name: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    if text.trim().is_empty() {
+        let right = "a revision, a tag or a digest; without it, the last good one is meant";
+        return Err(Problem::bad_request(format!("`{name}` must be {right}")));
+    }
+    Ok(Some(text.trim().to_owned()))
 }
 
 /// A text for people; an empty one says nothing.

@@ -233,6 +233,22 @@ async fn a_rollback_says_what_it_would_do_before_it_does() {
 }
 
 #[tokio::test]
+async fn a_rollback_to_an_empty_name_is_refused_and_one_to_none_is_not() {
+    let (notebook, state) = notebook();
+    let path = "/api/v1/targets/api/rollback";
+    for to in ["", " \n"] {
+        let told = post(&state, path, json!({ "to": to })).await.problem();
+        let right = "a revision, a tag or a digest; without it, the last good one is meant";
+        assert_eq!(told, (400, format!("`to` must be {right}")), "{to:?}");
+    }
+    assert!(notebook.posted.lock().expect("sound").is_empty());
+    for body in [json!({ "to": null }), json!({ "to": " chubby_api:12\n" })] {
+        assert_eq!(post(&state, path, body).await.status, StatusCode::ACCEPTED);
+        assert_eq!(posted(&notebook).0["detail"]["to"], "chubby_api:12");
+    }
+}
+
+#[tokio::test]
 async fn a_rollback_of_a_target_that_is_held_already_says_that_it_stays_so() {
     let way_of = async |kind: HoldKind| {
         let mut sample = Sample::busy();
