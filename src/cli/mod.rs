@@ -99,7 +99,7 @@ enum Command {
     Rollback(rollback::Options),
     /// Gives up a deployment that waits or is under way
     #[command(
-        after_help = "Exit codes: 0 asked for; 1 it has ended, or there is none; 2 wrong usage, token or settings.\n\n\
+        after_help = "Exit codes: 0 asked for; 1 it has ended, goes back already, or there is none; 2 wrong usage, token or settings.\n\n\
         Example:\n  lockkeeper cancel d-77fe3a01c2b4 --reason 'the wrong tag'"
     )]
     Cancel(cancel::Options),

@@ -94,10 +94,17 @@ pub(super) async fn cancel(
     Body(body): Body<ReasonBody>,
 ) -> Result<Response, Problem> {
     let snapshot = state.latest();
-    let record =
-        snapshot.deployment(&id.as_str().into()).ok_or_else(|| super::no_deployment(&snapshot, &id))?;
+    let record = snapshot.deployment(&id.as_str().into());
+    let record = record.ok_or_else(|| no_deployment_to_cancel(&snapshot, &id))?;
     if let Some(outcome) = record.outcome {
         let detail = format!("the deployment `{}` has ended: {}", record.id, outcome.as_str());
+        return Err(Problem::conflict(detail));
+    }
+    if let Some(cause) = record.goes_back_for() {
+        let (id, cause) = (&record.id, cause.as_str());
+        let detail = format!(
+            "the deployment `{id}` goes back already, because it failed ({cause}): nothing is left to cancel"
+        );
         return Err(Problem::conflict(detail));
     }
     let (id, target) = (record.id.clone(), record.target.clone());
@@ -298,6 +305,19 @@ fn awaits_no_approval(state: &StatusState, id: &str) -> Problem {
             Problem::conflict(format!("the deployment `{}` does not wait for an approval", record.id))
         }
     }
+}
+
+/// That there is no such deployment; where the target was named instead of it, which one may be meant.
+fn no_deployment_to_cancel(snapshot: &Snapshot, id: &str) -> Problem {
+    let Ok(target) = find_target(snapshot, id) else { return super::no_deployment(snapshot, id) };
+    let ids = [(&target.lane.deployment, "is under way there"), (&target.lane.next, "waits there")];
+    let ids = ids.into_iter().filter_map(|(id, how)| Some(format!("`{}` {how}", id.as_ref()?)));
+    let there = ids.collect::<Vec<_>>().join(", and ");
+    let there = if there.is_empty() { "nothing is under way there, and nothing waits".into() } else { there };
+    Problem::not_found(format!(
+        "{} is a target, and a deployment is cancelled by its id: {there}",
+        target.name
+    ))
 }
 
 fn has_content(body: &DeployBody) -> bool {

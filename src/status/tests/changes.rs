@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::{HoldKind, HoldRecord, TargetId, TargetRecord, TargetSettings, WayBack},
+    domain::{
+        Cause, DeploymentRecord, HoldKind, HoldRecord, Stage, TargetId, TargetRecord, TargetSettings, WayBack,
+    },
     status::{Answer as Eventually, Letters, Refusal, Replay, Replayed, sample},
 };
 
@@ -295,6 +297,51 @@ async fn what_is_not_there_or_has_ended_cannot_be_decided_about() {
     404 no target has the name or the id `nobody`: known are api, cart, mail, search
     ");
     assert!(notebook.posted.lock().expect("sound").is_empty());
+}
+
+/// With this deployment under way instead of the sample's.
+fn notebook_with(active: DeploymentRecord) -> (Arc<Notebook>, StatusState) {
+    let (notebook, mut state) = notebook();
+    let mut snapshot = (*state.latest()).clone();
+    snapshot.deployments = Arc::new([(active.target.clone(), Arc::new(active))].into());
+    state.snapshot = tokio::sync::watch::channel(Arc::new(snapshot)).1;
+    (notebook, state)
+}
+
+#[tokio::test]
+async fn what_goes_back_already_is_cancelled_only_where_it_could_still_go_on() {
+    let back = DeploymentRecord { stage: Stage::RollingBack, ..crate::report::sample::active() };
+    let failed = |cause| DeploymentRecord { cause: Some(cause), ..back.clone() };
+    let path = "/api/v1/deployments/d-77fe/cancel";
+    for cause in [Cause::CrashLoop, Cause::Timeout] {
+        let (notebook, state) = notebook_with(failed(cause));
+        let why = format!(
+            "the deployment `d-77fe` goes back already, because it failed ({}): nothing is left to cancel",
+            cause.as_str()
+        );
+        assert_eq!(post(&state, path, json!({})).await.problem(), (409, why));
+        assert!(notebook.posted.lock().expect("sound").is_empty());
+    }
+    let cancelled = DeploymentRecord { cancelled: true, ..back.clone() };
+    // Without room it is tried again once it is back.
+    for goes_on in [cancelled, failed(Cause::Placement), failed(Cause::Unknown), back] {
+        let (_notebook, state) = notebook_with(goes_on);
+        assert_eq!(post(&state, path, json!({})).await.status, StatusCode::ACCEPTED);
+    }
+}
+
+#[tokio::test]
+async fn who_cancels_a_target_is_told_which_deployment_is_meant() {
+    let (_notebook, state) = notebook();
+    let told = async |id: &str| {
+        let (status, detail) =
+            post(&state, &format!("/api/v1/deployments/{id}/cancel"), json!({})).await.problem();
+        format!("{status} {detail}")
+    };
+    assert_snapshot!(format!("{}\n{}", told("api").await, told("search").await), @"
+    404 api is a target, and a deployment is cancelled by its id: `d-77fe` is under way there
+    404 search is a target, and a deployment is cancelled by its id: nothing is under way there, and nothing waits
+    ");
 }
 
 #[tokio::test]
