@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{
         AccountId, Ask, Decision, DecisionVerb, DeployRequest, DeploymentId, EventId, ImageReference, Region,
-        Subject, TargetId, Wanted, WayBack, harmless, is_tag, kept_of_reason,
+        Subject, TargetId, Wanted, WayBack, harmless, is_repository, is_tag, kept_of_reason,
     },
     status::{Snapshot, StatusState, access::Operator, desk::Refusal, problem::Problem},
 };
@@ -330,9 +330,14 @@ fn wanted(body: &DeployBody) -> Result<Wanted, Problem> {
     match (&body.image, &body.tag, &body.definition) {
         (None, None, None) => Ok(Wanted::Refresh),
         (Some(image), None, None) => {
-            let image = image.trim().parse::<ImageReference>();
             let right = "an image: [registry/]repository[:tag][@digest]";
-            image.map(Wanted::Image).map_err(|_| wrong("image", right))
+            let image = image.trim().parse::<ImageReference>().map_err(|_| wrong("image", right))?;
+            if !is_repository(&image.repository) {
+                let right =
+                    "an image whose repository has lowercase letters, digits, `.`, `_`, `-` and `/` alone";
+                return Err(wrong("image", right));
+            }
+            Ok(Wanted::Image(image))
         }
         (None, Some(tag), None) if is_tag(tag.trim()) => Ok(Wanted::Tag(tag.trim().into())),
         (None, Some(_), None) => {

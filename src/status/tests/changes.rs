@@ -352,6 +352,7 @@ async fn a_body_that_nobody_understands_is_refused_by_name() {
         json!({}),
         json!({ "target": "api", "imgae": "x" }),
         json!({ "target": "api", "image": "a b" }),
+        json!({ "target": "api", "image": "UPPER/x:1" }),
         json!({ "target": "api", "tag": "-x" }),
         json!({ "target": "api", "definition": "x:y:z" }),
         json!({ "target": "api", "tag": "1", "image": "x" }),
@@ -371,6 +372,7 @@ async fn a_body_that_nobody_understands_is_refused_by_name() {
     400 the body cannot be understood: missing field `target` at line 1 column 2
     400 the body cannot be understood: unknown field `imgae`, expected one of `target`, `image`, `tag`, `definition`, `refresh`, `force`, `reason`, `metadata` at line 1 column 8
     400 `image` must be an image: [registry/]repository[:tag][@digest]
+    400 `image` must be an image whose repository has lowercase letters, digits, `.`, `_`, `-` and `/` alone
     400 `tag` must be a tag: up to 128 letters, digits, `_`, `.` and `-`, not led by `.` or `-`
     400 `definition` must be a task definition: family, family:revision, or an ARN
     400 only one of `image`, `tag` and `definition` can be deployed
