@@ -429,11 +429,24 @@ async fn the_way_back_leads_to_what_was_good_before_and_not_to_what_was_gone_bac
     rolled_out(&lab, &back).await;
     assert_eq!(way_back(&lab, None).await, Ok("api:2 to api:1".into()), "api:3 was gone back from");
     let digest = &lab.digests["v3"];
-    for to in ["v3", "api:3", "3", digest.as_str()] {
+    let digits = &digest.as_str()["sha256:".len()..];
+    for to in ["v3", "api:3", "3", digest.as_str(), &digest.as_str()[..19], digits, &digits[..12]] {
         let way = lab.ecs.way_back(&target(), Some(to)).await.expect("it ran, and somebody names it");
         assert_eq!(way.to.to_string(), "api:3", "{to}");
         assert_eq!(way.to_images[0].digest.as_ref(), Some(digest), "{to}");
     }
+    let unknown = way_back(&lab, Some("0123456789ab")).await.unwrap_err();
+    assert!(
+        unknown.contains("with the tag 0123456789ab or the digest sha256:0123456789ab within"),
+        "{unknown}"
+    );
+    let first = StartOrder { base: "api:1".parse().unwrap(), edits: BTreeMap::new(), ..order("2") };
+    rolled_out(&lab, &first).await;
+    let why = way_back(&lab, None).await.unwrap_err();
+    assert!(
+        why.contains("within ECS's 90 days: it has gone back from all else that it ran; name a"),
+        "{why}"
+    );
 }
 
 #[tokio::test]

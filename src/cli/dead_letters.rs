@@ -98,6 +98,9 @@ async fn list(options: Options, settings: Settings, output: Output) -> anyhow::R
         End::Stopped => anyhow::bail!("interrupted; all that was seen was given back"),
         End::Failed(error) => return Err(error.into()),
     };
+    if letters.is_empty() {
+        office.require_target()?;
+    }
     let queue = office.desk.letters.url().to_owned();
     let listing = Listing { queue, letters, whole, unseen: office.unseen() };
     match output {

@@ -18,7 +18,7 @@ use super::{
     say, say_json,
     terminal::{
         paint::{Paint, Tone, of_outcome},
-        table::painted,
+        table::{fits, painted},
         width,
     },
 };
@@ -100,7 +100,12 @@ fn text(
 }
 
 fn table(found: &[Deployment], width: Option<usize>, now: Timestamp, paint: Paint) -> String {
-    let rows: Vec<[String; 6]> = found.iter().map(|it| row(it, width, now)).collect();
+    let rows = |most: Option<usize>| -> Vec<[String; 6]> {
+        found.iter().map(|it| row(it, width, id_in(most, &it.id), now)).collect()
+    };
+    // With room for all of it, an id can be copied from where it is shown.
+    let whole = rows(None);
+    let rows = if fits(HEADS, &whole, width) { whole } else { rows(width) };
     painted(
         HEADS,
         &rows,
@@ -114,7 +119,7 @@ fn table(found: &[Deployment], width: Option<usize>, now: Timestamp, paint: Pain
     )
 }
 
-fn row(it: &Deployment, width: Option<usize>, now: Timestamp) -> [String; 6] {
+fn row(it: &Deployment, width: Option<usize>, id: String, now: Timestamp) -> [String; 6] {
     let ended = it.finished_at.as_deref().map_or_else(|| "-".into(), |at| when_in(width, now, at));
     let outcome = it.outcome.as_deref().unwrap_or(&it.stage).replace('_', " ");
     let cause = it.cause.as_deref().map(|cause| format!(", {}", cause.replace('_', " "))).unwrap_or_default();
@@ -123,7 +128,7 @@ fn row(it: &Deployment, width: Option<usize>, now: Timestamp) -> [String; 6] {
     let asked = asked.or_else(|| it.definition.clone()).unwrap_or_default();
     let what = if it.changes.is_empty() { asked } else { it.changes.join("; ") };
     let took = it.seconds().map_or_else(|| "-".into(), lasting);
-    [ended, it.called().to_owned(), outcome + &cause, what, took, id_in(width, &it.id)]
+    [ended, it.called().to_owned(), outcome + &cause, what, took, id]
 }
 
 #[cfg(test)]
@@ -166,6 +171,12 @@ mod tests {
         12:03:00     shop_api  rolled back…  image pushe…  2 min 55 s  d-77fe
         10-31 12:03  shop_api  succeeded     shop_api:8    -           ecs-6c7c5b1c6e3…
         ");
+        insta::assert_snapshot!(told(Some(120)), @"
+        ENDED        TARGET    OUTCOME                  WHAT                          TOOK        DEPLOYMENT
+        -            shop_api  rollout                  image shop_api:1.5            -           d-77fe
+        12:03:00     shop_api  rolled back, crash loop  image pushed: 1.5 was pushed  2 min 55 s  d-77fe
+        10-31 12:03  shop_api  succeeded                shop_api:8                    -           ecs-6c7c5b1c6e3a4d0f8f6f
+        ");
         assert_eq!(text(&[], true, None, now, Paint::never()), "No deployments are known.\n");
         for (found, begins) in
             [(&found[..0], "No deployments are known to the daemon yet;"), (&found[..], "ENDED")]
@@ -183,8 +194,13 @@ mod tests {
                 "outcome": "succeeded", "cause": null, "reason": null, "definition": null, "previous_definition": null,
                 "attempts": 1, "started_at": null, "finished_at": null,
             });
-            row(&serde_json::from_value(it).expect("a deployment"), None, Timestamp::from_millis(0))[1]
-                .clone()
+            row(
+                &serde_json::from_value(it).expect("a deployment"),
+                None,
+                String::new(),
+                Timestamp::from_millis(0),
+            )[1]
+            .clone()
         };
         assert_eq!((told(Some("mail/api")).as_str(), told(None).as_str()), ("mail/api", "svc_api"));
     }

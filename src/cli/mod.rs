@@ -99,7 +99,7 @@ enum Command {
     Rollback(rollback::Options),
     /// Gives up a deployment that waits or is under way
     #[command(
-        after_help = "Exit codes: 0 asked for; 1 it has ended, or there is none; 2 wrong usage, token or settings.\n\n\
+        after_help = "Exit codes: 0 asked for; 1 it has ended, goes back already, or there is none; 2 wrong usage, token or settings.\n\n\
         Example:\n  lockkeeper cancel d-77fe3a01c2b4 --reason 'the wrong tag'"
     )]
     Cancel(cancel::Options),
@@ -127,15 +127,16 @@ enum Command {
     History(history::Options),
     /// Lists what is set aside and why; nothing is taken from the dead-letter queue
     #[command(
-        after_help = "Exit codes: 0 listed; 1 a queue could not be read, or interrupted; 2 wrong usage or settings.\n\n\
+        after_help = "Exit codes: 0 listed; 1 a queue could not be read, no letter is for a target that is not known, or interrupted; 2 \
+        wrong usage or settings.\n\n\
         Examples:\n  lockkeeper dead-letters --target api --since 2h\n  \
         lockkeeper dead-letters --cause image_pull --output json"
     )]
     DeadLetters(dead_letters::Options),
     /// Puts back what was set aside: it is tried again, and never overwrites something newer unless it is forced
     #[command(
-        after_help = "Exit codes: 0 all that was selected is put back, or nothing was; 1 something is not, or an id names \
-        no letter; 2 wrong usage or settings.\n\n\
+        after_help = "Exit codes: 0 all that was selected is put back, or nothing was; 1 something is not, an id names no \
+        letter, or no letter is for a target that is not known; 2 wrong usage or settings.\n\n\
         Examples:\n  lockkeeper replay --target api --dry-run\n  lockkeeper replay --id 9f86d081884c7d65\n  \
         lockkeeper replay --since 2h --rate 1/s"
     )]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use clap::CommandFactory as _;
+use clap::{ArgAction, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -38,7 +38,7 @@ fn page() -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     let mut command = Arguments::command();
     command.build();
-    let whole = Man::new(command.clone());
+    let whole = Man::new(command.clone().override_usage(synopsis(&command)));
     whole.render_title(&mut page)?;
     whole.render_name_section(&mut page)?;
     whole.render_synopsis_section(&mut page)?;
@@ -54,6 +54,19 @@ fn page() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
+/// How it is called, with what each option takes.
+fn synopsis(command: &Command) -> String {
+    let mut words = vec![command.get_name().to_owned()];
+    for option in command.get_opts() {
+        let long = option.get_long().unwrap_or_default();
+        let values = option.get_value_names().unwrap_or_default().join(" ");
+        let repeats = if matches!(option.get_action(), ArgAction::Append) { "..." } else { "" };
+        words.push(format!("[--{long} {values}]{repeats}"));
+    }
+    words.push("COMMAND".into());
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +78,10 @@ mod tests {
             let title = format!(".SH \"LOCKKEEPER {}\"", command.get_name().to_uppercase());
             assert!(page.contains(&title), "{title}");
         }
+        assert!(
+            page.contains("\\fBlockkeeper\\fR [\\-\\-config FILE]... [\\-\\-output FORM] COMMAND\n"),
+            "{page}"
+        );
         assert!(page.contains("lockkeeper rollback api \\-\\-wait") && !page.contains("(1)"), "{page}");
     }
 }

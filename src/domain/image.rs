@@ -112,6 +112,14 @@ pub fn is_tag(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
+/// Whether a registry could have this repository: lowercase letters, digits, `.`, `_` and `-`, in parts between slashes.
+pub fn is_repository(name: &RepositoryName) -> bool {
+    let is_sign = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-' | b'/')
+    };
+    name.as_str().bytes().all(is_sign)
+}
+
 /// Whether this has the form `algorithm:hex`.
 pub fn is_digest(text: &str) -> bool {
     let of_algorithm = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'_' | b'-');
@@ -294,6 +302,12 @@ mod tests {
         assert!(is_digest(&format!("md5:{hex}")) && is_digest(DIGEST));
         let wrong = [hex.into(), format!(":{hex}"), format!("md5:{}", &hex[1..]), format!("md5:{hex}g")];
         assert!(!wrong.iter().any(|text| is_digest(text)));
+    }
+
+    #[test]
+    fn no_repository_has_capitals() {
+        let could_be = |name: &str| is_repository(&name.into());
+        assert!(could_be("shop/api-2_x.y") && !could_be("UPPER/x") && !could_be("shop/a+b"));
     }
 
     #[test]

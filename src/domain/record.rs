@@ -76,6 +76,15 @@ pub struct DeploymentRecord {
     pub known_from: KnownFrom,
 }
 
+impl DeploymentRecord {
+    /// Why it goes back for good though nobody cancelled it, so that nothing is left of it to cancel. What found no room, or
+    /// failed for a reason that is not known yet, may be tried again after that.
+    pub fn goes_back_for(&self) -> Option<Cause> {
+        let is_final = |cause: &Cause| !matches!(cause, Cause::Placement | Cause::Unknown);
+        self.cause.filter(|_| self.stage == Stage::RollingBack && !self.cancelled).filter(is_final)
+    }
+}
+
 /// A record that is read has its name from beside it.
 fn nameless() -> TargetName {
     "".into()

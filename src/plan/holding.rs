@@ -159,7 +159,7 @@ impl Lane {
         self.settings = settings;
         if self.settings.dry_run {
             turn.ledger.settle(lease, &target, SettledBy::DryRun);
-            return self.report_hold(&decision.note(), decision.verb, HoldMove::DryRun, turn);
+            return self.report_hold(&decision.note(), kind_of(decision.verb), HoldMove::DryRun, turn);
         }
         self.holding.decrees.retain(|older| {
             let stays = older.decision.version > decision.version || !replaces(&decision, &older.decision);
@@ -231,7 +231,8 @@ impl Lane {
     }
 
     fn took_effect(&mut self, decision: &HoldDecision, holds: Holds, turn: &mut Turn<'_>) {
-        let has_changed = holds.record() != self.holding.known.record();
+        let before = self.holding.known.record();
+        let has_changed = holds.record() != before;
         self.holding.known = holds;
         if decision.verb == HoldVerb::Resume {
             self.holding.untagged = None;
@@ -244,7 +245,8 @@ impl Lane {
                 HoldVerb::Pause | HoldVerb::Hold => HoldMove::Begun,
                 HoldVerb::Resume => HoldMove::Ended,
             };
-            self.report_hold(&decision.note(), decision.verb, moved, turn);
+            let ended = before.filter(|_| moved == HoldMove::Ended).map(|it| it.kind);
+            self.report_hold(&decision.note(), ended.unwrap_or(kind_of(decision.verb)), moved, turn);
         }
     }
 
@@ -269,7 +271,7 @@ impl Lane {
             HoldVerb::Pause => {}
         }
         let moved = HoldMove::Refused(failure.reason.clone());
-        self.report_hold(&decision.note(), decision.verb, moved, turn);
+        self.report_hold(&decision.note(), kind_of(decision.verb), moved, turn);
     }
 
     /// The messages of a decision that is settled now.
@@ -310,16 +312,16 @@ impl Lane {
         }
         let before = std::mem::replace(&mut self.holding.known, seen.clone());
         let gone = [
-            (HoldVerb::Pause, before.paused.filter(|_| seen.paused.is_none())),
-            (HoldVerb::Hold, before.held.filter(|_| seen.held.is_none())),
+            (HoldKind::Paused, before.paused.filter(|_| seen.paused.is_none())),
+            (HoldKind::Held, before.held.filter(|_| seen.held.is_none())),
         ];
         let resumed = seen.resumed.as_ref().and_then(|note| note.since);
-        for (verb, note) in gone {
+        for (kind, note) in gone {
             let Some(note) = note else { continue };
             // Somebody who acts beside us, or did before us, may have resumed it in good order.
             let is_resumed = resumed.is_some() && resumed > before.resumed.as_ref().and_then(|it| it.since);
             if !is_resumed {
-                self.report_hold(&note, verb, HoldMove::Vanished, turn);
+                self.report_hold(&note, kind, HoldMove::Vanished, turn);
             }
         }
     }
@@ -363,13 +365,17 @@ impl Lane {
         true
     }
 
-    fn report_hold(&self, note: &HoldNote, verb: HoldVerb, moved: HoldMove, turn: &mut Turn<'_>) {
-        let kind = match verb {
-            HoldVerb::Pause | HoldVerb::Resume => HoldKind::Paused,
-            HoldVerb::Hold => HoldKind::Held,
-        };
+    fn report_hold(&self, note: &HoldNote, kind: HoldKind, moved: HoldMove, turn: &mut Turn<'_>) {
         let (target, name, hold) = (self.target.clone(), self.name(), note.record(kind));
         turn.report(Report::Hold { target, name, hold, moved });
+    }
+}
+
+/// What a decision is about, where nothing shows what it ended.
+fn kind_of(verb: HoldVerb) -> HoldKind {
+    match verb {
+        HoldVerb::Pause | HoldVerb::Resume => HoldKind::Paused,
+        HoldVerb::Hold => HoldKind::Held,
     }
 }
 

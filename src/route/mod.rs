@@ -55,6 +55,7 @@ use self::{
     found::Found,
     index::{Index, Table},
     naming::Names,
+    requests::NotCalled,
 };
 use crate::domain::{
     AccountId, Cancellation, Event, Glob, HoldRequest, Naming, Place, Region, RepositoryName, Request,
@@ -234,6 +235,14 @@ impl Routes {
     /// The target that is called so: by its name, its id or ECS's name of it. `None` if there is none, or more than one.
     pub fn resolve(&self, name: &str) -> Option<(TargetId, Arc<TargetSettings>)> {
         self.called(name).ok().map(|Target { id, settings, .. }| (id, settings))
+    }
+
+    /// Why no target is called so, and what is known instead; `None` where one or several are.
+    pub fn unknown(&self, name: &str) -> Option<String> {
+        match self.find(name) {
+            Err(NotCalled::Unknown(reason)) => Some(reason),
+            Ok(_) | Err(NotCalled::Several(..)) => None,
+        }
     }
 
     fn add_rule(&mut self, rule: TargetRule) {

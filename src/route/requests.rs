@@ -76,7 +76,7 @@ impl Routes {
         }
         match meant.as_slice() {
             [target] => Ok(target.clone()),
-            [] => Err(NotCalled::Unknown(self.unknown(name))),
+            [] => Err(NotCalled::Unknown(self.why_unknown(name))),
             several => {
                 let ways: Vec<String> = several.iter().map(|target| way_to(target, name)).collect();
                 let ways = listed(ways.iter().map(String::as_str));
@@ -136,7 +136,7 @@ impl Routes {
         }
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn why_unknown(&self, name: &str) -> String {
         let named = listed(self.targets.iter().map(|known| known.target.settings.name.as_str()));
         let parts = [
             (!named.is_empty()).then(|| format!("known are {named}")),

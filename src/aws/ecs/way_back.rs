@@ -17,6 +17,12 @@ use crate::domain::{
     RunningImage, ServiceState, Tag, TargetId, WayBack, is_digest,
 };
 
+/// What stands before the digits of a digest.
+const SHA256: &str = "sha256:";
+
+/// As many as we show of a digest: of so many no two that ran have the same.
+const FEWEST_DIGITS: usize = 12;
+
 /// Why nothing can be rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoWayBack {
@@ -64,11 +70,12 @@ impl Ecs {
         let standing = standing(&past);
         let [older @ .., now] = &standing[..] else { return Err(nothing(target, "has run nothing")) };
         let current = reach.view(&now.definition).await?;
-        let found = match to.map(str::trim).filter(|to| !to.is_empty()) {
-            Some(to) => {
-                reach.named(target, Named::read(to, &now.definition), &nameable(&past, &standing)).await?
-            }
-            None => reach.newest_good(target, older, now).await?,
+        let found = if let Some(to) = to {
+            let named = Named::read(to, &now.definition)?;
+            reach.named(target, named, &nameable(&past, &standing)).await?
+        } else {
+            let good = reach.newest_good(older, now).await?;
+            good.ok_or_else(|| nothing(target, why_nothing(&past, older, now)))?
         };
         let (view, images) = found;
         let pinned = moved_on(&view, &images, &current, now);
@@ -158,13 +165,13 @@ impl Reach {
     }
 
     /// The newest that can still be rolled out.
-    async fn newest_good(&self, target: &TargetId, older: &[Past], now: &Past) -> Result<Found, NoWayBack> {
+    async fn newest_good(&self, older: &[Past], now: &Past) -> Result<Option<Found>, NoWayBack> {
         for it in older.iter().rev().filter(|it| !is_same(it, now)) {
             if let Ok(view) = self.wanted(&it.definition.clone().into()).await? {
-                return Ok((view, it.digests.clone()));
+                return Ok(Some((view, it.digests.clone())));
             }
         }
-        Err(nothing(target, "has run nothing else that can be rolled out"))
+        Ok(None)
     }
 
     /// The first of these that is meant.
@@ -174,23 +181,27 @@ impl Reach {
             let ran = past.iter().find(|it| it.definition == view.id);
             return Ok((view, ran.map(|it| it.digests.clone()).unwrap_or_default()));
         }
-        for it in past {
-            let has_it = match &named {
-                Named::Digest(digest) => {
-                    it.digests.values().any(|runs| runs.as_str().starts_with(digest.as_str()))
+        let digest = named.as_digest();
+        for named in std::iter::once(&named).chain(&digest) {
+            for it in past {
+                let has_it = match named {
+                    Named::Digest(digest) => {
+                        it.digests.values().any(|runs| runs.as_str().starts_with(digest.as_str()))
+                    }
+                    Named::Tag(tag) => {
+                        let view = self.view(&it.definition).await?;
+                        view.images.values().any(|image| image.named_tag().as_ref() == Some(tag))
+                    }
+                    Named::Definition(_) => false,
+                };
+                if has_it && let Ok(view) = self.wanted(&it.definition.clone().into()).await? {
+                    return Ok((view, it.digests.clone()));
                 }
-                Named::Tag(tag) => {
-                    let view = self.view(&it.definition).await?;
-                    view.images.values().any(|image| image.named_tag().as_ref() == Some(tag))
-                }
-                Named::Definition(_) => false,
-            };
-            if has_it && let Ok(view) = self.wanted(&it.definition.clone().into()).await? {
-                return Ok((view, it.digests.clone()));
             }
         }
+        let or = digest.map(|digest| format!(" or the digest {digest}")).unwrap_or_default();
         Err(NoWayBack::Wrong(format!(
-            "{} has run nothing with {named} within ECS's 90 days that can be rolled out: name a revision, a tag or a \
+            "{} has run nothing with {named}{or} within ECS's 90 days that can be rolled out: name a revision, a tag or a \
              digest that ran, or nothing for the last good one",
             target.service()
         )))
@@ -199,25 +210,34 @@ impl Reach {
 
 impl Named {
     /// A number alone is a revision of the family that runs.
-    fn read(text: &str, now: &DefinitionId) -> Self {
+    fn read(text: &str, now: &DefinitionId) -> Result<Self, NoWayBack> {
         if let Ok(revision) = text.trim_start_matches(':').parse::<u32>() {
-            return Self::Definition(DefinitionId { revision, ..now.clone() }.into());
+            return Ok(Self::Definition(DefinitionId { revision, ..now.clone() }.into()));
         }
-        if is_digest(text) || is_shortened(text) {
-            return Self::Digest(text.into());
+        if let Some(digits) = text.strip_prefix(SHA256).filter(|digits| is_hexadecimal(digits)) {
+            let short =
+                || NoWayBack::Wrong(format!("{text} is too short: a digest is named by 12 digits at least"));
+            return if digits.len() < FEWEST_DIGITS { Err(short()) } else { Ok(Self::Digest(text.into())) };
         }
-        match text.parse::<DefinitionRef>() {
+        if is_digest(text) {
+            return Ok(Self::Digest(text.into()));
+        }
+        Ok(match text.parse::<DefinitionRef>() {
             Ok(which) if which.revision.is_some() => Self::Definition(which),
             _ => Self::Tag(text.into()),
-        }
+        })
+    }
+
+    /// What else may be meant where nothing has that tag: digits alone may begin a digest.
+    fn as_digest(&self) -> Option<Self> {
+        let Self::Tag(tag) = self else { return None };
+        let is_begun = (FEWEST_DIGITS..=64).contains(&tag.as_str().len()) && is_hexadecimal(tag.as_str());
+        is_begun.then(|| Self::Digest(format!("{SHA256}{tag}").into()))
     }
 }
 
-/// A digest as we show it: of so many digits no two that ran have the same.
-fn is_shortened(text: &str) -> bool {
-    let is_enough =
-        |digits: &str| (12..64).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_hexdigit());
-    text.strip_prefix("sha256:").is_some_and(is_enough)
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 impl fmt::Display for Named {
@@ -288,6 +308,18 @@ fn moved_on(
     images.collect()
 }
 
+/// Why nothing that ran was good until now.
+fn why_nothing(past: &[Past], older: &[Past], now: &Past) -> &'static str {
+    let others = |some: &[Past]| some.iter().filter(|it| !is_same(it, now)).count();
+    match (others(older), others(past)) {
+        (0, 1..) => "has gone back from all else that it ran",
+        (some, all) if some < all => {
+            "has run nothing else that can be rolled out, but what it has gone back from"
+        }
+        (_, _) => "has run nothing else that can be rolled out",
+    }
+}
+
 fn nothing(target: &TargetId, what: &str) -> NoWayBack {
     NoWayBack::Conflict(format!(
         "there is no last good deployment of {} within ECS's 90 days: it {what}; name a revision to go back to",
@@ -349,12 +381,50 @@ mod tests {
             ("other:3", "other:3"),
             ("v1.2", "the tag v1.2"),
             ("latest", "the tag latest"),
-            ("sha256:c1ff93", "the tag sha256:c1ff93"),
+            ("sha256:x", "the tag sha256:x"),
+            ("c1ff9357d2e3", "the tag c1ff9357d2e3"),
             (digest.as_str(), digest.as_str()),
         ] {
-            assert_eq!(Named::read(text, &now).to_string(), said);
+            assert_eq!(Named::read(text, &now).expect("named").to_string(), said);
         }
-        let is_digest = |text: &str| matches!(Named::read(text, &now), Named::Digest(_));
+        let is_digest = |text: &str| matches!(Named::read(text, &now), Ok(Named::Digest(_)));
         assert!(is_digest("sha256:c1ff9357d2e3") && is_digest("sha256:123456789012"), "as it is shown");
+        for short in ["sha256:12", "sha256:c1ff9357d2e"] {
+            let told = Named::read(short, &now).err().map(|why| why.to_string());
+            let expected = format!("{short} is too short: a digest is named by 12 digits at least");
+            assert_eq!(told, Some(expected));
+        }
+    }
+
+    #[test]
+    fn digits_alone_may_begin_a_digest_where_they_are_no_tag() {
+        let now = DefinitionId { family: "shop".into(), revision: 7 };
+        let digest =
+            |text: &str| Named::read(text, &now).expect("named").as_digest().map(|it| it.to_string());
+        assert_eq!(digest("c1ff9357d2e3").as_deref(), Some("sha256:c1ff9357d2e3"));
+        assert_eq!(digest(&"a".repeat(64)), Some(format!("sha256:{}", "a".repeat(64))));
+        for other in ["c1ff9357d2e", "release-2026", "shop:6", &"a".repeat(65)] {
+            assert_eq!(digest(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn why_nothing_is_left_to_go_back_to_is_what_became_of_the_rest() {
+        let why = |of: &[(u32, &str, bool)]| {
+            let past: Vec<Past> =
+                of.iter().map(|(revision, digest, is_pinned)| past(*revision, digest, *is_pinned)).collect();
+            let standing = standing(&past);
+            let (now, older) = standing.split_last().expect("it runs");
+            why_nothing(&past, older, now)
+        };
+        assert_eq!(why(&[(5, "a", false)]), "has run nothing else that can be rolled out");
+        assert_eq!(why(&[(4, "z", false), (5, "a", false)]), "has run nothing else that can be rolled out");
+        let back = [(5, "a", false), (6, "b", false), (5, "a", false)];
+        assert_eq!(why(&back), "has gone back from all else that it ran");
+        let before = [&[(4, "z", false)], &back[..]].concat();
+        assert_eq!(
+            why(&before),
+            "has run nothing else that can be rolled out, but what it has gone back from"
+        );
     }
 }

@@ -60,8 +60,14 @@ impl Reach {
         })?;
         let url = base(&url).map_err(Ended::Misused)?;
         let token = match (found.token, found.token_file) {
-            (Some(token), _) => Some(token),
-            (None, Some(path)) => Some(in_file(&path).map_err(Ended::Misused)?),
+            (Some(token), _) => {
+                let place = if self.token.is_some() { "--token" } else { TOKEN };
+                Some(token_of(&token, place).map_err(Ended::Misused)?)
+            }
+            (None, Some(path)) => {
+                let token = in_file(&path).and_then(|token| token_of(&token, &path.display().to_string()));
+                Some(token.map_err(Ended::Misused)?)
+            }
             (None, None) => None,
         };
         Client::new(url, token).map_err(Ended::Failed)
@@ -105,6 +111,21 @@ fn base(url: &str) -> Result<String, String> {
                 .into())
         }
     }
+}
+
+/// The token that was said there; why it is none says nothing of it.
+fn token_of(said: &str, place: &str) -> Result<String, String> {
+    let token = said.trim();
+    if token.is_empty() {
+        return Err(format!("the token of {place} is empty"));
+    }
+    if !token.bytes().all(|sign| sign.is_ascii_graphic()) {
+        let mend = "say one token alone, of ASCII without white space";
+        return Err(format!(
+            "the token of {place} has signs within it that no token has, such as a line end: {mend}"
+        ));
+    }
+    Ok(token.to_owned())
 }
 
 /// The first token in a file that may hold several.
@@ -158,6 +179,23 @@ mod tests {
         assert_eq!(base("https://x.example/ops/"), Ok("https://x.example/ops".into()));
         for wrong in ["x.example", "ftp://x", "https://", "https://me:secret@x", "http://x/?a"] {
             assert!(base(wrong).is_err_and(|told| !told.contains("secret")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_shown_without_what_stands_around_it_and_one_that_cannot_be_shown_is_refused_untold() {
+        let shown = |token: &str| {
+            let reach = said(Some("http://127.0.0.1:1"), Some(token), None);
+            reach.client(&[]).map(|_| ()).map_err(|ended| match ended {
+                Ended::Misused(why) => why,
+                Ended::Done | Ended::Failed(_) | Ended::Told(_) => panic!("it was used wrongly"),
+            })
+        };
+        assert_eq!(shown("one-token-of-many\r\n"), Ok(()));
+        assert_eq!(token_of(" one-token-of-many\r\n", "x"), Ok("one-token-of-many".into()));
+        for wrong in ["hun\nter2", "hun ter2", "hun\u{7}ter2", "hun\u{fc}ter2", " \n"] {
+            let told = shown(wrong).expect_err("refused");
+            assert!(told.starts_with("the token of --token ") && !told.contains("ter2"), "{told}");
         }
     }
 

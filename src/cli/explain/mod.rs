@@ -355,6 +355,11 @@ impl Targets {
         self.routes.resolve(name).map(|(id, _)| id)
     }
 
+    /// Why no target is called so, and what is known instead.
+    pub(super) fn unknown(&self, name: &str) -> Option<String> {
+        self.routes.unknown(name)
+    }
+
     /// What people call this target: its name in the settings, else ECS's.
     pub(super) fn name_of(&self, id: &TargetId) -> TargetName {
         let known = self.routes.resolve(&id.to_string());

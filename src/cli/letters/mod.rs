@@ -69,6 +69,14 @@ impl Office {
         Ok(Self { desk, outlook, pick, stop })
     }
 
+    /// That none was found, where that may be because no target here has the name that was asked for.
+    pub(super) fn require_target(&self) -> anyhow::Result<()> {
+        match self.pick.target().and_then(|name| self.outlook.unknown(name)) {
+            Some(why) => anyhow::bail!("no letter was found: {why}"),
+            None => Ok(()),
+        }
+    }
+
     /// Looks at letters, and gives all of them back. Says how many stay hidden for a while, because that failed.
     pub(super) async fn look(&self, bounds: Bounds) -> (Swept, usize) {
         let wanted = |letter: &letter::Letter| self.pick.takes(letter, &self.outlook);

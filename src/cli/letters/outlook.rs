@@ -55,6 +55,14 @@ impl Outlook {
         self.targets.resolve(name)
     }
 
+    /// Why no target is called so as far as is known here, and who knows more.
+    pub(in crate::cli) fn unknown(&self, name: &str) -> Option<String> {
+        let discovered = "; of what discovery finds, the names that tags give are known to the daemon alone: say --url, or \
+                          ECS's name";
+        let more = if self.discovers { discovered } else { "" };
+        Some(self.targets.unknown(name)? + more)
+    }
+
     /// What people call this target.
     pub(in crate::cli) fn name_of(&self, target: &TargetId) -> String {
         self.targets.name_of(target).to_string()
@@ -179,6 +187,20 @@ pub(super) mod tests {
         let mut other = set_aside();
         other.attributes.insert("lockkeeper.target".into(), "111122223333/eu-west-1/shop/found".into());
         assert_eq!(outlook.follows(&Letter::read(&other), false).result, Verdict::NotKnown);
+    }
+
+    #[test]
+    fn a_name_that_no_target_has_is_unknown_and_one_that_discovery_may_know_is_asked_of_the_daemon() {
+        for known in ["the-api", "api", "111122223333/eu-west-1/shop/api"] {
+            assert_eq!(shop().unknown(known), None);
+        }
+        let told = "no target is called `found`; known are the-api, web";
+        assert_eq!(shop().unknown("found").as_deref(), Some(told));
+        let told = shop_with("[discovery]\nclusters = ['*']").unknown("found").expect("unknown");
+        assert!(
+            told.contains("known are the-api, web; of what discovery finds") && told.contains("--url"),
+            "{told}"
+        );
     }
 
     #[test]

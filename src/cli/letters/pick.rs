@@ -73,6 +73,11 @@ impl Pick {
         self.filter.id.iter().any(|id| *id == letter.id || id == letter.message_id.as_str())
     }
 
+    /// The target that was named.
+    pub(in crate::cli) fn target(&self) -> Option<&str> {
+        self.filter.target.as_deref()
+    }
+
     /// The ids that were named.
     pub(in crate::cli) fn ids(&self) -> &[String] {
         &self.filter.id

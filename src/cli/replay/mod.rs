@@ -164,7 +164,11 @@ fn by_daemon(options: &Options, files: &[PathBuf], output: Output) -> Ended {
 async fn put_back(options: Options, settings: Settings, output: Output) -> anyhow::Result<Answer> {
     let Options { filter, all: _, force, dry_run, rate, despite_redrive, reach: _ } = options;
     let office = Office::open(settings, filter, despite_redrive).await?;
-    from(&office, How { force, dry_run, rate, by: None }, output).await
+    let answer = from(&office, How { force, dry_run, rate, by: None }, output).await?;
+    if answer.letters.is_empty() && !answer.interrupted {
+        office.require_target()?;
+    }
+    Ok(answer)
 }
 
 /// Puts back what is picked in this office.

@@ -22,6 +22,17 @@ pub(in crate::cli) fn table<const N: usize>(
     lines(heads, rows, (width, whole), |_, _, cell| cell.to_owned())
 }
 
+/// Whether nothing of these rows has to be cut for that.
+pub(in crate::cli) fn fits<const N: usize>(
+    heads: [&str; N],
+    rows: &[[String; N]],
+    width: Option<usize>,
+) -> bool {
+    let heads = heads.map(str::to_owned);
+    let rows: Vec<[String; N]> = std::iter::once(heads).chain(rows.iter().cloned()).collect();
+    widths(&rows, width, &[]) == widths(&rows, None, &[])
+}
+
 /// The same, in colours: each cell has the tone of its row and column. The room is the width, and what is to stay whole.
 pub(in crate::cli) fn painted<const N: usize>(
     heads: [&str; N],

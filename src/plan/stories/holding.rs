@@ -370,6 +370,17 @@ fn a_rollback_holds_its_target_before_it_starts_anything() {
 }
 
 #[test]
+fn the_end_of_a_hold_is_told_as_that_of_a_hold() {
+    let mut bench = running_two();
+    bench.receive("m", [rollback(980, true)]);
+    bench.pass(6);
+    bench.rollout_is(RolloutState::Succeeded);
+    resume(&mut bench, 1_100);
+    bench.pass(6);
+    assert_eq!(bench.hold_moves().last(), Some(&(HoldKind::Held, &HoldMove::Ended)));
+}
+
+#[test]
 fn a_rollback_that_is_not_to_hold_does_not() {
     let mut bench = running_two();
     bench.receive("m", [rollback(980, false)]);

@@ -124,17 +124,18 @@ impl Held {
             return;
         }
         seen.stamp = stamp;
-        let name = &*self.rule.name;
-        match read(path) {
+        let read = read(path);
+        let (name, path) = (&*self.rule.name, path.display());
+        match read {
             Ok(digests) => {
-                info!(token = name, "its file has changed, and was read again");
+                info!(token = name, "the file {path} of the token {name} has changed, and was read again");
                 self.digests = digests;
             }
             Err(why) => {
                 warn!(
                     token = name,
                     error = why,
-                    "its file has changed, and holds no token: nobody has it now"
+                    "the file {path} of the token {name} has changed, and holds none that can be used: nobody has it now"
                 );
                 self.digests.clear();
             }

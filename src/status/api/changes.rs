@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{
         AccountId, Ask, Decision, DecisionVerb, DeployRequest, DeploymentId, EventId, ImageReference, Region,
-        Subject, TargetId, Wanted, WayBack, harmless, is_tag, kept_of_reason,
+        Subject, TargetId, Wanted, WayBack, harmless, is_repository, is_tag, kept_of_reason,
     },
     status::{Snapshot, StatusState, access::Operator, desk::Refusal, problem::Problem},
 };
@@ -94,10 +94,17 @@ pub(super) async fn cancel(
     Body(body): Body<ReasonBody>,
 ) -> Result<Response, Problem> {
     let snapshot = state.latest();
-    let record =
-        snapshot.deployment(&id.as_str().into()).ok_or_else(|| super::no_deployment(&snapshot, &id))?;
+    let record = snapshot.deployment(&id.as_str().into());
+    let record = record.ok_or_else(|| no_deployment_to_cancel(&snapshot, &id))?;
     if let Some(outcome) = record.outcome {
         let detail = format!("the deployment `{}` has ended: {}", record.id, outcome.as_str());
+        return Err(Problem::conflict(detail));
+    }
+    if let Some(cause) = record.goes_back_for() {
+        let (id, cause) = (&record.id, cause.as_str());
+        let detail = format!(
+            "the deployment `{id}` goes back already, because it failed ({cause}): nothing is left to cancel"
+        );
         return Err(Problem::conflict(detail));
     }
     let (id, target) = (record.id.clone(), record.target.clone());
@@ -177,8 +184,8 @@ pub(super) async fn rollback(
     let found = find_target(&snapshot, &id)?;
     let (target, before) = (found.id.clone(), (found.name.clone(), found.lane.hold.clone()));
     is_taken(&snapshot, &target)?;
-    let reason = note("reason", body.reason)?;
-    let found = state.desk.get()?.way_back(target, body.to).await?;
+    let (to, reason) = (version("to", body.to)?, note("reason", body.reason)?);
+    let found = state.desk.get()?.way_back(target, to).await?;
     let way = WayBack { hold: body.hold, by: Some(by.clone()), reason, ..found };
     if body.dry_run {
         return Ok(Json(RollbackAnswer::new(way, before, None)).into_response());
@@ -300,6 +307,19 @@ fn awaits_no_approval(state: &StatusState, id: &str) -> Problem {
     }
 }
 
+/// That there is no such deployment; where the target was named instead of it, which one may be meant.
+fn no_deployment_to_cancel(snapshot: &Snapshot, id: &str) -> Problem {
+    let Ok(target) = find_target(snapshot, id) else { return super::no_deployment(snapshot, id) };
+    let ids = [(&target.lane.deployment, "is under way there"), (&target.lane.next, "waits there")];
+    let ids = ids.into_iter().filter_map(|(id, how)| Some(format!("`{}` {how}", id.as_ref()?)));
+    let there = ids.collect::<Vec<_>>().join(", and ");
+    let there = if there.is_empty() { "nothing is under way there, and nothing waits".into() } else { there };
+    Problem::not_found(format!(
+        "{} is a target, and a deployment is cancelled by its id: {there}",
+        target.name
+    ))
+}
+
 fn has_content(body: &DeployBody) -> bool {
     body.image.is_some() || body.tag.is_some() || body.definition.is_some()
 }
@@ -310,9 +330,14 @@ fn wanted(body: &DeployBody) -> Result<Wanted, Problem> {
     match (&body.image, &body.tag, &body.definition) {
         (None, None, None) => Ok(Wanted::Refresh),
         (Some(image), None, None) => {
-            let image = image.trim().parse::<ImageReference>();
             let right = "an image: [registry/]repository[:tag][@digest]";
-            image.map(Wanted::Image).map_err(|_| wrong("image", right))
+            let image = image.trim().parse::<ImageReference>().map_err(|_| wrong("image", right))?;
+            if !is_repository(&image.repository) {
+                let right =
+                    "an image whose repository has lowercase letters, digits, `.`, `_`, `-` and `/` alone";
+                return Err(wrong("image", right));
+            }
+            Ok(Wanted::Image(image))
         }
         (None, Some(tag), None) if is_tag(tag.trim()) => Ok(Wanted::Tag(tag.trim().into())),
         (None, Some(_), None) => {
@@ -325,6 +350,16 @@ fn wanted(body: &DeployBody) -> Result<Wanted, Problem> {
         }
         _ => Err(Problem::bad_request("only one of `image`, `tag` and `definition` can be deployed")),
     }
+}
+
+/// What is gone back to, where that is named: an empty name is not the last good one.
+fn version(name: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    if text.trim().is_empty() {
+        let right = "a revision, a tag or a digest; without it, the last good one is meant";
+        return Err(Problem::bad_request(format!("`{name}` must be {right}")));
+    }
+    Ok(Some(text.trim().to_owned()))
 }
 
 /// A text for people; an empty one says nothing.

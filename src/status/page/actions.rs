@@ -103,7 +103,7 @@ fn held_for_rollback(it: &TargetRecord) -> &'static str {
     }
 }
 
-/// What may be asked for of a deployment: nothing of one that has ended.
+/// What may be asked for of a deployment: nothing of one that has ended, or goes back for good.
 pub(super) fn of_deployment(it: &DeploymentRecord) -> Markup {
     let name = &it.name;
     let cancel = Action {
@@ -116,7 +116,7 @@ pub(super) fn of_deployment(it: &DeploymentRecord) -> Markup {
         does: "Cancel it",
         foresees: false,
     };
-    html! { @if it.outcome.is_none() { (bar(&format!("What you may ask of this deployment of {name}"), &[cancel])) } }
+    html! { @if it.outcome.is_none() && it.goes_back_for().is_none() { (bar(&format!("What you may ask of this deployment of {name}"), &[cancel])) } }
 }
 
 /// What may be asked for of all these letters at once.

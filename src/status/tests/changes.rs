@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::{HoldKind, HoldRecord, TargetId, TargetRecord, TargetSettings, WayBack},
+    domain::{
+        Cause, DeploymentRecord, HoldKind, HoldRecord, Stage, TargetId, TargetRecord, TargetSettings, WayBack,
+    },
     status::{Answer as Eventually, Letters, Refusal, Replay, Replayed, sample},
 };
 
@@ -233,6 +235,22 @@ async fn a_rollback_says_what_it_would_do_before_it_does() {
 }
 
 #[tokio::test]
+async fn a_rollback_to_an_empty_name_is_refused_and_one_to_none_is_not() {
+    let (notebook, state) = notebook();
+    let path = "/api/v1/targets/api/rollback";
+    for to in ["", " \n"] {
+        let told = post(&state, path, json!({ "to": to })).await.problem();
+        let right = "a revision, a tag or a digest; without it, the last good one is meant";
+        assert_eq!(told, (400, format!("`to` must be {right}")), "{to:?}");
+    }
+    assert!(notebook.posted.lock().expect("sound").is_empty());
+    for body in [json!({ "to": null }), json!({ "to": " chubby_api:12\n" })] {
+        assert_eq!(post(&state, path, body).await.status, StatusCode::ACCEPTED);
+        assert_eq!(posted(&notebook).0["detail"]["to"], "chubby_api:12");
+    }
+}
+
+#[tokio::test]
 async fn a_rollback_of_a_target_that_is_held_already_says_that_it_stays_so() {
     let way_of = async |kind: HoldKind| {
         let mut sample = Sample::busy();
@@ -281,6 +299,51 @@ async fn what_is_not_there_or_has_ended_cannot_be_decided_about() {
     assert!(notebook.posted.lock().expect("sound").is_empty());
 }
 
+/// With this deployment under way instead of the sample's.
+fn notebook_with(active: DeploymentRecord) -> (Arc<Notebook>, StatusState) {
+    let (notebook, mut state) = notebook();
+    let mut snapshot = (*state.latest()).clone();
+    snapshot.deployments = Arc::new([(active.target.clone(), Arc::new(active))].into());
+    state.snapshot = tokio::sync::watch::channel(Arc::new(snapshot)).1;
+    (notebook, state)
+}
+
+#[tokio::test]
+async fn what_goes_back_already_is_cancelled_only_where_it_could_still_go_on() {
+    let back = DeploymentRecord { stage: Stage::RollingBack, ..crate::report::sample::active() };
+    let failed = |cause| DeploymentRecord { cause: Some(cause), ..back.clone() };
+    let path = "/api/v1/deployments/d-77fe/cancel";
+    for cause in [Cause::CrashLoop, Cause::Timeout] {
+        let (notebook, state) = notebook_with(failed(cause));
+        let why = format!(
+            "the deployment `d-77fe` goes back already, because it failed ({}): nothing is left to cancel",
+            cause.as_str()
+        );
+        assert_eq!(post(&state, path, json!({})).await.problem(), (409, why));
+        assert!(notebook.posted.lock().expect("sound").is_empty());
+    }
+    let cancelled = DeploymentRecord { cancelled: true, ..back.clone() };
+    // Without room it is tried again once it is back.
+    for goes_on in [cancelled, failed(Cause::Placement), failed(Cause::Unknown), back] {
+        let (_notebook, state) = notebook_with(goes_on);
+        assert_eq!(post(&state, path, json!({})).await.status, StatusCode::ACCEPTED);
+    }
+}
+
+#[tokio::test]
+async fn who_cancels_a_target_is_told_which_deployment_is_meant() {
+    let (_notebook, state) = notebook();
+    let told = async |id: &str| {
+        let (status, detail) =
+            post(&state, &format!("/api/v1/deployments/{id}/cancel"), json!({})).await.problem();
+        format!("{status} {detail}")
+    };
+    assert_snapshot!(format!("{}\n{}", told("api").await, told("search").await), @"
+    404 api is a target, and a deployment is cancelled by its id: `d-77fe` is under way there
+    404 search is a target, and a deployment is cancelled by its id: nothing is under way there, and nothing waits
+    ");
+}
+
 #[tokio::test]
 async fn a_body_that_nobody_understands_is_refused_by_name() {
     let (notebook, state) = notebook();
@@ -289,6 +352,7 @@ async fn a_body_that_nobody_understands_is_refused_by_name() {
         json!({}),
         json!({ "target": "api", "imgae": "x" }),
         json!({ "target": "api", "image": "a b" }),
+        json!({ "target": "api", "image": "UPPER/x:1" }),
         json!({ "target": "api", "tag": "-x" }),
         json!({ "target": "api", "definition": "x:y:z" }),
         json!({ "target": "api", "tag": "1", "image": "x" }),
@@ -308,6 +372,7 @@ async fn a_body_that_nobody_understands_is_refused_by_name() {
     400 the body cannot be understood: missing field `target` at line 1 column 2
     400 the body cannot be understood: unknown field `imgae`, expected one of `target`, `image`, `tag`, `definition`, `refresh`, `force`, `reason`, `metadata` at line 1 column 8
     400 `image` must be an image: [registry/]repository[:tag][@digest]
+    400 `image` must be an image whose repository has lowercase letters, digits, `.`, `_`, `-` and `/` alone
     400 `tag` must be a tag: up to 128 letters, digits, `_`, `.` and `-`, not led by `.` or `-`
     400 `definition` must be a task definition: family, family:revision, or an ARN
     400 only one of `image`, `tag` and `definition` can be deployed

@@ -339,6 +339,19 @@ def an_id_that_no_letter_has_is_told(stage: Stage) -> None:
     assert stage.set_aside() == (1, 0)
 
 
+def a_target_that_nobody_knows_is_told_and_one_without_letters_is_not(stage: Stage) -> None:
+    _letters(stage, 1)
+    tool = stage.tool(stage.target("web"), stage.target("mail"), '[discovery]\nclusters = ["*"]\n')
+    for command in (["dead-letters"], ["replay", "--dry-run"]):
+        for unknown in ("by-its-tag", "nobody"):
+            done = tool.command(*command, "--target", unknown, seconds=60)
+            assert done.returncode == 1, (command, done)
+            assert f"no target is called `{unknown}`; known are web, mail; of what discovery finds" in done.stderr, done
+        for known, count in (("web", 0), ("api", 1), (f"{stage.account}/eu-west-1/{stage.cluster}/api", 1)):
+            assert len(tool.answer(*command, "--target", known)["letters"]) == count, (command, known)
+    assert stage.set_aside() == (1, 0)
+
+
 def a_queue_that_cannot_be_sent_to_keeps_every_letter(stage: Stage) -> None:
     _, count = _letters(stage, 5)
     gate = Gate(stage.endpoints["AWS_ENDPOINT_URL"], refused="SendMessage")

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::{
-    domain::{Outcome, Stage},
+    domain::{Cause, Outcome, Stage},
     report::sample,
     status::page::parts::{outcome_kind, pill},
 };
@@ -32,6 +32,22 @@ fn what_changes_something_is_hidden_until_somebody_has_signed_in() {
         seen(&sample, &Asked::default(), |view| view.deployment(active, None))
             .contains("/api/v1/deployments/d-77fe/cancel")
     );
+}
+
+#[test]
+fn what_goes_back_for_good_cannot_be_cancelled() {
+    let sample = Sample::busy();
+    let offers = |cancelled: bool| {
+        let cause = (!cancelled).then_some(Cause::CrashLoop);
+        let back = DeploymentRecord {
+            stage: Stage::RollingBack,
+            cause,
+            cancelled,
+            ..crate::report::sample::active()
+        };
+        seen(&sample, &Asked::default(), |view| view.deployment(&back, None)).contains("/cancel\"")
+    };
+    assert_eq!((offers(false), offers(true)), (false, true));
 }
 
 #[test]
