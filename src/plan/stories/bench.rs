@@ -261,13 +261,8 @@ impl Bench {
     }
 
     pub(super) fn glanced(&mut self, target: &TargetId) -> Input {
-        let glance = match self.failing_glances.pop_front() {
-            Some(failure) => Err(failure),
-            None => {
-                let returned = self.returned;
-                Ok(ecs::glance(self.scene_of(target), returned))
-            }
-        };
+        let (failing, returned) = (self.failing_glances.pop_front(), self.returned);
+        let glance = failing.map_or_else(|| Ok(ecs::glance(self.scene_of(target), returned)), Err);
         Input::Glanced { target: target.clone(), glance }
     }
 
