@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 use super::{
-    Command, Flaw,
+    Command, Flaw, fold,
     fold::Ask,
     lane::{Lane, Phase, Turn},
     retry,
@@ -351,7 +351,14 @@ impl Lane {
         if self.settings.dry_run || turn.flawed(Flaw::RollbackWithoutHold) {
             return false;
         }
-        let decisions = self.waiting.iter().zip(verdicts).filter_map(|(ask, verdict)| hold_of(ask, verdict));
+        let goes_back = |(ask, verdict): &(&Ask, &Verdict)| {
+            fold::rollback_of(&ask.request.change).is_some() && follows(verdict)
+        };
+        let Some(back) = self.waiting.iter().zip(verdicts).find(goes_back).map(|(ask, _)| ask) else {
+            return false;
+        };
+        let replaced = self.covered.iter().map(|it| &it.ask);
+        let decisions = std::iter::once(back).chain(replaced).filter_map(hold_of);
         let kept = self.holding.kept();
         let lacking = decisions.filter(|it| kept.after(it).is_some()).max();
         let Some(decision) = lacking else { return false };
@@ -390,15 +397,18 @@ fn is_content(ask: &Ask) -> bool {
     }
 }
 
-/// The hold that a rollback brings, unless nothing comes of it.
-fn hold_of(ask: &Ask, verdict: &Verdict) -> Option<HoldDecision> {
-    let Change::Definition(definition) = &ask.request.change else { return None };
-    let back = definition.back.as_ref().filter(|back| back.hold)?;
-    let follows = match verdict {
+/// Whether what is asked for is so, or will be.
+fn follows(verdict: &Verdict) -> bool {
+    match verdict {
         Verdict::Needed | Verdict::NotBefore(_) | Verdict::Adopt(_) => true,
         Verdict::Settled(outcome, _) => *outcome == Outcome::AlreadyRunning,
         Verdict::Drop(_) | Verdict::Failed(_) | Verdict::Impossible(_) | Verdict::Await => false,
-    };
+    }
+}
+
+/// The hold that a rollback brings.
+fn hold_of(ask: &Ask) -> Option<HoldDecision> {
+    let back = fold::rollback_of(&ask.request.change).filter(|back| back.hold)?;
     let (version, by, reason) = (ask.request.version, back.by.clone(), back.reason.clone());
-    follows.then_some(HoldDecision { verb: HoldVerb::Hold, version, by, reason })
+    Some(HoldDecision { verb: HoldVerb::Hold, version, by, reason })
 }

@@ -489,3 +489,47 @@ fn an_older_push_that_comes_after_a_rollback_is_outdone_by_it() {
     bench.pass(60);
     assert_eq!((bench.starts().len(), bench.outcomes().last()), (1, Some(&Outcome::Superseded)));
 }
+
+#[test]
+fn of_two_rollbacks_that_become_one_either_holds_the_target() {
+    let (holds, frees) = ((980, true), (982, false));
+    for [first, second] in [[holds, frees], [frees, holds], [(980, false), (982, true)]] {
+        let mut bench = running_two();
+        for (name, (version, hold)) in [("first", first), ("second", second)] {
+            bench.receive(name, [rollback(version, hold)]);
+        }
+        bench.pass(20);
+        let held = bench.scene().holds.held.clone().expect("it is held");
+        let (version, _) = if first.1 { first } else { second };
+        assert_eq!((bench.starts().len(), held.since), (1, Some(at(version))), "{first:?} {second:?}");
+        assert_eq!(held.reason.as_deref(), Some("it leaks"));
+        bench.rollout_is(RolloutState::Succeeded);
+        assert_eq!(bench.settled().len(), 2);
+    }
+}
+
+#[test]
+fn a_rollback_that_holds_is_not_forgotten_behind_two_that_do_not_nor_by_a_crash() {
+    let mut bench = running_two();
+    let all = [("a", 980, true), ("b", 982, false), ("c", 984, false)];
+    for (name, version, hold) in all {
+        bench.receive(name, [rollback(version, hold)]);
+    }
+    assert_eq!(bench.settled(), [], "each of them comes again after a crash");
+    bench.crash();
+    for (name, version, hold) in all.into_iter().rev() {
+        bench.receive(name, [rollback(version, hold)]);
+    }
+    bench.pass(20);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (1, Some(HoldKind::Held)));
+}
+
+#[test]
+fn rollbacks_of_which_none_is_to_hold_do_not() {
+    let mut bench = running_two();
+    for (name, version) in [("a", 980), ("b", 982)] {
+        bench.receive(name, [rollback(version, false)]);
+    }
+    bench.pass(20);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (1, None));
+}

@@ -151,6 +151,19 @@ def a_rollback_holds_its_target_until_it_is_resumed(stage: Stage) -> None:
     assert api.image() == stage.image("api", "v3") and "lockkeeper:held" not in _tags(stage, api)
 
 
+def of_two_rollbacks_at_once_either_holds_the_target(stage: Stage) -> None:
+    daemon, api = _scene(stage)
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    stage.finished(daemon)
+    stage.rest(daemon)
+    bad, family = api.revision(), api.revision().split(":")[0]
+    for hold in (True, False):
+        _ask(stage, "Rollback", target="api", **{"from": bad, "to": f"{family}:1"}, by="ann", hold=hold)
+    assert stage.finished(daemon, 2)[1]["definition"] == f"{family}:1"
+    stage.rest(daemon)
+    assert daemon.target("api")["lane"]["hold"]["kind"] == "held" and "lockkeeper:held" in _tags(stage, api)
+
+
 def a_rollback_that_somebody_was_ahead_of_is_superseded(stage: Stage) -> None:
     daemon, api = _scene(stage)
     family = api.revision().split(":")[0]
