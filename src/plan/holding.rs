@@ -137,12 +137,12 @@ impl Holding {
     fn add(&mut self, seen: &Holds) {
         let resumed = self.known.resumed.as_ref().and_then(|note| note.since);
         let is_newer = |note: &&HoldNote| resumed.is_none() || note.since > resumed;
-        let Holds { paused, held, .. } = &mut self.known;
-        for (known, seen) in [(paused, &seen.paused), (held, &seen.held)] {
-            if known.is_none() {
-                *known = seen.as_ref().filter(is_newer).cloned();
-            }
-        }
+        let stands =
+            |note: &&HoldNote| note.since.map_or(resumed.is_none(), |since| !self.known.has_ended(since));
+        let paused = seen.paused.as_ref().filter(is_newer).cloned();
+        let held = seen.held.as_ref().filter(stands).cloned();
+        let known = &mut self.known;
+        (known.paused, known.held) = (known.paused.take().or(paused), known.held.take().or(held));
     }
 
     /// A look is asked for.
@@ -233,9 +233,9 @@ impl Lane {
     fn took_effect(&mut self, decision: &HoldDecision, holds: Holds, turn: &mut Turn<'_>) {
         let has_changed = holds.record() != self.holding.known.record();
         self.holding.known = holds;
-        if decision.verb == HoldVerb::Resume {
-            self.holding.untagged = None;
-        }
+        let known = &self.holding.known;
+        let stands = |note: &HoldNote| note.since.is_some_and(|since| !known.has_ended(since));
+        self.holding.untagged = self.holding.untagged.take().filter(stands);
         for (lease, _) in self.take_decrees(decision) {
             turn.ledger.settle(lease, &self.target, SettledBy::Reality);
         }
@@ -245,6 +245,10 @@ impl Lane {
                 HoldVerb::Resume => HoldMove::Ended,
             };
             self.report_hold(&decision.note(), decision.verb, moved, turn);
+            let left = self.holding.kept().held.filter(|_| decision.verb == HoldVerb::Resume);
+            if let Some(note) = left.filter(|_| !self.holding.is_paused()) {
+                self.report_hold(&note, HoldVerb::Hold, HoldMove::Begun, turn);
+            }
         }
     }
 
@@ -380,10 +384,11 @@ impl Lane {
     }
 }
 
-/// Whether nothing is left of the older decision once the newer is in force. A pause does not undo that somebody resumed.
+/// Whether nothing is left of the older decision once the newer is in force. A pause does not undo that somebody resumed, and
+/// what a resume leaves behind depends on what it ended.
 fn replaces(newer: &HoldDecision, older: &HoldDecision) -> bool {
     match newer.verb {
-        HoldVerb::Resume => true,
+        HoldVerb::Resume => false,
         HoldVerb::Pause | HoldVerb::Hold => newer.verb == older.verb,
     }
 }
