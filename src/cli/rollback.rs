@@ -91,7 +91,10 @@ fn in_words(way: &WayBack) -> String {
     lines.extend(follow.iter().map(|(container, tag)| format!("  {container} goes on following {tag}")));
     lines.push(
         match (hold_now.as_ref().map(|it| it.kind.as_str()), hold) {
-            (Some("paused"), _) => "  it is paused: it goes back once it is resumed",
+            (Some("paused"), true) => {
+                "  it is paused: it goes back once it is resumed, and is held then, until it is resumed once more"
+            }
+            (Some("paused"), false) => "  it is paused: it goes back once it is resumed",
             (Some("held"), _) => "  it is held already, and stays so until it is resumed: other content waits, new tasks do not",
             (_, true) => "  it is held afterwards, until it is resumed: other content waits, new tasks do not",
             (_, false) => "  what is asked for afterwards is deployed",
@@ -143,7 +146,8 @@ mod tests {
         };
         assert_eq!(says(false, None), "what is asked for afterwards is deployed");
         assert!(says(true, Some("held")).starts_with("it is held already, and stays so until it is resumed"));
-        assert_eq!(says(true, Some("paused")), "it is paused: it goes back once it is resumed");
+        assert_eq!(says(false, Some("paused")), "it is paused: it goes back once it is resumed");
+        assert!(says(true, Some("paused")).ends_with("and is held then, until it is resumed once more"));
         let way: WayBack = serde_json::from_value(way).expect("a way back");
         insta::assert_snapshot!(in_words(&way), @"
         shop_api goes back

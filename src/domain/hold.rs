@@ -2,6 +2,10 @@
 //!
 //! The tags of its service tell, so that it survives every crash, shows in the console, and can be set there by hand.
 //! A third tag keeps when a target was last resumed: a pause that was decided before that, and comes late, is known as such.
+//!
+//! What was asked for while a target was paused has waited for the resume. So that a rollback among it holds its target still,
+//! whether its hold was tagged before the resume or comes after it, that tag keeps since when the target had been paused, too.
+//! The next resume ends such a hold, and its tag says so in the same way.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -13,6 +17,10 @@ const VALUE_CHARS: usize = 256;
 const WHO_CHARS: usize = 64;
 /// What stands between the parts of a value.
 const BETWEEN: &str = " / ";
+/// What stands between the two times of one part.
+const UNTIL: char = '/';
+/// How long two times are at most.
+const TIMES_CHARS: usize = "1970-01-01T00:00:00.001Z/1970-01-01T00:00:00.001Z".len();
 
 /// What the tags of a service say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +36,8 @@ pub struct Holds {
 /// When something was decided, by whom, and why; as far as that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldNote {
+    /// Since when the target was paused, if that was before this: by an earlier pause, or by the one that a resume ended.
+    pub from: Option<Timestamp>,
     /// When: the version of the decision.
     pub since: Option<Timestamp>,
     /// By whom.
@@ -105,26 +115,48 @@ impl Holds {
         let is_known = |note: &Option<HoldNote>| {
             note.as_ref().and_then(|note| note.since).is_some_and(|since| since >= *version)
         };
-        let is_outdated = is_known(&self.resumed);
         let mut after = self.clone();
         match verb {
-            HoldVerb::Pause if !is_outdated && !is_known(&self.paused) => {
-                after.paused = Some(decision.note());
+            HoldVerb::Pause if !is_known(&self.resumed) && !is_known(&self.paused) => {
+                after.paused = Some(HoldNote { from: self.paused_since(), ..decision.note() });
             }
-            HoldVerb::Hold if !is_outdated && !is_known(&self.held) => {
+            HoldVerb::Hold if !self.has_ended(*version) && !is_known(&self.held) => {
                 after.held = Some(decision.note());
             }
             HoldVerb::Pause | HoldVerb::Hold => {}
-            HoldVerb::Resume => {
-                let is_newer = |note: &HoldNote| note.since > Some(*version);
-                after.paused = after.paused.filter(is_newer);
-                after.held = after.held.filter(is_newer);
-                if !is_outdated {
-                    after.resumed = Some(decision.note());
-                }
-            }
+            HoldVerb::Resume => after.resume(decision),
         }
         (after != *self).then_some(after)
+    }
+
+    fn resume(&mut self, decision: &HoldDecision) {
+        let version = Some(decision.version);
+        let from = self.paused_since().filter(|from| *from < decision.version);
+        let is_newer = |at: &Timestamp| *at > decision.version;
+        self.resumed = Some(match self.resumed.take() {
+            // It was this one that ended the pause, and the newer one ended all that was held then.
+            Some(newer) if newer.since > version => HoldNote { from: newer.from.filter(is_newer), ..newer },
+            Some(same) if same.since == version => same,
+            Some(_) | None => HoldNote { from, ..decision.note() },
+        });
+        let paused = self.paused.take().filter(|note| note.since > version);
+        self.paused = paused.map(|note| HoldNote { from: note.from.filter(is_newer), ..note });
+        let held = self.held.take();
+        self.held = held.filter(|note| note.since.is_some_and(|since| !self.has_ended(since)));
+    }
+
+    /// Whether the hold of a rollback that was asked for at this time was ended by the last resume: not where that has ended the
+    /// pause behind which the rollback waited.
+    pub fn has_ended(&self, held: Timestamp) -> bool {
+        let Some(HoldNote { from, since: Some(resumed), .. }) = self.resumed else { return false };
+        held == resumed || held < resumed && from.is_none_or(|from| held < from)
+    }
+
+    /// Since when it is paused. Of a pause by hand no more is known than that it is younger than the last resume.
+    fn paused_since(&self) -> Option<Timestamp> {
+        let note = self.paused.as_ref()?;
+        let resumed = || self.resumed.as_ref().and_then(|note| note.since);
+        Some(note.from.or(note.since).or_else(resumed).unwrap_or_default())
     }
 
     /// What is shown of them: a pause, which keeps back more than a hold, or else that.
@@ -138,7 +170,7 @@ impl HoldDecision {
     /// As a tag keeps it, so that what is read again is what was written.
     pub fn note(&self) -> HoldNote {
         let Self { version, by, reason, .. } = self;
-        let note = HoldNote { since: Some(*version), by: by.clone(), reason: reason.clone() };
+        let note = HoldNote { from: None, since: Some(*version), by: by.clone(), reason: reason.clone() };
         HoldNote::read(&note.to_string())
     }
 }
@@ -146,9 +178,8 @@ impl HoldDecision {
 /// What a tag keeps of a reason, where that is not all of it: nothing but the signs that ECS takes there, and no more than
 /// there is room for beside when and who.
 pub fn kept_of_reason(by: &str, reason: &str) -> Option<String> {
-    // No time is longer in words than one with milliseconds.
-    let since = Some(Timestamp::from_millis(1));
-    let note = HoldNote { since, by: Some(by.into()), reason: Some(reason.into()) };
+    let since = Some(Timestamp::default());
+    let note = HoldNote { from: None, since, by: Some(by.into()), reason: Some(reason.into()) };
     let kept = HoldNote::read(&note.to_string()).reason.unwrap_or_default();
     let is_all = kept.split_whitespace().eq(reason.split_whitespace());
     (!is_all).then(|| kept.to_string())
@@ -157,7 +188,7 @@ pub fn kept_of_reason(by: &str, reason: &str) -> Option<String> {
 impl HoldNote {
     /// As people and the API are shown it.
     pub fn record(&self, kind: HoldKind) -> HoldRecord {
-        let Self { since, by, reason } = self.clone();
+        let Self { from: _, since, by, reason } = self.clone();
         let reason = reason.map(|reason| redacted(&reason).into());
         HoldRecord { kind, by, since, reason }
     }
@@ -166,11 +197,11 @@ impl HoldNote {
     fn read(value: &str) -> Self {
         let filled = |text: &str| (!text.trim().is_empty() && text.trim() != "-").then(|| text.trim().into());
         let mut parts = value.splitn(3, BETWEEN);
-        let since = parts.next().and_then(|first| Timestamp::parse(first.trim()));
+        let (from, since) = times(parts.next().unwrap_or_default().trim());
         if since.is_none() {
-            return Self { since, by: None, reason: filled(value) };
+            return Self { reason: filled(value), ..Self::default() };
         }
-        Self { since, by: parts.next().and_then(filled), reason: parts.next().and_then(filled) }
+        Self { from, since, by: parts.next().and_then(filled), reason: parts.next().and_then(filled) }
     }
 }
 
@@ -182,9 +213,20 @@ impl fmt::Display for HoldNote {
             if text.is_empty() { "-".to_owned() } else { text }
         };
         let who = part(&self.by, WHO_CHARS).replace(BETWEEN, "/");
-        let since = self.since.map(|since| format!("{since}{BETWEEN}")).unwrap_or_default();
-        let room = VALUE_CHARS.saturating_sub(since.chars().count() + who.chars().count() + BETWEEN.len());
-        write!(f, "{since}{who}{BETWEEN}{}", part(&self.reason, room))
+        let from = self.from.map(|from| format!("{from}{UNTIL}")).unwrap_or_default();
+        let times = self.since.map(|since| format!("{from}{since}{BETWEEN}")).unwrap_or_default();
+        // So that what is kept of a reason does not depend on what it follows.
+        let room = VALUE_CHARS.saturating_sub(TIMES_CHARS + who.chars().count() + 2 * BETWEEN.len());
+        write!(f, "{times}{who}{BETWEEN}{}", part(&self.reason, room))
+    }
+}
+
+/// The times of a note, as its tag's value says them: when, or from when until when.
+fn times(text: &str) -> (Option<Timestamp>, Option<Timestamp>) {
+    match text.split_once(UNTIL).map(|(from, since)| (Timestamp::parse(from), Timestamp::parse(since))) {
+        Some((Some(from), Some(since))) => (Some(from), Some(since)),
+        Some(_) => (None, None),
+        None => (None, Timestamp::parse(text)),
     }
 }
 
@@ -237,6 +279,45 @@ mod tests {
         for order in [[(Resume, 10), (Pause, 10)], [(Pause, 10), (Resume, 10)]] {
             assert_eq!(after(&order), (false, false), "at one time the resume wins");
         }
+    }
+
+    #[test]
+    fn a_rollback_that_waited_behind_a_pause_holds_until_the_second_resume_in_whatever_order_they_come() {
+        use HoldVerb::{Hold, Pause, Resume};
+        let (pause, hold, resume, again) = ((Pause, 10), (Hold, 20), (Resume, 30), (Resume, 40));
+        for order in [[pause, hold, resume], [pause, resume, hold], [hold, pause, resume]] {
+            assert_eq!(after(&order), (false, true), "{order:?}");
+            assert_eq!(after(&[&order[..], &order].concat()), (false, true), "{order:?}, all of it again");
+            assert_eq!(after(&[&order[..], &[again]].concat()), (false, false), "{order:?}");
+            assert_eq!(after(&[&order[..], &[again], &order].concat()), (false, false), "{order:?}");
+        }
+        for order in [[pause, hold, again, resume], [pause, again, resume, hold]] {
+            assert_eq!(after(&order), (false, false), "{order:?}");
+        }
+        assert_eq!(after(&[pause, (Pause, 25), hold, resume]), (false, true), "it was paused all the time");
+        assert_eq!(after(&[pause, (Pause, 35), hold, resume]), (true, true));
+        assert_eq!(after(&[pause, (Pause, 35), hold, resume, again]), (false, false));
+        assert_eq!(after(&[hold, (Pause, 25), resume]), (false, false), "it was held before it was paused");
+    }
+
+    #[test]
+    fn whoever_resumes_what_is_paused_by_hand_ends_no_hold_of_a_rollback_that_may_have_waited() {
+        let by_hand = Holds::from_tags([(Holds::PAUSED, "looking into it")]);
+        let resumed = by_hand.after(&decided(HoldVerb::Resume, 30)).unwrap();
+        let held = resumed.after(&decided(HoldVerb::Hold, 20)).unwrap();
+        assert!(held.held.is_some() && held.paused.is_none());
+        assert_eq!(held.after(&decided(HoldVerb::Resume, 40)).unwrap().record(), None);
+    }
+
+    #[test]
+    fn a_resume_that_says_nothing_of_a_pause_ended_all_that_was_held_before() {
+        let resumed = Holds::from_tags([(Holds::RESUMED, "2026-11-21T12:10:00Z / ann / done")]);
+        let at = Timestamp::parse("2026-11-21T12:05:00Z").unwrap();
+        assert_eq!(resumed.after(&HoldDecision { version: at, ..decided(HoldVerb::Hold, 0) }), None);
+        let value = "2026-11-21T12:00:00Z/2026-11-21T12:10:00Z / ann / done";
+        let waited = Holds::from_tags([(Holds::RESUMED, value)]);
+        assert_eq!(waited.to_tags()[Holds::RESUMED], value);
+        assert!(waited.after(&HoldDecision { version: at, ..decided(HoldVerb::Hold, 0) }).is_some());
     }
 
     #[test]
@@ -294,9 +375,12 @@ mod tests {
         assert_eq!(kept_of_reason("ann", "it's \"broken\"").as_deref(), Some("it s broken"));
         assert_eq!(kept_of_reason("ann", " a  freeze: see shop/12 "), None);
         assert_eq!(kept_of_reason("ann", "!!!").as_deref(), Some(""));
-        assert_eq!(kept_of_reason("ann", &"x".repeat(300)).map(|kept| kept.len()), Some(223));
+        assert_eq!(kept_of_reason("ann", &"x".repeat(300)).map(|kept| kept.len()), Some(198));
         let note = written(&"ü".repeat(300), &"日".repeat(300));
+        let [from, since] = [1, 2].map(|at| Some(Timestamp::from_millis(at)));
+        let note = HoldNote { from, since, ..note };
         assert_eq!(note.to_string().chars().count(), VALUE_CHARS);
+        assert_eq!(HoldNote::read(&note.to_string()), note);
         assert_eq!(note.by.unwrap().chars().count(), WHO_CHARS);
     }
 }

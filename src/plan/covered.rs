@@ -1,9 +1,10 @@
-//! What another request made needless that may be struck alone.
+//! What another request made needless that may be struck alone, or that does less than what it replaces.
 //!
 //! Two deployments of one lane, one under way and one behind it, are folded where they come back together after a crash, or
 //! where the first is tried again. Its cancellation may come after that, and mean the newer one alone: then the older one
 //! asks for something after all. So what such a request makes needless stays held beside it, and is settled once that owes
-//! nothing any more.
+//! nothing any more. A rollback that holds its target does so, too, where a newer one takes its place that does not: as long as
+//! the newer one is held, so is the message that tells of the hold.
 
 use crate::domain::{LeaseId, SettledBy};
 

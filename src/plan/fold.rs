@@ -60,13 +60,14 @@ pub(super) struct Needless {
     pub(super) ask: Ask,
     /// The message of the other one.
     pub(super) by: LeaseId,
-    /// Whether that may be struck alone.
+    /// Whether that may be struck alone, or does not hold the target as this may.
     pub(super) may_be_needed: bool,
 }
 
 impl Needless {
     fn because_of(other: &Ask, ask: Ask) -> Self {
-        Self { ask, by: other.lease, may_be_needed: other.may_be_struck }
+        let may_be_needed = other.may_be_struck || leaves_hold_to(&other.request, &ask.request);
+        Self { ask, by: other.lease, may_be_needed }
     }
 }
 
@@ -145,6 +146,12 @@ fn replaces(one: &Request, other: &Request) -> Option<Ordering> {
         (Change::Image(_), Change::Definition(_)) if one.version < other.version => Some(Ordering::Less),
         (Change::Image(_) | Change::Definition(_) | Change::Refresh(_), _) => None,
     }
+}
+
+/// Whether the older of two rollbacks may hold the target, and the newer does not: both of them are what it goes back for.
+fn leaves_hold_to(newer: &Request, older: &Request) -> bool {
+    let [newer, older] = [newer, older].map(|request| rollback_of(&request.change));
+    older.is_some() && newer.is_some_and(|back| !back.hold)
 }
 
 /// Whether a target that owes the one for sure owes the other.
@@ -313,7 +320,7 @@ pub(super) fn is_rollback(asks: &[Ask]) -> bool {
     changes.peek().is_some() && changes.all(|change| rollback_of(change).is_some())
 }
 
-fn rollback_of(change: &Change) -> Option<&Rollback> {
+pub(super) fn rollback_of(change: &Change) -> Option<&Rollback> {
     match change {
         Change::Definition(definition) => definition.back.as_deref(),
         Change::Image(_) | Change::Refresh(_) => None,

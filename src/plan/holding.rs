@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 use super::{
-    Command, Flaw,
+    Command, Flaw, fold,
     fold::Ask,
     lane::{Lane, Phase, Turn},
     retry,
@@ -137,12 +137,12 @@ impl Holding {
     fn add(&mut self, seen: &Holds) {
         let resumed = self.known.resumed.as_ref().and_then(|note| note.since);
         let is_newer = |note: &&HoldNote| resumed.is_none() || note.since > resumed;
-        let Holds { paused, held, .. } = &mut self.known;
-        for (known, seen) in [(paused, &seen.paused), (held, &seen.held)] {
-            if known.is_none() {
-                *known = seen.as_ref().filter(is_newer).cloned();
-            }
-        }
+        let stands =
+            |note: &&HoldNote| note.since.map_or(resumed.is_none(), |since| !self.known.has_ended(since));
+        let paused = seen.paused.as_ref().filter(is_newer).cloned();
+        let held = seen.held.as_ref().filter(stands).cloned();
+        let known = &mut self.known;
+        (known.paused, known.held) = (known.paused.take().or(paused), known.held.take().or(held));
     }
 
     /// A look is asked for.
@@ -234,9 +234,9 @@ impl Lane {
         let before = self.holding.known.record();
         let has_changed = holds.record() != before;
         self.holding.known = holds;
-        if decision.verb == HoldVerb::Resume {
-            self.holding.untagged = None;
-        }
+        let known = &self.holding.known;
+        let stands = |note: &HoldNote| note.since.is_some_and(|since| !known.has_ended(since));
+        self.holding.untagged = self.holding.untagged.take().filter(stands);
         for (lease, _) in self.take_decrees(decision) {
             turn.ledger.settle(lease, &self.target, SettledBy::Reality);
         }
@@ -247,6 +247,10 @@ impl Lane {
             };
             let ended = before.filter(|_| moved == HoldMove::Ended).map(|it| it.kind);
             self.report_hold(&decision.note(), ended.unwrap_or(kind_of(decision.verb)), moved, turn);
+            let left = self.holding.kept().held.filter(|_| decision.verb == HoldVerb::Resume);
+            if let Some(note) = left.filter(|_| !self.holding.is_paused()) {
+                self.report_hold(&note, HoldKind::Held, HoldMove::Begun, turn);
+            }
         }
     }
 
@@ -353,7 +357,14 @@ impl Lane {
         if self.settings.dry_run || turn.flawed(Flaw::RollbackWithoutHold) {
             return false;
         }
-        let decisions = self.waiting.iter().zip(verdicts).filter_map(|(ask, verdict)| hold_of(ask, verdict));
+        let goes_back = |(ask, verdict): &(&Ask, &Verdict)| {
+            fold::rollback_of(&ask.request.change).is_some() && follows(verdict)
+        };
+        let Some(back) = self.waiting.iter().zip(verdicts).find(goes_back).map(|(ask, _)| ask) else {
+            return false;
+        };
+        let replaced = self.covered.iter().map(|it| &it.ask);
+        let decisions = std::iter::once(back).chain(replaced).filter_map(hold_of);
         let kept = self.holding.kept();
         let lacking = decisions.filter(|it| kept.after(it).is_some()).max();
         let Some(decision) = lacking else { return false };
@@ -379,10 +390,11 @@ fn kind_of(verb: HoldVerb) -> HoldKind {
     }
 }
 
-/// Whether nothing is left of the older decision once the newer is in force. A pause does not undo that somebody resumed.
+/// Whether nothing is left of the older decision once the newer is in force. A pause does not undo that somebody resumed, and
+/// what a resume leaves behind depends on what it ended.
 fn replaces(newer: &HoldDecision, older: &HoldDecision) -> bool {
     match newer.verb {
-        HoldVerb::Resume => true,
+        HoldVerb::Resume => false,
         HoldVerb::Pause | HoldVerb::Hold => newer.verb == older.verb,
     }
 }
@@ -396,15 +408,18 @@ fn is_content(ask: &Ask) -> bool {
     }
 }
 
-/// The hold that a rollback brings, unless nothing comes of it.
-fn hold_of(ask: &Ask, verdict: &Verdict) -> Option<HoldDecision> {
-    let Change::Definition(definition) = &ask.request.change else { return None };
-    let back = definition.back.as_ref().filter(|back| back.hold)?;
-    let follows = match verdict {
+/// Whether what is asked for is so, or will be.
+fn follows(verdict: &Verdict) -> bool {
+    match verdict {
         Verdict::Needed | Verdict::NotBefore(_) | Verdict::Adopt(_) => true,
         Verdict::Settled(outcome, _) => *outcome == Outcome::AlreadyRunning,
         Verdict::Drop(_) | Verdict::Failed(_) | Verdict::Impossible(_) | Verdict::Await => false,
-    };
+    }
+}
+
+/// The hold that a rollback brings.
+fn hold_of(ask: &Ask) -> Option<HoldDecision> {
+    let back = fold::rollback_of(&ask.request.change).filter(|back| back.hold)?;
     let (version, by, reason) = (ask.request.version, back.by.clone(), back.reason.clone());
-    follows.then_some(HoldDecision { verb: HoldVerb::Hold, version, by, reason })
+    Some(HoldDecision { verb: HoldVerb::Hold, version, by, reason })
 }

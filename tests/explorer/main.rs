@@ -280,6 +280,23 @@ fn what_somebody_goes_back_from_stays_away_until_the_target_is_resumed() {
     holds_with_each("back, an image, resumed later", &later, faults);
 }
 
+#[test]
+fn what_somebody_goes_back_from_behind_a_pause_stays_away_until_the_second_resume() {
+    let paused = Script::new(1)
+        .sent(10, &[(0, Wish::Definition(2))])
+        .sent_later(&[(0, Wish::Pause)])
+        .sent_later(&[(0, Wish::Rollback(2, 1))])
+        .sent_later(&[(0, Wish::Resume)]);
+    let faults = if is_large() { &EVERY_FAULT[..] } else { &EVERY_FAULT[..1] };
+    holds_with_each("paused, back, resumed", &paused, faults);
+    let again = paused.sent_later(&[(0, Wish::Resume)]);
+    if is_large() {
+        holds_with_each("paused, back, resumed twice", &again, faults);
+    } else {
+        holds("paused, back, resumed twice", &again);
+    }
+}
+
 /// A message is renewed before its rollout is complete, unless that is soon.
 const RENEWED_AFTER: u64 = 15_000;
 

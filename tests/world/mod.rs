@@ -16,7 +16,7 @@ use std::{
 };
 
 use lockkeeper::domain::{
-    Cause, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, TargetId, Timestamp,
+    Cause, Holds, LeaseId, Moment, OnNewer, Remedy, Report, RolloutState, SettledBy, TargetId, Timestamp,
 };
 use lockkeeper::plan::{
     Arrival, Asks, Command, Input, Jitter, Now, PlanSettings, Planner, Promise, Violation,
@@ -178,14 +178,31 @@ impl World {
     }
 
     /// Whether a message is not sent while the world is as it is: nobody goes back from what does not run, and where
-    /// that is what holds targets, nobody resumes what is not held.
+    /// that is what holds targets, nobody resumes what is not held, or not paused if that is what it is for.
     pub fn is_never_sent(&self, letter: usize) -> bool {
         let is_senseless = |(place, wish): &(usize, Wish)| match wish {
             Wish::Rollback(from, _) => self.services[*place].good().revision != *from,
-            Wish::Resume => self.script.has_rollbacks() && self.services[*place].holds.held.is_none(),
+            Wish::Resume => self.script.has_rollbacks() && !self.is_to_be_resumed(letter, *place),
             _ => false,
         };
         self.letters[letter].fate == Fate::Unsent && self.message(letter).wishes.iter().any(is_senseless)
+    }
+
+    /// Whether a target is as somebody wants to resume it: paused, where that was decided last before, or else held.
+    fn is_to_be_resumed(&self, letter: usize, place: usize) -> bool {
+        let before = self.letters[..letter].iter();
+        let mut decided = before.filter(|it| {
+            let wishes = &self.script.messages[it.message].wishes;
+            wishes.iter().any(|(to, wish)| *to == place && matches!(wish, Wish::Pause | Wish::Resume))
+        });
+        let Holds { paused, held, .. } = &self.services[place].holds;
+        if decided.clone().any(|it| it.fate == Fate::Unsent) {
+            return false;
+        }
+        match decided.next_back().map(|it| &self.script.messages[it.message].wishes) {
+            Some(wishes) if wishes.contains(&(place, Wish::Pause)) => paused.is_some(),
+            _ => held.is_some(),
+        }
     }
 
     /// Lets one thing happen.

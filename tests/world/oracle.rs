@@ -1,5 +1,7 @@
 //! The promises, held against what is true in the world.
 
+use std::collections::BTreeSet;
+
 use lockkeeper::domain::{
     Cause, DeploymentRecord, HoldDecision, HoldVerb, LeaseId, Outcome, RolloutState, StartOrder, StopOrder,
     Timestamp,
@@ -275,6 +277,7 @@ fn is_like(service: &Service, one: u32, other: u32) -> bool {
 pub fn at_rest(world: &World, step: &mut Step) {
     for place in 0..world.services.len() {
         newest_decision_is_in_force(world, place, step);
+        holds_until_it_is_resumed(world, place, step);
         for container in ["main", "side"] {
             let asked = || world.all_wishes(place).filter(|(_, wish)| touches(*wish, container));
             let version = |(message, _): &(usize, Wish)| world.letters[*message].version;
@@ -301,6 +304,32 @@ fn newest_decision_is_in_force(world: &World, place: usize, step: &mut Step) {
     let is_to_be = newest.map(|it| it.verb == HoldVerb::Pause);
     if is_to_be.is_some_and(|is_to_be| is_to_be != is_paused) {
         step.breaks(Promise::P4, "what was decided last about a target is not in force in the end");
+    }
+}
+
+/// P4: a rollback holds its target until somebody resumes that, once more where the first resume ended a pause behind which
+/// it had waited.
+fn holds_until_it_is_resumed(world: &World, place: usize, step: &mut Step) {
+    let service = &world.services[place];
+    let sent = |(message, _): &(usize, Wish)| world.letters[*message].fate != Fate::Unsent;
+    let decided = |wanted: Wish| -> BTreeSet<u64> {
+        let all = world.all_wishes(place).filter(sent).filter(|(_, wish)| *wish == wanted);
+        all.map(|(message, _)| world.letters[message].version).collect()
+    };
+    let (pauses, resumes) = (decided(Wish::Pause), decided(Wish::Resume));
+    let is_ended = |asked: u64| {
+        let last = resumes.range(..=asked).next_back();
+        let is_paused = pauses.range(..=asked).any(|paused| last.is_none_or(|last| paused > last));
+        resumes.range(asked + 1..).count() > usize::from(is_paused) || resumes.contains(&asked)
+    };
+    let is_held = service.holds.held.is_some();
+    for (message, wish) in world.all_wishes(place).filter(sent) {
+        let Wish::Rollback(_, to) = wish else { continue };
+        let is_so = service.running().lineage.contains(&to) && !world.dead.contains(&(message, place));
+        if is_so && is_held == is_ended(world.letters[message].version) {
+            let what = if is_held { "held, and was resumed" } else { "not held, and nobody has resumed it" };
+            step.breaks(Promise::P4, format!("{} went back, is {what}", service.family));
+        }
     }
 }
 

@@ -500,3 +500,120 @@ fn an_older_push_that_comes_after_a_rollback_is_outdone_by_it() {
     bench.pass(60);
     assert_eq!((bench.starts().len(), bench.outcomes().last()), (1, Some(&Outcome::Superseded)));
 }
+
+/// A rollback of a target that is paused is asked for at 990, and done once that is resumed at 1,000.
+fn gone_back_after_a_pause() -> Bench {
+    let mut bench = running_two();
+    pause(&mut bench, 980);
+    bench.receive("m", [rollback(990, true)]);
+    bench.pass(20);
+    assert!(bench.starts().is_empty());
+    resume(&mut bench, 1_000);
+    bench.pass(20);
+    assert_eq!(bench.ordered_base(), "api:1");
+    bench.rollout_is(RolloutState::Succeeded);
+    bench
+}
+
+#[test]
+fn a_rollback_that_waited_behind_a_pause_holds_its_target_until_the_next_resume() {
+    let mut bench = gone_back_after_a_pause();
+    assert_eq!(kind_of_hold(&bench), Some(HoldKind::Held));
+    let begun = (HoldKind::Held, &HoldMove::Begun);
+    assert_eq!(bench.hold_moves()[1..], [(HoldKind::Paused, &HoldMove::Ended), begun]);
+    bench.receive("image", [image("v3", 1_030)]);
+    bench.pass(60);
+    assert_eq!(bench.starts().len(), 1);
+    resume(&mut bench, 1_100);
+    bench.pass(60);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (2, None));
+    assert_eq!(bench.ordered_image().as_deref(), Some("v3"));
+}
+
+#[test]
+fn neither_a_crash_nor_a_message_that_comes_again_holds_a_target_once_more_or_frees_it() {
+    let mut bench = gone_back_after_a_pause();
+    bench.crash();
+    resume(&mut bench, 1_000);
+    pause(&mut bench, 980);
+    bench.receive("m", [rollback(990, true)]);
+    bench.pass(60);
+    assert_eq!(kind_of_hold(&bench), Some(HoldKind::Held), "the resume that comes again is the same one");
+    resume(&mut bench, 1_100);
+    bench.crash();
+    bench.receive("m", [rollback(990, true)]);
+    resume(&mut bench, 1_000);
+    bench.pass(60);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (1, None));
+    assert!(bench.scene().holds.held.is_none());
+}
+
+#[test]
+fn a_rollback_that_comes_only_after_the_resume_holds_its_target_if_it_was_asked_for_before() {
+    let mut bench = running_two();
+    pause(&mut bench, 980);
+    bench.crash();
+    resume(&mut bench, 1_000);
+    bench.receive("m", [rollback(990, true)]);
+    bench.pass(20);
+    assert_eq!((bench.ordered_base().as_str(), kind_of_hold(&bench)), ("api:1", Some(HoldKind::Held)));
+}
+
+#[test]
+fn a_pause_that_is_not_tagged_yet_when_it_is_resumed_has_been_one_all_the_same() {
+    let mut bench = running_two();
+    bench.unanswered.insert(Verb::Tag);
+    pause(&mut bench, 980);
+    bench.receive("m", [rollback(990, true)]);
+    pause(&mut bench, 992);
+    resume(&mut bench, 1_000);
+    bench.unanswered.clear();
+    let answer = bench.tagged(&TagOrder { target: target(API), decision: decision(HoldVerb::Pause, 980) });
+    bench.tell(answer);
+    bench.pass(20);
+    assert_eq!((bench.ordered_base().as_str(), kind_of_hold(&bench)), ("api:1", Some(HoldKind::Held)));
+}
+
+#[test]
+fn of_two_rollbacks_that_become_one_either_holds_the_target() {
+    let (holds, frees) = ((980, true), (982, false));
+    for [first, second] in [[holds, frees], [frees, holds], [(980, false), (982, true)]] {
+        let mut bench = running_two();
+        for (name, (version, hold)) in [("first", first), ("second", second)] {
+            bench.receive(name, [rollback(version, hold)]);
+        }
+        bench.pass(20);
+        let held = bench.scene().holds.held.clone().expect("it is held");
+        let (version, _) = if first.1 { first } else { second };
+        assert_eq!((bench.starts().len(), held.since), (1, Some(at(version))), "{first:?} {second:?}");
+        assert_eq!(held.reason.as_deref(), Some("it leaks"));
+        bench.rollout_is(RolloutState::Succeeded);
+        assert_eq!(bench.settled().len(), 2);
+    }
+}
+
+#[test]
+fn a_rollback_that_holds_is_not_forgotten_behind_two_that_do_not_nor_by_a_crash() {
+    let mut bench = running_two();
+    let all = [("a", 980, true), ("b", 982, false), ("c", 984, false)];
+    for (name, version, hold) in all {
+        bench.receive(name, [rollback(version, hold)]);
+    }
+    assert_eq!(bench.settled(), [], "each of them comes again after a crash");
+    bench.crash();
+    for (name, version, hold) in all.into_iter().rev() {
+        bench.receive(name, [rollback(version, hold)]);
+    }
+    bench.pass(20);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (1, Some(HoldKind::Held)));
+}
+
+#[test]
+fn rollbacks_of_which_none_is_to_hold_do_not() {
+    let mut bench = running_two();
+    for (name, version) in [("a", 980), ("b", 982)] {
+        bench.receive(name, [rollback(version, false)]);
+    }
+    bench.pass(20);
+    assert_eq!((bench.starts().len(), kind_of_hold(&bench)), (1, None));
+}

@@ -151,6 +151,48 @@ def a_rollback_holds_its_target_until_it_is_resumed(stage: Stage) -> None:
     assert api.image() == stage.image("api", "v3") and "lockkeeper:held" not in _tags(stage, api)
 
 
+def a_rollback_that_waits_behind_a_pause_holds_its_target_until_the_second_resume(stage: Stage) -> None:
+    daemon, api = _scene(stage)
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    stage.finished(daemon)
+    stage.rest(daemon)
+    bad, family = api.revision(), api.revision().split(":")[0]
+    _decide(stage, "Pause", target="api", by="ann", reason="an incident")
+    until("it is paused", lambda: "lockkeeper:paused" in _tags(stage, api))
+    _ask(stage, "Rollback", target="api", **{"from": bad, "to": f"{family}:1"}, by="ann", reason="it leaks")
+    until("it waits", lambda: daemon.target("api")["lane"]["waiting"] == 1)
+    daemon.signal(signal.SIGKILL)
+    stage.daemons.remove(daemon)
+    daemon = stage.run(stage.target(on_push="pin"))
+    # Events carry whole seconds: of what was decided within one the resume is in force.
+    time.sleep(1.5)
+    _decide(stage, "Resume", target="api", by="ann")
+    (back,) = stage.finished(daemon, seconds=60)
+    assert (back["outcome"], back["definition"]) == ("succeeded", f"{family}:1"), back
+    stage.rest(daemon)
+    assert api.image() == stage.image("api", "v1") and " / ann / it leaks" in _tags(stage, api)["lockkeeper:held"]
+    assert daemon.target("api")["lane"]["hold"]["kind"] == "held"
+    stage.put(events.push("api", "v3", stage.push("api", "v3")))
+    until("it waits", lambda: daemon.target("api")["lane"]["waiting"] == 1)
+    _decide(stage, "Resume", target="api")
+    assert stage.finished(daemon, 2)[1]["outcome"] == "succeeded"
+    stage.rest(daemon)
+    assert api.image() == stage.image("api", "v3") and "lockkeeper:held" not in _tags(stage, api)
+
+
+def of_two_rollbacks_at_once_either_holds_the_target(stage: Stage) -> None:
+    daemon, api = _scene(stage)
+    stage.put(events.push("api", "v2", stage.push("api", "v2")))
+    stage.finished(daemon)
+    stage.rest(daemon)
+    bad, family = api.revision(), api.revision().split(":")[0]
+    for hold in (True, False):
+        _ask(stage, "Rollback", target="api", **{"from": bad, "to": f"{family}:1"}, by="ann", hold=hold)
+    assert stage.finished(daemon, 2)[1]["definition"] == f"{family}:1"
+    stage.rest(daemon)
+    assert daemon.target("api")["lane"]["hold"]["kind"] == "held" and "lockkeeper:held" in _tags(stage, api)
+
+
 def a_rollback_that_somebody_was_ahead_of_is_superseded(stage: Stage) -> None:
     daemon, api = _scene(stage)
     family = api.revision().split(":")[0]
