@@ -21,6 +21,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    complain,
     process::{now, stop_on_signals},
     terminal::counted,
 };
@@ -69,12 +70,18 @@ impl Office {
         Ok(Self { desk, outlook, pick, stop })
     }
 
-    /// That none was found, where that may be because no target here has the name that was asked for.
+    /// That none was found because no target here has the name that was asked for; or, where discovery may have found one, that
+    /// this may be why.
     pub(super) fn require_target(&self) -> anyhow::Result<()> {
-        match self.pick.target().and_then(|name| self.outlook.unknown(name)) {
-            Some(why) => anyhow::bail!("no letter was found: {why}"),
-            None => Ok(()),
+        let Some(name) = self.pick.target() else { return Ok(()) };
+        let Some(why) = self.outlook.unknown(name).map(|why| format!("no letter was found: {why}")) else {
+            return Ok(());
+        };
+        if !self.outlook.may_discover() {
+            anyhow::bail!(why);
         }
+        complain(&why);
+        Ok(())
     }
 
     /// Looks at letters, and gives all of them back. Says how many stay hidden for a while, because that failed.

@@ -55,6 +55,11 @@ impl Outlook {
         self.targets.resolve(name)
     }
 
+    /// Whether there may be targets that are not known here.
+    pub(in crate::cli) fn may_discover(&self) -> bool {
+        self.discovers
+    }
+
     /// Why no target is called so as far as is known here, and who knows more.
     pub(in crate::cli) fn unknown(&self, name: &str) -> Option<String> {
         let discovered = "; of what discovery finds, the names that tags give are known to the daemon alone: say --url, or \

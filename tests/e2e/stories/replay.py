@@ -341,14 +341,16 @@ def an_id_that_no_letter_has_is_told(stage: Stage) -> None:
 
 def a_target_that_nobody_knows_is_told_and_one_without_letters_is_not(stage: Stage) -> None:
     _letters(stage, 1)
-    tool = stage.tool(stage.target("web"), stage.target("mail"), '[discovery]\nclusters = ["*"]\n')
-    for command in (["dead-letters"], ["replay", "--dry-run"]):
-        for unknown in ("by-its-tag", "nobody"):
-            done = tool.command(*command, "--target", unknown, seconds=60)
-            assert done.returncode == 1, (command, done)
-            assert f"no target is called `{unknown}`; known are web, mail; of what discovery finds" in done.stderr, done
-        for known, count in (("web", 0), ("api", 1), (f"{stage.account}/eu-west-1/{stage.cluster}/api", 1)):
-            assert len(tool.answer(*command, "--target", known)["letters"]) == count, (command, known)
+    targets = [stage.target("web"), stage.target("mail")]
+    discovery = '[discovery]\nclusters = ["*"]\n'
+    for more, code, told in (([], 1, ""), ([discovery], 0, "; of what discovery finds")):
+        tool = stage.tool(*targets, *more)
+        for command in (["dead-letters"], ["replay", "--dry-run"]):
+            done = tool.command(*command, "--target", "nobody", seconds=60)
+            assert done.returncode == code, (command, done)
+            assert f"no target is called `nobody`; known are web, mail{told}" in done.stderr, done
+            for known, count in (("web", 0), ("api", 1), (f"{stage.account}/eu-west-1/{stage.cluster}/api", 1)):
+                assert len(tool.answer(*command, "--target", known)["letters"]) == count, (command, known)
     assert stage.set_aside() == (1, 0)
 
 
