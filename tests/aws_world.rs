@@ -423,6 +423,10 @@ async fn the_way_back_leads_to_what_was_good_before_and_not_to_what_was_gone_bac
         assert!(why.starts_with("api:3 runs already: without `to` the last good one"), "{to}: {why}");
     }
     assert!(way_back(&lab, Some("api:9")).await.unwrap_err().contains("there is no task definition api:9"));
+    let container = json!({"name": "web", "image": "nginx:1"});
+    lab.ask("RegisterTaskDefinition", json!({"family": "other", "containerDefinitions": [container]}));
+    let foreign = way_back(&lab, Some("other:1")).await.unwrap_err();
+    assert!(foreign.contains("api has never run other:1, nor another revision of other"), "{foreign}");
     let unknown = way_back(&lab, Some("v-unknown")).await.unwrap_err();
     assert!(unknown.contains("api has run nothing with the tag v-unknown within"), "{unknown}");
     let back = StartOrder { base: "api:2".parse().unwrap(), edits: BTreeMap::new(), ..order("2") };

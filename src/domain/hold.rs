@@ -7,7 +7,7 @@
 //! whether its hold was tagged before the resume or comes after it, that tag keeps since when the target had been paused, too.
 //! The next resume ends such a hold, and its tag says so in the same way.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use super::{HoldKind, HoldRecord, TargetId, Timestamp, redacted};
 
@@ -19,6 +19,8 @@ const WHO_CHARS: usize = 64;
 const BETWEEN: &str = " / ";
 /// What stands between the two times of one part.
 const UNTIL: char = '/';
+/// By so much the clocks of whoever decides and of AWS may be apart.
+const CLOCKS_APART: Duration = Duration::from_mins(10);
 /// How long two times are at most.
 const TIMES_CHARS: usize = "1970-01-01T00:00:00.001Z/1970-01-01T00:00:00.001Z".len();
 
@@ -99,6 +101,21 @@ impl Holds {
             }
         }
         holds
+    }
+
+    /// The same as it is read at this time. A time that is to come was written by hand, or by a clock that is wrong: whatever
+    /// is decided until then would be outdated, and so it counts as none.
+    #[must_use]
+    pub fn as_of(self, now: Timestamp) -> Self {
+        let timed =
+            |note: Option<HoldNote>| {
+                let is_to_come = |at: Option<Timestamp>| at.is_some_and(|at| at > now + CLOCKS_APART);
+                note.map(|note| {
+                    if is_to_come(note.since) { HoldNote { from: None, since: None, ..note } } else { note }
+                })
+            };
+        let Self { paused, held, resumed } = self;
+        Self { paused: timed(paused), held: timed(held), resumed: timed(resumed) }
     }
 
     /// As the tags of a service.
@@ -279,6 +296,20 @@ mod tests {
         for order in [[(Resume, 10), (Pause, 10)], [(Pause, 10), (Resume, 10)]] {
             assert_eq!(after(&order), (false, false), "at one time the resume wins");
         }
+    }
+
+    #[test]
+    fn a_tag_whose_time_is_to_come_outdates_nothing_that_is_decided_before() {
+        let now = Timestamp::parse("2026-11-21T12:00:00Z").expect("a time");
+        let pause = HoldDecision { version: now, ..decided(HoldVerb::Pause, 0) };
+        let paused = |resumed: &str| {
+            let holds = Holds::from_tags([(Holds::RESUMED, resumed)]).as_of(now);
+            let after = holds.after(&pause).unwrap_or(holds);
+            (after.paused.is_some(), after.resumed.and_then(|note| note.by).as_deref() == Some("ann"))
+        };
+        assert_eq!(paused("2030-01-01T00:00:00Z / ann / -"), (true, true));
+        assert_eq!(paused("2026-11-21T12:09:00Z / ann / -"), (false, true), "clocks may be that far apart");
+        assert_eq!(paused("2026-11-21T11:00:00Z / ann / -"), (true, true));
     }
 
     #[test]

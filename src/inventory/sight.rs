@@ -47,7 +47,8 @@ pub fn is_news(reading: &ServiceReading, known: &Sight) -> bool {
 
 /// What the tags of the service say of what keeps it back.
 pub fn holds(reading: &ServiceReading) -> Holds {
-    Holds::from_tags(reading.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    let tags = reading.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    Holds::from_tags(tags).as_of(reading.read_at)
 }
 
 /// What revisions of services run, by their ARNs: their definitions, and the digest of each container.

@@ -257,7 +257,7 @@ impl Planner {
                 self.with_lane(now, &target, out, |lane, _| lane.learn_refusal(why));
             }
             Input::Forgotten { target, why } if self.knows(&target) => {
-                self.with_lane(now, &target, out, |lane, _| lane.learn_absence(why));
+                self.with_lane(now, &target, out, |lane, turn| lane.learn_absence(why, turn));
             }
             Input::Hint(target) => self.with_lane(now, &target, out, |lane, turn| lane.hinted(turn)),
             Input::Told(end) => self.ledger.told(&end),

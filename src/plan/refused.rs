@@ -11,7 +11,7 @@ use crate::domain::{Failure, Outcome};
 use super::{
     decide::Sifted,
     fold::Ask,
-    lane::{Lane, Turn},
+    lane::{Lane, Phase, Turn},
 };
 
 impl Lane {
@@ -21,8 +21,13 @@ impl Lane {
     }
 
     /// It is one no longer; for this reason nothing that waits is deployed there, or it fails as its service is gone.
-    pub(super) fn learn_absence(&mut self, why: Option<Arc<str>>) {
+    pub(super) fn learn_absence(&mut self, why: Option<Arc<str>>, turn: &mut Turn<'_>) {
+        let is_gone = why.is_none();
         (self.refused, self.is_listed) = (why, false);
+        // Whatever it waits for, this is what it comes to.
+        if is_gone && matches!(self.phase, Phase::Queued { .. }) {
+            self.look(turn, false);
+        }
     }
 
     /// Drops what waits and was never tried, where nothing is deployed.

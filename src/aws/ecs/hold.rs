@@ -20,7 +20,7 @@ impl Ecs {
     pub async fn tag_service(&self, order: &TagOrder) -> Result<Holds, CallFailure> {
         let reach = self.reach(&order.target)?;
         let (target, names) = (&order.target, [order.target.service().clone()]);
-        let (answer, _) =
+        let (answer, at) =
             reach.described(target.cluster(), &names, Urgency::Soon, Some(ServiceField::Tags)).await?;
         let service = answer.as_ref().and_then(|answer| answer.services().first());
         let Some((service, arn)) = service.and_then(|it| Some((it, it.service_arn()?))) else {
@@ -31,7 +31,7 @@ impl Ecs {
             let reason = format!("service {} is {}", target.service(), Owner::belongs_to(&owner));
             return Err(CallFailure { cause: Cause::Unknown, reason, remedy: Remedy::GiveUp });
         }
-        let before = holds(service);
+        let before = holds(service).as_of(at);
         let Some(after) = before.after(&order.decision) else { return Ok(before) };
         reach.write_tags(arn, &before, &after).await?;
         Ok(after)

@@ -38,7 +38,8 @@ impl Reach {
         let (mut services, at) = self
             .services(target.cluster(), &[target.service().clone()], Urgency::Soon, Some(ServiceField::Tags))
             .await?;
-        Ok((services.remove(target.service()).expect("each name is answered")?, at))
+        let service = services.remove(target.service()).expect("each name is answered")?;
+        Ok((Service { holds: service.holds.as_of(at), ..service }, at))
     }
 
     async fn look(

@@ -179,6 +179,15 @@ impl Reach {
         if let Named::Definition(which) = named {
             let view = self.wanted(&which).await?.map_err(NoWayBack::Wrong)?;
             let ran = past.iter().find(|it| it.definition == view.id);
+            // What it ran longer ago than ECS remembers may be one of its own.
+            if ran.is_none() && past.iter().all(|it| it.definition.family != view.id.family) {
+                return Err(NoWayBack::Wrong(format!(
+                    "{} has never run {}, nor another revision of {}, within ECS's 90 days: deploy it, if it is meant",
+                    target.service(),
+                    view.id,
+                    view.id.family
+                )));
+            }
             return Ok((view, ran.map(|it| it.digests.clone()).unwrap_or_default()));
         }
         let digest = named.as_digest();

@@ -1,7 +1,9 @@
 //! A target that is not deployed any more while something waits for it.
 
 use super::*;
-use crate::domain::{HoldNote, LaneState, OnNewer, Outcome, Remedy, RolloutState, ServiceState, SettledBy};
+use crate::domain::{
+    Cause, HoldNote, LaneState, OnNewer, Outcome, Remedy, RolloutState, ServiceState, SettledBy,
+};
 
 const WHY: &str = "its owner says so";
 
@@ -174,6 +176,17 @@ fn what_waits_for_a_service_that_is_gone_fails_by_what_ecs_shows() {
     it.pass(3_600);
     assert_eq!((it.outcomes(), it.starts().len()), (vec![Outcome::Failed], 0));
     assert!(!it.planner.knows(&target(API)));
+}
+
+#[test]
+fn what_waits_behind_a_pause_fails_at_once_when_its_service_is_gone() {
+    let mut it = Bench::new();
+    it.scene().holds.paused = Some(HoldNote::default());
+    it.receive("m", [image("v2", 990)]);
+    it.pass(60);
+    it.scene().service = ServiceState::Missing;
+    it.tell(Input::Forgotten { target: target(API), why: None });
+    assert_eq!((it.outcomes(), it.end().1), (vec![Outcome::Failed], Some(Cause::TargetMissing)));
 }
 
 #[test]
