@@ -48,7 +48,9 @@
             const answer = await ask(location.href, { signal: AbortSignal.timeout(PATIENCE_MS) });
             if (answer.status === 401) { signIn(token ? "This token is not accepted." : "Seeing this needs a token."); }
             const kind = answer.headers.get("content-type") ?? "";
-            if (answer.ok && kind.startsWith("text/html")) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+            const fresh = answer.ok && kind.startsWith("text/html") ? await answer.text() : null;
+            // It may be held still since it was asked for.
+            if (fresh !== null && (!still || options.always)) swap(new DOMParser().parseFromString(fresh, "text/html"));
         } catch { /* The stream says that nobody answers. */ }
         busy = false;
         if (again) soon();
