@@ -331,13 +331,16 @@ impl Lane {
         {
             // There is nothing to go back to: it goes on to its own end.
             (passage.cancelled, passage.is_unstoppable) = (None, true);
-            let origin = passage.asks.first().map(|ask| Arc::clone(&ask.request.origin));
-            if let Some(origin) = origin {
-                turn.report(Report::Moot { origin, reason: failure.reason });
-            }
+            tell_moot(&passage, failure.reason, turn);
             self.go_on(passage, watch, rollout, look, turn);
         }
     }
+}
+
+/// It was cancelled, and nothing follows from that.
+pub(super) fn tell_moot(passage: &Passage, reason: String, turn: &mut Turn<'_>) {
+    let Some(origin) = passage.asks.first().map(|ask| Arc::clone(&ask.request.origin)) else { return };
+    turn.report(Report::Moot { origin, reason });
 }
 
 /// Why a rollout went back that was told to stop, and not by this process.

@@ -1,6 +1,6 @@
 //! How a rollout that is watched ended, if it has.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::domain::{
     Cause, Change, Digest, Evidence, Failure, Look, Outcome, Refresh, Report, Rollout, RolloutState, Stage,
@@ -49,7 +49,8 @@ impl Lane {
             passage.cancelled = Some(cancel::STOPPED.into());
         }
         if cancel::failed_by_itself(rollout) && passage.cancelled.take().is_some() {
-            tell_too_late(&passage, turn);
+            let reason = format!("{} had failed before it could be stopped", passage.id);
+            cancel::tell_moot(&passage, reason, turn);
         }
         match rollout.state {
             RolloutState::Succeeded => self.judge_complete(*passage, &watch, rollout, look, turn),
@@ -256,13 +257,6 @@ pub(super) fn in_words(length: Duration) -> String {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{} min", seconds / 60),
     }
-}
-
-/// It was cancelled, and had failed by then.
-fn tell_too_late(passage: &Passage, turn: &mut Turn<'_>) {
-    let Some(origin) = passage.asks.first().map(|ask| Arc::clone(&ask.request.origin)) else { return };
-    let reason = format!("{} had failed before it could be stopped", passage.id);
-    turn.report(Report::Moot { origin, reason });
 }
 
 /// What was seen of a failure that may no longer be listed.

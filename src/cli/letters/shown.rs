@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{desk::Found, outlook::Outlook};
+use super::{
+    desk::Found,
+    outlook::{Follows, Outlook},
+};
 use crate::{
     cli::{client::shapes::when_in, explain::words, terminal::table::table},
     domain::{LetterEvent, LetterRecord, Timestamp},
@@ -31,8 +34,12 @@ const HEADS: [&str; 5] = ["ID", "SET ASIDE", "TARGET", "WHY", "EVENT"];
 
 impl Shown {
     pub(in crate::cli) fn new(found: &Found, outlook: &Outlook, force: bool) -> Self {
+        Self::with(found, outlook, &outlook.follows(&found.letter, force))
+    }
+
+    /// The same where it is known already what follows.
+    pub(in crate::cli) fn with(found: &Found, outlook: &Outlook, follows: &Follows) -> Self {
         let Found { letter, copies, .. } = found;
-        let follows = outlook.follows(letter, force);
         let event = &letter.event;
         let record = LetterRecord {
             id: letter.id.clone(),
@@ -54,7 +61,7 @@ impl Shown {
                 meaning: words::meaning(event),
             },
             result: follows.result,
-            reaches: follows.targets.into_iter().map(|reached| reached.name).collect(),
+            reaches: follows.targets.iter().map(|reached| reached.name.clone()).collect(),
         };
         Self { record, name: letter.target().map(|target| outlook.name_of(target)) }
     }

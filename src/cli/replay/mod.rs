@@ -244,7 +244,7 @@ impl Answer {
     fn add(&mut self, office: &Office, found: &Found, fate: Fate, why: Option<String>, force: bool) {
         let would = office.outlook.follows(&found.letter, force);
         self.replayed += usize::from(matches!(fate, Fate::Replayed | Fate::Kept));
-        let letter = Shown::new(found, &office.outlook, force);
+        let letter = Shown::with(found, &office.outlook, &would);
         self.letters.push(Replayed { letter, fate, why, would });
     }
 
